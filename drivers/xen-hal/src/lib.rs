@@ -1,0 +1,114 @@
+//! The seam between Xen drivers and the machine they run on.
+//!
+//! A driver reaches the hypervisor only through [`Hal`]. The guest's kernel implements
+//! it with hypercalls; [`fake::FakeHal`] (feature `fake`) implements it in memory for
+//! tests on the host. Memory that another domain can write is a [`SharedPage`], which
+//! can be read and written only through atomics: a race with the peer can give wrong
+//! bytes, never undefined behaviour.
+
+#![no_std]
+
+#[cfg(any(test, feature = "fake"))]
+extern crate alloc;
+
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+mod page;
+
+pub use page::{PAGE_SIZE, SharedPage};
+
+/// A domain's number (`domid_t`, xen.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomId(pub u16);
+
+/// A grant reference (`grant_ref_t`, grant_table.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantRef(pub u32);
+
+/// An event channel of this domain (`evtchn_port_t`, event_channel.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port(pub u32);
+
+/// What the peer may do with a granted page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The peer may read (`GTF_permit_access | GTF_readonly`).
+    ReadOnly,
+    /// The peer may read and write (`GTF_permit_access`).
+    ReadWrite,
+}
+
+/// Why a request to the machine failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalError {
+    /// No free page.
+    NoMemory,
+    /// No free grant reference.
+    NoGrants,
+    /// The hypervisor refused, with its (negative) error number of errno.h.
+    Hypervisor(i32),
+}
+
+impl core::fmt::Display for HalError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            HalError::NoMemory => f.write_str("out of pages"),
+            HalError::NoGrants => f.write_str("out of grant references"),
+            HalError::Hypervisor(errno) => write!(f, "refused by the hypervisor (error {errno})"),
+        }
+    }
+}
+
+impl core::error::Error for HalError {}
+
+/// The peer still maps a page whose grant was to end. The grant stays in force, so the
+/// page must not be used for anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillInUse;
+
+/// What a driver needs of the machine.
+///
+/// Handles are cheap to copy; all state is behind the implementation.
+#[expect(unsafe_code, reason = "the implementor promises that pages are exclusive")]
+///
+/// # Safety
+/// An implementation guarantees that a page from [`Hal::alloc_page`] is page-aligned,
+/// used by nobody else in this domain until [`Hal::free_page`], and stays mapped until
+/// then.
+pub unsafe trait Hal: Copy {
+    /// Takes a zeroed page.
+    ///
+    /// # Errors
+    /// [`HalError::NoMemory`].
+    fn alloc_page(self) -> Result<SharedPage, HalError>;
+
+    /// Gives a page back. A page whose grant could not be ended must be leaked instead.
+    fn free_page(self, page: SharedPage);
+
+    /// Lets `peer` access `page`, until [`Hal::end_grant`] succeeds.
+    ///
+    /// # Errors
+    /// [`HalError::NoGrants`].
+    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError>;
+
+    /// Ends a grant.
+    ///
+    /// # Errors
+    /// [`StillInUse`] if the peer maps the page; it can be tried again later.
+    fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse>;
+
+    /// Opens an event channel that `peer` can bind to (`EVTCHNOP_alloc_unbound`).
+    ///
+    /// # Errors
+    /// [`HalError::Hypervisor`].
+    fn alloc_port(self, peer: DomId) -> Result<Port, HalError>;
+
+    /// Closes an event channel (`EVTCHNOP_close`).
+    fn close_port(self, port: Port);
+
+    /// Sends an event (`EVTCHNOP_send`): one hypercall.
+    fn notify(self, port: Port);
+
+    /// Takes the pending state of `port`: whether an event came since the last call.
+    fn take_pending(self, port: Port) -> bool;
+}

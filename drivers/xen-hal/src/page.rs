@@ -1,0 +1,152 @@
+//! Memory that another domain may read and write at any time.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = 4096;
+
+/// One page that a peer may access concurrently.
+///
+/// It lends no `&[u8]`: every access is a relaxed atomic load or store, which compiles to a
+/// plain one. Order between accesses is the business of whoever owns the protocol (fences
+/// in `xen-ring`). The same bytes should be used with one width at a time; rings use 32
+/// bits, packet pages 64.
+///
+/// Not `Clone`: a page has one owner. The peer is not an owner, it is why the bytes are
+/// atomic.
+#[derive(Debug)]
+pub struct SharedPage(NonNull<u8>);
+
+// SAFETY: the page is plain memory without thread affinity, accessed by atomics only.
+#[expect(unsafe_code, reason = "a raw pointer is not Send by itself")]
+unsafe impl Send for SharedPage {}
+
+#[expect(unsafe_code, reason = "the one place that turns the pointer into atomics")]
+impl SharedPage {
+    /// Takes charge of a page.
+    ///
+    /// # Safety
+    /// `start` is page-aligned, and 4096 bytes from it are mapped, initialised, and accessed
+    /// by this domain through this value only, for as long as the value lives.
+    #[must_use]
+    pub const unsafe fn from_raw(start: NonNull<u8>) -> Self {
+        Self(start)
+    }
+
+    /// Where the page starts in this domain's address space.
+    #[must_use]
+    pub const fn as_ptr(&self) -> NonNull<u8> {
+        self.0
+    }
+
+    /// The page as bytes.
+    #[must_use]
+    #[inline]
+    pub const fn bytes(&self) -> &[AtomicU8; PAGE_SIZE] {
+        // SAFETY: `from_raw` promised 4096 valid bytes; atomics may alias the peer's writes.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    /// The page as 32-bit words.
+    #[must_use]
+    #[inline]
+    pub const fn words32(&self) -> &[AtomicU32; PAGE_SIZE / 4] {
+        // SAFETY: as in `bytes`; a page is aligned for every word size.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    /// The page as 64-bit words.
+    #[must_use]
+    #[inline]
+    pub const fn words64(&self) -> &[AtomicU64; PAGE_SIZE / 8] {
+        // SAFETY: as in `bytes`; a page is aligned for every word size.
+        unsafe { self.0.cast().as_ref() }
+    }
+}
+
+impl SharedPage {
+    /// Copies out bytes from `offset` on; stops at the end of the page. Returns how many.
+    pub fn read(&self, offset: usize, into: &mut [u8]) -> usize {
+        let len = into.len().min(PAGE_SIZE.saturating_sub(offset));
+        let mut done = 0;
+        while done < len {
+            let at = offset + done;
+            let word = self.words64()[at / 8].load(Ordering::Relaxed).to_le_bytes();
+            let part = &word[at % 8..];
+            let n = part.len().min(len - done);
+            into[done..done + n].copy_from_slice(&part[..n]);
+            done += n;
+        }
+        len
+    }
+
+    /// Copies bytes in from `offset` on; stops at the end of the page. Returns how many.
+    ///
+    /// Whole words are stored, so bytes beside the range are rewritten with what they held.
+    pub fn write(&self, offset: usize, from: &[u8]) -> usize {
+        let len = from.len().min(PAGE_SIZE.saturating_sub(offset));
+        let mut done = 0;
+        while done < len {
+            let at = offset + done;
+            let cell = &self.words64()[at / 8];
+            let start = at % 8;
+            let n = (8 - start).min(len - done);
+            let mut word =
+                if n == 8 { [0; 8] } else { cell.load(Ordering::Relaxed).to_le_bytes() };
+            word[start..start + n].copy_from_slice(&from[done..done + n]);
+            cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
+            done += n;
+        }
+        len
+    }
+
+    /// Fills the page with zeros.
+    pub fn clear(&self) {
+        for word in self.words64() {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Hal;
+    use crate::fake::FakeHal;
+
+    #[test]
+    fn read_gives_what_was_written_at_any_alignment() {
+        let page = FakeHal::new().alloc_page().unwrap();
+        for offset in [0, 1, 7, 8, 13, PAGE_SIZE - 20] {
+            for len in [0, 1, 3, 8, 17, 20] {
+                let data: [u8; 20] = core::array::from_fn(|i| (i + offset + len) as u8);
+                assert_eq!(page.write(offset, &data[..len]), len);
+                let mut back = [0; 20];
+                assert_eq!(page.read(offset, &mut back[..len]), len);
+                assert_eq!(back[..len], data[..len]);
+            }
+        }
+    }
+
+    #[test]
+    fn write_leaves_its_neighbours_alone() {
+        let page = FakeHal::new().alloc_page().unwrap();
+        page.write(0, &[0xaa; 32]);
+        page.write(5, &[1, 2, 3, 4, 5]);
+        let mut back = [0; 12];
+        page.read(0, &mut back);
+        assert_eq!(back, [0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 1, 2, 3, 4, 5, 0xaa, 0xaa]);
+    }
+
+    #[test]
+    fn the_end_of_the_page_cuts_both() {
+        let page = FakeHal::new().alloc_page().unwrap();
+        assert_eq!(page.write(PAGE_SIZE - 3, &[7; 10]), 3);
+        let mut back = [0; 10];
+        assert_eq!(page.read(PAGE_SIZE - 3, &mut back), 3);
+        assert_eq!(back[..4], [7, 7, 7, 0]);
+        assert_eq!(page.read(PAGE_SIZE, &mut back), 0);
+        assert_eq!(page.write(usize::MAX, &back), 0);
+    }
+}

@@ -1,0 +1,2 @@
+//! (the guest)
+fn main() {}

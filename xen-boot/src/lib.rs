@@ -1,0 +1,2 @@
+//! (see Cargo.toml)
+#![no_std]
