@@ -77,7 +77,11 @@ impl FakeHal {
     #[must_use]
     pub fn new() -> Self {
         // References and ports start away from 0, so that a forgotten field shows.
-        let state = State { next_gref: 8, next_port: 3, ..State::default() };
+        let state = State {
+            next_gref: 8,
+            next_port: 3,
+            ..State::default()
+        };
         Self(Box::leak(Box::new(RefCell::new(state))))
     }
 
@@ -120,7 +124,11 @@ impl FakeHal {
     /// Events sent on `port` since it was opened.
     #[must_use]
     pub fn sent(self, port: Port) -> u64 {
-        self.0.borrow().ports.get(&port.0).map_or(0, |port| port.sent)
+        self.0
+            .borrow()
+            .ports
+            .get(&port.0)
+            .map_or(0, |port| port.sent)
     }
 
     /// Sends an event to the driver, as the peer. Lost if the port is closed.
@@ -140,7 +148,10 @@ impl FakeHal {
         // is accessed by atomics from both sides, as on the real machine.
         #[expect(unsafe_code, reason = "a second view of a page, for the peer")]
         let page = unsafe { SharedPage::from_raw(start) };
-        Some(PeerPage { page, access: grant.access })
+        Some(PeerPage {
+            page,
+            access: grant.access,
+        })
     }
 
     /// Maps a granted page, as the peer: from now on the grant can't be ended.
@@ -148,7 +159,12 @@ impl FakeHal {
     /// # Panics
     /// If there is no such grant.
     pub fn hold(self, gref: GrantRef) {
-        self.0.borrow_mut().grants.get_mut(&gref.0).expect("held a page not granted").held = true;
+        self.0
+            .borrow_mut()
+            .grants
+            .get_mut(&gref.0)
+            .expect("held a page not granted")
+            .held = true;
     }
 
     /// Unmaps a page that [`FakeHal::hold`] mapped.
@@ -194,7 +210,11 @@ impl PeerPage {
     /// If it was granted for reading only.
     #[must_use]
     pub fn get_mut(&self) -> &SharedPage {
-        assert_eq!(self.access, Access::ReadWrite, "the peer wrote to a read-only grant");
+        assert_eq!(
+            self.access,
+            Access::ReadWrite,
+            "the peer wrote to a read-only grant"
+        );
         &self.page
     }
 }
@@ -217,15 +237,22 @@ fn fails(countdown: &mut Option<u32>) -> bool {
 /// Takes page-aligned memory, filled with zeros.
 fn take_memory() -> SharedPage {
     let reused = FREED.with_borrow_mut(|freed| {
-        (freed.len() > QUARANTINE).then(|| freed.pop_front()).flatten()
+        (freed.len() > QUARANTINE)
+            .then(|| freed.pop_front())
+            .flatten()
     });
     if let Some(page) = reused {
-        let clean = page.words64().iter().all(|word| word.load(Ordering::Relaxed) == POISON);
+        let clean = page
+            .words64()
+            .iter()
+            .all(|word| word.load(Ordering::Relaxed) == POISON);
         assert!(clean, "a page was written after it had been freed");
         page.clear();
         return page;
     }
-    let layout = Layout::new::<[u8; PAGE_SIZE]>().align_to(PAGE_SIZE).expect("a valid layout");
+    let layout = Layout::new::<[u8; PAGE_SIZE]>()
+        .align_to(PAGE_SIZE)
+        .expect("a valid layout");
     // SAFETY: the layout's size isn't zero.
     #[expect(unsafe_code, reason = "page-aligned memory")]
     let memory = unsafe { alloc_zeroed(layout) };
@@ -256,7 +283,10 @@ unsafe impl Hal for FakeHal {
     fn free_page(self, page: SharedPage) {
         let addr = page.as_ptr().as_ptr().addr();
         let mut state = self.0.borrow_mut();
-        assert!(state.pages.remove(&addr), "freed a page that isn't allocated");
+        assert!(
+            state.pages.remove(&addr),
+            "freed a page that isn't allocated"
+        );
         let granted = state.grants.values().any(|grant| grant.page == addr);
         assert!(!granted, "freed a page that is still granted");
         for word in page.words64() {
@@ -268,20 +298,34 @@ unsafe impl Hal for FakeHal {
     fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError> {
         let addr = page.as_ptr().as_ptr().addr();
         let mut state = self.0.borrow_mut();
-        assert!(state.pages.contains(&addr), "granted a page that isn't allocated");
+        assert!(
+            state.pages.contains(&addr),
+            "granted a page that isn't allocated"
+        );
         if fails(&mut state.fail_grant) {
             return Err(HalError::NoGrants);
         }
         let gref = state.next_gref;
         state.next_gref += 1;
         state.grants_ever += 1;
-        state.grants.insert(gref, Grant { peer, page: addr, access, held: false });
+        state.grants.insert(
+            gref,
+            Grant {
+                peer,
+                page: addr,
+                access,
+                held: false,
+            },
+        );
         Ok(GrantRef(gref))
     }
 
     fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse> {
         let mut state = self.0.borrow_mut();
-        let grant = state.grants.get(&gref.0).expect("ended a grant that doesn't exist");
+        let grant = state
+            .grants
+            .get(&gref.0)
+            .expect("ended a grant that doesn't exist");
         if grant.held {
             return Err(StillInUse);
         }
@@ -296,7 +340,13 @@ unsafe impl Hal for FakeHal {
         }
         let port = state.next_port;
         state.next_port += 1;
-        state.ports.insert(port, FakePort { sent: 0, pending: false });
+        state.ports.insert(
+            port,
+            FakePort {
+                sent: 0,
+                pending: false,
+            },
+        );
         Ok(Port(port))
     }
 
@@ -307,12 +357,19 @@ unsafe impl Hal for FakeHal {
 
     fn notify(self, port: Port) {
         let mut state = self.0.borrow_mut();
-        state.ports.get_mut(&port.0).expect("notified a closed port").sent += 1;
+        state
+            .ports
+            .get_mut(&port.0)
+            .expect("notified a closed port")
+            .sent += 1;
     }
 
     fn take_pending(self, port: Port) -> bool {
         let mut state = self.0.borrow_mut();
-        state.ports.get_mut(&port.0).is_some_and(|port| core::mem::take(&mut port.pending))
+        state
+            .ports
+            .get_mut(&port.0)
+            .is_some_and(|port| core::mem::take(&mut port.pending))
     }
 }
 
@@ -327,7 +384,10 @@ mod tests {
         let hal = FakeHal::new();
         let page = hal.alloc_page().unwrap();
         let gref = hal.grant(PEER, &page, Access::ReadWrite).unwrap();
-        hal.peer_page(PEER, gref).unwrap().get_mut().write(10, b"hello");
+        hal.peer_page(PEER, gref)
+            .unwrap()
+            .get_mut()
+            .write(10, b"hello");
         let mut back = [0; 5];
         page.read(10, &mut back);
         assert_eq!(&back, b"hello");
@@ -357,7 +417,10 @@ mod tests {
         let page = hal.alloc_page().unwrap();
         assert_eq!(hal.alloc_page().unwrap_err(), HalError::NoMemory);
         hal.fail_grant_after(0);
-        assert_eq!(hal.grant(PEER, &page, Access::ReadOnly), Err(HalError::NoGrants));
+        assert_eq!(
+            hal.grant(PEER, &page, Access::ReadOnly),
+            Err(HalError::NoGrants)
+        );
         assert!(hal.grant(PEER, &page, Access::ReadOnly).is_ok());
         hal.fail_port_after(0);
         assert!(hal.alloc_port(PEER).is_err());

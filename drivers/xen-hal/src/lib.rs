@@ -69,7 +69,10 @@ pub struct StillInUse;
 /// What a driver needs of the machine.
 ///
 /// Handles are cheap to copy; all state is behind the implementation.
-#[expect(unsafe_code, reason = "the implementor promises that pages are exclusive")]
+#[expect(
+    unsafe_code,
+    reason = "the implementor promises that pages are exclusive"
+)]
 ///
 /// # Safety
 /// An implementation guarantees that a page from [`Hal::alloc_page`] is page-aligned,

@@ -22,7 +22,10 @@ pub struct SharedPage(NonNull<u8>);
 #[expect(unsafe_code, reason = "a raw pointer is not Send by itself")]
 unsafe impl Send for SharedPage {}
 
-#[expect(unsafe_code, reason = "the one place that turns the pointer into atomics")]
+#[expect(
+    unsafe_code,
+    reason = "the one place that turns the pointer into atomics"
+)]
 impl SharedPage {
     /// Takes charge of a page.
     ///
@@ -92,8 +95,11 @@ impl SharedPage {
             let cell = &self.words64()[at / 8];
             let start = at % 8;
             let n = (8 - start).min(len - done);
-            let mut word =
-                if n == 8 { [0; 8] } else { cell.load(Ordering::Relaxed).to_le_bytes() };
+            let mut word = if n == 8 {
+                [0; 8]
+            } else {
+                cell.load(Ordering::Relaxed).to_le_bytes()
+            };
             word[start..start + n].copy_from_slice(&from[done..done + n]);
             cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
             done += n;
@@ -136,7 +142,10 @@ mod tests {
         page.write(5, &[1, 2, 3, 4, 5]);
         let mut back = [0; 12];
         page.read(0, &mut back);
-        assert_eq!(back, [0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 1, 2, 3, 4, 5, 0xaa, 0xaa]);
+        assert_eq!(
+            back,
+            [0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 1, 2, 3, 4, 5, 0xaa, 0xaa]
+        );
     }
 
     #[test]
