@@ -1,0 +1,89 @@
+"""The test bed's command: real Xen in an emulated machine.
+
+    bed.py build                   make dom0's disk, if it is not there
+    bed.py exec COMMAND            boot, run one command in dom0
+    bed.py shell                   boot, and a shell in dom0
+    bed.py test [PYTEST OPTIONS]   boot, and the system tests inside dom0
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import image
+import install
+from machine import Machine
+from paths import REPO
+from qemu import Options
+
+PAYLOAD = ("dist", "image/examples", "tests")
+RESULTS = "/ringway/results"
+
+
+def main() -> int:
+    """Do what the command line says and return the exit code."""
+    arguments = _parser().parse_args()
+    install.install()
+    if arguments.command == "build":
+        image.build()
+        return 0
+    options = Options(arguments.cpus, arguments.memory, icount=arguments.icount, pvh=arguments.pvh,
+                      xen=tuple(arguments.xen.split()))  # fmt: skip
+    print("booting Xen and dom0 in an emulated machine", flush=True)
+    with Machine(arguments.command, options) as machine:
+        print(f"dom0 is up after {machine.boot_seconds:.0f} s; logs: {_short(machine.logs)}", flush=True)
+        put_payload(machine)
+        return {"exec": execute, "shell": shell, "test": test}[arguments.command](machine, arguments.rest)
+
+
+def put_payload(machine: Machine) -> None:
+    """Copy what exists of the payload into dom0, keeping its place in the repository."""
+    for name in PAYLOAD:
+        source = REPO / name
+        if source.exists():
+            machine.put(source, folder=str(Path("/ringway", name).parent))
+
+
+def execute(machine: Machine, words: list[str]) -> int:
+    """Run one command in dom0."""
+    words = words[1:] if words[:1] == ["--"] else words
+    return machine.stream(words[0] if len(words) == 1 else shlex.join(words))
+
+
+def shell(machine: Machine, _words: list[str]) -> int:
+    """Give the user a shell in dom0; the machine ends with it."""
+    machine.stream("cd /ringway && exec bash -l", terminal=True)
+    return 0
+
+
+def test(machine: Machine, words: list[str]) -> int:
+    """Run the system tests; the last line printed is pytest's own summary."""
+    options = ["-p", "no:cacheprovider", f"--junitxml={RESULTS}/junit.xml", *words]
+    line = shlex.join(["python3", "-B", "-u", "-m", "pytest", "tests/system", *options])
+    code = machine.stream(f"mkdir -p {RESULTS} && cd /ringway && {line}")
+    machine.get(RESULTS)
+    if code != 0:
+        machine.collect()
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("--memory", type=int, default=2048, help="MiB of the whole machine")
+    parser.add_argument("--icount", action="store_true", help="one instruction = 1 ns")
+    parser.add_argument("--pvh", action="store_true", help="let PVH guests start")
+    parser.add_argument("--xen", default="", help="more words for Xen's command line")
+    parser.add_argument("command", choices=["build", "exec", "shell", "test"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="what follows goes into dom0")
+    return parser
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
