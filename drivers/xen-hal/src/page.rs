@@ -21,6 +21,9 @@ pub struct SharedPage(NonNull<u8>);
 // SAFETY: the page is plain memory without thread affinity, accessed by atomics only.
 #[expect(unsafe_code, reason = "a raw pointer is not Send by itself")]
 unsafe impl Send for SharedPage {}
+// SAFETY: as above; a shared reference allows atomic access only.
+#[expect(unsafe_code, reason = "a raw pointer is not Sync by itself")]
+unsafe impl Sync for SharedPage {}
 
 #[expect(
     unsafe_code,

@@ -1,0 +1,78 @@
+//! Event channels (event_channel.h), never delivered as upcalls: asked for and waited for.
+
+use core::sync::atomic::Ordering;
+
+use xen_hal::{DomId, HalError, Port};
+
+use crate::hypercall::{DOMID_SELF, EVENT_CHANNEL_OP, call_op, check};
+use crate::sched;
+use crate::shared_info::{self, offset};
+
+const EVTCHNOP_CLOSE: u64 = 3;
+const EVTCHNOP_SEND: u64 = 4;
+const EVTCHNOP_ALLOC_UNBOUND: u64 = 6;
+
+#[repr(C)]
+struct AllocUnbound {
+    dom: u16,
+    remote_dom: u16,
+    port: u32,
+}
+
+/// Opens a channel that `peer` can bind to.
+///
+/// # Errors
+/// What the hypervisor answered.
+pub fn alloc_unbound(peer: DomId) -> Result<Port, HalError> {
+    let mut argument = AllocUnbound {
+        dom: DOMID_SELF,
+        remote_dom: peer.0,
+        port: 0,
+    };
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: `evtchn_alloc_unbound` as declared in event_channel.h.
+    let result = unsafe { call_op(EVENT_CHANNEL_OP, EVTCHNOP_ALLOC_UNBOUND, &mut argument) };
+    check(result).map_err(HalError::Hypervisor)?;
+    let port = Port(argument.port);
+    take_pending(port);
+    Ok(port)
+}
+
+/// Closes a channel.
+pub fn close(port: Port) {
+    let mut argument = port.0;
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: `evtchn_close` is one port number.
+    unsafe {
+        call_op(EVENT_CHANNEL_OP, EVTCHNOP_CLOSE, &mut argument)
+    };
+}
+
+/// Sends an event to the other end.
+pub fn notify(port: Port) {
+    let mut argument = port.0;
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: `evtchn_send` is one port number.
+    unsafe {
+        call_op(EVENT_CHANNEL_OP, EVTCHNOP_SEND, &mut argument)
+    };
+}
+
+/// Clears the channel's pending state and tells what it was.
+#[inline]
+pub fn take_pending(port: Port) -> bool {
+    let bit = 1u64 << (port.0 % 64);
+    let word = (port.0 / 64) as usize;
+    let Some(cell) = shared_info::page().words64()[offset::EVTCHN_PENDING / 8..][..64].get(word)
+    else {
+        return false;
+    };
+    cell.load(Ordering::Relaxed) & bit != 0 && cell.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+}
+
+/// Sleeps until one of `ports` is pending or system time reaches `deadline` (ns since boot of
+/// the host); returns at once if one is pending already. Pending states are left as they are.
+pub fn wait(ports: &[u32], deadline: Option<u64>) {
+    // Zero means "no deadline" to Xen.
+    sched::poll(ports, deadline.map_or(0, |time| time.max(1)));
+}

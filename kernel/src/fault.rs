@@ -1,0 +1,33 @@
+//! The end of a domain that found a bug in itself.
+
+use core::fmt::{Arguments, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::console::{self, Console};
+use crate::sched::{self, Reason};
+
+/// How long the last words may take to be read, in ns.
+const DRAIN_NS: u64 = 1_000_000_000;
+
+static DYING: AtomicBool = AtomicBool::new(false);
+
+/// What `#[panic_handler]` does: says what and where on the console, then [`die`].
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(place) => die(format_args!("panic at {place}: {}", info.message())),
+        None => die(format_args!("panic: {}", info.message())),
+    }
+}
+
+/// Says `why` on the console, waits a bounded time until it was read, and ends the domain
+/// with the crash reason, so that `on_crash` of its configuration decides what follows.
+pub fn die(why: Arguments<'_>) -> ! {
+    if !DYING.swap(true, Ordering::Relaxed) {
+        console::take_over();
+        // An error here could only be reported here.
+        let _ = writeln!(Console, "ringway: crashed: {why}");
+        console::drain(DRAIN_NS);
+    }
+    sched::shutdown(Reason::Crash)
+}

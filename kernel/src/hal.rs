@@ -1,0 +1,47 @@
+//! The drivers' seam, made of this kernel.
+
+use xen_hal::{Access, DomId, GrantRef, Hal, HalError, Port, SharedPage, StillInUse};
+
+use crate::{event, grant, memory};
+
+/// The real machine.
+#[derive(Clone, Copy, Debug)]
+pub struct XenHal;
+
+#[expect(unsafe_code, reason = "promises that pages are exclusive")]
+// SAFETY: `memory` hands a page out once until it is given back, and never unmaps it.
+unsafe impl Hal for XenHal {
+    fn alloc_page(self) -> Result<SharedPage, HalError> {
+        memory::alloc_page().ok_or(HalError::NoMemory)
+    }
+
+    fn free_page(self, page: SharedPage) {
+        memory::free_page(page);
+    }
+
+    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError> {
+        grant::grant(peer, page, access)
+    }
+
+    fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse> {
+        grant::end(gref)
+    }
+
+    fn alloc_port(self, peer: DomId) -> Result<Port, HalError> {
+        event::alloc_unbound(peer)
+    }
+
+    fn close_port(self, port: Port) {
+        event::close(port);
+    }
+
+    #[inline]
+    fn notify(self, port: Port) {
+        event::notify(port);
+    }
+
+    #[inline]
+    fn take_pending(self, port: Port) -> bool {
+        event::take_pending(port)
+    }
+}

@@ -1,0 +1,43 @@
+//! The page that Xen shares with every domain (`struct shared_info`, xen.h): pending events
+//! and time.
+
+use spin::Once;
+use xen_boot::BootInfo;
+use xen_hal::SharedPage;
+
+use crate::memory::PAGE_BITS;
+use crate::paging;
+
+/// Byte offsets in `struct shared_info` of a 64-bit guest.
+pub(crate) mod offset {
+    /// `vcpu_info[0].arch.cr2`
+    pub(crate) const CR2: usize = 16;
+    /// `vcpu_info[0].time`
+    pub(crate) const TIME: usize = 32;
+    /// `evtchn_pending[64]`
+    pub(crate) const EVTCHN_PENDING: usize = 2048;
+    /// `evtchn_mask[64]`
+    pub(crate) const EVTCHN_MASK: usize = 2560;
+    /// `wc_version`
+    pub(crate) const WC_VERSION: usize = 3072;
+}
+
+static SHARED_INFO: Once<SharedPage> = Once::new();
+
+/// Maps the page, and masks every event channel: masked channels still become pending and
+/// still end a `SCHEDOP_poll`, and Xen skips the work of an upcall that nobody wants.
+pub(crate) fn init(boot: &BootInfo) {
+    SHARED_INFO.call_once(|| paging::map_special(boot.pv.shared_info >> PAGE_BITS));
+    for word in &page().words64()[offset::EVTCHN_MASK / 8..][..64] {
+        word.store(u64::MAX, core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// The page.
+#[inline]
+pub(crate) fn page() -> &'static SharedPage {
+    match SHARED_INFO.get() {
+        Some(page) => page,
+        None => unreachable!("shared info is mapped first of all"),
+    }
+}

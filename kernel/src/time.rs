@@ -1,0 +1,85 @@
+//! Time as Xen tells it: the time-stamp counter scaled by what Xen writes into the shared
+//! info page (`struct vcpu_time_info`, xen.h).
+
+use core::sync::atomic::{Ordering, fence};
+
+use crate::shared_info::{self, offset};
+
+const VERSION: usize = offset::TIME / 4;
+const TSC_TIMESTAMP: usize = offset::TIME / 8 + 1;
+const SYSTEM_TIME: usize = offset::TIME / 8 + 2;
+/// `tsc_to_system_mul` (32 bits), `tsc_shift` (8 bits, signed), flags.
+const SCALE: usize = offset::TIME / 8 + 3;
+
+/// Nanoseconds since the host booted (Xen's system time). Never goes back on one CPU.
+#[must_use]
+pub fn now() -> u64 {
+    let page = shared_info::page();
+    loop {
+        let version = page.words32()[VERSION].load(Ordering::Acquire);
+        let timestamp = page.words64()[TSC_TIMESTAMP].load(Ordering::Relaxed);
+        let system_time = page.words64()[SYSTEM_TIME].load(Ordering::Relaxed);
+        let scale = page.words64()[SCALE].load(Ordering::Relaxed);
+        #[expect(unsafe_code, reason = "an instruction without a safe name")]
+        // SAFETY: rdtsc exists on every 64-bit processor.
+        let tsc = unsafe { core::arch::x86_64::_rdtsc() };
+        fence(Ordering::Acquire);
+        if version & 1 == 0 && version == page.words32()[VERSION].load(Ordering::Relaxed) {
+            return system_time.wrapping_add(scaled(tsc.wrapping_sub(timestamp), scale));
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// Ticks of the time-stamp counter as nanoseconds.
+fn scaled(ticks: u64, scale: u64) -> u64 {
+    let [m0, m1, m2, m3, shift, ..] = scale.to_le_bytes();
+    let factor = u128::from(u32::from_le_bytes([m0, m1, m2, m3]));
+    let shift = i8::from_le_bytes([shift]);
+    let ticks = if shift < 0 {
+        ticks
+            .checked_shr(u32::from(shift.unsigned_abs()))
+            .unwrap_or(0)
+    } else {
+        ticks.wrapping_shl(u32::from(shift.unsigned_abs()))
+    };
+    ((u128::from(ticks) * factor) >> 32) as u64
+}
+
+/// Seconds since 1970, as dom0 set the host's clock.
+#[must_use]
+pub fn wall_clock() -> u64 {
+    let page = shared_info::page();
+    let field = |index: usize| &page.words32()[offset::WC_VERSION / 4 + index];
+    loop {
+        let version = field(0).load(Ordering::Acquire);
+        let low = field(1).load(Ordering::Relaxed);
+        let high = field(3).load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        if version & 1 == 0 && version == field(0).load(Ordering::Relaxed) {
+            let at_boot = u64::from(high) << 32 | u64::from(low);
+            return at_boot.wrapping_add(now() / 1_000_000_000);
+        }
+        core::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scaled;
+
+    fn scale(factor: u32, shift: i8) -> u64 {
+        let [a, b, c, d] = factor.to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, shift.to_le_bytes()[0], 0, 0, 0])
+    }
+
+    #[test]
+    fn ticks_become_nanoseconds() {
+        // 1 GHz: one tick is 1 ns, as factor 2^31 and a shift by one.
+        assert_eq!(scaled(1_000_000, scale(1 << 31, 1)), 1_000_000);
+        // 4 GHz: a quarter each.
+        assert_eq!(scaled(4_000_000_000, scale(1 << 31, -1)), 1_000_000_000);
+        // Three weeks of a fast counter don't overflow on the way.
+        assert_eq!(scaled(1 << 53, scale(u32::MAX, 0)), (1 << 53) - (1 << 21));
+    }
+}

@@ -1,0 +1,64 @@
+//! What a guest is told at birth.
+
+/// A ring that the toolstack set up before the guest started.
+#[derive(Clone, Copy, Debug)]
+pub struct RingInfo {
+    /// Machine frame number of the ring's page.
+    pub mfn: u64,
+    /// Event channel to the other end, already bound.
+    pub port: u32,
+}
+
+/// What only a paravirtualised guest is told (`struct start_info`, xen.h).
+#[derive(Clone, Copy, Debug)]
+pub struct PvInfo {
+    /// Machine address of the shared info page.
+    pub shared_info: u64,
+    /// Virtual address of the top-level page table.
+    pub page_table: usize,
+    /// Virtual address of the list of machine frames, one `u64` a page of this domain.
+    pub mfn_list: usize,
+    /// First virtual address behind everything that the domain builder put into memory.
+    pub first_free: usize,
+}
+
+/// What a guest is told at birth, by whichever boot protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct BootInfo {
+    /// Pages of memory that the domain has.
+    pub pages: usize,
+    /// The kernel command line (`extra` in the xl configuration), without its final NUL.
+    pub command_line: &'static [u8],
+    /// The first module (`ramdisk` in the xl configuration), if there is one.
+    pub ramdisk: Option<&'static [u8]>,
+    /// The console ring.
+    pub console: RingInfo,
+    /// The xenstore ring.
+    pub store: RingInfo,
+    /// The rest, as far as it depends on the protocol.
+    pub pv: PvInfo,
+}
+
+/// Why there is no [`BootInfo`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootError {
+    /// The start info's magic isn't that of `xen-3.x-x86_64`; the bytes found instead.
+    UnknownInterface([u8; 32]),
+    /// The domain has no memory, or a table lies outside it.
+    Malformed(&'static str),
+}
+
+impl core::fmt::Display for BootError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            BootError::UnknownInterface(magic) => {
+                f.write_str("unknown hypervisor interface \"")?;
+                let text = magic.split(|&byte| byte == 0).next().unwrap_or(&[]);
+                write!(f, "{}\", need xen-3.x-x86_64", text.escape_ascii())
+            }
+            BootError::Malformed(what) => write!(f, "malformed start info: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for BootError {}
