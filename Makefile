@@ -1,0 +1,59 @@
+# The one way in. `make help` lists what there is.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := image
+BED         := python3 -B tests/testbed/bed.py
+GUEST       := target/x86_64-unknown-linux-gnu/release/ringway
+T           ?=
+
+.PHONY: image run shell test test-host test-xen bench lint fmt clean help setup
+
+image: dist/ringway ## build the guest: dist/ringway and dist/ringway.debug
+
+run: image ## the whole story: boot Xen, create a router, send traffic through it, report
+	@$(BED) run
+
+shell: image ## the same machine, with a shell in dom0
+	@$(BED) shell
+
+test: test-host test-xen ## every test: on the host, then on Xen
+
+test-host: setup ## unit, property and fuzz tests
+	cargo test --quiet
+
+test-xen: image ## system tests on real Xen; T=name runs those whose name matches
+	@$(BED) test $(if $(T),-k '$(T)')
+
+bench: setup ## instructions per frame of the fast path; writes target/bench.csv
+	@tests/bench/run.sh
+
+lint: setup ## rustfmt, clippy, rustdoc
+	cargo fmt --all --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cd image && cargo clippy --quiet --release -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
+
+fmt: ## format the sources
+	cargo fmt --all
+
+clean: ## remove what was built (the test bed's disk too)
+	rm -rf target dist
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: # what the build needs of Debian, and Rust
+	@python3 -B tests/testbed/install.py
+	@command -v cargo >/dev/null || { echo "Rust is missing: install rustup from https://rustup.rs, then run make again"; exit 1; }
+
+dist/ringway: $(GUEST)
+	@mkdir -p dist
+	@cp $(GUEST) dist/ringway.debug
+	@objcopy --strip-all dist/ringway.debug dist/ringway
+	@echo "dist/ringway: $$(( $$(stat -c %s dist/ringway) / 1024 )) KiB"
+
+$(GUEST): FORCE | setup
+	@cd image && cargo build --quiet --release
+
+FORCE:
