@@ -1,2 +1,37 @@
-//! (see Cargo.toml)
+//! A router without I/O: frames and the time go in, verdicts and frames come out.
+//!
+//! The caller owns links, buffers, the clock and memory pages. It hands bursts of frame
+//! headers to [`Router::process`], which says for each what to do and rewrites those to be
+//! forwarded; what isn't plain forwarding it hands, whole, to [`Router::punt`], and lets
+//! [`Router::poll`] work it off within a budget. Frames that the router makes itself leave
+//! through [`Egress`].
+//!
+//! `process` allocates nothing and looks at no more than [`HEADER_LEN`] bytes of a frame.
+//! Everything else may allocate, within fixed bounds.
+//!
+//! The host model is the weak one (RFC 1122 3.3.4.2): a packet to any of the router's
+//! addresses is for the router, whichever interface it arrives on, as is usual for routers.
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod addr;
+pub mod command;
+pub mod config;
+mod counters;
+mod drop_reason;
+mod frame;
+mod router;
+pub mod show;
+mod time;
+
+pub use config::{Config, ConfigError};
+pub use counters::Counters;
+pub use drop_reason::DropReason;
+pub use frame::{
+    BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
+    REWRITTEN, Verdict,
+};
+pub use router::{Egress, NoRoom, Poll, Router};
+pub use time::Instant;

@@ -1,0 +1,236 @@
+//! Addresses as people write them: MAC addresses and prefixes of both families.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
+
+/// An Ethernet address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Every station on the link.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// Whether this names a group of stations (which the broadcast address does as well).
+    pub const fn is_group(self) -> bool {
+        self.0[0] & 1 != 0
+    }
+
+    /// Whether a station can have this address.
+    pub fn is_station(self) -> bool {
+        !self.is_group() && self.0 != [0; 6]
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// The text isn't what was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotAnAddress;
+
+impl FromStr for Mac {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let mut mac = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut mac {
+            let part = parts.next().ok_or(NotAnAddress)?;
+            if part.len() != 2 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(NotAnAddress);
+            }
+            *byte = u8::from_str_radix(part, 16).map_err(|_| NotAnAddress)?;
+        }
+        if parts.next().is_some() {
+            Err(NotAnAddress)
+        } else {
+            Ok(Self(mac))
+        }
+    }
+}
+
+/// An address and how many of its leading bits name the network: `10.0.0.1/24`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Network {
+    /// The address; for a route's prefix, all bits beyond `len` are 0.
+    pub address: IpAddr,
+    /// Leading bits that name the network.
+    pub len: u8,
+}
+
+impl Network {
+    /// The address with all bits beyond the length cleared.
+    #[must_use]
+    pub fn masked(self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits() & mask4(self.len))),
+            IpAddr::V6(a) => {
+                let host = u128::MAX.checked_shr(u32::from(self.len)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & !host))
+            }
+        };
+        Self { address, ..self }
+    }
+
+    /// Whether `address` is in this network.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4()
+            && Self {
+                address,
+                len: self.len,
+            }
+            .masked()
+                == self.masked()
+    }
+
+    /// Whether the two networks share an address.
+    pub fn overlaps(self, other: Self) -> bool {
+        let len = self.len.min(other.len);
+        Self { len, ..self }.contains(other.address)
+    }
+
+    /// The IPv4 part, if it is one.
+    pub fn v4(self) -> Option<Ipv4Network> {
+        match self.address {
+            IpAddr::V4(address) => Some(Ipv4Network {
+                address,
+                len: self.len,
+            }),
+            IpAddr::V6(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.len)
+    }
+}
+
+impl FromStr for Network {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let (address, len) = text.split_once('/').ok_or(NotAnAddress)?;
+        let address: IpAddr = address.parse().map_err(|_| NotAnAddress)?;
+        if len.len() > 3 || len.is_empty() || !len.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(NotAnAddress);
+        }
+        let len: u8 = len.parse().map_err(|_| NotAnAddress)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        if len > most {
+            Err(NotAnAddress)
+        } else {
+            Ok(Self { address, len })
+        }
+    }
+}
+
+/// The bits of an IPv4 address that a prefix of this length fixes.
+pub(crate) fn mask4(len: u8) -> u32 {
+    !u32::MAX.checked_shr(u32::from(len)).unwrap_or(0)
+}
+
+/// An IPv4 address and the length of its network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ipv4Network {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Leading bits that name the network, at most 32.
+    pub len: u8,
+}
+
+impl Ipv4Network {
+    /// The first address of the network.
+    pub fn first(self) -> u32 {
+        self.address.to_bits() & mask4(self.len)
+    }
+
+    /// The last address of the network.
+    pub fn last(self) -> u32 {
+        self.address.to_bits() | !mask4(self.len)
+    }
+
+    /// Whether `address` is in the network.
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        address.to_bits() & mask4(self.len) == self.first()
+    }
+
+    /// The directed broadcast address, which links with a /31 (RFC 3021) or /32 don't have.
+    pub fn broadcast(self) -> Option<Ipv4Addr> {
+        (self.len < 31).then(|| Ipv4Addr::from_bits(self.last()))
+    }
+
+    /// The address of the network itself, which no host has except on a /31 or /32.
+    pub fn network_address(self) -> Option<Ipv4Addr> {
+        (self.len < 31).then(|| Ipv4Addr::from_bits(self.first()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn mac_text() {
+        let mac: Mac = "00:16:3e:00:0a:ff".parse().unwrap();
+        assert_eq!(mac.to_string(), "00:16:3e:00:0a:ff");
+        for bad in [
+            "",
+            "00:16:3e:00:0a",
+            "00:16:3e:00:0a:ff:00",
+            "0:16:3e:00:0a:ff",
+            "00:16:3e:00:0a:+f",
+        ] {
+            assert_eq!(bad.parse::<Mac>(), Err(NotAnAddress), "{bad}");
+        }
+    }
+
+    #[test]
+    fn network_text() {
+        for good in [
+            "0.0.0.0/0",
+            "10.0.0.1/24",
+            "10.0.0.1/32",
+            "2001:db8::/64",
+            "::/0",
+            "::1/128",
+        ] {
+            assert_eq!(good.parse::<Network>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "10.0.0.1",
+            "10.0.0.1/",
+            "10.0.0.1/33",
+            "10.0.0/8",
+            "10.0.0.1/+8",
+            "::/129",
+        ] {
+            assert_eq!(bad.parse::<Network>(), Err(NotAnAddress), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_relate() {
+        let net = |t: &str| t.parse::<Network>().unwrap();
+        assert_eq!(net("10.1.2.3/8").masked(), net("10.0.0.0/8"));
+        assert_eq!(net("ffff::1/0").masked(), net("::/0"));
+        assert!(net("10.0.0.0/8").overlaps(net("10.2.0.0/16")));
+        assert!(net("10.2.0.0/16").overlaps(net("10.0.0.0/8")));
+        assert!(!net("10.2.0.0/16").overlaps(net("10.3.0.0/16")));
+        assert!(!net("::/0").overlaps(net("0.0.0.0/0")));
+        assert_eq!(net("10.0.0.0/31").v4().unwrap().broadcast(), None);
+        assert_eq!(
+            net("10.0.0.1/30").v4().unwrap().broadcast(),
+            Some(Ipv4Addr::new(10, 0, 0, 3))
+        );
+    }
+}

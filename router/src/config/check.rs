@@ -1,0 +1,297 @@
+//! Whether a draft makes sense as a whole.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::ConfigError;
+use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget};
+use super::model::{
+    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
+};
+use super::suggest::did_you_mean;
+use crate::addr::Network;
+use crate::frame::MAX_INTERFACES;
+
+pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
+    let hostname = draft.hostname.unwrap_or_else(|| String::from("ringway"));
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    if hostname.is_empty() || hostname.len() > 63 || !hostname.bytes().all(legal) {
+        let text = format!("hostname \"{hostname}\" isn't 1 to 63 letters, digits, \"-\" or \".\"");
+        return Err(ConfigError::new(0, text));
+    }
+    if draft.interfaces.is_empty() {
+        return Err(ConfigError::new(
+            0,
+            "no interface is configured ([interface.NAME])",
+        ));
+    }
+    if let Some(extra) = draft.interfaces.get(MAX_INTERFACES) {
+        let text = format!("more than {MAX_INTERFACES} interfaces");
+        return Err(ConfigError::new(extra.line, text));
+    }
+    attachments(&draft.interfaces)?;
+    addresses(&draft.interfaces)?;
+
+    let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
+    let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
+    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
+    for route in &draft.routes {
+        let At {
+            line,
+            value: prefix,
+        } = route.prefix;
+        if prefix.masked() != prefix {
+            let text = format!(
+                "route {prefix} has host bits set (did you mean \"{}\"?)",
+                prefix.masked()
+            );
+            return Err(ConfigError::new(line, text));
+        }
+        if let Some(first) = seen.insert(prefix, line) {
+            let text = format!("route {prefix} is already on line {first}");
+            return Err(ConfigError::new(line, text));
+        }
+        if let Some(owner) = draft
+            .interfaces
+            .iter()
+            .find(|i| i.addresses.iter().any(|a| a.value.masked() == prefix))
+        {
+            let text = format!("route {prefix} is the network of interface {}", owner.name);
+            return Err(ConfigError::new(line, text));
+        }
+        let target = match &route.target {
+            DraftTarget::Via(gateways) => RouteTarget::Via(
+                gateways
+                    .iter()
+                    .map(|gateway| via(&draft.interfaces, prefix, gateway))
+                    .collect::<Result<_, _>>()?,
+            ),
+            DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
+            DraftTarget::Blackhole => RouteTarget::Blackhole,
+            DraftTarget::Unreachable => RouteTarget::Unreachable,
+            DraftTarget::Prohibit => RouteTarget::Prohibit,
+        };
+        routes.push(RouteConfig { prefix, target });
+    }
+
+    let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());
+    for entry in &draft.neighbors {
+        let checked = neighbor(&draft.interfaces, &names, &routes, entry)?;
+        let same =
+            |n: &&NeighborConfig| n.interface == checked.interface && n.address == checked.address;
+        if neighbors.iter().find(same).is_some() {
+            let text = format!("neighbor {} is given twice", checked.address);
+            return Err(ConfigError::new(entry.address.line, text));
+        }
+        neighbors.push(checked);
+    }
+
+    let interfaces = draft
+        .interfaces
+        .into_iter()
+        .map(|i| InterfaceConfig {
+            name: i.name,
+            attachment: i.attachment.value,
+            addresses: i.addresses.into_iter().map(|a| a.value).collect(),
+            mtu: i.mtu,
+        })
+        .collect();
+    Ok(Config {
+        hostname,
+        interfaces,
+        routes,
+        neighbors,
+    })
+}
+
+fn attachments(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
+    for (i, interface) in interfaces.iter().enumerate() {
+        let name = &interface.name;
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if name.is_empty() || name.len() > 31 || !name.bytes().all(legal) {
+            let text =
+                format!("interface name \"{name}\" isn't 1 to 31 letters, digits, \"-\" or \"_\"");
+            return Err(ConfigError::new(interface.line, text));
+        }
+        let At { line, value } = interface.attachment;
+        if let Attachment::Mac(mac) = value
+            && !mac.is_station()
+        {
+            let text = format!("{mac} can't be the MAC address of an interface");
+            return Err(ConfigError::new(line, text));
+        }
+        let earlier = interfaces.iter().take(i);
+        if let Some(other) = earlier.into_iter().find(|e| e.attachment.value == value) {
+            let what = match value {
+                Attachment::Vif(vif) => format!("vif {vif}"),
+                Attachment::Mac(mac) => format!("mac {mac}"),
+            };
+            let text = format!("{what} is already interface {}", other.name);
+            return Err(ConfigError::new(line, text));
+        }
+    }
+    Ok(())
+}
+
+fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
+    let mut seen: Vec<(&str, Network)> = Vec::new();
+    for interface in interfaces {
+        for &At {
+            line,
+            value: network,
+        } in &interface.addresses
+        {
+            let fail = |text: String| Err(ConfigError::new(line, text));
+            if let Some(reason) = not_an_interface_address(network) {
+                return fail(format!("{network} can't be an interface address: {reason}"));
+            }
+            for &(name, other) in &seen {
+                if other.address == network.address {
+                    return fail(format!(
+                        "{} is already an address of {name}",
+                        network.address
+                    ));
+                }
+                let same_link = name == interface.name && other.masked() == network.masked();
+                if other.overlaps(network) && !same_link {
+                    return fail(format!("{network} overlaps {other} of {name}"));
+                }
+            }
+            seen.push((&interface.name, network));
+        }
+    }
+    Ok(())
+}
+
+/// Why no interface can have this address, if so.
+fn not_an_interface_address(network: Network) -> Option<&'static str> {
+    match network.address {
+        IpAddr::V4(address) => {
+            let v4 = network.v4()?;
+            if v4.len == 0 {
+                Some("the prefix length is 0")
+            } else if !is_host4(address) {
+                Some("not a unicast address")
+            } else if v4.network_address() == Some(address) {
+                Some("it is the address of the network itself")
+            } else if v4.broadcast() == Some(address) {
+                Some("it is the broadcast address of its network")
+            } else {
+                None
+            }
+        }
+        IpAddr::V6(address) => {
+            let bad = address.is_multicast() || address.is_unspecified() || address.is_loopback();
+            bad.then_some("not a unicast address")
+        }
+    }
+}
+
+/// Whether a host can have this address.
+fn is_host4(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..=255)
+}
+
+fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
+    names
+        .iter()
+        .position(|n| *n == wanted.value)
+        .ok_or_else(|| {
+            let hint = did_you_mean(&wanted.value, names.iter().copied());
+            ConfigError::new(
+                wanted.line,
+                format!("no interface \"{}\"{hint}", wanted.value),
+            )
+        })
+}
+
+fn via(
+    interfaces: &[DraftInterface],
+    prefix: Network,
+    gateway: &At<(IpAddr, u8)>,
+) -> Result<Via, ConfigError> {
+    let (address, weight) = gateway.value;
+    let fail = |text: String| Err(ConfigError::new(gateway.line, text));
+    if address.is_ipv4() != prefix.address.is_ipv4() {
+        return fail(format!("gateway {address} isn't of the family of {prefix}"));
+    }
+    for (interface, draft) in interfaces.iter().enumerate() {
+        for network in draft.addresses.iter().map(|a| a.value) {
+            if network.address == address {
+                return fail(format!(
+                    "gateway {address} is this router (interface {})",
+                    draft.name
+                ));
+            }
+            if network.contains(address) {
+                let end = network.v4().is_some_and(|n| {
+                    n.broadcast().map(IpAddr::V4) == Some(address)
+                        || n.network_address().map(IpAddr::V4) == Some(address)
+                });
+                if end {
+                    return fail(format!(
+                        "gateway {address} isn't a host address of {network}"
+                    ));
+                }
+                // Another address of this network may still turn out to be the gateway.
+                let own = draft.addresses.iter().any(|a| a.value.address == address);
+                if !own {
+                    return Ok(Via {
+                        address,
+                        interface,
+                        weight,
+                    });
+                }
+            }
+        }
+    }
+    fail(format!(
+        "gateway {address} isn't on the network of any interface"
+    ))
+}
+
+fn neighbor(
+    interfaces: &[DraftInterface],
+    names: &[&str],
+    routes: &[RouteConfig],
+    entry: &DraftNeighbor,
+) -> Result<NeighborConfig, ConfigError> {
+    let interface = named(names, &entry.interface)?;
+    let address = entry.address.value;
+    let fail = |line, text: String| Err(ConfigError::new(line, text));
+    if !entry.mac.value.is_station() {
+        let text = format!("{} can't be a neighbor's MAC address", entry.mac.value);
+        return fail(entry.mac.line, text);
+    }
+    let own = interfaces
+        .iter()
+        .flat_map(|i| &i.addresses)
+        .any(|a| a.value.address == address);
+    if own {
+        return fail(
+            entry.address.line,
+            format!("neighbor {address} is this router"),
+        );
+    }
+    let on_link = interfaces
+        .get(interface)
+        .is_some_and(|i| i.addresses.iter().any(|a| a.value.contains(address)));
+    let routed = routes
+        .iter()
+        .any(|r| r.target == RouteTarget::Interface(interface) && r.prefix.contains(address));
+    if !on_link && !routed {
+        let text = format!(
+            "neighbor {address} isn't on the link of {}",
+            entry.interface.value
+        );
+        return fail(entry.address.line, text);
+    }
+    Ok(NeighborConfig {
+        interface,
+        address,
+        mac: entry.mac.value,
+    })
+}

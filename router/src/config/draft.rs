@@ -1,0 +1,111 @@
+//! A configuration that has been read but not checked: names instead of indices, and the
+//! line each thing came from.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::ConfigError;
+use super::model::Attachment;
+use crate::addr::{Mac, Network};
+
+/// A value and the line it was written on.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) line: u32,
+    pub(super) value: T,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) hostname: Option<String>,
+    pub(super) interfaces: Vec<DraftInterface>,
+    pub(super) routes: Vec<DraftRoute>,
+    pub(super) neighbors: Vec<DraftNeighbor>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftInterface {
+    pub(super) line: u32,
+    pub(super) name: String,
+    pub(super) attachment: At<Attachment>,
+    pub(super) addresses: Vec<At<Network>>,
+    pub(super) mtu: Option<u16>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftRoute {
+    pub(super) prefix: At<Network>,
+    pub(super) target: DraftTarget,
+}
+
+#[derive(Debug)]
+pub(super) enum DraftTarget {
+    Via(Vec<At<(IpAddr, u8)>>),
+    Interface(At<String>),
+    Blackhole,
+    Unreachable,
+    Prohibit,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftNeighbor {
+    pub(super) interface: At<String>,
+    pub(super) address: At<IpAddr>,
+    pub(super) mac: At<Mac>,
+}
+
+/// Smallest MTU that a link may have (RFC 791 3.2).
+pub(super) const MTU_MIN: u16 = 68;
+
+/// The highest vif number.
+pub(super) const VIF_MAX: u8 = 15;
+
+/// Reads `ADDRESS` or `ADDRESS@WEIGHT`.
+pub(super) fn parse_via(line: u32, text: &str) -> Result<At<(IpAddr, u8)>, ConfigError> {
+    use alloc::format;
+    let (address, weight) = match text.split_once('@') {
+        None => (text, 1),
+        Some((address, weight)) => match weight.parse::<u8>() {
+            Ok(weight) if weight > 0 && !weight_has_sign(text) => (address, weight),
+            _ => {
+                let text = format!("weight \"{weight}\" of {address} isn't a number from 1 to 255");
+                return Err(ConfigError::new(line, text));
+            }
+        },
+    };
+    let address = parse_address(line, address)?;
+    Ok(At {
+        line,
+        value: (address, weight),
+    })
+}
+
+fn weight_has_sign(text: &str) -> bool {
+    text.contains('+')
+}
+
+/// Reads an IP address.
+pub(super) fn parse_address(line: u32, text: &str) -> Result<IpAddr, ConfigError> {
+    text.parse().map_err(|_| {
+        ConfigError::new(
+            line,
+            alloc::format!("\"{text}\" isn't an IP address (such as 10.0.0.1)"),
+        )
+    })
+}
+
+/// Reads an address with a prefix length.
+pub(super) fn parse_network(line: u32, text: &str) -> Result<At<Network>, ConfigError> {
+    match text.parse() {
+        Ok(value) => Ok(At { line, value }),
+        Err(_) => {
+            let hint = if text.parse::<IpAddr>().is_ok() {
+                "lacks its prefix length (such as /24)"
+            } else {
+                "isn't an address with a prefix length (such as 10.0.0.1/24)"
+            };
+            Err(ConfigError::new(line, alloc::format!("\"{text}\" {hint}")))
+        }
+    }
+}

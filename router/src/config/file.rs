@@ -1,0 +1,353 @@
+//! The configuration as TOML.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::draft::{
+    At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX,
+    parse_address, parse_network, parse_via,
+};
+use super::model::Attachment;
+use super::suggest::did_you_mean;
+use super::{Config, ConfigError, check};
+use crate::addr::Mac;
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its line: TOML syntax, an unknown key, a value of
+/// the wrong kind, or things that contradict each other.
+pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
+    check::check(read(text)?)
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// Where each line ends, to turn byte offsets into lines.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn new(text: &str) -> Self {
+        Self(
+            text.bytes()
+                .enumerate()
+                .filter(|&(_, b)| b == b'\n')
+                .map(|(i, _)| i)
+                .collect(),
+        )
+    }
+
+    fn of(&self, span: &Range<usize>) -> u32 {
+        let before = self.0.partition_point(|&end| end < span.start);
+        u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1))
+    }
+}
+
+fn read(text: &str) -> Result<Draft, ConfigError> {
+    let lines = Lines::new(text);
+    let root = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(0, |span| lines.of(&span));
+        ConfigError::new(line, error.message())
+    })?;
+    let mut draft = Draft::default();
+    for (key, value) in in_order(root.get_ref()) {
+        match key.get_ref().as_ref() {
+            "hostname" => draft.hostname = Some(string(&lines, "hostname", value)?.value),
+            "interface" => {
+                for (name, value) in in_order(table(&lines, "interface", value)?) {
+                    let line = lines.of(&name.span());
+                    draft
+                        .interfaces
+                        .push(interface(&lines, line, name.get_ref(), value)?);
+                }
+            }
+            "route" => {
+                for item in tables(&lines, "route", value)? {
+                    draft.routes.push(route(&lines, item)?);
+                }
+            }
+            "neighbor" => {
+                for item in tables(&lines, "neighbor", value)? {
+                    draft.neighbors.push(neighbor(&lines, item)?);
+                }
+            }
+            other => {
+                let known = ["hostname", "interface", "route", "neighbor"];
+                return Err(unknown(&lines, key, other, "", &known));
+            }
+        }
+    }
+    Ok(draft)
+}
+
+/// A table's entries as they stand in the file, so that the first mistake is reported
+/// first and interfaces keep their order.
+fn in_order<'a, 'i>(
+    table: &'a DeTable<'i>,
+) -> Vec<(&'a Spanned<alloc::borrow::Cow<'i, str>>, &'a Value<'i>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+fn interface(
+    lines: &Lines,
+    line: u32,
+    name: &str,
+    value: &Value<'_>,
+) -> Result<DraftInterface, ConfigError> {
+    let whole = format!("interface.{name}");
+    let mut attachment: Option<At<Attachment>> = None;
+    let mut addresses = Vec::new();
+    let mut mtu = None;
+    for (key, value) in in_order(table(lines, &whole, value)?) {
+        let here = lines.of(&value.span());
+        match key.get_ref().as_ref() {
+            word @ ("vif" | "mac") => {
+                if attachment.is_some() {
+                    let text = format!("{whole} has both \"vif\" and \"mac\", it needs one");
+                    return Err(ConfigError::new(here, text));
+                }
+                let value = if word == "vif" {
+                    let number = integer(lines, "vif", value, 0, VIF_MAX.into())?;
+                    Attachment::Vif(u8::try_from(number).unwrap_or(VIF_MAX))
+                } else {
+                    Attachment::Mac(mac(&string(lines, "mac", value)?)?)
+                };
+                attachment = Some(At { line: here, value });
+            }
+            "address" => {
+                for text in strings(lines, "address", value)? {
+                    addresses.push(parse_network(text.line, &text.value)?);
+                }
+            }
+            "mtu" => {
+                let number = integer(lines, "mtu", value, MTU_MIN.into(), u16::MAX.into())?;
+                mtu = u16::try_from(number).ok();
+            }
+            other => {
+                let known = ["vif", "mac", "address", "mtu"];
+                return Err(unknown(lines, key, other, &whole, &known));
+            }
+        }
+    }
+    let attachment = attachment.ok_or_else(|| {
+        ConfigError::new(line, format!("{whole} needs \"vif\" (a number) or \"mac\""))
+    })?;
+    Ok(DraftInterface {
+        line,
+        name: name.to_owned(),
+        attachment,
+        addresses,
+        mtu,
+    })
+}
+
+fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
+    let line = lines.of(&item.span());
+    let mut prefix = None;
+    let mut target: Option<DraftTarget> = None;
+    for (key, value) in in_order(table(lines, "route", item)?) {
+        let here = lines.of(&value.span());
+        let new = match key.get_ref().as_ref() {
+            "prefix" => {
+                let text = string(lines, "prefix", value)?;
+                prefix = Some(parse_network(text.line, &text.value)?);
+                continue;
+            }
+            "via" => {
+                let gateways = strings(lines, "via", value)?;
+                if gateways.is_empty() {
+                    return Err(ConfigError::new(here, "\"via\" names no gateway"));
+                }
+                let parsed = gateways
+                    .iter()
+                    .map(|text| parse_via(text.line, &text.value));
+                DraftTarget::Via(parsed.collect::<Result<_, _>>()?)
+            }
+            "interface" => DraftTarget::Interface(string(lines, "interface", value)?),
+            "action" => {
+                let text = string(lines, "action", value)?;
+                match text.value.as_str() {
+                    "blackhole" => DraftTarget::Blackhole,
+                    "unreachable" => DraftTarget::Unreachable,
+                    "prohibit" => DraftTarget::Prohibit,
+                    other => {
+                        let hint = did_you_mean(other, ["blackhole", "unreachable", "prohibit"]);
+                        let text = format!("unknown action \"{other}\"{hint}");
+                        return Err(ConfigError::new(here, text));
+                    }
+                }
+            }
+            other => {
+                let known = ["prefix", "via", "interface", "action"];
+                return Err(unknown(lines, key, other, "route", &known));
+            }
+        };
+        if target.is_some() {
+            let text = "a route has one of \"via\", \"interface\" and \"action\", not several";
+            return Err(ConfigError::new(here, text));
+        }
+        target = Some(new);
+    }
+    let prefix = prefix.ok_or_else(|| ConfigError::new(line, "a route needs \"prefix\""))?;
+    let target = target.ok_or_else(|| {
+        ConfigError::new(
+            line,
+            "a route needs one of \"via\", \"interface\" and \"action\"",
+        )
+    })?;
+    Ok(DraftRoute { prefix, target })
+}
+
+fn neighbor(lines: &Lines, item: &Value<'_>) -> Result<DraftNeighbor, ConfigError> {
+    let line = lines.of(&item.span());
+    let (mut interface, mut address, mut station) = (None, None, None);
+    for (key, value) in in_order(table(lines, "neighbor", item)?) {
+        match key.get_ref().as_ref() {
+            "interface" => interface = Some(string(lines, "interface", value)?),
+            "address" => {
+                let text = string(lines, "address", value)?;
+                let value = parse_address(text.line, &text.value)?;
+                address = Some(At {
+                    line: text.line,
+                    value,
+                });
+            }
+            "mac" => {
+                let text = string(lines, "mac", value)?;
+                station = Some(At {
+                    line: text.line,
+                    value: mac(&text)?,
+                });
+            }
+            other => {
+                let known = ["interface", "address", "mac"];
+                return Err(unknown(lines, key, other, "neighbor", &known));
+            }
+        }
+    }
+    match (interface, address, station) {
+        (Some(interface), Some(address), Some(mac)) => Ok(DraftNeighbor {
+            interface,
+            address,
+            mac,
+        }),
+        _ => Err(ConfigError::new(
+            line,
+            "a neighbor needs \"interface\", \"address\" and \"mac\"",
+        )),
+    }
+}
+
+fn mac(text: &At<String>) -> Result<Mac, ConfigError> {
+    text.value.parse().map_err(|_| {
+        let what = format!(
+            "\"{}\" isn't a MAC address (such as 02:00:00:00:00:01)",
+            text.value
+        );
+        ConfigError::new(text.line, what)
+    })
+}
+
+fn unknown(
+    lines: &Lines,
+    key: &Spanned<alloc::borrow::Cow<'_, str>>,
+    word: &str,
+    place: &str,
+    known: &[&str],
+) -> ConfigError {
+    let hint = did_you_mean(word, known.iter().copied());
+    let place = if place.is_empty() {
+        String::new()
+    } else {
+        format!(" in {place}")
+    };
+    ConfigError::new(
+        lines.of(&key.span()),
+        format!("unknown key \"{word}\"{place}{hint}"),
+    )
+}
+
+fn wrong(lines: &Lines, key: &str, value: &Value<'_>, wanted: &str) -> ConfigError {
+    let kind = value.get_ref().type_str();
+    ConfigError::new(
+        lines.of(&value.span()),
+        format!("\"{key}\" is {wanted}, not {kind}"),
+    )
+}
+
+fn table<'a, 'i>(
+    lines: &Lines,
+    key: &str,
+    value: &'a Value<'i>,
+) -> Result<&'a DeTable<'i>, ConfigError> {
+    value
+        .get_ref()
+        .as_table()
+        .ok_or_else(|| wrong(lines, key, value, "a table"))
+}
+
+fn tables<'a, 'i>(
+    lines: &Lines,
+    key: &str,
+    value: &'a Value<'i>,
+) -> Result<Vec<&'a Value<'i>>, ConfigError> {
+    let wanted = format!("a list of tables ([[{key}]])");
+    let list = value
+        .get_ref()
+        .as_array()
+        .ok_or_else(|| wrong(lines, key, value, &wanted))?;
+    Ok(list.iter().collect())
+}
+
+fn string(lines: &Lines, key: &str, value: &Value<'_>) -> Result<At<String>, ConfigError> {
+    let text = value
+        .get_ref()
+        .as_str()
+        .ok_or_else(|| wrong(lines, key, value, "a string"))?;
+    Ok(At {
+        line: lines.of(&value.span()),
+        value: text.to_owned(),
+    })
+}
+
+fn strings(lines: &Lines, key: &str, value: &Value<'_>) -> Result<Vec<At<String>>, ConfigError> {
+    let wanted = "a list of strings";
+    let list = value
+        .get_ref()
+        .as_array()
+        .ok_or_else(|| wrong(lines, key, value, wanted))?;
+    list.iter().map(|item| string(lines, key, item)).collect()
+}
+
+fn integer(
+    lines: &Lines,
+    key: &str,
+    value: &Value<'_>,
+    least: u64,
+    most: u64,
+) -> Result<u64, ConfigError> {
+    let wanted = format!("a number from {least} to {most}");
+    let number = value
+        .get_ref()
+        .as_integer()
+        .ok_or_else(|| wrong(lines, key, value, &wanted))?;
+    match u64::from_str_radix(number.as_str(), number.radix()) {
+        Ok(n) if (least..=most).contains(&n) => Ok(n),
+        _ => Err(ConfigError::new(
+            lines.of(&value.span()),
+            format!("\"{key}\" is {wanted}, not {}", number.as_str()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Counters of one interface.
+
+use crate::DropReason;
+
+/// What happened to frames on one interface since it first appeared.
+///
+/// Over all interfaces, `rx + originated = tx + consumed + dropped + pending`, where
+/// dropped leaves out what was lost before it was received
+/// ([`DropReason::before_receive`]) and pending is what [`Router::pending`] returns.
+///
+/// [`Router::pending`]: crate::Router::pending
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes received, Ethernet headers included.
+    pub rx_bytes: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Bytes sent, Ethernet headers included.
+    pub tx_bytes: u64,
+    /// Received frames that were for the router itself: its addresses, ARP.
+    pub consumed: u64,
+    /// Frames that the router made itself: replies, ICMP errors, ARP, further fragments.
+    pub originated: u64,
+    /// ICMP errors sent because of frames received here.
+    pub icmp_errors: u64,
+    /// ICMP errors not sent because of the rate limit (RFC 1812 4.3.2.8).
+    pub icmp_suppressed: u64,
+    /// Neighbours that made room for newer ones.
+    pub neighbors_evicted: u64,
+    drops: [u64; DropReason::COUNT],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            rx_packets: 0,
+            rx_bytes: 0,
+            tx_packets: 0,
+            tx_bytes: 0,
+            consumed: 0,
+            originated: 0,
+            icmp_errors: 0,
+            icmp_suppressed: 0,
+            neighbors_evicted: 0,
+            drops: [0; DropReason::COUNT],
+        }
+    }
+}
+
+impl Counters {
+    /// Frames dropped here for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Frames dropped here for any reason but those of [`DropReason::before_receive`].
+    pub fn dropped_total(&self) -> u64 {
+        DropReason::ALL
+            .iter()
+            .filter(|r| !r.before_receive())
+            .map(|&r| self.dropped(r))
+            .sum()
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason, n: u64) {
+        if let Some(count) = self.drops.get_mut(reason as usize) {
+            *count = count.wrapping_add(n);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Why a frame was dropped.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// Why a frame was dropped. Each interface counts each reason.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The reason's name in counters: stable, in `snake_case`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Shorter than its headers say.
+    Truncated => "truncated",
+    /// Sent to another station's MAC address.
+    OtherHost => "other_host",
+    /// Carries an 802.1Q or 802.1ad tag; tags aren't supported yet.
+    Vlan => "vlan",
+    /// An EtherType that this router doesn't speak.
+    UnknownEthertype => "unknown_ethertype",
+    /// IPv6 isn't forwarded by this version.
+    Ipv6Unsupported => "ipv6_unsupported",
+    /// The IP version isn't 4 (RFC 1812 5.2.2 (3)).
+    BadVersion => "bad_version",
+    /// The IP header length is below 20 bytes or beyond the packet (RFC 1812 5.2.2 (4)).
+    BadHeaderLength => "bad_header_length",
+    /// The IP total length is below the header's or beyond the frame (RFC 1812 5.2.2 (5)).
+    BadTotalLength => "bad_total_length",
+    /// The IP header checksum is wrong (RFC 1812 5.2.2 (2)).
+    BadChecksum => "bad_checksum",
+    /// An IP option is malformed.
+    BadOptions => "bad_options",
+    /// A source address that no host may have (RFC 1812 5.3.7).
+    MartianSource => "martian_source",
+    /// One of this router's own addresses as source.
+    OwnSource => "own_source",
+    /// A destination address that can't be forwarded to (RFC 1812 5.3.7).
+    MartianDestination => "martian_destination",
+    /// A unicast packet in a link-layer broadcast or multicast (RFC 1122 3.3.6).
+    LinkBroadcast => "link_broadcast",
+    /// Multicast isn't forwarded, and no group is joined.
+    Multicast => "multicast",
+    /// The limited or a directed broadcast; none is forwarded (RFC 2644).
+    Broadcast => "broadcast",
+    /// A source route; refused by default (RFC 6274 3.13.2.3).
+    SourceRoute => "source_route",
+    /// TTL 0 or 1 on a packet to be forwarded.
+    TtlExpired => "ttl_expired",
+    /// No route to the destination.
+    NoRoute => "no_route",
+    /// A blackhole route.
+    Blackhole => "blackhole",
+    /// An unreachable route.
+    Unreachable => "unreachable",
+    /// A prohibit route.
+    Prohibited => "prohibited",
+    /// Too big for the next link, and not to be fragmented.
+    TooBig => "too_big",
+    /// The neighbour doesn't answer.
+    NeighborUnreachable => "neighbor_unreachable",
+    /// Too many frames wait for a neighbour to answer.
+    NeighborQueueFull => "neighbor_queue_full",
+    /// No room for another neighbour.
+    NeighborTableFull => "neighbor_table_full",
+    /// A malformed ARP packet.
+    BadArp => "bad_arp",
+    /// An ARP packet about addresses that aren't on this link.
+    ForeignArp => "foreign_arp",
+    /// Another station claims an address of ours.
+    ArpConflict => "arp_conflict",
+    /// Too many frames wait for the slow path.
+    PuntFull => "punt_full",
+    /// The outgoing interface is down.
+    LinkDown => "link_down",
+    /// The router isn't configured.
+    NotConfigured => "not_configured",
+    /// The outgoing ring had no room.
+    TxFull => "tx_full",
+    /// No buffer to receive into.
+    NoBuffer => "no_buffer",
+    /// The backend reported an error with a received frame.
+    RxError => "rx_error",
+}
+
+impl DropReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Whether the frame was lost before [`Router::process`](crate::Router::process) saw
+    /// it, so that it isn't among the received ones.
+    pub const fn before_receive(self) -> bool {
+        matches!(self, Self::NoBuffer | Self::RxError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_numbers_are_indices() {
+        for (i, a) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*a as usize, i);
+            for b in &DropReason::ALL[i + 1..] {
+                assert_ne!(a.name(), b.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the caller and the router exchange about a frame.
+
+use bitflags::bitflags;
+
+/// How many bytes of a frame [`Router::process`](crate::Router::process) looks at.
+pub const HEADER_LEN: usize = 64;
+
+/// How many bytes, from the start of a [`Header`], the caller writes back to a frame that
+/// is forwarded. An IPv4 header without options ends at byte 34; the rest is unchanged and
+/// is here to make whole words.
+pub const REWRITTEN: usize = 40;
+
+/// How many frames [`Router::process`](crate::Router::process) takes in one call.
+pub const BURST: usize = 64;
+
+/// The length of an Ethernet header without tags.
+pub const ETHERNET_LEN: usize = 14;
+
+/// A private copy of the first bytes of a frame, beginning at the Ethernet destination.
+///
+/// Bytes beyond the frame's length may have any value.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Header(pub [u8; HEADER_LEN]);
+
+impl Default for Header {
+    fn default() -> Self {
+        Self([0; HEADER_LEN])
+    }
+}
+
+bitflags! {
+    /// What is known about the checksum of the transport layer.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct FrameFlags: u8 {
+        /// The checksum field holds the sum of the pseudo header only and is to be
+        /// completed before the frame reaches a wire.
+        const CSUM_BLANK = 1;
+        /// The payload is known to be intact; its checksum need not be verified.
+        const DATA_VALIDATED = 2;
+    }
+}
+
+/// What the caller knows about a frame beside its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameMeta {
+    /// Bytes in the whole frame, Ethernet header included.
+    pub len: u32,
+    /// Bytes of TCP payload in each segment of an aggregate, or 0 for an ordinary frame.
+    pub gso_size: u16,
+    /// The state of the transport checksum.
+    pub flags: FrameFlags,
+}
+
+impl FrameMeta {
+    /// An ordinary frame of `len` bytes with a complete checksum.
+    pub fn plain(len: usize) -> Self {
+        Self {
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            gso_size: 0,
+            flags: FrameFlags::empty(),
+        }
+    }
+}
+
+/// An interface: its index in [`Config::interfaces`](crate::Config::interfaces).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct InterfaceId(pub u8);
+
+impl InterfaceId {
+    /// As an index into arrays with an entry per interface.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// The most interfaces a router has.
+pub const MAX_INTERFACES: usize = 16;
+
+/// What is to become of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Write back [`REWRITTEN`] bytes of the header and send the frame on this interface.
+    Forward(InterfaceId),
+    /// Hand the frame to [`Router::punt`](crate::Router::punt).
+    Punt,
+    /// Forget the frame. It has been counted.
+    Drop,
+}
