@@ -1,0 +1,179 @@
+//! What can go wrong, and whose fault it is.
+//!
+//! [`PeerFault`]: the backend broke the protocol; the vif is to be closed and may reconnect.
+//! [`SendError`]: a frame can't go out here or now; the caller has it back and decides.
+//! [`PoolError`], [`QueueError`]: the machine or the caller.
+
+use core::fmt;
+
+use xen_hal::HalError;
+use xen_ring::Corrupt;
+
+use crate::pool::Frame;
+
+/// The backend broke the protocol. The queue does nothing more until it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerFault {
+    /// The index of the receive ring is impossible.
+    RxIndex(Corrupt),
+    /// The index of the transmit ring is impossible.
+    TxIndex(Corrupt),
+    /// A receive response is not that to the request of its slot.
+    RxId {
+        /// The slot.
+        slot: u16,
+        /// The id of the response.
+        id: u16,
+    },
+    /// A received fragment reaches beyond its page.
+    RxBounds {
+        /// Where it starts.
+        offset: u16,
+        /// How long it is.
+        len: u16,
+    },
+    /// A receive response has flags that are not legal where it stands.
+    RxFlags(u16),
+    /// A received packet has more slots than the protocol allows.
+    RxTooManySlots,
+    /// An extra info of a received packet makes no sense.
+    RxExtra {
+        /// Its type.
+        kind: u8,
+    },
+    /// A transmit response answers what was not asked, or answers it twice.
+    TxId(u16),
+    /// A transmit response has a status that netif.h doesn't know.
+    TxStatus(i16),
+    /// A transmit response is for an extra info, and there was none.
+    TxNull,
+}
+
+impl fmt::Display for PeerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerFault::RxIndex(corrupt) => write!(f, "receive: {corrupt}"),
+            PeerFault::TxIndex(corrupt) => write!(f, "transmit: {corrupt}"),
+            PeerFault::RxId { slot, id } => {
+                write!(f, "receive: response {id} in the slot of request {slot}")
+            }
+            PeerFault::RxBounds { offset, len } => {
+                write!(f, "receive: {len} bytes at {offset} are not in the page")
+            }
+            PeerFault::RxFlags(flags) => write!(f, "receive: illegal flags {flags:#x}"),
+            PeerFault::RxTooManySlots => f.write_str("receive: packet in too many slots"),
+            PeerFault::RxExtra { kind } => write!(f, "receive: bad extra info of type {kind}"),
+            PeerFault::TxId(id) => write!(f, "transmit: response {id} to no request"),
+            PeerFault::TxStatus(status) => write!(f, "transmit: unknown status {status}"),
+            PeerFault::TxNull => f.write_str("transmit: response to no extra info"),
+        }
+    }
+}
+
+impl core::error::Error for PeerFault {}
+
+/// Why a frame was not taken for sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// No room in the ring now.
+    Full,
+    /// Longer than a packet may be.
+    TooLong,
+    /// The backend doesn't take packets in several slots (`feature-sg`).
+    NoScatter,
+    /// The backend doesn't cut this kind of packet (`feature-gso-*`).
+    NoGso,
+    /// The backend doesn't complete checksums (`feature-no-csum-offload`).
+    NoChecksum,
+    /// The frame is of a pool that is granted to somebody else: it must be copied.
+    OtherPool,
+    /// The queue is closed for a [`PeerFault`].
+    Closed,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::Full => "transmit ring full",
+            SendError::TooLong => "frame too long",
+            SendError::NoScatter => "backend takes one slot a frame",
+            SendError::NoGso => "backend takes no large frames",
+            SendError::NoChecksum => "backend completes no checksums",
+            SendError::OtherPool => "frame is granted to another domain",
+            SendError::Closed => "queue is closed",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// A frame that was not sent.
+#[derive(Debug)]
+#[must_use = "the frame is to be sent elsewhere or freed"]
+pub struct Unsent {
+    /// The frame, as it was.
+    pub frame: Frame,
+    /// The reason.
+    pub why: SendError,
+}
+
+/// Why the pool can't do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolError {
+    /// The machine has no more pages or grants.
+    Hal(HalError),
+    /// More pages than the ids of the protocol can name.
+    TooManyPages,
+    /// There is no such home.
+    NoSuchHome,
+    /// Pages of the home are posted for receiving: close its queues first.
+    InUse,
+}
+
+impl From<HalError> for PoolError {
+    fn from(error: HalError) -> Self {
+        PoolError::Hal(error)
+    }
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PoolError::Hal(error) => error.fmt(f),
+            PoolError::TooManyPages => f.write_str("too many packet pages"),
+            PoolError::NoSuchHome => f.write_str("no such home of packet pages"),
+            PoolError::InUse => f.write_str("packet pages are still posted"),
+        }
+    }
+}
+
+impl core::error::Error for PoolError {}
+
+/// Why there is no queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueError {
+    /// The machine has no more pages, grants or event channels.
+    Hal(HalError),
+    /// The pool has no such home.
+    NoSuchHome,
+    /// The pool serves as many queues as it can.
+    TooManyQueues,
+}
+
+impl From<HalError> for QueueError {
+    fn from(error: HalError) -> Self {
+        QueueError::Hal(error)
+    }
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueueError::Hal(error) => error.fmt(f),
+            QueueError::NoSuchHome => f.write_str("no such home of packet pages"),
+            QueueError::TooManyQueues => f.write_str("too many queues"),
+        }
+    }
+}
+
+impl core::error::Error for QueueError {}

@@ -1,0 +1,425 @@
+//! The messages of Xen's io/netif.h, as the 32-bit words of a ring slot.
+//!
+//! Names are those of the header; "tx" and "rx" are from the frontend's point of view. All
+//! messages are whole words in little-endian order (rings exist on such machines only), so
+//! they are taken apart by shifts and no byte of a shared page is ever seen as a struct.
+
+use bitflags::bitflags;
+use xen_hal::GrantRef;
+
+/// Words of a transmit slot (12 octets).
+pub const TX_WORDS: usize = 3;
+/// Words of a receive slot (8 octets).
+pub const RX_WORDS: usize = 2;
+/// Slots of a packet that every backend must take (`XEN_NETIF_NR_SLOTS_MIN`).
+pub const MAX_SLOTS: usize = 18;
+/// Octets of the longest packet that can be sent (`XEN_NETIF_MAX_TX_SIZE`).
+pub const MAX_TX_SIZE: u32 = 0xffff;
+
+bitflags! {
+    /// Flags of a transmit request (`NETTXF_*`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct TxFlags: u16 {
+        /// The TCP or UDP checksum is that of the pseudo header only.
+        const CSUM_BLANK = 1 << 0;
+        /// The packet's data is known to be undamaged.
+        const DATA_VALIDATED = 1 << 1;
+        /// The packet continues in the next request.
+        const MORE_DATA = 1 << 2;
+        /// Extra info follows.
+        const EXTRA_INFO = 1 << 3;
+    }
+
+    /// Flags of a receive response (`NETRXF_*`). The first two are swapped against
+    /// [`TxFlags`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct RxFlags: u16 {
+        /// The packet's data is known to be undamaged.
+        const DATA_VALIDATED = 1 << 0;
+        /// The TCP or UDP checksum is that of the pseudo header only.
+        const CSUM_BLANK = 1 << 1;
+        /// The packet continues in the next response.
+        const MORE_DATA = 1 << 2;
+        /// Extra info follows.
+        const EXTRA_INFO = 1 << 3;
+        /// The old way to announce a large packet; never asked for, so never legal.
+        const GSO_PREFIX = 1 << 4;
+    }
+
+    /// What is known of a packet's TCP or UDP checksum. The bits are those of [`TxFlags`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Checksum: u8 {
+        /// It is that of the pseudo header only; whoever puts the packet on a real wire
+        /// completes it.
+        const BLANK = 1 << 0;
+        /// The data is known to be undamaged, no matter what the checksum says.
+        const VALIDATED = 1 << 1;
+    }
+}
+
+/// `NETIF_RSP_NULL`: the slot of an extra info.
+pub const RSP_NULL: i16 = 1;
+/// `NETIF_RSP_OKAY`.
+pub const RSP_OKAY: i16 = 0;
+/// `NETIF_RSP_ERROR`.
+pub const RSP_ERROR: i16 = -1;
+/// `NETIF_RSP_DROPPED`.
+pub const RSP_DROPPED: i16 = -2;
+
+/// The low half of a word.
+#[inline]
+const fn low(word: u32) -> u16 {
+    (word & 0xffff) as u16
+}
+
+/// The high half of a word.
+#[inline]
+const fn high(word: u32) -> u16 {
+    (word >> 16) as u16
+}
+
+/// A word from its halves.
+#[inline]
+const fn word(low: u16, high: u16) -> u32 {
+    low as u32 | (high as u32) << 16
+}
+
+/// `netif_tx_request_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxRequest {
+    /// The page.
+    pub gref: GrantRef,
+    /// Where the fragment starts in it.
+    pub offset: u16,
+    /// `NETTXF_*`.
+    pub flags: TxFlags,
+    /// Echoed in the response.
+    pub id: u16,
+    /// The size of the whole packet in its first slot, of the fragment in the others.
+    pub size: u16,
+}
+
+impl TxRequest {
+    /// As words of the slot.
+    #[must_use]
+    #[inline]
+    pub const fn encode(self) -> [u32; TX_WORDS] {
+        [
+            self.gref.0,
+            word(self.offset, self.flags.bits()),
+            word(self.id, self.size),
+        ]
+    }
+
+    /// From words of the slot, for a backend.
+    #[must_use]
+    pub const fn decode(words: [u32; TX_WORDS]) -> Self {
+        Self {
+            gref: GrantRef(words[0]),
+            offset: low(words[1]),
+            flags: TxFlags::from_bits_retain(high(words[1])),
+            id: low(words[2]),
+            size: high(words[2]),
+        }
+    }
+}
+
+/// `netif_tx_response_t`, one word of the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxResponse {
+    /// Reflects the id of the request; nothing for [`RSP_NULL`].
+    pub id: u16,
+    /// `NETIF_RSP_*`.
+    pub status: i16,
+}
+
+impl TxResponse {
+    /// From the first word of the slot.
+    #[must_use]
+    #[inline]
+    pub const fn decode([first]: [u32; 1]) -> Self {
+        Self {
+            id: low(first),
+            status: high(first).cast_signed(),
+        }
+    }
+
+    /// As the first word of the slot, for a backend.
+    #[must_use]
+    pub const fn encode(self) -> [u32; 1] {
+        [word(self.id, self.status.cast_unsigned())]
+    }
+}
+
+/// `netif_rx_request_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RxRequest {
+    /// Echoed in the response.
+    pub id: u16,
+    /// The page to receive into.
+    pub gref: GrantRef,
+}
+
+impl RxRequest {
+    /// As words of the slot.
+    #[must_use]
+    #[inline]
+    pub const fn encode(self) -> [u32; RX_WORDS] {
+        [word(self.id, 0), self.gref.0]
+    }
+
+    /// From words of the slot, for a backend.
+    #[must_use]
+    pub const fn decode(words: [u32; RX_WORDS]) -> Self {
+        Self {
+            id: low(words[0]),
+            gref: GrantRef(words[1]),
+        }
+    }
+}
+
+/// `netif_rx_response_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RxResponse {
+    /// Reflects the id of the request.
+    pub id: u16,
+    /// Where the fragment starts in its page.
+    pub offset: u16,
+    /// `NETRXF_*`.
+    pub flags: RxFlags,
+    /// Negative: `NETIF_RSP_*`; positive: the fragment's size.
+    pub status: i16,
+}
+
+impl RxResponse {
+    /// From words of the slot.
+    #[must_use]
+    #[inline]
+    pub const fn decode(words: [u32; RX_WORDS]) -> Self {
+        Self {
+            id: low(words[0]),
+            offset: high(words[0]),
+            flags: RxFlags::from_bits_retain(low(words[1])),
+            status: high(words[1]).cast_signed(),
+        }
+    }
+
+    /// As words of the slot, for a backend.
+    #[must_use]
+    pub const fn encode(self) -> [u32; RX_WORDS] {
+        [
+            word(self.id, self.offset),
+            word(self.flags.bits(), self.status.cast_unsigned()),
+        ]
+    }
+}
+
+/// What a large packet holds (`XEN_NETIF_GSO_TYPE_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GsoKind {
+    /// TCP in IPv4.
+    TcpV4,
+    /// TCP in IPv6.
+    TcpV6,
+}
+
+/// How a large packet is to be cut (`u.gso` of `netif_extra_info_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gso {
+    /// What it holds.
+    pub kind: GsoKind,
+    /// Octets of payload for each segment; not 0.
+    pub size: u16,
+}
+
+/// `netif_extra_info_t`, the 8 octets that fit either slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtraInfo {
+    /// What it says.
+    pub extra: Extra,
+    /// Whether another one follows (`XEN_NETIF_EXTRA_FLAG_MORE`).
+    pub more: bool,
+}
+
+/// What an extra info says (`XEN_NETIF_EXTRA_TYPE_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// How to cut the packet.
+    Gso(Gso),
+    /// Accept packets for a multicast address.
+    McastAdd([u8; 6]),
+    /// No longer accept them.
+    McastDel([u8; 6]),
+    /// The packet's hash.
+    Hash {
+        /// `_XEN_NETIF_CTRL_HASH_TYPE_*`.
+        kind: u8,
+        /// `XEN_NETIF_CTRL_HASH_ALGORITHM_*`.
+        algorithm: u8,
+        /// The hash.
+        value: u32,
+    },
+    /// A type from after this was written.
+    Unknown(u8),
+}
+
+/// An extra info that can't be: of no type, or a cut into nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadExtra {
+    /// The type it gave.
+    pub kind: u8,
+}
+
+const EXTRA_GSO: u8 = 1;
+const EXTRA_MCAST_ADD: u8 = 2;
+const EXTRA_MCAST_DEL: u8 = 3;
+const EXTRA_HASH: u8 = 4;
+const EXTRA_FLAG_MORE: u8 = 1;
+
+impl ExtraInfo {
+    /// From words of the slot.
+    ///
+    /// # Errors
+    /// [`BadExtra`].
+    pub const fn decode(words: [u32; 2]) -> Result<Self, BadExtra> {
+        let [kind, flags, a, b] = words[0].to_le_bytes();
+        let [c, d, e, f] = words[1].to_le_bytes();
+        let extra = match kind {
+            EXTRA_GSO => {
+                let size = u16::from_le_bytes([a, b]);
+                let kind = match c {
+                    1 if size != 0 => GsoKind::TcpV4,
+                    2 if size != 0 => GsoKind::TcpV6,
+                    _ => return Err(BadExtra { kind }),
+                };
+                Extra::Gso(Gso { kind, size })
+            }
+            EXTRA_MCAST_ADD => Extra::McastAdd([a, b, c, d, e, f]),
+            EXTRA_MCAST_DEL => Extra::McastDel([a, b, c, d, e, f]),
+            EXTRA_HASH => Extra::Hash {
+                kind: a,
+                algorithm: b,
+                value: words[1],
+            },
+            0 => return Err(BadExtra { kind }),
+            _ => Extra::Unknown(kind),
+        };
+        Ok(Self {
+            extra,
+            more: flags & EXTRA_FLAG_MORE != 0,
+        })
+    }
+
+    /// As words of the slot.
+    #[must_use]
+    pub const fn encode(self) -> [u32; 2] {
+        let flags = if self.more { EXTRA_FLAG_MORE } else { 0 };
+        let (kind, a) = match self.extra {
+            Extra::Gso(Gso { kind, size }) => {
+                let [low, high] = size.to_le_bytes();
+                let kind = match kind {
+                    GsoKind::TcpV4 => 1,
+                    GsoKind::TcpV6 => 2,
+                };
+                (EXTRA_GSO, [low, high, kind, 0, 0, 0])
+            }
+            Extra::McastAdd(address) => (EXTRA_MCAST_ADD, address),
+            Extra::McastDel(address) => (EXTRA_MCAST_DEL, address),
+            Extra::Hash {
+                kind,
+                algorithm,
+                value,
+            } => {
+                let [v0, v1, v2, v3] = value.to_le_bytes();
+                (EXTRA_HASH, [kind, algorithm, v0, v1, v2, v3])
+            }
+            Extra::Unknown(kind) => (kind, [0; 6]),
+        };
+        [
+            u32::from_le_bytes([kind, flags, a[0], a[1]]),
+            u32::from_le_bytes([a[2], a[3], a[4], a[5]]),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Octets of the words, as they lie in the page.
+    fn octets<const N: usize>(words: [u32; N]) -> impl Iterator<Item = u8> {
+        words.into_iter().flat_map(u32::to_le_bytes)
+    }
+
+    #[test]
+    fn messages_lie_as_in_the_header() {
+        let tx = TxRequest {
+            gref: GrantRef(0x0403_0201),
+            offset: 0x0605,
+            flags: TxFlags::CSUM_BLANK | TxFlags::MORE_DATA,
+            id: 0x0a09,
+            size: 0x0c0b,
+        };
+        assert!(octets(tx.encode()).eq([1, 2, 3, 4, 5, 6, 5, 0, 9, 10, 11, 12]));
+        let rx = RxRequest {
+            id: 0x0201,
+            gref: GrantRef(0x0807_0605),
+        };
+        assert!(octets(rx.encode()).eq([1, 2, 0, 0, 5, 6, 7, 8]));
+        let rsp = RxResponse {
+            id: 0x0201,
+            offset: 0x0403,
+            flags: RxFlags::CSUM_BLANK,
+            status: -2,
+        };
+        assert!(octets(rsp.encode()).eq([1, 2, 3, 4, 2, 0, 0xfe, 0xff]));
+        let rsp = TxResponse {
+            id: 0x0201,
+            status: RSP_ERROR,
+        };
+        assert!(octets(rsp.encode()).eq([1, 2, 0xff, 0xff]));
+        let gso = Extra::Gso(Gso {
+            kind: GsoKind::TcpV6,
+            size: 0x0403,
+        });
+        let extra = ExtraInfo {
+            extra: gso,
+            more: true,
+        };
+        assert!(octets(extra.encode()).eq([1, 1, 3, 4, 2, 0, 0, 0]));
+    }
+
+    #[test]
+    fn extras_that_cannot_be() {
+        for bytes in [
+            [0_u8, 0, 0, 0, 0, 0, 0, 0], // of no type
+            [0, 1, 9, 9, 1, 0, 0, 0],
+            [1, 0, 0, 0, 1, 0, 0, 0],   // cut into nothing
+            [1, 0, 100, 0, 0, 0, 0, 0], // no kind
+            [1, 0, 100, 0, 3, 0, 0, 0], // an unknown kind
+        ] {
+            let (halves, _) = bytes.as_chunks::<4>();
+            let words = [u32::from_le_bytes(halves[0]), u32::from_le_bytes(halves[1])];
+            assert_eq!(
+                ExtraInfo::decode(words),
+                Err(BadExtra { kind: bytes[0] }),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_undoes_encoding(a: u32, b: u32, c: u32) {
+            prop_assert_eq!(TxRequest::decode([a, b, c]).encode(), [a, b, c]);
+            prop_assert_eq!(RxResponse::decode([a, b]).encode(), [a, b]);
+            prop_assert_eq!(TxResponse::decode([a]).encode(), [a]);
+            prop_assert_eq!(RxRequest::decode([a & 0xffff, b]).encode(), [a & 0xffff, b]);
+            if let Ok(extra) = ExtraInfo::decode([a, b]) {
+                prop_assert_eq!(ExtraInfo::decode(extra.encode()), Ok(extra));
+            }
+        }
+    }
+}

@@ -1,0 +1,803 @@
+//! The pages that packets live in, and who has them.
+//!
+//! A [`PagePool`] belongs to one backend domain. Its pages are granted to that domain when
+//! they are added and never again, however many packets go through them: a packet that was
+//! received into a page can be sent out of the same page through any vif of the same
+//! backend. A packet for a vif of another backend is copied into that one's pool
+//! ([`PagePool::copy_between`]), so a page is never seen by two domains.
+//!
+//! Every page has a *home*: the vif whose receive ring it feeds, or [`HomeId::LOCAL`] for
+//! packets that the router makes itself. Wherever a page went, when it is free it goes back
+//! home. A home may lend no more pages than leaves it its floor
+//! ([`PagePool::may_lend`]), so a vif whose transmit ring is stuck can't starve the others
+//! of receive pages.
+//!
+//! The backend may change the bytes of any page at any time. [`Frame`]s are handles, all
+//! that is known of them is kept outside of the pages.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use xen_hal::{Access, DomId, GrantRef, Hal, HalError, PAGE_SIZE, SharedPage};
+
+use crate::error::PoolError;
+use crate::netif::{Checksum, Gso, GsoKind, MAX_SLOTS};
+
+/// Bytes of a frame that are copied to private memory when it is received.
+pub const HEADER_LEN: usize = 64;
+
+/// The private copy of a frame's first bytes. What lies beyond the frame's length is
+/// meaningless.
+pub type Header = [u8; HEADER_LEN];
+
+/// Homes in a pool; a power of two. The last is for pages without one.
+const HOMES: usize = 32;
+/// The home of pages whose home was removed.
+const SPARE: u8 = HOMES as u8 - 1;
+/// Index of no page. As there are never that many pages, a lookup finds nothing.
+const NONE: u16 = u16::MAX;
+
+/// Who gets a page when it is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HomeId(u8);
+
+impl HomeId {
+    /// Packets that the router makes itself.
+    pub const LOCAL: HomeId = HomeId(HOMES as u8 - 2);
+    /// How many vifs can have a home in a pool.
+    pub const VIFS: u8 = HOMES as u8 - 2;
+
+    /// The home of a vif, counted as the user likes; `None` from [`HomeId::VIFS`] on.
+    #[must_use]
+    pub const fn vif(number: u8) -> Option<Self> {
+        if number < Self::VIFS {
+            Some(Self(number))
+        } else {
+            None
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize & (HOMES - 1)
+    }
+}
+
+/// Where a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u8);
+
+impl Place {
+    /// On the free list of its home.
+    pub(crate) const FREE: Place = Place(0);
+    /// On a receive ring.
+    pub(crate) const POSTED: Place = Place(1);
+    /// In a [`Frame`].
+    pub(crate) const HELD: Place = Place(2);
+
+    const SENDING: u8 = 0x80;
+
+    /// On the transmit ring of a queue.
+    pub(crate) const fn sending(queue: QueueTag) -> Place {
+        Place(Self::SENDING | queue.0)
+    }
+
+    const fn is_sending(self) -> bool {
+        self.0 & Self::SENDING != 0
+    }
+}
+
+/// A queue's number in its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueTag(u8);
+
+/// What is known of a page. Nothing of this is visible to the backend.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) page: SharedPage,
+    pub(crate) gref: GrantRef,
+    /// Where the fragment starts.
+    pub(crate) offset: u16,
+    /// How long the fragment is.
+    pub(crate) len: u16,
+    /// The next page of a frame or a free list.
+    pub(crate) next: u16,
+    pub(crate) place: Place,
+    home: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    /// First page of the free list.
+    head: u16,
+    exists: bool,
+    /// Pages that are free or posted.
+    present: u32,
+    /// Pages that are not lent.
+    floor: u32,
+}
+
+impl Home {
+    const ABSENT: Home = Home {
+        head: NONE,
+        exists: false,
+        present: 0,
+        floor: 0,
+    };
+}
+
+/// A received frame, or one to be sent: one or more pages of a [`PagePool`].
+///
+/// It is to be sent or given back with [`PagePool::free`]; one that is just dropped is lost
+/// to its home until the pool is gone (and shows in [`PagePool::stats`] as held).
+#[derive(Debug)]
+#[must_use = "a frame that is dropped is lost: send or free it"]
+pub struct Frame {
+    /// Slots, checksum state, kind of large packet, pool: see the constants.
+    pub(crate) kind: u32,
+    pub(crate) len: u32,
+    pub(crate) head: u16,
+    pub(crate) gso_size: u16,
+}
+
+/// The fields of `Frame::kind`, packed so that the one test which finds a plain frame of the
+/// right pool is one comparison.
+pub(crate) mod kind {
+    pub(crate) const SLOTS: u32 = 0x1f;
+    pub(crate) const CHECKSUM_SHIFT: u32 = 8;
+    pub(crate) const BLANK: u32 = 1 << CHECKSUM_SHIFT;
+    pub(crate) const VALIDATED: u32 = 2 << CHECKSUM_SHIFT;
+    pub(crate) const TCPV4: u32 = 1 << 10;
+    pub(crate) const TCPV6: u32 = 1 << 11;
+    pub(crate) const POOL_SHIFT: u32 = 16;
+}
+
+/// What a receiver wants to know of a frame beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// Bytes from the Ethernet header on.
+    pub len: u32,
+    /// Pages it is spread over.
+    pub slots: u8,
+    /// What is known of its TCP or UDP checksum.
+    pub checksum: Checksum,
+    /// How it is to be cut, if it is larger than a packet on the wire may be.
+    pub gso: Option<Gso>,
+}
+
+impl Frame {
+    /// Bytes from the Ethernet header on.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Pages it is spread over.
+    #[must_use]
+    #[inline]
+    pub fn slots(&self) -> usize {
+        (self.kind & kind::SLOTS) as usize
+    }
+
+    /// What is known of its TCP or UDP checksum.
+    #[must_use]
+    #[inline]
+    pub fn checksum(&self) -> Checksum {
+        Checksum::from_bits_truncate((self.kind >> kind::CHECKSUM_SHIFT & 3) as u8)
+    }
+
+    /// Says what is now known of its TCP or UDP checksum, for instance nothing, after it was
+    /// completed.
+    #[inline]
+    pub fn set_checksum(&mut self, checksum: Checksum) {
+        self.kind &= !(kind::BLANK | kind::VALIDATED);
+        self.kind |= u32::from(checksum.bits()) << kind::CHECKSUM_SHIFT;
+    }
+
+    /// How it is to be cut, if it is larger than a packet on the wire may be.
+    #[must_use]
+    #[inline]
+    pub fn gso(&self) -> Option<Gso> {
+        let kind = match self.kind & (kind::TCPV4 | kind::TCPV6) {
+            0 => return None,
+            kind::TCPV4 => GsoKind::TcpV4,
+            _ => GsoKind::TcpV6,
+        };
+        Some(Gso {
+            kind,
+            size: self.gso_size,
+        })
+    }
+
+    /// Says how it is to be cut.
+    pub fn set_gso(&mut self, gso: Option<Gso>) {
+        self.kind &= !(kind::TCPV4 | kind::TCPV6);
+        if let Some(Gso { kind, size }) = gso {
+            self.gso_size = size;
+            self.kind |= match kind {
+                GsoKind::TcpV4 => kind::TCPV4,
+                GsoKind::TcpV6 => kind::TCPV6,
+            };
+        }
+    }
+
+    /// All of it at once.
+    #[must_use]
+    #[inline]
+    pub fn info(&self) -> FrameInfo {
+        FrameInfo {
+            len: self.len,
+            slots: self.slots() as u8,
+            checksum: self.checksum(),
+            gso: self.gso(),
+        }
+    }
+}
+
+/// Where the pages of a home are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Free.
+    pub free: usize,
+    /// On a receive ring.
+    pub posted: usize,
+    /// On a transmit ring, of whichever queue.
+    pub sending: usize,
+    /// In frames.
+    pub held: usize,
+}
+
+impl Account {
+    /// All pages of the home.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.free + self.posted + self.sending + self.held
+    }
+}
+
+/// Where all pages are. Counted from the pages themselves, not from running totals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Pages in the pool.
+    pub total: usize,
+    homes: [Account; HOMES],
+}
+
+impl PoolStats {
+    /// The pages of one home.
+    #[must_use]
+    pub fn home(&self, home: HomeId) -> Account {
+        self.homes[home.index()]
+    }
+
+    /// Pages whose home was removed.
+    #[must_use]
+    pub fn spare(&self) -> Account {
+        self.homes[usize::from(SPARE)]
+    }
+
+    /// The pages of all homes; always as many as [`PoolStats::total`].
+    #[must_use]
+    pub fn sum(&self) -> Account {
+        self.homes
+            .iter()
+            .fold(Account::default(), |sum, home| Account {
+                free: sum.free + home.free,
+                posted: sum.posted + home.posted,
+                sending: sum.sending + home.sending,
+                held: sum.held + home.held,
+            })
+    }
+}
+
+/// What became of the pages of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Closed {
+    /// Pages given back to the machine.
+    pub freed: usize,
+    /// Pages that the backend still maps. They are never used again.
+    pub leaked: usize,
+}
+
+/// Packet pages granted to one backend domain.
+#[derive(Debug)]
+pub struct PagePool<H: Hal> {
+    hal: H,
+    peer: DomId,
+    /// Tells frames of different pools apart. Reused after 65,536 pools.
+    pub(crate) tag: u16,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) homes: [Home; HOMES],
+    /// Which queue tags are taken, a bit each.
+    queues: u64,
+}
+
+/// The next pool's tag.
+static TAG: AtomicU16 = AtomicU16::new(0);
+
+impl<H: Hal> PagePool<H> {
+    /// A pool without pages, to be filled by [`PagePool::add_home`].
+    #[must_use]
+    pub fn new(hal: H, peer: DomId) -> Self {
+        let tag = TAG.fetch_add(1, Ordering::Relaxed);
+        let mut homes = [Home::ABSENT; HOMES];
+        homes[usize::from(SPARE)].exists = true;
+        Self {
+            hal,
+            peer,
+            tag,
+            slots: Vec::new(),
+            homes,
+            queues: 0,
+        }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn hal(&self) -> H {
+        self.hal
+    }
+
+    /// The backend domain that the pages are granted to.
+    #[must_use]
+    pub fn peer(&self) -> DomId {
+        self.peer
+    }
+
+    /// Gives `home` as many more pages, and a floor of a quarter of all it then has
+    /// ([`PagePool::set_floor`]). Pages of removed homes are used before new ones are taken.
+    ///
+    /// A home that receives needs 256 pages for a full ring, and more to have pages under way
+    /// at the same time; with less it works as well, in smaller bursts. Below 32 pages large
+    /// packets can't be received.
+    ///
+    /// # Errors
+    /// [`PoolError::Hal`] or [`PoolError::TooManyPages`]; the home then has what it had.
+    pub fn add_home(&mut self, home: HomeId, pages: usize) -> Result<(), PoolError> {
+        let spare = self.free_pages(SPARE, pages).count();
+        let fresh = pages - spare;
+        if self.slots.len() + fresh >= usize::from(NONE) {
+            return Err(PoolError::TooManyPages);
+        }
+        self.slots.reserve_exact(fresh);
+        for _ in 0..fresh {
+            if let Err(error) = self.grow() {
+                self.trim();
+                return Err(error.into());
+            }
+        }
+        for _ in 0..pages {
+            // There are as many: `spare` were there, and each round above added one.
+            let Some(index) = self.pop(SPARE) else { break };
+            if let Some(slot) = self.slots.get_mut(usize::from(index)) {
+                slot.home = home.0;
+            }
+            self.homes[usize::from(SPARE)].present -= 1;
+            self.push(index);
+        }
+        let total = self.slots.iter().filter(|slot| slot.home == home.0).count();
+        self.homes[home.index()].exists = true;
+        self.homes[home.index()].floor = u32::try_from(total / 4).unwrap_or(u32::MAX);
+        Ok(())
+    }
+
+    /// Takes the pages of `home` away. Those that are free become spare, the others when they
+    /// are given back. [`PagePool::trim`] gives spare pages back to the machine.
+    ///
+    /// # Errors
+    /// [`PoolError::NoSuchHome`], or [`PoolError::InUse`] while a queue has posted its pages.
+    pub fn remove_home(&mut self, home: HomeId) -> Result<(), PoolError> {
+        if !self.has_home(home) {
+            return Err(PoolError::NoSuchHome);
+        }
+        let mine = |slot: &Slot| slot.home == home.0;
+        if self
+            .slots
+            .iter()
+            .any(|slot| mine(slot) && slot.place == Place::POSTED)
+        {
+            return Err(PoolError::InUse);
+        }
+        while let Some(index) = self.pop(home.0) {
+            if let Some(slot) = self.slots.get_mut(usize::from(index)) {
+                slot.home = SPARE;
+            }
+            self.push(index);
+        }
+        for slot in self.slots.iter_mut().filter(|slot| mine(slot)) {
+            slot.home = SPARE;
+        }
+        self.homes[home.index()] = Home::ABSENT;
+        Ok(())
+    }
+
+    /// Whether there is such a home.
+    #[must_use]
+    pub fn has_home(&self, home: HomeId) -> bool {
+        self.homes[home.index()].exists
+    }
+
+    /// Sets how many pages of `home` are kept for receiving.
+    pub fn set_floor(&mut self, home: HomeId, pages: usize) {
+        self.homes[home.index()].floor = u32::try_from(pages).unwrap_or(u32::MAX);
+    }
+
+    /// How many more pages `home` may lend before it falls below its floor.
+    #[must_use]
+    #[inline]
+    pub fn lendable(&self, home: HomeId) -> usize {
+        let home = &self.homes[home.index()];
+        home.present.saturating_sub(home.floor) as usize
+    }
+
+    /// Whether `frame` may be sent on or queued, or must be freed at once because its home
+    /// has too few pages left to receive with.
+    #[must_use]
+    #[inline]
+    pub fn may_lend(&self, frame: &Frame) -> bool {
+        self.slots.get(usize::from(frame.head)).is_some_and(|slot| {
+            let home = &self.homes[usize::from(slot.home) & (HOMES - 1)];
+            home.present >= home.floor
+        })
+    }
+
+    /// Gives spare pages back to the machine, as far as no used ones have a higher index, and
+    /// the backend doesn't map them. Returns how many.
+    pub fn trim(&mut self) -> usize {
+        let before = self.slots.len();
+        while let Some(slot) = self
+            .slots
+            .pop_if(|slot| slot.home == SPARE && slot.place == Place::FREE)
+        {
+            if self.hal.end_grant(slot.gref).is_err() {
+                self.slots.push(slot);
+                break;
+            }
+            self.hal.free_page(slot.page);
+        }
+        let spare = &mut self.homes[usize::from(SPARE)];
+        spare.head = NONE;
+        spare.present = 0;
+        for index in 0..self.slots.len() {
+            if self.slots[index].home == SPARE && self.slots[index].place == Place::FREE {
+                self.push(index as u16);
+            }
+        }
+        before - self.slots.len()
+    }
+
+    /// Where all pages are.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        let mut homes = [Account::default(); HOMES];
+        for slot in &self.slots {
+            let account = &mut homes[usize::from(slot.home) & (HOMES - 1)];
+            let count = match slot.place {
+                Place::FREE => &mut account.free,
+                Place::POSTED => &mut account.posted,
+                place if place.is_sending() => &mut account.sending,
+                _ => &mut account.held,
+            };
+            *count += 1;
+        }
+        PoolStats {
+            total: self.slots.len(),
+            homes,
+        }
+    }
+
+    /// Ends all grants and gives the pages back to the machine, but for those that the
+    /// backend still maps. Frames and queues of the pool are of no more use.
+    pub fn close(mut self) -> Closed {
+        self.end()
+    }
+
+    fn end(&mut self) -> Closed {
+        let mut closed = Closed::default();
+        for slot in self.slots.drain(..) {
+            if self.hal.end_grant(slot.gref).is_ok() {
+                self.hal.free_page(slot.page);
+                closed.freed += 1;
+            } else {
+                closed.leaked += 1;
+            }
+        }
+        self.homes = [Home::ABSENT; HOMES];
+        closed
+    }
+}
+
+/// Frames.
+impl<H: Hal> PagePool<H> {
+    /// Gives the pages of a frame back to their homes.
+    #[inline]
+    pub fn free(&mut self, frame: Frame) {
+        if !self.owns(&frame) {
+            debug_assert!(false, "freed a frame of another pool");
+            return;
+        }
+        let mut index = frame.head;
+        for _ in 0..frame.slots() {
+            let next = self
+                .slots
+                .get(usize::from(index))
+                .map_or(NONE, |slot| slot.next);
+            self.push(index);
+            index = next;
+        }
+    }
+
+    /// Makes a frame of `bytes` in free pages of `home`; `None` if there are too few, or no
+    /// bytes, or too many for [`MAX_SLOTS`] pages.
+    pub fn alloc_frame(&mut self, home: HomeId, bytes: &[u8]) -> Option<Frame> {
+        let mut frame = self.take(home, bytes.len())?;
+        self.copy_in(&mut frame, 0, bytes);
+        Some(frame)
+    }
+
+    /// Copies `frame` of the pool `from` into free pages of `home` of the pool `to`, with all
+    /// that is known of it; `None` if there are too few. The original stays as it is.
+    pub fn copy_between(
+        from: &PagePool<H>,
+        frame: &Frame,
+        to: &mut PagePool<H>,
+        home: HomeId,
+    ) -> Option<Frame> {
+        let mut copy = to.take(home, frame.len())?;
+        let mut at = 0;
+        let mut buffer = [0; 512];
+        while at < frame.len() {
+            let done = from.copy_out(frame, at, &mut buffer);
+            if done == 0 {
+                break;
+            }
+            to.copy_in(&mut copy, at, &buffer[..done]);
+            at += done;
+        }
+        copy.set_checksum(frame.checksum());
+        copy.set_gso(frame.gso());
+        Some(copy)
+    }
+
+    /// Copies bytes of the frame from `offset` on; stops at its end. Returns how many.
+    ///
+    /// The backend may change them at any time: check the copy, not the original.
+    pub fn copy_out(&self, frame: &Frame, offset: usize, into: &mut [u8]) -> usize {
+        let mut done = 0;
+        self.each_part(frame, offset, into.len(), |page, at, len| {
+            done += page.read(at, &mut into[done..done + len]);
+        });
+        done
+    }
+
+    /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns how many.
+    pub fn copy_in(&mut self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
+        let mut done = 0;
+        self.each_part(frame, offset, from.len(), |page, at, len| {
+            done += page.write(at, &from[done..done + len]);
+        });
+        done
+    }
+
+    /// Overwrites the first `len` bytes of the frame with those of `header`. If the frame is
+    /// aligned this is a few stores of whole words: up to 7 more bytes of `header` are then
+    /// written, which are the frame's own if it was received with this header.
+    #[inline]
+    pub fn write_header(&mut self, frame: &mut Frame, header: &Header, len: usize) {
+        let slot = self.slots.get(usize::from(frame.head));
+        if let Some(slot) = slot
+            && self.owns(frame)
+            && len <= usize::from(slot.len)
+            && let Some(window) = window(&slot.page, slot.offset)
+        {
+            let words = header.as_chunks::<8>().0;
+            for (cell, word) in window.iter().zip(words).take(len.div_ceil(8)) {
+                cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+            }
+        } else {
+            self.copy_in(frame, 0, &header[..len.min(HEADER_LEN)]);
+        }
+    }
+
+    /// The first bytes of a frame; zeros beyond its end.
+    #[must_use]
+    pub fn header(&self, frame: &Frame) -> Header {
+        let mut header = [0; HEADER_LEN];
+        self.copy_out(frame, 0, &mut header);
+        header
+    }
+
+    /// Whether the frame is of this pool.
+    #[must_use]
+    #[inline]
+    pub fn owns(&self, frame: &Frame) -> bool {
+        frame.kind >> kind::POOL_SHIFT == u32::from(self.tag)
+    }
+
+    /// Calls `part` with page, offset and length of each part of the frame that lies in the
+    /// `len` bytes from `offset` on.
+    fn each_part(
+        &self,
+        frame: &Frame,
+        offset: usize,
+        len: usize,
+        mut part: impl FnMut(&SharedPage, usize, usize),
+    ) {
+        if !self.owns(frame) {
+            debug_assert!(false, "accessed a frame of another pool");
+            return;
+        }
+        let (mut skip, mut left) = (offset, len);
+        let mut index = frame.head;
+        for _ in 0..frame.slots() {
+            let Some(slot) = self.slots.get(usize::from(index)) else {
+                return;
+            };
+            let here = usize::from(slot.len);
+            if skip < here && left > 0 {
+                let n = left.min(here - skip);
+                part(&slot.page, usize::from(slot.offset) + skip, n);
+                left -= n;
+            }
+            skip = skip.saturating_sub(here);
+            index = slot.next;
+        }
+    }
+
+    /// Takes free pages of `home` for a frame of `len` bytes.
+    fn take(&mut self, home: HomeId, len: usize) -> Option<Frame> {
+        let count = len.div_ceil(PAGE_SIZE);
+        if count == 0 || count > MAX_SLOTS || self.free_pages(home.0, count).count() < count {
+            return None;
+        }
+        let mut head = NONE;
+        // From the last page to the first, so that each knows the next.
+        for part in (0..count).rev() {
+            let index = self.pop(home.0)?;
+            let slot = self.slots.get_mut(usize::from(index))?;
+            slot.place = Place::HELD;
+            slot.next = head;
+            slot.offset = 0;
+            // At most a page.
+            slot.len = (len - part * PAGE_SIZE).min(PAGE_SIZE) as u16;
+            head = index;
+        }
+        let home = &mut self.homes[home.index()];
+        home.present -= count as u32;
+        let kind = count as u32 | u32::from(self.tag) << kind::POOL_SHIFT;
+        Some(Frame {
+            kind,
+            len: len as u32,
+            head,
+            gso_size: 0,
+        })
+    }
+
+    /// Up to `max` free pages of a home.
+    fn free_pages(&self, home: u8, max: usize) -> impl Iterator<Item = &Slot> {
+        let mut index = self.homes[usize::from(home) & (HOMES - 1)].head;
+        core::iter::from_fn(move || {
+            let slot = self.slots.get(usize::from(index))?;
+            index = slot.next;
+            Some(slot)
+        })
+        .take(max)
+    }
+}
+
+/// Whole words of a page.
+pub(crate) type Window = [AtomicU64; HEADER_LEN / 8];
+
+/// The words of a page from `offset` on, if it is aligned and they are all in the page.
+#[inline]
+pub(crate) fn window(page: &SharedPage, offset: u16) -> Option<&Window> {
+    // What isn't divisible by 8 ends up far beyond the page.
+    let first = usize::from(offset.rotate_right(3));
+    page.words64()
+        .get(first..first + HEADER_LEN / 8)?
+        .first_chunk()
+}
+
+/// What queues need.
+impl<H: Hal> PagePool<H> {
+    /// Takes a number for a queue.
+    pub(crate) fn add_queue(&mut self) -> Option<QueueTag> {
+        let tag = self.queues.trailing_ones();
+        self.queues |= 1_u64.checked_shl(tag)?;
+        Some(QueueTag(tag as u8))
+    }
+
+    /// Gives it back, and the pages that are on its transmit ring to their homes.
+    pub(crate) fn remove_queue(&mut self, tag: QueueTag) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].place == Place::sending(tag) {
+                self.push(index as u16);
+            }
+        }
+        self.queues &= !(1 << tag.0);
+    }
+
+    /// Adds a spare page.
+    fn grow(&mut self) -> Result<(), HalError> {
+        let page = self.hal.alloc_page()?;
+        let gref = match self.hal.grant(self.peer, &page, Access::ReadWrite) {
+            Ok(gref) => gref,
+            Err(error) => {
+                self.hal.free_page(page);
+                return Err(error);
+            }
+        };
+        let index = self.slots.len() as u16;
+        let place = Place::HELD;
+        self.slots.push(Slot {
+            page,
+            gref,
+            offset: 0,
+            len: 0,
+            next: NONE,
+            place,
+            home: SPARE,
+        });
+        self.push(index);
+        Ok(())
+    }
+
+    /// Puts a page on the free list of its home.
+    #[inline]
+    pub(crate) fn push(&mut self, index: u16) {
+        if let Some(slot) = self.slots.get_mut(usize::from(index)) {
+            slot.go_home(index, &mut self.homes);
+        }
+    }
+
+    /// Takes a page from a free list. It still counts as present.
+    #[inline]
+    fn pop(&mut self, home: u8) -> Option<u16> {
+        let home = &mut self.homes[usize::from(home) & (HOMES - 1)];
+        let index = home.head;
+        home.head = self.slots.get(usize::from(index))?.next;
+        Some(index)
+    }
+}
+
+impl Slot {
+    /// Puts the page `index` on the free list of its home.
+    #[inline]
+    pub(crate) fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
+        let home = &mut homes[usize::from(self.home) & (HOMES - 1)];
+        self.next = home.head;
+        self.place = Place::FREE;
+        home.head = index;
+        home.present += 1;
+    }
+}
+
+impl Home {
+    /// The first free page, to be posted: it goes from free to posted, which are both
+    /// present.
+    #[inline]
+    pub(crate) fn post<'a>(&mut self, slots: &'a mut [Slot]) -> Option<(u16, &'a Slot)> {
+        let index = self.head;
+        let slot = slots.get_mut(usize::from(index))?;
+        self.head = slot.next;
+        slot.place = Place::POSTED;
+        Some((index, slot))
+    }
+
+    /// Counts pages that were posted and no longer are.
+    #[inline]
+    pub(crate) fn unpost(&mut self, pages: u32) {
+        self.present -= pages;
+    }
+}
+
+impl<H: Hal> Drop for PagePool<H> {
+    fn drop(&mut self) {
+        let Closed { leaked, .. } = self.end();
+        if leaked > 0 {
+            log::warn!(target: "netfront", "domain {} still maps {leaked} packet pages", self.peer.0);
+        }
+    }
+}

@@ -1,0 +1,854 @@
+//! One queue of a vif: a transmit ring, a receive ring, and their event channels.
+//!
+//! A turn of the caller's loop is: [`Queue::reap`] what was sent, [`Queue::receive`] a burst,
+//! [`Queue::send`] frames on this or other queues, [`Queue::refill`] the receive ring,
+//! [`Queue::publish`]. Before it sleeps, [`Queue::arm`].
+//!
+//! The id of a transmit request is the number of its page, so a response is checked against
+//! what is known of that page: it must be on the ring of this very queue. The id of a receive
+//! request is the number of its ring slot, where netif.h demands the response to be.
+
+use core::sync::atomic::Ordering;
+
+use xen_hal::{Access, GrantRef, Hal, HalError, PAGE_SIZE, Port, SharedPage};
+use xen_ring::FrontRing;
+
+use crate::error::{PeerFault, QueueError, SendError, Unsent};
+use crate::features::Features;
+use crate::netif::{
+    Extra, ExtraInfo, GsoKind, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RSP_OKAY, RX_WORDS, RxFlags,
+    RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
+};
+use crate::pool::{
+    Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Place, QueueTag, kind, window,
+};
+
+/// Slots of either ring.
+const RING: usize = FrontRing::<TX_WORDS>::SLOTS as usize;
+const _: () = assert!(FrontRing::<RX_WORDS>::SLOTS as usize == RING && RING == 256);
+/// Extra infos of one received packet. There are four types, each of use once.
+const MAX_EXTRAS: usize = 8;
+
+/// The event channels of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// One for both directions (`event-channel`).
+    Shared(Port),
+    /// One each (`event-channel-tx`, `event-channel-rx`).
+    Split {
+        /// For the transmit ring.
+        tx: Port,
+        /// For the receive ring.
+        rx: Port,
+    },
+}
+
+/// What the backend must be told of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// `tx-ring-ref`.
+    pub tx_ring: GrantRef,
+    /// `rx-ring-ref`.
+    pub rx_ring: GrantRef,
+    /// Event channels.
+    pub ports: Ports,
+}
+
+/// What happened on a queue since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Frames that the backend failed to deliver (negative status, or no data).
+    pub rx_errors: u64,
+    /// Frames put on the transmit ring.
+    pub tx_frames: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Slots that the backend reported as dropped or in error.
+    pub tx_errors: u64,
+    /// Events sent.
+    pub notifications: u64,
+}
+
+/// When [`Queue::arm`] asks to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// After so many receive responses; at least 1, at most as many as are to come.
+    pub rx: u32,
+    /// After so many transmit responses; `None`: not for these, they are reaped in passing.
+    pub tx: Option<u32>,
+}
+
+impl Default for Wake {
+    /// On the next received frame; transmit responses wait until then.
+    fn default() -> Self {
+        Self { rx: 1, tx: None }
+    }
+}
+
+/// A pair of rings shared with the backend of a vif.
+///
+/// All calls are to be made with the pool that it was made with. A queue that is dropped
+/// without [`Queue::close`] leaks its two ring pages and what is on its rings.
+#[derive(Debug)]
+pub struct Queue<H: Hal> {
+    hal: H,
+    rx: FrontRing<RX_WORDS>,
+    tx: FrontRing<TX_WORDS>,
+    /// The page in each slot of the receive ring.
+    posted: [u16; RING],
+    home: HomeId,
+    tag: QueueTag,
+    pool: u16,
+    /// What a frame that fills one transmit request looks like, after masking by the next.
+    plain: u32,
+    plain_mask: u32,
+    /// Responses seen of a packet that isn't complete.
+    partial: u32,
+    /// Transmit requests that were extra infos, whose responses are to come.
+    extras: u32,
+    fault: Option<PeerFault>,
+    features: Features,
+    info: QueueInfo,
+    counters: Counters,
+}
+
+/// Grants a fresh page to the pool's backend.
+fn share<H: Hal>(pool: &PagePool<H>) -> Result<(SharedPage, GrantRef), HalError> {
+    let page = pool.hal().alloc_page()?;
+    match pool.hal().grant(pool.peer(), &page, Access::ReadWrite) {
+        Ok(gref) => Ok((page, gref)),
+        Err(error) => {
+            pool.hal().free_page(page);
+            Err(error)
+        }
+    }
+}
+
+/// Takes a page back; `false` if the peer doesn't let go of it, so it is leaked.
+fn unshare<H: Hal>(hal: H, page: SharedPage, gref: GrantRef) -> bool {
+    let ended = hal.end_grant(gref).is_ok();
+    if ended {
+        hal.free_page(page);
+    }
+    ended
+}
+
+fn open_ports<H: Hal>(pool: &PagePool<H>, features: Features) -> Result<Ports, HalError> {
+    let (hal, peer) = (pool.hal(), pool.peer());
+    let tx = hal.alloc_port(peer)?;
+    if !features.contains(Features::SPLIT_EVENT_CHANNELS) {
+        return Ok(Ports::Shared(tx));
+    }
+    match hal.alloc_port(peer) {
+        Ok(rx) => Ok(Ports::Split { tx, rx }),
+        Err(error) => {
+            hal.close_port(tx);
+            Err(error)
+        }
+    }
+}
+
+impl<H: Hal> Queue<H> {
+    /// Makes the rings and event channels of a queue that receives into pages of `home`, for
+    /// a backend with these `features`. The receive ring is empty until [`Queue::refill`].
+    ///
+    /// # Errors
+    /// [`QueueError`]; nothing is left behind.
+    pub fn new(
+        pool: &mut PagePool<H>,
+        home: HomeId,
+        features: Features,
+    ) -> Result<(Self, QueueInfo), QueueError> {
+        Self::starting_at(pool, home, features, 0)
+    }
+
+    /// As [`Queue::new`], with ring indices that start at `start`, for tests.
+    #[doc(hidden)]
+    pub fn starting_at(
+        pool: &mut PagePool<H>,
+        home: HomeId,
+        features: Features,
+        start: u32,
+    ) -> Result<(Self, QueueInfo), QueueError> {
+        if !pool.has_home(home) {
+            return Err(QueueError::NoSuchHome);
+        }
+        let hal = pool.hal();
+        let (tx, tx_ring) = share(pool)?;
+        let (rx, rx_ring) = match share(pool) {
+            Ok(rx) => rx,
+            Err(error) => {
+                unshare(hal, tx, tx_ring);
+                return Err(error.into());
+            }
+        };
+        let ports = match open_ports(pool, features) {
+            Ok(ports) => ports,
+            Err(error) => {
+                unshare(hal, tx, tx_ring);
+                unshare(hal, rx, rx_ring);
+                return Err(error.into());
+            }
+        };
+        let Some(tag) = pool.add_queue() else {
+            close_ports(hal, ports);
+            unshare(hal, tx, tx_ring);
+            unshare(hal, rx, rx_ring);
+            return Err(QueueError::TooManyQueues);
+        };
+        let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
+        let accepted = kind::VALIDATED | if checksums { kind::BLANK } else { 0 };
+        let info = QueueInfo {
+            tx_ring,
+            rx_ring,
+            ports,
+        };
+        let queue = Self {
+            hal,
+            rx: FrontRing::starting_at(rx, start),
+            tx: FrontRing::starting_at(tx, start),
+            posted: [0; RING],
+            home,
+            tag,
+            pool: pool.tag,
+            plain: 1 | u32::from(pool.tag) << kind::POOL_SHIFT,
+            plain_mask: !accepted,
+            partial: 0,
+            extras: 0,
+            fault: None,
+            features,
+            info,
+            counters: Counters::default(),
+        };
+        Ok((queue, info))
+    }
+
+    /// Posts free pages of the home for receiving, as many as there are and fit. Seen by the
+    /// backend after [`Queue::publish`]. Returns how many.
+    #[inline]
+    pub fn refill(&mut self, pool: &mut PagePool<H>) -> u32 {
+        if !self.is_live(pool) {
+            return 0;
+        }
+        let home = &mut pool.homes[self.home.index()];
+        let (slots, posted) = (&mut pool.slots[..], &mut self.posted);
+        self.rx.fill(|index| {
+            let (page, slot) = home.post(slots)?;
+            let id = index as u8;
+            posted[usize::from(id)] = page;
+            Some(
+                RxRequest {
+                    id: u16::from(id),
+                    gref: slot.gref,
+                }
+                .encode(),
+            )
+        })
+    }
+
+    /// Receives up to `budget` frames and passes each to `sink`, with a private copy of its
+    /// first bytes. Only that copy is to be trusted once it has been checked: the backend may
+    /// go on writing to the page.
+    ///
+    /// A packet in several slots is passed on when all of them are there. Packets that the
+    /// backend reports to have failed are counted, and their pages freed.
+    ///
+    /// Returns the number of frames.
+    ///
+    /// # Errors
+    /// [`PeerFault`], now and for every later call. Frames that `sink` has got are good.
+    #[inline]
+    pub fn receive(
+        &mut self,
+        pool: &mut PagePool<H>,
+        budget: usize,
+        mut sink: impl FnMut(Frame, &Header, FrameInfo),
+    ) -> Result<usize, PeerFault> {
+        if !self.is_live(pool) {
+            return self.fault.map_or(Ok(0), Err);
+        }
+        let there = match self.rx.responses() {
+            Ok(there) => there,
+            Err(corrupt) => return Err(self.break_off(PeerFault::RxIndex(corrupt))),
+        };
+        let start = self.rx.next_response();
+        let end = start.wrapping_add(there);
+        let mut index = start;
+        let mut frames = 0;
+        let mut bytes = 0_u64;
+        let mut outcome = Ok(());
+        self.partial = 0;
+        while index != end && frames < budget {
+            // netif_rx_response_t, loaded once; from here on these are our own values.
+            let words = self.rx.response::<RX_WORDS>(index);
+            let id = index as u8;
+            let (offset, len) = (words[0] >> 16, words[1] >> 16);
+            // A packet in one slot: the response to this slot's request, without extra info
+            // or another fragment, a positive status, data within the page. A negative status
+            // makes a length beyond any page.
+            if words[0] & 0xffff == u32::from(id)
+                && words[1] & u32::from(CHAINED.bits()) == 0
+                && len != 0
+                && offset + len <= PAGE_SIZE as u32
+                && let head = self.posted[usize::from(id)]
+                && let Some(slot) = pool.slots.get_mut(usize::from(head))
+                && let Some(window) = window(&slot.page, offset as u16)
+            {
+                let mut header = [0; HEADER_LEN];
+                let words64 = header.as_chunks_mut::<8>().0;
+                for (word, cell) in words64.iter_mut().zip(window) {
+                    *word = cell.load(Ordering::Relaxed).to_le_bytes();
+                }
+                slot.offset = offset as u16;
+                slot.len = len as u16;
+                slot.place = Place::HELD;
+                let kind = self.plain | checksum_kind(words[1]);
+                let frame = Frame {
+                    kind,
+                    len,
+                    head,
+                    gso_size: 0,
+                };
+                index = index.wrapping_add(1);
+                frames += 1;
+                bytes += u64::from(len);
+                let info = frame.info();
+                sink(frame, &header, info);
+                continue;
+            }
+            match self.receive_chain(pool, index, end, words) {
+                Ok(Chain::Frame { frame, slots }) => {
+                    index = index.wrapping_add(slots);
+                    frames += 1;
+                    bytes += u64::from(frame.len);
+                    let (header, info) = (pool.header(&frame), frame.info());
+                    sink(frame, &header, info);
+                }
+                Ok(Chain::Failed { slots }) => {
+                    index = index.wrapping_add(slots);
+                    self.counters.rx_errors += 1;
+                }
+                Ok(Chain::Partial) => {
+                    self.partial = end.wrapping_sub(index);
+                    break;
+                }
+                Err(fault) => {
+                    outcome = Err(self.break_off(fault));
+                    break;
+                }
+            }
+        }
+        let taken = index.wrapping_sub(start);
+        self.rx.consume(taken);
+        pool.homes[self.home.index()].unpost(taken);
+        self.counters.rx_frames += frames as u64;
+        self.counters.rx_bytes += bytes;
+        outcome.map(|()| frames)
+    }
+
+    /// Puts a frame on the transmit ring. Seen by the backend after [`Queue::publish`].
+    ///
+    /// # Errors
+    /// [`Unsent`], with the frame.
+    #[inline]
+    pub fn send(&mut self, pool: &mut PagePool<H>, frame: Frame) -> Result<(), Unsent> {
+        if frame.kind & self.plain_mask == self.plain
+            && self.fault.is_none()
+            && let Some(slot) = pool.slots.get_mut(usize::from(frame.head))
+        {
+            let request = TxRequest {
+                gref: slot.gref,
+                offset: slot.offset,
+                flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
+                id: frame.head,
+                size: frame.len as u16,
+            };
+            if self.tx.push(request.encode()).is_err() {
+                return Err(Unsent {
+                    frame,
+                    why: SendError::Full,
+                });
+            }
+            slot.place = Place::sending(self.tag);
+            self.counters.tx_frames += 1;
+            self.counters.tx_bytes += u64::from(frame.len);
+            return Ok(());
+        }
+        self.send_chain(pool, frame)
+    }
+
+    /// Takes back the pages of what the backend has sent, to their homes. Returns how many
+    /// slots of the ring that made free.
+    ///
+    /// # Errors
+    /// [`PeerFault`], now and for every later call.
+    #[inline]
+    pub fn reap(&mut self, pool: &mut PagePool<H>) -> Result<usize, PeerFault> {
+        if !self.is_live(pool) {
+            return self.fault.map_or(Ok(0), Err);
+        }
+        let there = match self.tx.responses() {
+            Ok(there) => there,
+            Err(corrupt) => return Err(self.break_off(PeerFault::TxIndex(corrupt))),
+        };
+        let sending = Place::sending(self.tag);
+        let start = self.tx.next_response();
+        let end = start.wrapping_add(there);
+        let mut index = start;
+        let mut outcome = Ok(());
+        while index != end {
+            let response = TxResponse::decode(self.tx.response(index));
+            let slot = pool.slots.get_mut(usize::from(response.id));
+            if response.status == RSP_OKAY
+                && let Some(slot) = slot
+                && slot.place == sending
+            {
+                slot.go_home(response.id, &mut pool.homes);
+            } else if let Err(fault) = self.reap_other(pool, response) {
+                outcome = Err(self.break_off(fault));
+                break;
+            }
+            index = index.wrapping_add(1);
+        }
+        let taken = index.wrapping_sub(start);
+        self.tx.consume(taken);
+        outcome.map(|()| taken as usize)
+    }
+
+    /// Shows the backend all that was put on the rings, and sends the events it asked for.
+    /// Returns how many these were, each a hypercall: at most one for each event channel.
+    #[inline]
+    pub fn publish(&mut self) -> u32 {
+        if self.fault.is_some() {
+            return 0;
+        }
+        let (to_tx, to_rx) = (self.tx.publish(), self.rx.publish());
+        let mut sent = 0;
+        let mut notify = |wanted: bool, port: Port| {
+            if wanted {
+                self.hal.notify(port);
+                sent += 1;
+            }
+        };
+        match self.info.ports {
+            Ports::Shared(port) => notify(to_tx | to_rx, port),
+            Ports::Split { tx, rx } => {
+                notify(to_tx, tx);
+                notify(to_rx, rx);
+            }
+        }
+        self.counters.notifications += u64::from(sent);
+        sent
+    }
+
+    /// Asks for an event as said in `wake`. Returns whether what it would be for is there
+    /// already, so that the caller must not sleep but take another turn; this is also so when
+    /// the backend broke the protocol, which that turn will report. A queue that has reported
+    /// it never keeps the caller awake.
+    pub fn arm(&mut self, wake: Wake) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        // A packet that isn't complete is no work: only what comes after is.
+        let to_come = self.rx.outstanding() - self.rx.unpublished();
+        let ahead = self.partial.saturating_add(wake.rx.max(1));
+        let ahead = ahead.min(to_come).max(self.partial + 1);
+        let rx = self.rx.arm(ahead).unwrap_or(true);
+        let to_come = self.tx.outstanding() - self.tx.unpublished();
+        let tx = match wake.tx {
+            Some(ahead) if to_come > 0 => self.tx.arm(ahead.clamp(1, to_come)).unwrap_or(true),
+            _ => {
+                self.tx.disarm();
+                false
+            }
+        };
+        rx || tx
+    }
+
+    /// Whether [`Queue::receive`] has something to do.
+    #[must_use]
+    #[inline]
+    pub fn rx_pending(&self) -> bool {
+        self.fault.is_none()
+            && self
+                .rx
+                .responses()
+                .map_or(true, |there| there > self.partial)
+    }
+
+    /// Takes the pending state of the event channels: whether an event came.
+    pub fn take_pending(&self) -> bool {
+        match self.info.ports {
+            Ports::Shared(port) => self.hal.take_pending(port),
+            Ports::Split { tx, rx } => self.hal.take_pending(tx) | self.hal.take_pending(rx),
+        }
+    }
+
+    /// Slots free in the transmit ring.
+    #[must_use]
+    #[inline]
+    pub fn tx_free(&self) -> usize {
+        self.tx.free_slots() as usize
+    }
+
+    /// Pages on the receive ring.
+    #[must_use]
+    #[inline]
+    pub fn rx_posted(&self) -> usize {
+        self.rx.outstanding() as usize
+    }
+
+    /// The violation for which the queue is of no more use.
+    #[must_use]
+    pub fn fault(&self) -> Option<PeerFault> {
+        self.fault
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What the backend can.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// What the backend must be told.
+    #[must_use]
+    pub fn info(&self) -> QueueInfo {
+        self.info
+    }
+
+    /// The home of the pages that it receives into.
+    #[must_use]
+    pub fn home(&self) -> HomeId {
+        self.home
+    }
+
+    /// Ends the queue: closes the event channels, takes the rings from the backend, and gives
+    /// all pages that are on them back to their homes. Returns how many ring pages the backend
+    /// didn't let go of; they are never used again.
+    ///
+    /// To be called when the backend is done (`XenbusStateClosed`) or gone. Should it write on
+    /// into the packet pages, it does so in pages that are granted to it anyhow.
+    pub fn close(mut self, pool: &mut PagePool<H>) -> usize {
+        assert_eq!(
+            self.pool, pool.tag,
+            "a queue is closed with the pool it was made with"
+        );
+        close_ports(self.hal, self.info.ports);
+        // Our own indices say what is on the ring; the shared ones are not asked.
+        let posted = self.rx.outstanding();
+        for ahead in 0..posted {
+            let id = self.rx.next_response().wrapping_add(ahead) as u8;
+            pool.push(self.posted[usize::from(id)]);
+        }
+        pool.homes[self.home.index()].unpost(posted);
+        pool.remove_queue(self.tag);
+        self.fault = None;
+        let Self {
+            hal, tx, rx, info, ..
+        } = self;
+        let rings = [
+            (tx.into_page(), info.tx_ring),
+            (rx.into_page(), info.rx_ring),
+        ];
+        rings
+            .into_iter()
+            .filter_map(|(page, gref)| (!unshare(hal, page, gref)).then_some(()))
+            .count()
+    }
+
+    /// Whether the queue can go on, with this pool.
+    #[inline]
+    fn is_live(&self, pool: &PagePool<H>) -> bool {
+        debug_assert_eq!(
+            self.pool, pool.tag,
+            "a queue is used with the pool it was made with"
+        );
+        self.fault.is_none() && self.pool == pool.tag
+    }
+
+    #[cold]
+    fn break_off(&mut self, fault: PeerFault) -> PeerFault {
+        self.fault = Some(fault);
+        fault
+    }
+}
+
+fn close_ports<H: Hal>(hal: H, ports: Ports) {
+    match ports {
+        Ports::Shared(port) => hal.close_port(port),
+        Ports::Split { tx, rx } => {
+            hal.close_port(tx);
+            hal.close_port(rx);
+        }
+    }
+}
+
+/// Flags of a response that is not all of its packet.
+const CHAINED: RxFlags = RxFlags::MORE_DATA
+    .union(RxFlags::EXTRA_INFO)
+    .union(RxFlags::GSO_PREFIX);
+
+/// The checksum state of `NETRXF_*` in the place and order of [`Frame::kind`].
+#[inline]
+const fn checksum_kind(flags: u32) -> u32 {
+    // Two bits, swapped: both are in the product, one bit too far left.
+    (((flags & 3) * 5) >> 1 & 3) << kind::CHECKSUM_SHIFT
+}
+
+/// What [`Queue::receive_chain`] found.
+enum Chain {
+    /// A packet, and how many slots it took.
+    Frame { frame: Frame, slots: u32 },
+    /// A packet that the backend failed to deliver, and how many slots that took.
+    Failed { slots: u32 },
+    /// The first slots of a packet; the rest isn't there yet.
+    Partial,
+}
+
+/// One fragment of a packet, checked.
+#[derive(Clone, Copy)]
+struct Fragment {
+    page: u16,
+    offset: u16,
+    len: u16,
+}
+
+/// The less plain cases.
+impl<H: Hal> Queue<H> {
+    /// Receives the packet whose first response is `words`, at `index`: of any shape.
+    ///
+    /// The responses are loaded once each and kept until the packet is known to be complete.
+    /// If it isn't, all is forgotten and loaded and checked again next time.
+    #[inline(never)]
+    fn receive_chain(
+        &self,
+        pool: &mut PagePool<H>,
+        index: u32,
+        end: u32,
+        words: [u32; RX_WORDS],
+    ) -> Result<Chain, PeerFault> {
+        let mut fragments = [Fragment {
+            page: 0,
+            offset: 0,
+            len: 0,
+        }; MAX_SLOTS];
+        let mut extra_pages = [0; MAX_EXTRAS];
+        let (mut count, mut extras) = (0, 0);
+        let mut gso = None;
+        let mut failed = false;
+        let mut at = index;
+        let mut words = words;
+        let page_of = |at: u32| self.posted[usize::from(at as u8)];
+        let checksum = checksum_kind(words[1]);
+        loop {
+            let response = RxResponse::decode(words);
+            let (id, flags) = (u16::from(at as u8), response.flags);
+            if response.id != id {
+                return Err(PeerFault::RxId {
+                    slot: id,
+                    id: response.id,
+                });
+            }
+            // Extra info belongs to the first fragment.
+            let legal = if count == 0 {
+                RxFlags::all()
+            } else {
+                !RxFlags::EXTRA_INFO
+            };
+            if flags.contains(RxFlags::GSO_PREFIX) || !legal.contains(flags & RxFlags::all()) {
+                return Err(PeerFault::RxFlags(flags.bits()));
+            }
+            let Some(fragment) = fragments.get_mut(count) else {
+                return Err(PeerFault::RxTooManySlots);
+            };
+            let (offset, len) = (response.offset, response.status.cast_unsigned());
+            *fragment = Fragment {
+                page: page_of(at),
+                offset,
+                len,
+            };
+            if response.status <= 0 {
+                failed = true;
+            } else if usize::from(offset) + usize::from(len) > PAGE_SIZE {
+                return Err(PeerFault::RxBounds { offset, len });
+            }
+            count += 1;
+            at = at.wrapping_add(1);
+            let mut more = flags.contains(RxFlags::EXTRA_INFO);
+            while more {
+                if at == end {
+                    return Ok(Chain::Partial);
+                }
+                let extra = ExtraInfo::decode(self.rx.response(at))
+                    .map_err(|bad| PeerFault::RxExtra { kind: bad.kind })?;
+                let Some(page) = extra_pages.get_mut(extras) else {
+                    return Err(PeerFault::RxTooManySlots);
+                };
+                *page = page_of(at);
+                extras += 1;
+                // Others are hints that can be done without.
+                if let Extra::Gso(it) = extra.extra {
+                    gso = Some(it);
+                }
+                more = extra.more;
+                at = at.wrapping_add(1);
+            }
+            if !flags.contains(RxFlags::MORE_DATA) {
+                break;
+            }
+            if at == end {
+                // Whoever is to come has no place: better said now than waited for.
+                if count == MAX_SLOTS {
+                    return Err(PeerFault::RxTooManySlots);
+                }
+                return Ok(Chain::Partial);
+            }
+            words = self.rx.response(at);
+        }
+        let slots = at.wrapping_sub(index);
+        for page in extra_pages.into_iter().take(extras) {
+            pool.push(page);
+        }
+        let fragments = fragments.into_iter().take(count);
+        if failed {
+            fragments.for_each(|fragment| pool.push(fragment.page));
+            return Ok(Chain::Failed { slots });
+        }
+        let mut next = u16::MAX;
+        let mut total = 0;
+        for fragment in fragments.rev() {
+            let Some(slot) = pool.slots.get_mut(usize::from(fragment.page)) else {
+                continue;
+            };
+            slot.place = Place::HELD;
+            slot.offset = fragment.offset;
+            slot.len = fragment.len;
+            slot.next = next;
+            next = fragment.page;
+            total += u32::from(fragment.len);
+        }
+        // The pool's tag is in `plain`, and one slot, instead of which there are these.
+        let kind = (self.plain - 1 + count as u32) | checksum;
+        let mut frame = Frame {
+            kind,
+            len: total,
+            head: next,
+            gso_size: 0,
+        };
+        frame.set_gso(gso);
+        Ok(Chain::Frame { frame, slots })
+    }
+
+    /// Sends a frame of any shape.
+    #[inline(never)]
+    fn send_chain(&mut self, pool: &mut PagePool<H>, frame: Frame) -> Result<(), Unsent> {
+        if let Err(why) = self.can_send(pool, &frame) {
+            return Err(Unsent { frame, why });
+        }
+        let gso = frame.gso();
+        let slots = frame.slots();
+        let mut index = frame.head;
+        for part in 0..slots {
+            let Some(slot) = pool.slots.get_mut(usize::from(index)) else {
+                break;
+            };
+            let mut flags = TxFlags::empty();
+            flags.set(TxFlags::MORE_DATA, part + 1 < slots);
+            let mut size = slot.len;
+            if part == 0 {
+                flags |= TxFlags::from_bits_retain(frame.checksum().bits().into());
+                flags.set(TxFlags::EXTRA_INFO, gso.is_some());
+                // Of the whole packet; `can_send` saw that it fits.
+                size = frame.len as u16;
+            }
+            let request = TxRequest {
+                gref: slot.gref,
+                offset: slot.offset,
+                flags,
+                id: index,
+                size,
+            };
+            slot.place = Place::sending(self.tag);
+            index = slot.next;
+            // `can_send` saw that there is room.
+            let _ = self.tx.push(request.encode());
+            if part == 0
+                && let Some(gso) = gso
+            {
+                let [first, second] = ExtraInfo {
+                    extra: Extra::Gso(gso),
+                    more: false,
+                }
+                .encode();
+                let _ = self.tx.push([first, second, 0]);
+                self.extras += 1;
+            }
+        }
+        self.counters.tx_frames += 1;
+        self.counters.tx_bytes += u64::from(frame.len);
+        Ok(())
+    }
+
+    /// Whether the backend takes such a frame, and now.
+    fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
+        let features = self.features;
+        let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
+        let gso = frame.gso().map(|gso| match gso.kind {
+            GsoKind::TcpV4 => Features::GSO_TCPV4,
+            GsoKind::TcpV6 => Features::GSO_TCPV6,
+        });
+        let needed = frame.slots() + usize::from(gso.is_some());
+        if self.fault.is_some() {
+            Err(SendError::Closed)
+        } else if self.pool != pool.tag || !pool.owns(frame) {
+            Err(SendError::OtherPool)
+        } else if frame.slots() > 1 && !features.contains(Features::SG) {
+            Err(SendError::NoScatter)
+        } else if gso.is_some_and(|gso| !features.contains(gso)) {
+            Err(SendError::NoGso)
+        } else if frame.kind & kind::BLANK != 0 && !checksums {
+            Err(SendError::NoChecksum)
+        } else if frame.len > MAX_TX_SIZE || frame.slots() > MAX_SLOTS {
+            Err(SendError::TooLong)
+        } else if self.tx_free() < needed {
+            Err(SendError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Handles a transmit response that doesn't simply say that all is well.
+    #[inline(never)]
+    fn reap_other(
+        &mut self,
+        pool: &mut PagePool<H>,
+        response: TxResponse,
+    ) -> Result<(), PeerFault> {
+        match response.status {
+            RSP_NULL => {
+                self.extras = self.extras.checked_sub(1).ok_or(PeerFault::TxNull)?;
+                Ok(())
+            }
+            status if status > RSP_NULL => Err(PeerFault::TxStatus(status)),
+            _ => {
+                let sending = Place::sending(self.tag);
+                let slot = pool.slots.get_mut(usize::from(response.id));
+                let slot = slot.filter(|slot| slot.place == sending);
+                slot.ok_or(PeerFault::TxId(response.id))?
+                    .go_home(response.id, &mut pool.homes);
+                self.counters.tx_errors += 1;
+                Ok(())
+            }
+        }
+    }
+}
