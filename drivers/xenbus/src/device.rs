@@ -1,0 +1,412 @@
+//! One frontend device, as xenstore shows it.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+use core::task::{Context, Poll};
+
+use xen_hal::DomId;
+
+use crate::client::{Access, Store, StoreError, Watch};
+use crate::state::{XenbusState, trim};
+use crate::tasks::join_all;
+use crate::wire::{ABS_PATH_MAX, Errno};
+
+/// Ids from here on name no real domain (`DOMID_FIRST_RESERVED`, xen.h).
+const FIRST_RESERVED: u16 = 0x7ff0;
+/// Room for a key after the backend's path.
+const KEY_MAX: usize = 128;
+
+/// Why a device can't be used yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// There is no such device.
+    Removed,
+    /// The toolstack's key is missing or makes no sense.
+    Malformed(&'static str),
+    /// xenstore failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("no such device"),
+            Self::Malformed(key) => write!(f, "key {key} is missing or malformed"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// Why something can't be done with a device any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceError {
+    /// The device itself was removed.
+    Removed,
+    /// It has another backend now.
+    Moved,
+    /// The backend's directory vanished.
+    BackendGone,
+    /// xenstore failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for DeviceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("the device was removed"),
+            Self::Moved => f.write_str("the device has another backend now"),
+            Self::BackendGone => f.write_str("the backend vanished"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for DeviceError {}
+
+/// Why a key can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// It isn't there.
+    Missing(String),
+    /// Its value makes no sense.
+    Malformed {
+        /// The key.
+        key: String,
+        /// What it holds (the start, if that is long).
+        value: String,
+    },
+    /// xenstore failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for KeyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(key) => write!(f, "key {key} is missing"),
+            Self::Malformed { key, value } => write!(f, "key {key} holds {value:?}"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+/// Some keys of a directory, read in one round trip.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(BTreeMap<String, Vec<u8>>);
+
+impl Keys {
+    async fn read(access: &Access, directory: &str, keys: &[&str]) -> Result<Self, StoreError> {
+        let paths: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{directory}/{key}"))
+            .collect();
+        let values = join_all(paths.iter().map(|path| access.read_optional(path))).await;
+        let mut found = BTreeMap::new();
+        for (key, value) in keys.iter().zip(values) {
+            if let Some(value) = value? {
+                found.insert((*key).to_string(), value);
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// The raw value.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice)
+    }
+
+    /// The value of a key that may be missing.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn get<T: FromStr>(&self, key: &str) -> Result<Option<T>, KeyError> {
+        let Some(raw) = self.raw(key) else {
+            return Ok(None);
+        };
+        let value = core::str::from_utf8(trim(raw))
+            .ok()
+            .and_then(|text| text.parse().ok());
+        value.map(Some).ok_or_else(|| KeyError::Malformed {
+            key: key.to_string(),
+            value: String::from_utf8_lossy(&raw[..raw.len().min(64)]).into_owned(),
+        })
+    }
+
+    /// The value of a key that must be there.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], [`KeyError::Malformed`].
+    pub fn require<T: FromStr>(&self, key: &str) -> Result<T, KeyError> {
+        self.get(key)?
+            .ok_or_else(|| KeyError::Missing(key.to_string()))
+    }
+
+    /// A `feature-…` key: a number, and a missing one is off.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn flag(&self, key: &str) -> Result<bool, KeyError> {
+        Ok(self.get::<u32>(key)?.unwrap_or(0) != 0)
+    }
+}
+
+/// A frontend device: its directory, and its backend's.
+#[derive(Debug)]
+pub struct Device {
+    store: Store,
+    name: String,
+    frontend: String,
+    backend: String,
+    backend_id: DomId,
+    /// On the key that names the backend: tells of a new one, and of removal.
+    frontend_watch: Watch,
+    /// On all of the backend's directory, since its removal must be seen too.
+    backend_watch: Watch,
+}
+
+impl Device {
+    /// Opens device `id` of a `kind` (such as `vif`).
+    ///
+    /// # Errors
+    /// [`OpenError`]. With [`OpenError::Malformed`] it may become usable later.
+    pub async fn open(store: &Store, kind: &str, id: u32) -> Result<Self, OpenError> {
+        let name = format!("{kind}/{id}");
+        let frontend = format!("device/{name}");
+        let keys = Keys::read(store, &frontend, &["backend", "backend-id"]).await?;
+        let Some(backend) = keys.raw("backend").and_then(parse_backend) else {
+            return match store.read(&frontend).await {
+                Err(StoreError::Refused(Errno::NoEntry)) => Err(OpenError::Removed),
+                _ => Err(OpenError::Malformed("backend")),
+            };
+        };
+        let backend_id = keys
+            .raw("backend-id")
+            .and_then(parse_backend_id)
+            .ok_or(OpenError::Malformed("backend-id"))?;
+        let paths = [format!("{frontend}/backend"), backend.clone()];
+        let mut watches = join_all(paths.iter().map(|path| store.watch(path)))
+            .await
+            .into_iter();
+        let (Some(frontend_watch), Some(backend_watch)) = (watches.next(), watches.next()) else {
+            return Err(StoreError::Malformed.into());
+        };
+        Ok(Self {
+            store: store.clone(),
+            name,
+            frontend,
+            backend,
+            backend_id,
+            frontend_watch: frontend_watch?,
+            backend_watch: backend_watch?,
+        })
+    }
+
+    /// What it is called in messages: `vif/0`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The connection it is seen through.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The domain that is the backend, to which pages are granted.
+    #[must_use]
+    pub fn backend_id(&self) -> DomId {
+        self.backend_id
+    }
+
+    /// The path of one of the frontend's keys.
+    #[must_use]
+    pub fn frontend_path(&self, key: &str) -> String {
+        format!("{}/{key}", self.frontend)
+    }
+
+    /// The path of one of the backend's keys.
+    #[must_use]
+    pub fn backend_path(&self, key: &str) -> String {
+        format!("{}/{key}", self.backend)
+    }
+
+    /// Reads keys of the frontend, all at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn frontend_keys(&self, keys: &[&str]) -> Result<Keys, StoreError> {
+        Keys::read(&self.store, &self.frontend, keys).await
+    }
+
+    /// Reads keys of the backend, all at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backend_keys(&self, keys: &[&str]) -> Result<Keys, StoreError> {
+        Keys::read(&self.store, &self.backend, keys).await
+    }
+
+    /// Writes keys of the frontend as one change; a `None` removes a key.
+    ///
+    /// A frontend that was removed meanwhile is not brought to life again by this.
+    ///
+    /// # Errors
+    /// [`DeviceError::Removed`], [`DeviceError::Store`].
+    pub async fn write_all(&self, keys: &[(&str, Option<String>)]) -> Result<(), DeviceError> {
+        self.store
+            .transaction(async |tx| {
+                // All sent before the first answer comes; a failure discards the rest.
+                let done = join_all(core::iter::once(None).chain(keys.iter().map(Some)).map(
+                    async |change| match change {
+                        None => tx.read(&self.frontend).await.map(drop),
+                        Some((key, Some(value))) => tx.write(&self.frontend_path(key), value).await,
+                        Some((key, None)) => tx.remove(&self.frontend_path(key)).await,
+                    },
+                ))
+                .await;
+                if let Some(Err(StoreError::Refused(Errno::NoEntry))) = done.first() {
+                    return Err(DeviceError::Removed);
+                }
+                for change in done {
+                    change?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Publishes the frontend's state.
+    ///
+    /// # Errors
+    /// [`DeviceError::Removed`], [`DeviceError::Store`].
+    pub async fn switch(&self, state: XenbusState) -> Result<(), DeviceError> {
+        log::debug!(target: "xenbus", "{}: to state {state:?}", self.name);
+        self.write_all(&[("state", Some(state.to_string()))]).await
+    }
+
+    /// The state that the frontend has in the store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn frontend_state(&self) -> Result<XenbusState, StoreError> {
+        let keys = self.frontend_keys(&["state"]).await?;
+        Ok(XenbusState::parse(keys.raw("state").unwrap_or_default()))
+    }
+
+    /// The backend's state. A missing or malformed key is [`XenbusState::Unknown`].
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device isn't what it was when it was opened.
+    pub async fn backend_state(&self) -> Result<XenbusState, DeviceError> {
+        let paths = [
+            self.frontend_path("backend"),
+            self.frontend_path("backend-id"),
+            self.backend_path("state"),
+        ];
+        let mut values = join_all(paths.iter().map(|path| self.store.read_optional(path))).await;
+        let mut next = || values.pop().unwrap_or(Ok(None));
+        let (state, backend_id, backend) = (next()?, next()?, next()?);
+        if backend.as_deref().and_then(parse_backend).as_ref() != Some(&self.backend)
+            || backend_id.as_deref().and_then(parse_backend_id) != Some(self.backend_id)
+        {
+            return match self.store.read(&self.frontend).await {
+                Err(StoreError::Refused(Errno::NoEntry)) => Err(DeviceError::Removed),
+                Err(error) if !error.is_missing() => Err(error.into()),
+                _ => Err(DeviceError::Moved),
+            };
+        }
+        if let Some(state) = state {
+            return Ok(XenbusState::parse(&state));
+        }
+        match self.store.read_optional(&self.backend).await? {
+            Some(_) => Ok(XenbusState::Unknown),
+            None => Err(DeviceError::BackendGone),
+        }
+    }
+
+    /// Whether the toolstack wants the device to be there (`online`): a backend that closes
+    /// while it is online may come back, otherwise the device is about to be removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backend_online(&self) -> Result<bool, StoreError> {
+        let keys = self.backend_keys(&["online"]).await?;
+        Ok(keys.flag("online").unwrap_or(false))
+    }
+
+    /// Waits until something about the device may have changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the connection is lost.
+    pub async fn changed(&mut self) -> Result<(), StoreError> {
+        core::future::poll_fn(|cx| self.poll_changed(cx)).await
+    }
+
+    fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<(), StoreError>> {
+        // Both, so that both know whom to wake and neither is reported twice.
+        let frontend = self.frontend_watch.poll_changed(cx);
+        let backend = self.backend_watch.poll_changed(cx);
+        if frontend.is_ready() {
+            frontend
+        } else {
+            backend
+        }
+    }
+
+    /// Waits until the backend is in a state that `want` accepts; returns it.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device isn't what it was when it was opened.
+    pub async fn wait_backend(
+        &mut self,
+        mut want: impl FnMut(XenbusState) -> bool,
+    ) -> Result<XenbusState, DeviceError> {
+        loop {
+            let state = self.backend_state().await?;
+            if want(state) {
+                return Ok(state);
+            }
+            self.changed().await?;
+        }
+    }
+}
+
+fn parse_backend(value: &[u8]) -> Option<String> {
+    let path = core::str::from_utf8(trim(value)).ok()?;
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+    (path.starts_with('/') && path.len() + KEY_MAX <= ABS_PATH_MAX && plain)
+        .then(|| path.trim_end_matches('/').to_string())
+        .filter(|path| !path.is_empty())
+}
+
+fn parse_backend_id(value: &[u8]) -> Option<DomId> {
+    let id = core::str::from_utf8(trim(value)).ok()?.parse().ok()?;
+    (id < FIRST_RESERVED).then_some(DomId(id))
+}

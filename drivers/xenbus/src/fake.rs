@@ -1,0 +1,1 @@
+//! A xenstored in memory.

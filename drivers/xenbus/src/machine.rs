@@ -1,0 +1,408 @@
+//! The life of a frontend device.
+//!
+//! What both ends do is agreed on through one `state` key each (`io/xenbus.h`). The normal
+//! course, with Linux's netback at the other end:
+//!
+//! | frontend | backend | |
+//! |---|---|---|
+//! | Initialising | InitWait | the backend has published its features |
+//! | Connected | InitWait | [`Handler::connect`] has published rings; the backend maps them |
+//! | Connected | Connected | [`Handler::established`] |
+//! | Connected | Closing | unplug, or the backend ends: [`Handler::stop`] |
+//! | Closing, Closed | Closed | nothing is mapped any more: [`Handler::disconnect`] |
+//! | Initialising | InitWait | the next round, if the device is still wanted |
+//!
+//! A frontend in Initialising asks the backend to begin anew from whatever state it is in, so
+//! that is how a round starts. A backend may also close before it ever connects, vanish and
+//! come back elsewhere, or have the whole device removed under it; each is met where it can
+//! happen, and none is waited for longer than it takes.
+
+use alloc::format;
+use core::fmt;
+
+use crate::client::{Store, StoreError};
+use crate::device::{Device, DeviceError, OpenError};
+use crate::state::XenbusState::{
+    self, Closed, Closing, Connected, InitWait, Initialised, Initialising, Reconfigured,
+    Reconfiguring, Unknown,
+};
+use crate::tasks::{First, Signal, Timers, select};
+
+/// How long a backend may take for each step of closing before its answer is no longer
+/// waited for.
+pub const CLOSE_TIMEOUT_NS: u64 = 5_000_000_000;
+/// The pause after a first failure; it doubles with each further one.
+pub const MIN_BACKOFF_NS: u64 = 1_000_000_000;
+/// The longest pause, and how long a connection must have held for the next failure to count
+/// as the first.
+pub const MAX_BACKOFF_NS: u64 = 30_000_000_000;
+
+/// What a driver does at each turn of a device's life.
+#[expect(
+    async_fn_in_trait,
+    reason = "tasks stay on one thread, so no bound on the futures"
+)]
+pub trait Handler {
+    /// What exists while the device is connected: rings, pages, event channels.
+    type Connection;
+    /// Why it couldn't be set up.
+    type Error: fmt::Display;
+    /// What the data path may find wrong with the backend.
+    type Fault: fmt::Display;
+
+    /// Negotiates, allocates, and publishes what the backend needs. The backend is waiting;
+    /// it acts once this returns. On an error, everything is given back.
+    ///
+    /// `fault` is for the data path of this connection: raising it closes the device and, after
+    /// a while, connects it again. The data path must not touch the connection afterwards.
+    ///
+    /// This is not cut short, so it should wait for nothing but answers from xenstore.
+    async fn connect(
+        &mut self,
+        device: &Device,
+        fault: &Signal<Self::Fault>,
+    ) -> Result<Self::Connection, Self::Error>;
+
+    /// The backend is connected too.
+    fn established(&mut self, device: &Device, connection: &mut Self::Connection);
+
+    /// The data path must let go of the connection now. The backend may still use its pages.
+    fn stop(&mut self, connection: &mut Self::Connection);
+
+    /// Gives everything back. Normally the backend has let go of the pages; where it has not
+    /// (it vanished, or doesn't answer), ending a grant fails and the page must be kept.
+    async fn disconnect(&mut self, connection: Self::Connection);
+}
+
+/// Why [`run_device`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The device was removed.
+    Removed,
+    /// The connection to xenstore is lost.
+    StoreLost(StoreError),
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// The backend closed or began anew.
+    BackendClosed,
+    /// Something failed on this side, or the data path found a fault.
+    Fault,
+    Device(DeviceError),
+}
+
+impl From<DeviceError> for Cause {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            // xenstore refusing something says nothing about the device.
+            DeviceError::Store(error) if !error.is_fatal() => Self::Fault,
+            error => Self::Device(error),
+        }
+    }
+}
+
+/// Drives a device from now until it is removed.
+///
+/// A connection that ended for any reason is set up again for as long as the device exists:
+/// at once if the backend asks for it the first time, otherwise after a pause between
+/// [`MIN_BACKOFF_NS`] and [`MAX_BACKOFF_NS`].
+///
+/// If the connection to xenstore is lost, a device that works is left working until its data
+/// path raises a fault.
+pub async fn run_device<H: Handler>(
+    store: &Store,
+    timers: &Timers,
+    kind: &str,
+    id: u32,
+    mut handler: H,
+) -> Ended {
+    let mut backoff = Backoff::default();
+    loop {
+        let device = match open(store, kind, id).await {
+            Ok(device) => device,
+            Err(DeviceError::Removed) => return Ended::Removed,
+            Err(DeviceError::Store(error)) if error.is_fatal() => return Ended::StoreLost(error),
+            Err(error) => {
+                let pause_ns = backoff.next(Cause::Fault);
+                log::warn!(target: "xenbus", "{kind}/{id}: {error}; {}", Again(pause_ns));
+                timers.sleep(pause_ns).await;
+                continue;
+            }
+        };
+        let mut machine = Machine {
+            device,
+            timers,
+            handler: &mut handler,
+            backoff: &mut backoff,
+        };
+        match machine.run().await {
+            DeviceError::Removed => return Ended::Removed,
+            DeviceError::Store(error) => return Ended::StoreLost(error),
+            DeviceError::Moved | DeviceError::BackendGone => {}
+        }
+    }
+}
+
+/// Opens a device, waiting for the toolstack if its keys are not complete.
+async fn open(store: &Store, kind: &str, id: u32) -> Result<Device, DeviceError> {
+    let opened = |result| match result {
+        Ok(device) => Ok(Ok(device)),
+        Err(OpenError::Malformed(key)) => Ok(Err(key)),
+        Err(OpenError::Removed) => Err(DeviceError::Removed),
+        Err(OpenError::Store(error)) => Err(error.into()),
+    };
+    let key = match opened(Device::open(store, kind, id).await)? {
+        Ok(device) => return Ok(device),
+        Err(key) => key,
+    };
+    log::warn!(target: "xenbus", "{kind}/{id}: waiting for a valid {key}");
+    let mut watch = store.watch(&format!("device/{kind}/{id}")).await?;
+    loop {
+        watch.changed().await?;
+        if let Ok(device) = opened(Device::open(store, kind, id).await)? {
+            return Ok(device);
+        }
+    }
+}
+
+struct Machine<'a, H: Handler> {
+    device: Device,
+    timers: &'a Timers,
+    handler: &'a mut H,
+    backoff: &'a mut Backoff,
+}
+
+impl<H: Handler> Machine<'_, H> {
+    /// Connects and reconnects, until the device is no longer this one.
+    async fn run(&mut self) -> DeviceError {
+        loop {
+            let cause = match self.round().await {
+                Cause::Device(error @ (DeviceError::Removed | DeviceError::Moved)) => return error,
+                Cause::Device(error @ DeviceError::Store(_)) => return error,
+                cause => cause,
+            };
+            let pause_ns = self.backoff.next(cause);
+            if pause_ns > 0 {
+                log::info!(target: "xenbus", "{}: {}", self.device.name(), Again(pause_ns));
+            }
+            let not_before_ns = self.timers.now_ns().saturating_add(pause_ns);
+            if let Err(error) = self.rest(not_before_ns).await {
+                match Cause::from(error) {
+                    Cause::Device(error) => return error,
+                    // The store refused to answer: the pause is over all the same.
+                    Cause::Fault | Cause::BackendClosed => {
+                        self.timers.sleep_until(not_before_ns).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Connects once, and returns when that is over and everything is given back.
+    async fn round(&mut self) -> Cause {
+        match self.wait_until_ready().await {
+            Ok(true) => {}
+            Ok(false) => return self.close(Cause::BackendClosed).await,
+            Err(error) => return error.into(),
+        }
+        let fault = Signal::new();
+        let mut connection = match self.handler.connect(&self.device, &fault).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                log::warn!(target: "xenbus", "{}: {error}", self.device.name());
+                return self.close(Cause::Fault).await;
+            }
+        };
+        let cause = match self.device.switch(Connected).await {
+            Ok(()) => self.connected(&mut connection, &fault).await,
+            Err(error) => self.failed(error),
+        };
+        if let Cause::Device(DeviceError::Store(_)) = cause {
+            // Nobody can be told anything, but packets may still flow.
+            let fault = fault.taken().await;
+            log::warn!(target: "xenbus", "{}: {fault}", self.device.name());
+        }
+        self.handler.stop(&mut connection);
+        let cause = self.close(cause).await;
+        self.handler.disconnect(connection).await;
+        cause
+    }
+
+    /// Starts a round. Returns whether the backend is ready (or else closing).
+    async fn wait_until_ready(&mut self) -> Result<bool, DeviceError> {
+        // The toolstack leaves a new device in this state.
+        if self.device.frontend_state().await? != Initialising {
+            self.device.switch(Initialising).await?;
+        }
+        loop {
+            // A backend whose directory isn't there (any more) may still come.
+            match self.device.backend_state().await {
+                Ok(InitWait | Initialised) => return Ok(true),
+                Ok(Closing) => return Ok(false),
+                // Connected is what is left of an earlier life of this frontend; the backend
+                // will notice that it began anew.
+                Ok(Unknown | Initialising | Connected | Closed | Reconfiguring | Reconfigured)
+                | Err(DeviceError::BackendGone) => {}
+                Err(error) => return Err(error),
+            }
+            self.device.changed().await?;
+        }
+    }
+
+    /// Stays connected. Returns why that ended.
+    async fn connected(
+        &mut self,
+        connection: &mut H::Connection,
+        fault: &Signal<H::Fault>,
+    ) -> Cause {
+        let mut since_ns = None;
+        let first = select(
+            fault.taken(),
+            self.follow_backend(connection, &mut since_ns),
+        )
+        .await;
+        let cause = match first {
+            First::A(fault) => {
+                log::warn!(target: "xenbus", "{}: {fault}; closing", self.device.name());
+                Cause::Fault
+            }
+            First::B(Ok(state)) => {
+                log::info!(target: "xenbus", "{}: backend is {state:?}", self.device.name());
+                Cause::BackendClosed
+            }
+            First::B(Err(error)) => self.failed(error),
+        };
+        if since_ns.is_some_and(|ns| self.timers.now_ns().saturating_sub(ns) >= MAX_BACKOFF_NS) {
+            self.backoff.reset();
+        }
+        cause
+    }
+
+    /// Watches the backend until it is not, or no longer, going to be connected.
+    async fn follow_backend(
+        &mut self,
+        connection: &mut H::Connection,
+        since_ns: &mut Option<u64>,
+    ) -> Result<XenbusState, DeviceError> {
+        loop {
+            match self.device.backend_state().await? {
+                Connected if since_ns.is_none() => {
+                    *since_ns = Some(self.timers.now_ns());
+                    log::info!(target: "xenbus", "{}: connected", self.device.name());
+                    self.handler.established(&self.device, connection);
+                }
+                // Not there yet: this may wait for a hotplug script.
+                InitWait | Initialised if since_ns.is_none() => {}
+                // Nothing that a state says about this connection.
+                Connected | Unknown | Reconfiguring | Reconfigured => {}
+                // The end, or a new backend that knows nothing of this connection.
+                state @ (Initialising | InitWait | Initialised | Closing | Closed) => {
+                    return Ok(state);
+                }
+            }
+            self.device.changed().await?;
+        }
+    }
+
+    fn failed(&self, error: DeviceError) -> Cause {
+        log::warn!(target: "xenbus", "{}: {error}; closing", self.device.name());
+        error.into()
+    }
+
+    /// Goes through the closing states, as far as someone is there to see them. Afterwards
+    /// the backend uses nothing of the connection any more, unless it is gone or broken.
+    async fn close(&mut self, cause: Cause) -> Cause {
+        match cause {
+            // There is nothing to write to, or it belongs to a new backend.
+            Cause::Device(DeviceError::Removed | DeviceError::Moved | DeviceError::Store(_)) => {
+                return cause;
+            }
+            Cause::Device(DeviceError::BackendGone) | Cause::BackendClosed | Cause::Fault => {}
+        }
+        for (state, busy) in [
+            (Closing, &[Connected][..]),
+            (Closed, &[Connected, Closing, Initialised][..]),
+        ] {
+            let step = async {
+                self.device.switch(state).await?;
+                self.device
+                    .wait_backend(|backend| !busy.contains(&backend))
+                    .await
+            };
+            match select(step, self.timers.sleep(CLOSE_TIMEOUT_NS)).await {
+                First::A(Ok(_) | Err(DeviceError::BackendGone)) => {}
+                First::A(Err(error)) => {
+                    if let error @ Cause::Device(_) = error.into() {
+                        return error;
+                    }
+                }
+                First::B(()) => log::warn!(
+                    target: "xenbus",
+                    "{}: backend doesn't answer to {state:?}",
+                    self.device.name(),
+                ),
+            }
+        }
+        cause
+    }
+
+    /// Waits, closed, until the backend is there for another round.
+    async fn rest(&mut self, not_before_ns: u64) -> Result<(), DeviceError> {
+        loop {
+            let willing = match self.device.backend_state().await {
+                Ok(InitWait | Initialising | Initialised) => true,
+                // It may be waiting for this side to begin, unless it is about to be removed.
+                Ok(Closed | Connected) => self.device.backend_online().await?,
+                Ok(Closing | Unknown | Reconfiguring | Reconfigured)
+                | Err(DeviceError::BackendGone) => false,
+                Err(error) => return Err(error),
+            };
+            if !willing {
+                self.device.changed().await?;
+            } else if self.timers.now_ns() >= not_before_ns {
+                return Ok(());
+            } else if let First::A(changed) = select(
+                self.device.changed(),
+                self.timers.sleep_until(not_before_ns),
+            )
+            .await
+            {
+                changed?;
+            }
+        }
+    }
+}
+
+/// How long to pause between failures.
+#[derive(Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The pause that is due now, in nanoseconds.
+    fn next(&mut self, cause: Cause) -> u64 {
+        let doublings = match cause {
+            Cause::Fault => Some(self.failures),
+            // The first time, nobody is to blame.
+            Cause::BackendClosed | Cause::Device(_) => self.failures.checked_sub(1),
+        };
+        self.failures = self.failures.saturating_add(1).min(32);
+        doublings.map_or(0, |n| (MIN_BACKOFF_NS << n.min(5)).min(MAX_BACKOFF_NS))
+    }
+
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Says when it goes on.
+struct Again(u64);
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "again in {} s", self.0 / 1_000_000_000)
+    }
+}

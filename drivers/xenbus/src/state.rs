@@ -1,0 +1,118 @@
+//! The states that both ends of a device publish (`enum xenbus_state`, `io/xenbus.h`).
+
+use core::fmt;
+
+/// Where one end of a device is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum XenbusState {
+    /// No state, or none that is known.
+    #[default]
+    Unknown,
+    /// Starting.
+    Initialising,
+    /// Ready, and waiting for what the other end has to say or for a hotplug script.
+    InitWait,
+    /// Has said everything, and waits for the other end to connect.
+    Initialised,
+    /// In use.
+    Connected,
+    /// Being closed because of an error or an unplug.
+    Closing,
+    /// Closed: nothing of the other end is used any more.
+    Closed,
+    /// Being reconfigured (pci only).
+    Reconfiguring,
+    /// Reconfigured (pci only).
+    Reconfigured,
+}
+
+impl XenbusState {
+    const ALL: [Self; 9] = [
+        Self::Unknown,
+        Self::Initialising,
+        Self::InitWait,
+        Self::Initialised,
+        Self::Connected,
+        Self::Closing,
+        Self::Closed,
+        Self::Reconfiguring,
+        Self::Reconfigured,
+    ];
+
+    /// Reads a `state` key. What is no known state is [`XenbusState::Unknown`], which is what
+    /// both ends make of a missing key too.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Self {
+        match trim(value) {
+            [digit @ b'0'..=b'8'] => Self::ALL[usize::from(digit - b'0')],
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The number it has in `io/xenbus.h`.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Cuts what tools leave around a value: blanks, and the NUL of C strings.
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
+    let blank = |b: &u8| b.is_ascii_whitespace() || *b == 0;
+    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|b| !blank(b))
+        .map_or(start, |last| last + 1);
+    &value[start..end]
+}
+
+/// The value of a `state` key.
+impl fmt::Display for XenbusState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_state_survives_the_store() {
+        for (number, state) in XenbusState::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(state.number()), number);
+            assert_eq!(XenbusState::parse(state.to_string().as_bytes()), state);
+        }
+        assert_eq!(XenbusState::Connected.to_string(), "4");
+    }
+
+    #[test]
+    fn blanks_and_nul_around_the_number_are_harmless() {
+        for value in [&b"4\0"[..], b" 4", b"4\n", b"\t4 \0\0"] {
+            assert_eq!(XenbusState::parse(value), XenbusState::Connected);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_unknown() {
+        let table: [&[u8]; 12] = [
+            b"",
+            b" ",
+            b"\0",
+            b"9",
+            b"10",
+            b"-1",
+            b"04",
+            b"4 4",
+            b"Connected",
+            b"0x4",
+            b"\xff",
+            &[b'4'; 4096],
+        ];
+        for value in table {
+            assert_eq!(XenbusState::parse(value), XenbusState::Unknown, "{value:?}");
+        }
+    }
+}
