@@ -3,6 +3,7 @@
 Two bridges and two hosts last for the whole session; every guest belongs to one test.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,28 @@ vif     = 1
 address = ["10.0.1.1/24"]
 """
 
+LIMIT_S = 300
+
 _guests = pytest.StashKey[list[Guest]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make this folder's marker known."""
+    config.addinivalue_line("markers", f"limit(seconds): end the test then, not after {LIMIT_S} s")
+
+
+@pytest.fixture(autouse=True)
+def _time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that hangs fails, and the others still run."""
+    marker = request.node.get_closest_marker("limit")
+    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.alarm(marker.args[0] if marker else LIMIT_S)
+    yield
+    signal.alarm(0)
+
+
+def _out_of_time(_number: int, _frame: object) -> None:
+    raise TimeoutError("the test's time is up")
 
 
 @pytest.fixture(scope="session")

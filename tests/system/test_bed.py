@@ -33,3 +33,8 @@ def test_stock_hotplug_script(left: Host, right: Host, start) -> None:
 def test_error_shows_the_console(linux_router: Guest) -> None:
     with pytest.raises(TimeoutError, match="linux: ready"):
         linux_router.wait_console("what it never says", timeout=0.1)
+
+
+def test_console_takes_input(linux_router: Guest) -> None:
+    linux_router.console_write("echo $((20 + 22)) heard\n")
+    linux_router.wait_console("^42 heard", timeout=20)

@@ -17,6 +17,7 @@ from ssh import Ssh
 
 READY = "ringway-bed: ready"
 BOOT_TIMEOUT = 300.0
+LOST = 255  # ssh's exit code for a broken connection
 STATE_COMMANDS = {
     "xl-dmesg.txt": "xl dmesg",
     "xl-list.txt": "xl list -v; xl list -l",
@@ -57,11 +58,17 @@ class Machine:
         self, command: str, timeout: float = 120, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command in dom0; a failing one raises unless `check` is off."""
-        return self.ssh.run(command, timeout, check)
+        try:
+            return self.ssh.run(command, timeout, check)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            raise self._explained(error) from error
 
     def stream(self, command: str, *, terminal: bool = False) -> int:
         """Run a command in dom0 on this process's own input and output; its exit code."""
-        return subprocess.call(self.ssh.line(command, terminal=terminal))
+        code = subprocess.call(self.ssh.line(command, terminal=terminal))
+        if code == LOST and self._ends_soon():
+            raise self._explained(RuntimeError("the connection to dom0 was lost"))
+        return code
 
     def put(self, *sources: Path, folder: str = "/ringway") -> None:
         """Copy files and folders into dom0."""
@@ -73,21 +80,18 @@ class Machine:
 
     def collect(self) -> None:
         """Save what Xen, dom0 and every domU said, as far as dom0 still answers."""
-        for name, command in STATE_COMMANDS.items():
-            try:
-                (self.logs / name).write_text(self.run(command, timeout=30, check=False).stdout)
-            except (subprocess.SubprocessError, OSError):
-                return
         try:
+            for name, command in STATE_COMMANDS.items():
+                (self.logs / name).write_text(self.run(command, timeout=30, check=False).stdout)
             self.get("/var/log/xen")
-        except (RuntimeError, OSError):
-            return
+        except (RuntimeError, subprocess.SubprocessError, OSError):
+            return  # the serial log is all there is
 
     def stop(self) -> None:
         """End QEMU; nothing happens when it has ended already."""
         if self._ssh:
             self._ssh.close()
-        if self._qemu and self._qemu.poll() is None:
+        if self._qemu and self._runs():
             self._qemu.terminate()
             try:
                 self._qemu.wait(5)
@@ -124,12 +128,29 @@ class Machine:
         self._ssh.connect(60)
         self.boot_seconds = time.monotonic() - started
 
+    def _runs(self) -> bool:
+        return self._qemu is not None and self._qemu.poll() is None
+
+    def _ends_soon(self) -> bool:
+        """Tell a machine that is ending, as its lost connection suggests, from one that lives."""
+        try:
+            return self._qemu is None or self._qemu.wait(2) is not None
+        except subprocess.TimeoutExpired:
+            return False
+
+    def _explained(self, error: Exception) -> Exception:
+        """Xen reboots after a crash of its own or of dom0, and QEMU ends then."""
+        if not self._ends_soon():
+            return error
+        tail = self.serial.read_text(errors="replace").splitlines()[-30:]
+        return RuntimeError(f"the machine crashed; end of {self.serial}:\n" + "\n".join(tail))
+
     def _wait_for_dom0(self, deadline: float) -> None:
         while time.monotonic() < deadline:
             text = self.serial.read_text(errors="replace") if self.serial.exists() else ""
             if READY in text:
                 return
-            if self._qemu is None or self._qemu.poll() is not None:
+            if not self._runs():
                 errors = (self.logs / "qemu.log").read_text(errors="replace")
                 raise RuntimeError(f"QEMU ended while booting; see {self.logs}\n{errors}")
             time.sleep(0.1)

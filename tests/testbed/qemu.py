@@ -33,7 +33,7 @@ class Options:
     def xen_line(self) -> str:
         """Return Xen's command line."""
         memory = f"dom0_mem={self.dom0_mib}M,max:{self.dom0_mib}M"
-        fixed = ("console=com1", "loglvl=all", "guest_loglvl=all", "noreboot", memory)
+        fixed = ("console=com1", "loglvl=all", "guest_loglvl=all", memory)
         quirk = ("cpuidle=0",) if self.pvh else ()
         return " ".join((*fixed, *quirk, *self.xen))
 
