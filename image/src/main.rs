@@ -1,12 +1,35 @@
-//! The guest.
+//! The guest: kernel, drivers and router, wired together.
+
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
-use kernel::heap::KernelHeap;
-use xen_boot::{BootError, BootInfo};
+mod commands;
+mod guest;
+mod plane;
+mod prompt;
+mod vif;
+
+use alloc::string::ToString;
 use core::fmt::Write;
+
+use kernel::console::Console;
+use kernel::heap::KernelHeap;
+use kernel::{StoreRing, console as kernel_console, event, sched, time};
+use log::LevelFilter;
+use router::Config;
+use xen_boot::{BootError, BootInfo};
+use xen_hal::Port;
+use xen_ring::Corrupt;
+use xenbus::{Store, Transport};
+
+use crate::guest::Guest;
+use crate::plane::Plane;
+use crate::prompt::Prompt;
+
+/// Two for each of 16 vifs, xenstore and console, rounded up.
+const MAX_PORTS: usize = 64;
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::new();
@@ -18,13 +41,107 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
         Ok(boot) => boot,
         Err(error) => kernel::fault::die(format_args!("{error}")),
     };
-    kernel::logger::init(log::LevelFilter::Info);
-    let _ = writeln!(kernel::console::Console, "ringway: hello {} pages", boot.pages);
-    log::info!("memory {:?}", kernel::memory::stats());
-    let v = alloc::vec![1u8; 100000];
-    log::info!("heap {:?} {}", HEAP.usage(), v.len());
-    kernel::console::drain(1_000_000_000);
-    panic!("test");
+    let entered = time::now();
+    let line = guest::command_line(&boot);
+    let level = log_level(&line);
+    kernel::logger::init(*level.as_ref().unwrap_or(&LevelFilter::Info));
+    let _ = writeln!(
+        Console,
+        "ringway: version {}, {} MiB of memory",
+        env!("CARGO_PKG_VERSION"),
+        boot.pages / 256
+    );
+    if let Err(word) = level {
+        log::warn!(target: "config", "log={word}: want error, warn, info or debug");
+    }
+    let (config, error) = match guest::read_config(&boot) {
+        Ok(config) => (config, None),
+        Err(error) => {
+            log::error!(target: "config", "{error}");
+            let _ = writeln!(Console, "ringway: no usable configuration, forwarding nothing");
+            (Config::empty(), Some(error))
+        }
+    };
+    for warning in config.warnings() {
+        log::warn!(target: "config", "{warning}");
+    }
+    let Some(ring) = StoreRing::take(&boot) else {
+        kernel::fault::die(format_args!("no xenstore ring"));
+    };
+    let store_port = ring.port();
+    let seed = time::wall_clock() ^ entered.rotate_left(32) ^ time::ticks();
+    let plane = Plane::new(&config, seed, entered);
+    let guest = Guest::new(plane, Store::new(StoreTransport(ring)), entered, error);
+    guest.start();
+    let mut prompt = Prompt::new(&config.hostname);
+    run(&guest, store_port, &mut prompt)
+}
+
+/// `log=LEVEL` of the command line, or what stands there instead.
+fn log_level(line: &str) -> Result<LevelFilter, alloc::string::String> {
+    match line.split_ascii_whitespace().rev().find_map(|word| word.strip_prefix("log=")) {
+        None | Some("info") => Ok(LevelFilter::Info),
+        Some("error") => Ok(LevelFilter::Error),
+        Some("warn") => Ok(LevelFilter::Warn),
+        Some("debug") => Ok(LevelFilter::Debug),
+        Some(other) => Err(other.to_string()),
+    }
+}
+
+/// The loop: packets, then control, then sleep until there is more of either.
+fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> ! {
+    let console_port = kernel_console::port();
+    let mut ports = heapless::Vec::<u32, MAX_PORTS>::new();
+    loop {
+        let now = time::now();
+        let mut busy = guest.plane.borrow_mut().turn(now);
+
+        let due = guest.timers.next_deadline().is_some_and(|at| at <= now);
+        if event::take_pending(store_port) || due || guest.tasks.is_woken() {
+            busy |= xenbus::turn(&guest.store, &guest.timers, &guest.tasks);
+        }
+        if console_port.is_some_and(event::take_pending) {
+            kernel_console::pump();
+            prompt.turn(guest);
+        }
+        if let Some(reason) = guest.end() {
+            kernel_console::drain(1_000_000_000);
+            sched::shutdown(reason);
+        }
+        if busy {
+            continue;
+        }
+
+        ports.clear();
+        // Cannot overflow: these come first.
+        let _ = ports.push(store_port.0);
+        let _ = console_port.map(|port| ports.push(port.0));
+        let mut plane = guest.plane.borrow_mut();
+        plane.take_events(&mut ports);
+        if plane.arm(now) {
+            continue;
+        }
+        let deadlines = [plane.deadline(now), guest.timers.next_deadline()];
+        drop(plane);
+        event::wait(&ports, deadlines.into_iter().flatten().min());
+    }
+}
+
+/// The kernel's ring to xenstored, as the client wants it.
+struct StoreTransport(StoreRing);
+
+impl Transport for StoreTransport {
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
+        self.0.send(bytes)
+    }
+
+    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Corrupt> {
+        self.0.receive(into)
+    }
+
+    fn notify(&mut self) {
+        self.0.notify();
+    }
 }
 
 #[panic_handler]

@@ -31,3 +31,24 @@ pub fn die(why: Arguments<'_>) -> ! {
     }
     sched::shutdown(Reason::Crash)
 }
+
+/// Touches memory that isn't there, to show what comes of it.
+pub fn provoke_page_fault() -> ! {
+    #[expect(unsafe_code, reason = "the fault is the purpose")]
+    // SAFETY: address 8 is never mapped, so this reads nothing: it traps and the domain ends.
+    unsafe {
+        core::arch::asm!("mov rax, [8]", out("rax") _, options(nostack));
+    }
+    unreachable!("page zero is mapped")
+}
+
+/// Uses up the stack, to show what comes of it.
+pub fn provoke_stack_overflow() -> ! {
+    #[expect(unconditional_recursion, reason = "the overflow is the purpose")]
+    fn deeper(depth: u64) -> u64 {
+        let frame = core::hint::black_box([depth; 64]);
+        let below = deeper(depth + 1);
+        core::hint::black_box(frame)[0] + below
+    }
+    unreachable!("{}", deeper(0))
+}

@@ -20,14 +20,22 @@ pub fn now() -> u64 {
         let timestamp = page.words64()[TSC_TIMESTAMP].load(Ordering::Relaxed);
         let system_time = page.words64()[SYSTEM_TIME].load(Ordering::Relaxed);
         let scale = page.words64()[SCALE].load(Ordering::Relaxed);
-        #[expect(unsafe_code, reason = "an instruction without a safe name")]
-        // SAFETY: rdtsc exists on every 64-bit processor.
-        let tsc = unsafe { core::arch::x86_64::_rdtsc() };
+        let tsc = ticks();
         fence(Ordering::Acquire);
         if version & 1 == 0 && version == page.words32()[VERSION].load(Ordering::Relaxed) {
             return system_time.wrapping_add(scaled(tsc.wrapping_sub(timestamp), scale));
         }
         core::hint::spin_loop();
+    }
+}
+
+/// The time-stamp counter.
+#[must_use]
+pub fn ticks() -> u64 {
+    #[expect(unsafe_code, reason = "an instruction without a safe name")]
+    // SAFETY: rdtsc exists on every 64-bit processor.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
     }
 }
 

@@ -1,0 +1,250 @@
+//! What the parts of the guest share, and the state it shows to others.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::ToString;
+use core::cell::{Cell, RefCell};
+use core::fmt::Write;
+
+use kernel::console::Console;
+use kernel::sched::Reason;
+use router::{Config, ConfigError};
+use xen_boot::BootInfo;
+use xenbus::{Clock, ShutdownRequest, Store, Tasks, Timers};
+
+use crate::plane::Plane;
+use crate::{commands, vif};
+
+/// Folder of the guest's own keys in xenstore.
+const KEYS: &str = "data/ringway";
+/// Most bytes of a reply in one key; a value in xenstore holds 4096.
+const REPLY_PART: usize = 4000;
+
+/// Xen's system time.
+pub(crate) struct XenClock;
+
+impl Clock for XenClock {
+    fn now_ns(&self) -> u64 {
+        kernel::time::now()
+    }
+}
+
+/// What `data/ringway/state` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not every configured interface has been up yet.
+    Booting,
+    /// Every configured interface is up.
+    Ready,
+    /// The configuration is unusable, or an interface went down.
+    Degraded,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Booting => "booting",
+            State::Ready => "ready",
+            State::Degraded => "degraded",
+        }
+    }
+}
+
+/// The guest, shared by its tasks and its loop.
+pub(crate) struct Guest {
+    /// Packets.
+    pub(crate) plane: RefCell<Plane>,
+    /// xenstore.
+    pub(crate) store: Store,
+    /// The control plane's timers.
+    pub(crate) timers: Timers,
+    /// The control plane's tasks.
+    pub(crate) tasks: Tasks,
+    /// When the first instruction ran, in ns of system time.
+    entered: u64,
+    config_error: Option<ConfigError>,
+    state: Cell<State>,
+    /// How long it took until every interface was up, in us.
+    ready_us: Cell<Option<u64>>,
+    /// Set when the domain is to end.
+    end: Cell<Option<Reason>>,
+}
+
+/// Reads the configuration: the ramdisk's if there is one, else that of the command line.
+pub(crate) fn read_config(boot: &BootInfo) -> Result<Config, ConfigError> {
+    match boot.ramdisk {
+        Some(bytes) => router::config::from_ramdisk(bytes),
+        None => router::config::from_extra(&command_line(boot)),
+    }
+}
+
+/// The kernel's command line as text.
+pub(crate) fn command_line(boot: &BootInfo) -> alloc::borrow::Cow<'static, str> {
+    alloc::string::String::from_utf8_lossy(boot.command_line)
+}
+
+impl Guest {
+    /// A guest with the data plane that `plane` is, or one that forwards nothing because of
+    /// an error in its configuration.
+    pub(crate) fn new(
+        plane: Plane,
+        store: Store,
+        entered: u64,
+        config_error: Option<ConfigError>,
+    ) -> Rc<Self> {
+        let state = if config_error.is_some() { State::Degraded } else { State::Booting };
+        Rc::new(Self {
+            plane: RefCell::new(plane),
+            store,
+            timers: Timers::new(XenClock),
+            tasks: Tasks::new(),
+            entered,
+            config_error,
+            state: Cell::new(state),
+            ready_us: Cell::new(None),
+            end: Cell::new(None),
+        })
+    }
+
+    /// Spawns everything that the control plane does.
+    pub(crate) fn start(self: &Rc<Self>) {
+        let guest = Rc::clone(self);
+        self.tasks.spawn(async move { guest.introduce().await });
+        let guest = Rc::clone(self);
+        self.tasks.spawn(async move { guest.obey_shutdown().await });
+        let guest = Rc::clone(self);
+        self.tasks.spawn(async move { guest.obey_commands().await });
+        let guest = Rc::clone(self);
+        self.tasks.spawn(async move {
+            let start = |id| vif::run(Rc::clone(&guest), id);
+            let error = xenbus::attach_devices(&guest.store, &guest.tasks, "vif", start).await;
+            log::error!(target: "xenstore", "{error}; new vifs won't be noticed");
+        });
+    }
+
+    /// How the domain is to end, once it is.
+    pub(crate) fn end(&self) -> Option<Reason> {
+        self.end.get()
+    }
+
+    /// How long it took until every interface was up, in us.
+    pub(crate) fn ready_us(&self) -> Option<u64> {
+        self.ready_us.get()
+    }
+
+    /// The state as others see it.
+    pub(crate) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Looks again whether every interface is up, and says so where that is news.
+    pub(crate) fn links_changed(self: &Rc<Self>) {
+        if self.config_error.is_some() {
+            return;
+        }
+        let up = self.plane.borrow().router.all_links_up();
+        let state = match (up, self.ready_us.get()) {
+            (true, _) => State::Ready,
+            (false, None) => State::Booting,
+            (false, Some(_)) => State::Degraded,
+        };
+        if up && self.ready_us.get().is_none() {
+            let took = kernel::time::now().saturating_sub(self.entered) / 1000;
+            self.ready_us.set(Some(took));
+            let _ = writeln!(Console, "ringway: ready in {took} us");
+        }
+        if self.state.replace(state) != state {
+            let guest = Rc::clone(self);
+            self.tasks.spawn(async move { guest.publish_state().await });
+        }
+    }
+
+    async fn introduce(self: Rc<Self>) {
+        let status = match &self.config_error {
+            None => "ok 0".to_string(),
+            Some(error) => format!("error {}: {}", error.line, error.text),
+        };
+        self.write("version", env!("CARGO_PKG_VERSION")).await;
+        self.write("config/status", &status).await;
+        self.publish_state().await;
+    }
+
+    async fn publish_state(&self) {
+        self.write("state", self.state.get().as_str()).await;
+        if let Some(us) = self.ready_us.get() {
+            self.write("boot-us", &us.to_string()).await;
+        }
+    }
+
+    /// Writes one of the guest's own keys; failing that is worth a line in the log only.
+    async fn write(&self, key: &str, value: &str) {
+        if let Err(error) = self.store.write(&format!("{KEYS}/{key}"), value).await {
+            log::warn!(target: "xenstore", "{KEYS}/{key}: {error}");
+        }
+    }
+
+    async fn obey_shutdown(&self) {
+        let listening = xenbus::Shutdown::listen(&self.store).await;
+        if let Err(error) = xenbus::advertise_shutdown(&self.store).await {
+            log::warn!(target: "xenstore", "control: {error}");
+        }
+        let mut shutdown = match listening {
+            Ok(shutdown) => shutdown,
+            Err(error) => {
+                log::error!(target: "xenstore", "{error}; shutdown requests won't be heard");
+                return;
+            }
+        };
+        while let Ok(request) = shutdown.next().await {
+            let reason = match request {
+                ShutdownRequest::Poweroff | ShutdownRequest::Halt => Reason::PowerOff,
+                ShutdownRequest::Reboot => Reason::Reboot,
+                ShutdownRequest::Crash => Reason::Crash,
+                ShutdownRequest::Suspend => {
+                    log::warn!(target: "xenstore", "suspend isn't supported");
+                    continue;
+                }
+            };
+            let _ = writeln!(Console, "ringway: {request:?} requested");
+            self.end.set(Some(reason));
+        }
+    }
+
+    /// Runs what dom0 writes to `command`, and writes what it printed to `reply/0` and on,
+    /// then the number of parts to `reply/done`.
+    async fn obey_commands(&self) {
+        let path = format!("{KEYS}/command");
+        let mut watch = match self.store.watch(&path).await {
+            Ok(watch) => watch,
+            Err(error) => {
+                log::error!(target: "xenstore", "{error}; commands won't be heard");
+                return;
+            }
+        };
+        while watch.changed().await.is_ok() {
+            let Ok(Some(line)) = self.store.read_optional(&path).await else { continue };
+            let line = alloc::string::String::from_utf8_lossy(&line).trim().to_string();
+            if line.is_empty() {
+                continue;
+            }
+            // Taken: the same command may be written again.
+            self.write("command", "").await;
+            let _ = self.store.remove(&format!("{KEYS}/reply")).await;
+            let mut reply = alloc::string::String::new();
+            commands::run(self, &line, &mut reply);
+            let mut parts = 0;
+            let mut rest = reply.as_str();
+            while !rest.is_empty() {
+                let mut end = rest.len().min(REPLY_PART);
+                while !rest.is_char_boundary(end) {
+                    end -= 1;
+                }
+                let (part, after) = rest.split_at(end);
+                self.write(&format!("reply/{parts}"), part).await;
+                parts += 1;
+                rest = after;
+            }
+            self.write("reply/done", &parts.to_string()).await;
+        }
+    }
+}

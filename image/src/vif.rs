@@ -1,0 +1,186 @@
+//! What a vif and its backend agree on over xenstore (netif.h), and when.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use netfront_rs::features::KEYS;
+use netfront_rs::{Features, PeerFault, Ports};
+use router::InterfaceId;
+use router::addr::Mac;
+use router::config::Attachment;
+use xenbus::{Device, DeviceError, Handler, KeyError, Signal, StoreError};
+
+use crate::guest::Guest;
+use crate::plane::AttachError;
+
+/// What this frontend takes: packets in several slots, blank IPv4 checksums.
+const OURS: Features = Features::RX_NOTIFY.union(Features::SG).union(Features::CSUM_IPV4);
+/// `mtu` where nobody says otherwise, in bytes of IP packet.
+const DEFAULT_MTU: u16 = 1500;
+
+/// Why a vif can't be connected.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// A key is missing or makes no sense.
+    Key(KeyError),
+    /// The device can't be written to.
+    Device(DeviceError),
+    /// xenstore failed.
+    Store(StoreError),
+    /// Rings or pages.
+    Attach(AttachError),
+    /// The backend doesn't copy into the frontend's pages.
+    NoRxCopy,
+}
+
+impl core::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            ConnectError::Key(error) => error.fmt(f),
+            ConnectError::Device(error) => error.fmt(f),
+            ConnectError::Store(error) => error.fmt(f),
+            ConnectError::Attach(error) => error.fmt(f),
+            ConnectError::NoRxCopy => f.write_str("the backend lacks feature-rx-copy"),
+        }
+    }
+}
+
+impl From<KeyError> for ConnectError {
+    fn from(error: KeyError) -> Self {
+        ConnectError::Key(error)
+    }
+}
+
+impl From<DeviceError> for ConnectError {
+    fn from(error: DeviceError) -> Self {
+        ConnectError::Device(error)
+    }
+}
+
+impl From<StoreError> for ConnectError {
+    fn from(error: StoreError) -> Self {
+        ConnectError::Store(error)
+    }
+}
+
+/// Connects the vif of one interface.
+pub(crate) struct VifHandler {
+    /// The guest it is a part of.
+    pub(crate) guest: Rc<Guest>,
+    /// The interface that the configuration makes of it.
+    pub(crate) interface: InterfaceId,
+}
+
+/// A connected vif, as far as the control plane knows it.
+pub(crate) struct Connection {
+    mac: Mac,
+    mtu: u16,
+}
+
+impl Handler for VifHandler {
+    type Connection = Connection;
+    type Error = ConnectError;
+    type Fault = PeerFault;
+
+    async fn connect(
+        &mut self,
+        device: &Device,
+        fault: &Signal<PeerFault>,
+    ) -> Result<Connection, ConnectError> {
+        let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        let theirs = device.backend_keys(&names).await?;
+        let theirs = Features::read(|key| theirs.flag(key).unwrap_or(false));
+        if !theirs.contains(Features::RX_COPY) {
+            return Err(ConnectError::NoRxCopy);
+        }
+        let keys = device.frontend_keys(&["mac", "mtu"]).await?;
+        let connection =
+            Connection { mac: keys.require("mac")?, mtu: keys.get("mtu")?.unwrap_or(DEFAULT_MTU) };
+
+        let attached = self.guest.plane.borrow_mut().attach(
+            self.interface,
+            device.backend_id(),
+            theirs,
+            fault.clone(),
+        );
+        let info = attached.map_err(ConnectError::Attach)?;
+        let number = |value: u32| Some(value.to_string());
+        let mut keys: Vec<(&str, Option<String>)> = alloc::vec![
+            ("tx-ring-ref", number(info.tx_ring.0)),
+            ("rx-ring-ref", number(info.rx_ring.0)),
+            ("request-rx-copy", number(1)),
+        ];
+        match info.ports {
+            Ports::Shared(port) => keys.extend([
+                ("event-channel", number(port.0)),
+                ("event-channel-tx", None),
+                ("event-channel-rx", None),
+            ]),
+            Ports::Split { tx, rx } => keys.extend([
+                ("event-channel-tx", number(tx.0)),
+                ("event-channel-rx", number(rx.0)),
+                ("event-channel", None),
+            ]),
+        }
+        keys.extend(OURS.frontend_keys().map(|(key, on)| (key, number(u32::from(on)))));
+        if let Err(error) = device.write_all(&keys).await {
+            self.guest.plane.borrow_mut().detach(self.interface);
+            return Err(error.into());
+        }
+        Ok(connection)
+    }
+
+    fn established(&mut self, _device: &Device, connection: &mut Connection) {
+        let Connection { mac, mtu } = connection;
+        self.guest.plane.borrow_mut().link_up(self.interface, mac.0, *mtu);
+        self.guest.links_changed();
+    }
+
+    fn stop(&mut self, _connection: &mut Connection) {
+        self.guest.plane.borrow_mut().link_down(self.interface);
+        self.guest.links_changed();
+    }
+
+    async fn disconnect(&mut self, _connection: Connection) {
+        self.guest.plane.borrow_mut().detach(self.interface);
+    }
+}
+
+/// The interface that is vif number `id`, if the configuration has one.
+pub(crate) async fn interface_of(guest: &Guest, id: u32) -> Option<InterfaceId> {
+    let mac = guest.store.read_string(&format!("device/vif/{id}/mac")).await.ok();
+    let mac = mac.and_then(|text| text.parse::<Mac>().ok());
+    let is_it = |attachment: Attachment| match attachment {
+        Attachment::Vif(number) => u32::from(number) == id,
+        Attachment::Mac(wanted) => mac == Some(wanted),
+    };
+    let plane = guest.plane.borrow();
+    let interfaces = &plane.router.config().interfaces;
+    let at = interfaces.iter().position(|interface| is_it(interface.attachment))?;
+    u8::try_from(at).ok().map(InterfaceId)
+}
+
+/// Drives vif number `id` from now until it is removed.
+pub(crate) async fn run(guest: Rc<Guest>, id: u32) {
+    if let Some(interface) = interface_of(&guest, id).await {
+        let handler = VifHandler { guest: Rc::clone(&guest), interface };
+        xenbus::run_device(&guest.store, &guest.timers, "vif", id, handler).await;
+    } else {
+        log::info!(target: "net", "vif {id} isn't in the configuration and stays down");
+        wait_until_removed(&guest, id).await;
+    }
+    log::info!(target: "net", "vif {id} is gone");
+}
+
+async fn wait_until_removed(guest: &Guest, id: u32) {
+    let path = format!("device/vif/{id}");
+    let Ok(mut watch) = guest.store.watch(&path).await else { return };
+    while watch.changed().await.is_ok() {
+        match guest.store.read(&path).await {
+            Err(error) if error.is_missing() => return,
+            _ => {}
+        }
+    }
+}
