@@ -47,6 +47,7 @@ mod devices;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod machine;
+mod ring;
 mod shutdown;
 mod state;
 mod tasks;
@@ -56,6 +57,7 @@ pub use client::{Access, Counters, Store, StoreError, Transaction, Transport, Wa
 pub use device::{Device, DeviceError, KeyError, Keys, OpenError};
 pub use devices::{DeviceList, attach_devices};
 pub use machine::{CLOSE_TIMEOUT_NS, Ended, Handler, MAX_BACKOFF_NS, MIN_BACKOFF_NS, run_device};
+pub use ring::RingTransport;
 pub use shutdown::{Shutdown, ShutdownRequest, advertise_shutdown};
 pub use state::XenbusState;
 pub use tasks::{Clock, Signal, Sleep, Tasks, Timers, join_all};
