@@ -68,6 +68,10 @@ fn what_is_not_done_is_not_acknowledged() {
     let heard = listen(&rig);
     rig.server.set("control/shutdown", "suspend");
     rig.run();
+    assert_eq!(
+        rig.server.get("control/shutdown").as_deref(),
+        Some("suspend")
+    );
     rig.server.set("control/shutdown", "dance");
     rig.run();
     assert_eq!(heard.take(), [Suspend]);
