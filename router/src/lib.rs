@@ -17,14 +17,28 @@
 extern crate alloc;
 
 pub mod addr;
+mod arp;
 pub mod command;
 pub mod config;
 mod counters;
 mod drop_reason;
+mod examine;
+mod fib;
 mod frame;
+mod local;
+mod neighbors;
+mod own;
+mod process;
+mod punt;
+mod rate_limit;
 mod router;
 pub mod show;
+mod slow;
 mod time;
+mod wire;
+
+#[cfg(test)]
+extern crate std;
 
 pub use config::{Config, ConfigError};
 pub use counters::Counters;

@@ -1,0 +1,73 @@
+//! What a lookup in the forwarding table answers.
+
+use crate::DropReason;
+
+/// Where packets to a destination go. Lookups answer with its number, in which neighbours
+/// are their own indices, so that the usual case needs no decoding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// To this neighbour.
+    Neighbor(u32),
+    /// To the neighbour with the packet's own destination, on the link of an interface.
+    OnLink(u8),
+    /// To one of a group of targets.
+    Group(u32),
+    /// To the router itself.
+    Local,
+    /// Nowhere. For some reasons the sender is told.
+    Nowhere(DropReason),
+}
+
+const ON_LINK: u32 = 1 << 28;
+const GROUP: u32 = 2 << 28;
+const LOCAL: u32 = 3 << 28;
+const NOWHERE: u32 = 4 << 28;
+const KIND: u32 = 7 << 28;
+
+impl Target {
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Neighbor(index) => index & !KIND,
+            Self::OnLink(interface) => ON_LINK | interface as u32,
+            Self::Group(group) => GROUP | (group & !KIND),
+            Self::Local => LOCAL,
+            Self::Nowhere(reason) => NOWHERE | reason as u32,
+        }
+    }
+
+    pub(crate) fn from_number(number: u32) -> Self {
+        let rest = number & !KIND;
+        match number & KIND {
+            0 => Self::Neighbor(rest),
+            ON_LINK => Self::OnLink(u8::try_from(rest).unwrap_or(u8::MAX)),
+            GROUP => Self::Group(rest),
+            LOCAL => Self::Local,
+            _ => {
+                let reason = DropReason::ALL.get(rest as usize).copied();
+                Self::Nowhere(reason.unwrap_or(DropReason::NoRoute))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fib::lpm::VALUE_END;
+
+    #[test]
+    fn numbers_round_trip() {
+        let targets = [
+            Target::Neighbor(0),
+            Target::Neighbor(77),
+            Target::OnLink(15),
+            Target::Group(3),
+            Target::Local,
+        ];
+        let nowhere = DropReason::ALL.map(Target::Nowhere);
+        for target in targets.into_iter().chain(nowhere) {
+            assert_eq!(Target::from_number(target.number()), target);
+            assert!(target.number() < VALUE_END);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The router's own addresses, served by smoltcp.
+//!
+//! smoltcp sees one interface without a link layer that takes every packet it is given:
+//! which addresses are the router's is decided before, and where replies go afterwards.
+//! It never sees a forwarded packet.
+
+use alloc::vec::Vec;
+
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
+use smoltcp::time::{Duration, Instant as SmolInstant};
+use smoltcp::wire::HardwareAddress;
+
+use crate::frame::ETHERNET_LEN;
+use crate::time::Instant;
+
+/// How long the fragments of a packet are waited for. Few packets can be waited for at
+/// once, so this is shorter than the minute of RFC 1122 3.3.2.
+const REASSEMBLY: Duration = Duration::from_secs(15);
+
+pub(crate) struct Local {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    port: Port,
+}
+
+impl Local {
+    pub(crate) fn new(seed: u64, now: Instant) -> Self {
+        let mut port = Port {
+            received: None,
+            sent: Vec::new(),
+        };
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut interface = Interface::new(config, &mut port, moment(now));
+        interface.set_any_ip(true);
+        interface.set_reassembly_timeout(REASSEMBLY);
+        Self {
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            port,
+        }
+    }
+
+    /// Takes in a packet for the router, beginning with its IP header, and returns what is
+    /// to be sent because of it: frames whose Ethernet header is still to be filled.
+    pub(crate) fn receive(&mut self, now: Instant, packet: Vec<u8>) -> Vec<Vec<u8>> {
+        self.port.received = Some(packet);
+        self.interface
+            .poll(moment(now), &mut self.port, &mut self.sockets);
+        self.port.received = None;
+        core::mem::take(&mut self.port.sent)
+    }
+}
+
+fn moment(now: Instant) -> SmolInstant {
+    SmolInstant::from_micros(i64::try_from(now.as_nanos() / 1000).unwrap_or(i64::MAX))
+}
+
+/// The one packet that goes in and those that come out.
+struct Port {
+    received: Option<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
+}
+
+struct Rx(Vec<u8>);
+struct Tx<'a>(&'a mut Vec<Vec<u8>>);
+
+impl phy::RxToken for Rx {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl phy::TxToken for Tx<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = alloc::vec![0; ETHERNET_LEN + len];
+        let result = f(frame.get_mut(ETHERNET_LEN..).unwrap_or(&mut []));
+        self.0.push(frame);
+        result
+    }
+}
+
+impl Device for Port {
+    type RxToken<'a> = Rx;
+    type TxToken<'a> = Tx<'a>;
+
+    fn receive(&mut self, _: SmolInstant) -> Option<(Rx, Tx<'_>)> {
+        self.received
+            .take()
+            .map(|packet| (Rx(packet), Tx(&mut self.sent)))
+    }
+
+    fn transmit(&mut self, _: SmolInstant) -> Option<Tx<'_>> {
+        Some(Tx(&mut self.sent))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        // Large packets are fragmented on their way out, once the way is known.
+        capabilities.max_transmission_unit = usize::from(u16::MAX);
+        capabilities
+    }
+}

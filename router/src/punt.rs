@@ -1,0 +1,148 @@
+//! The queue between the fast path and the slow path, bounded in frames and bytes.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+
+/// Frames that may wait.
+const FRAMES: usize = 256;
+/// Bytes that may wait.
+const BYTES: usize = 96 * 1024;
+/// Of either, an interface may fill one part in this many, so that a flood on one leaves
+/// room for the others.
+const SHARE: usize = 2;
+
+/// A frame that waits; its bytes are in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Punted {
+    pub(crate) input: InterfaceId,
+    pub(crate) meta: FrameMeta,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    frames: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct PuntQueue {
+    frames: VecDeque<Punted>,
+    bytes: VecDeque<u8>,
+    shares: [Share; MAX_INTERFACES],
+    scratch: Vec<u8>,
+}
+
+impl PuntQueue {
+    pub(crate) fn new() -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: VecDeque::new(),
+            shares: [Share::default(); MAX_INTERFACES],
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes in a frame of `meta.len` bytes, which `read` writes; says whether there was room.
+    pub(crate) fn push(&mut self, punted: Punted, read: impl FnOnce(&mut [u8])) -> bool {
+        let len = punted.meta.len as usize;
+        let Some(share) = self.shares.get_mut(punted.input.index()) else {
+            return false;
+        };
+        if share.frames >= FRAMES / SHARE || share.bytes + len > BYTES / SHARE {
+            return false;
+        }
+        if self.frames.len() >= FRAMES || self.bytes.len() + len > BYTES {
+            return false;
+        }
+        share.frames += 1;
+        share.bytes += len;
+        self.scratch.clear();
+        self.scratch.resize(len, 0);
+        read(&mut self.scratch);
+        self.bytes.extend(self.scratch.iter());
+        self.frames.push_back(punted);
+        true
+    }
+
+    /// Takes out the oldest frame, its bytes replacing those in `frame`.
+    pub(crate) fn pop(&mut self, frame: &mut Vec<u8>) -> Option<Punted> {
+        let punted = self.frames.pop_front()?;
+        let len = punted.meta.len as usize;
+        let (front, back) = self.bytes.as_slices();
+        let first = len.min(front.len());
+        frame.clear();
+        frame.extend_from_slice(front.get(..first).unwrap_or(front));
+        frame.extend_from_slice(back.get(..len - first).unwrap_or(back));
+        self.bytes.drain(..len.min(self.bytes.len()));
+        if let Some(share) = self.shares.get_mut(punted.input.index()) {
+            share.frames = share.frames.saturating_sub(1);
+            share.bytes = share.bytes.saturating_sub(len);
+        }
+        Some(punted)
+    }
+
+    /// Gives the interfaces of waiting frames new numbers; frames of those without one are
+    /// forgotten.
+    pub(crate) fn renumber(&mut self, new: impl Fn(InterfaceId) -> Option<InterfaceId>) {
+        let mut old = core::mem::replace(self, Self::new());
+        let mut frame = Vec::new();
+        while let Some(mut punted) = old.pop(&mut frame) {
+            if let Some(input) = new(punted.input) {
+                punted.input = input;
+                self.push(punted, |to| to.copy_from_slice(&frame));
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn punted(input: u8, len: usize) -> Punted {
+        Punted {
+            input: InterfaceId(input),
+            meta: FrameMeta::plain(len),
+        }
+    }
+
+    #[test]
+    fn frames_come_out_whole_and_in_order() {
+        let mut queue = PuntQueue::new();
+        let mut frame = Vec::new();
+        for round in 0..1000usize {
+            for i in 0..3 {
+                let len = (round * 7 + i * 401) % 1500;
+                assert!(queue.push(punted(0, len), |b| b.fill((round + i) as u8)));
+            }
+            for i in 0..3 {
+                let len = (round * 7 + i * 401) % 1500;
+                assert_eq!(queue.pop(&mut frame).unwrap().meta.len as usize, len);
+                assert!(frame.len() == len && frame.iter().all(|&b| b == (round + i) as u8));
+            }
+        }
+        assert!(queue.pop(&mut frame).is_none());
+    }
+
+    #[test]
+    fn one_interface_leaves_room_for_others() {
+        let mut queue = PuntQueue::new();
+        let mut taken = 0;
+        while queue.push(punted(0, 60), |_| ()) {
+            taken += 1;
+        }
+        assert_eq!(taken, FRAMES / SHARE);
+        assert!(queue.push(punted(1, 1514), |_| ()));
+        assert!(!queue.push(punted(2, BYTES), |_| panic!("not to be read")));
+        assert!(!queue.push(punted(16, 60), |_| ()));
+        let mut frame = Vec::new();
+        while queue.pop(&mut frame).is_some() {}
+        assert!(queue.push(punted(0, 60), |_| ()));
+    }
+}

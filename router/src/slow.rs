@@ -1,0 +1,420 @@
+//! The slow path: frames that need more than a new header.
+
+use alloc::vec::Vec;
+
+use crate::DropReason;
+use crate::examine::Seen;
+use crate::fib::Target;
+use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
+use crate::neighbors::{State, Waiting};
+use crate::process::segments_fit_at;
+use crate::punt::Punted;
+use crate::router::{Egress, Poll, Router};
+use crate::time::Instant;
+use crate::wire::icmp::{self, IcmpError};
+use crate::wire::ipv4::{self, DF, Ipv4};
+use crate::wire::{be32, checksum, ethernet, fragment, options, put};
+
+/// Frames that may wait for one neighbour.
+const NEIGHBOR_QUEUE: usize = 8;
+/// Frames that may wait for all neighbours together.
+const WAITING_FRAMES: usize = 256;
+/// Bytes that may wait for all neighbours together.
+const WAITING_BYTES: usize = 96 * 1024;
+
+impl Router {
+    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
+    /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
+    pub fn punt(
+        &mut self,
+        now: Instant,
+        input: InterfaceId,
+        meta: FrameMeta,
+        read: impl FnOnce(&mut [u8]),
+    ) {
+        let _ = now;
+        if !self.punts.push(Punted { input, meta }, read) {
+            self.drop_frames(input, DropReason::PuntFull, 1);
+        }
+    }
+
+    /// Does the work that waits: punted frames, timers, the router's own services. `budget`
+    /// bounds how many frames and how many neighbours' timers are handled.
+    pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
+        for index in 0..self.links.len() {
+            if let Some(link) = self.links.get_mut(index)
+                && core::mem::take(&mut link.announce)
+            {
+                self.announce(InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)), out);
+            }
+        }
+        for waiting in core::mem::take(&mut self.again) {
+            self.route(now, waiting, out);
+        }
+        let mut frames = budget;
+        let mut bytes = core::mem::take(&mut self.scratch);
+        while frames > 0 {
+            let Some(punted) = self.punts.pop(&mut bytes) else {
+                break;
+            };
+            frames -= 1;
+            bytes = self.punted(now, punted, bytes, out);
+        }
+        self.scratch = bytes;
+        let mut timers = budget;
+        let due = self.neighbor_timers(now, &mut timers, out);
+        let next = Some(self.neighbors.next).filter(|&n| n != crate::neighbors::NEVER);
+        Poll {
+            more: due || self.punts.len() > 0,
+            next,
+        }
+    }
+
+    /// Handles a punted frame, and returns a buffer for the next one.
+    fn punted(
+        &mut self,
+        now: Instant,
+        punted: Punted,
+        bytes: Vec<u8>,
+        out: &mut dyn Egress,
+    ) -> Vec<u8> {
+        let Punted { input, meta } = punted;
+        let seen = match self.examine(input, &bytes, meta.len as usize) {
+            Seen::Incomplete => Seen::Bad(DropReason::Truncated),
+            Seen::Ip(ip) => {
+                let header = ETHERNET_LEN..ETHERNET_LEN + ip.header_len;
+                let all = bytes.get(header).and_then(|h| h.get(ipv4::HEADER_LEN..));
+                match options::check(all.unwrap_or(&[])) {
+                    Ok(()) => Seen::Ip(ip),
+                    Err(reason) => Seen::Bad(reason),
+                }
+            }
+            seen => seen,
+        };
+        match seen {
+            Seen::Bad(reason) => self.drop_frames(input, reason, 1),
+            Seen::Arp => self.arp_input(now, input, &bytes, out),
+            Seen::Incomplete => {}
+            Seen::Ip(_) => {
+                self.route(
+                    now,
+                    Waiting {
+                        bytes,
+                        meta,
+                        input,
+                        own: false,
+                    },
+                    out,
+                );
+                return Vec::new();
+            }
+        }
+        bytes
+    }
+
+    /// Sends an IPv4 packet, received or our own, on its way.
+    pub(crate) fn route(&mut self, now: Instant, mut waiting: Waiting, out: &mut dyn Egress) {
+        let input = waiting.input;
+        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
+            return self.drop_frames(input, DropReason::Truncated, 1);
+        };
+        let mut target = self.fib.lookup(ip.destination.to_bits());
+        if let Target::Group(group) = target {
+            target = self.fib.member(group, packet, self.flow_key);
+        }
+        // Padding ends here.
+        waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
+        waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
+        let neighbor = match target {
+            Target::Local if waiting.own => {
+                return self.drop_frames(input, DropReason::MartianDestination, 1);
+            }
+            Target::Local => return self.deliver(now, waiting, &ip, out),
+            Target::Nowhere(reason) => {
+                self.drop_frames(input, reason, 1);
+                let error = match reason {
+                    DropReason::NoRoute => IcmpError::NetUnreachable,
+                    DropReason::Unreachable => IcmpError::HostUnreachable,
+                    DropReason::Prohibited => IcmpError::Prohibited,
+                    _ => return,
+                };
+                return self.report(now, &waiting, error, out);
+            }
+            Target::Neighbor(index) => Some(index as usize),
+            Target::OnLink(interface) => self.neighbor(InterfaceId(interface), ip.destination),
+            Target::Group(_) => None,
+        };
+        if !waiting.own && ip.ttl <= 1 {
+            self.drop_frames(input, DropReason::TtlExpired, 1);
+            return self.report(now, &waiting, IcmpError::TimeExceeded, out);
+        }
+        let Some((index, entry)) = neighbor.and_then(|i| Some((i, self.neighbors.entry(i)?)))
+        else {
+            return self.drop_frames(input, DropReason::NeighborTableFull, 1);
+        };
+        let Some(link) = self.links.get(entry.interface.index()).filter(|l| l.up) else {
+            return self.drop_frames(input, DropReason::LinkDown, 1);
+        };
+        let mtu = link.mtu;
+        let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+        if ip.total_len <= usize::from(mtu)
+            || segments_fit_at(&waiting.bytes, ip.header_len, &waiting.meta, max_len)
+        {
+            self.send_to(now, index, waiting, &ip, out);
+        } else if ip.fragment & DF != 0 && !waiting.own {
+            self.drop_frames(input, DropReason::TooBig, 1);
+            self.report(now, &waiting, IcmpError::FragmentationNeeded(mtu), out);
+        } else {
+            self.fragment(now, index, waiting, mtu, out);
+        }
+    }
+
+    fn fragment(
+        &mut self,
+        now: Instant,
+        index: usize,
+        mut waiting: Waiting,
+        mtu: u16,
+        out: &mut dyn Egress,
+    ) {
+        complete_checksum(&mut waiting);
+        let input = waiting.input;
+        let Some(packet) = waiting.bytes.get_mut(ETHERNET_LEN..) else {
+            return;
+        };
+        if waiting.own {
+            // smoltcp numbers no packets and forbids to fragment them.
+            self.ident = self.ident.wrapping_add(1);
+            put(packet, 4, &self.ident.to_be_bytes());
+            put(packet, 6, &[0, 0]);
+            if let Some(header) = packet.get_mut(..ipv4::HEADER_LEN) {
+                checksum::fill(header, 10);
+            }
+        }
+        let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
+            return self.drop_frames(input, DropReason::Truncated, 1);
+        };
+        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let count = fragment::fragment(packet, &ip, mtu.into(), ETHERNET_LEN, |piece| {
+            pieces.push(core::mem::take(piece));
+        });
+        if count == 0 {
+            return self.drop_frames(input, DropReason::TooBig, 1);
+        }
+        self.with_counters(input, |c| c.originated += count as u64 - 1);
+        for bytes in pieces {
+            let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+            let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
+                self.drop_frames(input, DropReason::Truncated, 1);
+                continue;
+            };
+            let meta = FrameMeta::plain(bytes.len());
+            let piece = Waiting {
+                bytes,
+                meta,
+                input,
+                own: waiting.own,
+            };
+            self.send_to(now, index, piece, &ip, out);
+        }
+    }
+
+    /// Sends a packet that fits to a neighbour, or keeps it until the neighbour is known.
+    fn send_to(
+        &mut self,
+        now: Instant,
+        index: usize,
+        waiting: Waiting,
+        ip: &Ipv4,
+        out: &mut dyn Egress,
+    ) {
+        let Some(state) = self.neighbors.entry(index).map(|e| e.state) else {
+            return self.drop_frames(waiting.input, DropReason::NeighborTableFull, 1);
+        };
+        match state {
+            State::Reachable | State::Probing(_) | State::Static => {
+                self.finish(index, waiting, ip, out);
+            }
+            State::Failed => {
+                self.drop_frames(waiting.input, DropReason::NeighborUnreachable, 1);
+                self.report(now, &waiting, IcmpError::HostUnreachable, out);
+            }
+            State::Idle => {
+                self.wait(index, waiting);
+                self.start_resolution(now, index, out);
+            }
+            State::Incomplete(_) | State::Free => self.wait(index, waiting),
+        }
+    }
+
+    /// Keeps a frame until its neighbour is known. The newest frames are kept (RFC 1122
+    /// 2.3.2.2).
+    fn wait(&mut self, index: usize, waiting: Waiting) {
+        let len = waiting.bytes.len();
+        let full = self.neighbors.waiting_frames >= WAITING_FRAMES
+            || self.neighbors.waiting_bytes + len > WAITING_BYTES;
+        let Some(entry) = self.neighbors.entry_mut(index).filter(|_| !full) else {
+            return self.drop_frames(waiting.input, DropReason::NeighborQueueFull, 1);
+        };
+        let oldest = (entry.queue.len() >= NEIGHBOR_QUEUE).then(|| entry.queue.remove(0));
+        entry.queue.push(waiting);
+        self.neighbors.waiting_frames += 1;
+        self.neighbors.waiting_bytes += len;
+        if let Some(oldest) = oldest {
+            self.neighbors.waiting_frames -= 1;
+            self.neighbors.waiting_bytes -= oldest.bytes.len();
+            self.drop_frames(oldest.input, DropReason::NeighborQueueFull, 1);
+        }
+    }
+
+    /// Gives a packet its last touches and sends it to a known neighbour.
+    fn finish(&mut self, index: usize, waiting: Waiting, ip: &Ipv4, out: &mut dyn Egress) {
+        let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
+            return;
+        };
+        adjacency.used = true;
+        let (interface, stations) = (InterfaceId(adjacency.out), adjacency.stations);
+        let Waiting {
+            mut bytes,
+            meta,
+            own,
+            ..
+        } = waiting;
+        put(&mut bytes, 0, &stations);
+        put(&mut bytes, 12, &ethernet::IPV4.to_be_bytes());
+        if !own {
+            if let Some(packet) = bytes.get_mut(ETHERNET_LEN..) {
+                let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
+                put(packet, 8, &word.to_le_bytes());
+            }
+            let header = bytes.get_mut(ETHERNET_LEN..ETHERNET_LEN + ip.header_len);
+            if ip.header_len > ipv4::HEADER_LEN
+                && let Some(header) = header
+                && let Some(address) = self
+                    .links
+                    .get(interface.index())
+                    .and_then(|l| l.address_towards(ip.destination))
+                && options::record_route(header, address)
+            {
+                checksum::fill(header, 10);
+            }
+        }
+        self.emit(interface, &bytes, meta, out);
+    }
+
+    /// Hands a frame to the caller and counts what becomes of it.
+    pub(crate) fn emit(
+        &mut self,
+        interface: InterfaceId,
+        frame: &[u8],
+        meta: FrameMeta,
+        out: &mut dyn Egress,
+    ) {
+        if out.send(interface, frame, meta).is_err() {
+            return self.drop_frames(interface, DropReason::TxFull, 1);
+        }
+        if let Some(traffic) = self.traffic.get_mut(interface.index()) {
+            traffic.packets += 1;
+            traffic.bytes += frame.len() as u64;
+        }
+    }
+
+    /// Hands a packet to the router's own services and sends their answers.
+    fn deliver(&mut self, now: Instant, mut waiting: Waiting, ip: &Ipv4, out: &mut dyn Egress) {
+        complete_checksum(&mut waiting);
+        let Waiting {
+            mut bytes, input, ..
+        } = waiting;
+        self.with_counters(input, |c| c.consumed += 1);
+        bytes.drain(..ETHERNET_LEN);
+        bytes.truncate(ip.total_len);
+        for bytes in self.local.receive(now, bytes) {
+            self.originate(now, input, bytes, out);
+        }
+    }
+
+    /// Sends a packet of our own; `bytes` has room for the Ethernet header. `cause` is
+    /// where the packet came in that made us.
+    fn originate(
+        &mut self,
+        now: Instant,
+        cause: InterfaceId,
+        bytes: Vec<u8>,
+        out: &mut dyn Egress,
+    ) {
+        self.with_counters(cause, |c| c.originated += 1);
+        let meta = FrameMeta::plain(bytes.len());
+        self.route(
+            now,
+            Waiting {
+                bytes,
+                meta,
+                input: cause,
+                own: true,
+            },
+            out,
+        );
+    }
+
+    /// Tells the sender of a packet what happened to it, where that is allowed.
+    ///
+    /// The error's source is an address of the interface that the packet came in on, the
+    /// one in the sender's network if there is one: what traceroute is to show. RFC 1812
+    /// 4.3.2.4 asks for the outgoing interface, which is the same unless routes are
+    /// asymmetric.
+    pub(crate) fn report(
+        &mut self,
+        now: Instant,
+        about: &Waiting,
+        error: IcmpError,
+        out: &mut dyn Egress,
+    ) {
+        let input = about.input;
+        let packet = about.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
+            return;
+        };
+        let payload = packet.get(ip.header_len..).unwrap_or(&[]);
+        let link_group = about.bytes.first().is_some_and(|b| b & 1 != 0);
+        if about.own || link_group || !icmp::may_answer(&ip, payload) {
+            return;
+        }
+        let link = self.links.get(input.index());
+        let any = || {
+            self.links
+                .iter()
+                .find_map(|l| l.addresses.first().map(|n| n.address))
+        };
+        let Some(source) = link.and_then(|l| l.address_towards(ip.source)).or_else(any) else {
+            return;
+        };
+        if !self
+            .limits
+            .get_mut(input.index())
+            .is_some_and(|l| l.take(now))
+        {
+            return self.with_counters(input, |c| c.icmp_suppressed += 1);
+        }
+        self.with_counters(input, |c| c.icmp_errors += 1);
+        let frame = icmp::error_frame(error, source, ip.source, packet);
+        self.originate(now, input, frame, out);
+    }
+}
+
+/// Completes the transport checksum of a packet that still lacks it.
+fn complete_checksum(waiting: &mut Waiting) {
+    if !waiting.meta.flags.contains(FrameFlags::CSUM_BLANK) {
+        return;
+    }
+    waiting.meta.flags = FrameFlags::empty();
+    let Some(packet) = waiting.bytes.get_mut(ETHERNET_LEN..) else {
+        return;
+    };
+    if let Ok(ip) = Ipv4::parse(packet, packet.len())
+        && ip.fragment & (ipv4::MF | ipv4::OFFSET) == 0
+        && let Some(segment) = packet.get_mut(ip.header_len..ip.total_len)
+    {
+        checksum::complete(ip.protocol, segment);
+    }
+}

@@ -1,0 +1,62 @@
+//! Ethernet II headers.
+
+use super::{be16, put};
+use crate::addr::Mac;
+use crate::frame::ETHERNET_LEN;
+
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const IPV6: u16 = 0x86dd;
+pub(crate) const VLAN: u16 = 0x8100;
+pub(crate) const SERVICE_VLAN: u16 = 0x88a8;
+
+/// The shortest frame on a real Ethernet, without its check sequence. Shorter ones are padded.
+pub(crate) const MIN_FRAME: usize = 60;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ethernet {
+    pub(crate) destination: Mac,
+    pub(crate) source: Mac,
+    pub(crate) kind: u16,
+}
+
+impl Ethernet {
+    /// Reads the header, if the frame is long enough to have one.
+    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+        let (destination, rest) = frame.get(..ETHERNET_LEN)?.split_first_chunk()?;
+        let (source, kind) = rest.split_first_chunk()?;
+        Some(Self {
+            destination: Mac(*destination),
+            source: Mac(*source),
+            kind: be16(kind, 0),
+        })
+    }
+
+    /// Writes the header at the start of `frame`.
+    pub(crate) fn emit(self, frame: &mut [u8]) {
+        put(frame, 0, &self.destination.0);
+        put(frame, 6, &self.source.0);
+        put(frame, 12, &self.kind.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_and_short_frames() {
+        let header = Ethernet {
+            destination: Mac([1; 6]),
+            source: Mac([2; 6]),
+            kind: ARP,
+        };
+        let mut frame = [0xaa; 20];
+        header.emit(&mut frame);
+        assert_eq!(Ethernet::parse(&frame), Some(header));
+        assert_eq!(frame[14..], [0xaa; 6]);
+        for len in 0..14 {
+            assert_eq!(Ethernet::parse(&frame[..len]), None);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! ICMP error messages (RFC 792).
+
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use super::ipv4::{self, HEADER_LEN, Ipv4};
+use super::{checksum, put};
+use crate::frame::ETHERNET_LEN;
+
+/// An error to report to a packet's sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum IcmpError {
+    NetUnreachable,
+    HostUnreachable,
+    /// With the MTU of the next link (RFC 1191).
+    FragmentationNeeded(u16),
+    Prohibited,
+    TimeExceeded,
+}
+
+impl IcmpError {
+    fn type_and_code(self) -> (u8, u8) {
+        match self {
+            Self::NetUnreachable => (3, 0),
+            Self::HostUnreachable => (3, 1),
+            Self::FragmentationNeeded(_) => (3, 4),
+            Self::Prohibited => (3, 13),
+            Self::TimeExceeded => (11, 0),
+        }
+    }
+}
+
+/// The largest error message, IP header included (RFC 1812 4.3.2.3).
+const MESSAGE_MAX: usize = 576;
+
+/// Whether an error may be sent because of this packet, as far as the packet itself tells
+/// (RFC 1122 3.2.2): not for later fragments, and not for ICMP other than queries.
+pub(crate) fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
+    let query =
+        ip.protocol != ipv4::ICMP || matches!(payload.first(), Some(0 | 8 | 9 | 10 | 13..=18));
+    query && !ip.is_later_fragment()
+}
+
+/// A frame, its Ethernet header still to be filled, with an error about `original`.
+pub(crate) fn error_frame(
+    error: IcmpError,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    original: &[u8],
+) -> Vec<u8> {
+    let quote_max = MESSAGE_MAX - HEADER_LEN - 8;
+    let quote = original.get(..quote_max).unwrap_or(original);
+    let total = HEADER_LEN + 8 + quote.len();
+    let mut frame = Vec::with_capacity(ETHERNET_LEN + total);
+    frame.resize(ETHERNET_LEN, 0);
+    let header = header(ipv4::ICMP, source, destination, total);
+    frame.extend_from_slice(&header);
+    let (kind, code) = error.type_and_code();
+    frame.extend_from_slice(&[kind, code, 0, 0, 0, 0]);
+    let mtu = if let IcmpError::FragmentationNeeded(mtu) = error {
+        mtu
+    } else {
+        0
+    };
+    frame.extend_from_slice(&mtu.to_be_bytes());
+    frame.extend_from_slice(quote);
+    if let Some(message) = frame.get_mut(ETHERNET_LEN + HEADER_LEN..) {
+        checksum::fill(message, 2);
+    }
+    frame
+}
+
+/// A header for a packet of the router's own: precedence 6 (RFC 1812 4.3.2.5), TTL 64.
+fn header(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, total: usize) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    put(&mut header, 0, &[0x45, 0xc0]);
+    put(
+        &mut header,
+        2,
+        &u16::try_from(total).unwrap_or(u16::MAX).to_be_bytes(),
+    );
+    put(&mut header, 8, &[64, protocol]);
+    put(&mut header, 12, &source.octets());
+    put(&mut header, 16, &destination.octets());
+    checksum::fill(&mut header, 10);
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ipv4::tests::packet;
+    use super::*;
+
+    #[test]
+    fn messages_are_well_formed_and_bounded() {
+        let (a, b) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
+        for (len, total) in [(8, 56), (1000, 576)] {
+            let original = packet(ipv4::UDP, 1, &alloc::vec![0; len]);
+            let frame = error_frame(IcmpError::FragmentationNeeded(1400), a, b, &original);
+            let ip = Ipv4::parse(&frame[14..], frame.len() - 14).unwrap();
+            assert_eq!((ip.total_len, ip.protocol), (total, ipv4::ICMP));
+            assert_eq!((ip.source, ip.destination), (a, b));
+            assert_eq!(checksum::sum(&frame[34..]), 0xffff);
+            assert_eq!(frame[34..36], [3, 4]);
+            assert_eq!(frame[40..42], 1400u16.to_be_bytes());
+            assert_eq!(frame[42..], original[..total - 28]);
+        }
+    }
+
+    #[test]
+    fn what_gets_no_answer() {
+        let parse = |p: &[u8]| Ipv4::parse(p, p.len()).unwrap();
+        for (kind, answered) in [
+            (0, true),
+            (3, false),
+            (5, false),
+            (8, true),
+            (11, false),
+            (12, false),
+            (255, false),
+        ] {
+            let packet = packet(ipv4::ICMP, 1, &[kind, 0, 0, 0]);
+            assert_eq!(
+                may_answer(&parse(&packet), &packet[20..]),
+                answered,
+                "type {kind}"
+            );
+        }
+        assert!(!may_answer(&parse(&packet(ipv4::ICMP, 1, &[])), &[]));
+        let mut later = packet(ipv4::UDP, 1, &[0; 8]);
+        later[7] = 1;
+        checksum::fill(&mut later[..20], 10);
+        assert!(!may_answer(&parse(&later), &[]));
+    }
+}

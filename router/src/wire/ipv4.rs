@@ -1,0 +1,172 @@
+//! IPv4 headers (RFC 791), checked as RFC 1812 5.2.2 asks.
+
+use core::net::Ipv4Addr;
+
+use super::{be16, be32, checksum};
+use crate::DropReason;
+
+/// Bytes in a header without options.
+pub(crate) const HEADER_LEN: usize = 20;
+
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+
+/// "Don't fragment", in the word of flags and fragment offset.
+pub(crate) const DF: u16 = 0x4000;
+/// "More fragments", in the same word.
+pub(crate) const MF: u16 = 0x2000;
+/// The fragment offset, in units of 8 bytes, in the same word.
+pub(crate) const OFFSET: u16 = 0x1fff;
+
+/// What a checked header says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ipv4 {
+    /// Bytes in the header.
+    pub(crate) header_len: usize,
+    /// Bytes in the packet, header included.
+    pub(crate) total_len: usize,
+    /// Flags and fragment offset.
+    pub(crate) fragment: u16,
+    pub(crate) ttl: u8,
+    pub(crate) protocol: u8,
+    pub(crate) source: Ipv4Addr,
+    pub(crate) destination: Ipv4Addr,
+}
+
+/// Why a header couldn't be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unreadable {
+    /// The packet is wrong.
+    Bad(DropReason),
+    /// The header goes on beyond the bytes at hand.
+    Incomplete,
+}
+
+impl Ipv4 {
+    /// Reads and checks the header of a packet of which `bytes` are at hand and which has
+    /// `len` bytes with link-layer padding.
+    pub(crate) fn parse(bytes: &[u8], len: usize) -> Result<Self, Unreadable> {
+        let bad = |reason| Err(Unreadable::Bad(reason));
+        let bytes = bytes.get(..len).unwrap_or(bytes);
+        let Some(first) = bytes.get(..HEADER_LEN).and_then(|b| b.first()) else {
+            return bad(DropReason::Truncated);
+        };
+        if first >> 4 != 4 {
+            return bad(DropReason::BadVersion);
+        }
+        let header_len = usize::from(first & 15) * 4;
+        if header_len < HEADER_LEN || header_len > len {
+            return bad(DropReason::BadHeaderLength);
+        }
+        let total_len = usize::from(be16(bytes, 2));
+        if total_len < header_len || total_len > len {
+            return bad(DropReason::BadTotalLength);
+        }
+        let Some(header) = bytes.get(..header_len) else {
+            return Err(Unreadable::Incomplete);
+        };
+        if checksum::sum(header) != 0xffff {
+            return bad(DropReason::BadChecksum);
+        }
+        Ok(Self::read(header, header_len))
+    }
+
+    /// Reads a header that is known to be good.
+    fn read(header: &[u8], header_len: usize) -> Self {
+        let byte = |at: usize| header.get(at).copied().unwrap_or(0);
+        Self {
+            header_len,
+            total_len: usize::from(be16(header, 2)),
+            fragment: be16(header, 6),
+            ttl: byte(8),
+            protocol: byte(9),
+            source: Ipv4Addr::from_bits(be32(header, 12)),
+            destination: Ipv4Addr::from_bits(be32(header, 16)),
+        }
+    }
+
+    /// Whether this is a fragment other than the first.
+    pub(crate) fn is_later_fragment(&self) -> bool {
+        self.fragment & OFFSET != 0
+    }
+}
+
+/// Whether no host may send from this address, whatever the networks here (RFC 1812 5.3.7).
+pub(crate) fn is_martian_source(source: Ipv4Addr) -> bool {
+    matches!(source.octets()[0], 0 | 127 | 224..=255)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::wire::put;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// A packet with a correct header.
+    pub(crate) fn packet(protocol: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0u8; HEADER_LEN];
+        packet[0] = 0x45;
+        let total = u16::try_from(HEADER_LEN + payload.len()).unwrap();
+        put(&mut packet, 2, &total.to_be_bytes());
+        put(&mut packet, 4, &[0x12, 0x34]);
+        packet[8] = ttl;
+        packet[9] = protocol;
+        put(&mut packet, 12, &[10, 0, 0, 9]);
+        put(&mut packet, 16, &[10, 0, 1, 9]);
+        checksum::fill(&mut packet, 10);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    #[test]
+    fn good_and_padded() {
+        let packet = packet(UDP, 64, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        let parsed = Ipv4::parse(&packet, packet.len()).unwrap();
+        assert_eq!(
+            (parsed.header_len, parsed.total_len, parsed.ttl),
+            (20, 28, 64)
+        );
+        assert_eq!(parsed.destination, Ipv4Addr::new(10, 0, 1, 9));
+        assert_eq!(Ipv4::parse(&packet, 46), Ok(parsed));
+    }
+
+    #[test]
+    fn malformed() {
+        type Break = fn(&mut Vec<u8>);
+        let cases: [(&str, Break, DropReason); 11] = [
+            ("empty", |p| p.clear(), DropReason::Truncated),
+            ("19 bytes", |p| p.truncate(19), DropReason::Truncated),
+            ("version 6", |p| p[0] = 0x65, DropReason::BadVersion),
+            ("version 0", |p| p[0] = 0x05, DropReason::BadVersion),
+            ("4 words", |p| p[0] = 0x44, DropReason::BadHeaderLength),
+            ("15 words", |p| p[0] = 0x4f, DropReason::BadHeaderLength),
+            ("total 19", |p| p[3] = 19, DropReason::BadTotalLength),
+            ("total 29", |p| p[3] = 29, DropReason::BadTotalLength),
+            (
+                "total 65535",
+                |p| p[2..4].fill(255),
+                DropReason::BadTotalLength,
+            ),
+            ("checksum", |p| p[10] ^= 1, DropReason::BadChecksum),
+            (
+                "payload cut",
+                |p| p.truncate(27),
+                DropReason::BadTotalLength,
+            ),
+        ];
+        for (what, damage, reason) in cases {
+            let mut bad = packet(UDP, 64, &[0; 8]);
+            damage(&mut bad);
+            assert_eq!(
+                Ipv4::parse(&bad, bad.len()),
+                Err(Unreadable::Bad(reason)),
+                "{what}"
+            );
+        }
+        let mut options = packet(UDP, 64, &[0; 40]);
+        options[0] = 0x4f;
+        assert_eq!(Ipv4::parse(&options[..50], 60), Err(Unreadable::Incomplete));
+    }
+}

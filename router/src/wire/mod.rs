@@ -1,0 +1,32 @@
+//! Formats on the wire: reading without judgement beyond what their RFCs call malformed.
+
+pub(crate) mod arp;
+pub(crate) mod checksum;
+pub(crate) mod ethernet;
+pub(crate) mod fragment;
+pub(crate) mod icmp;
+pub(crate) mod ipv4;
+pub(crate) mod options;
+
+/// The 16 bits at `at`, or 0 beyond the end.
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+    bytes
+        .get(at..at + 2)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u16::from_be_bytes)
+}
+
+/// The 32 bits at `at`, or 0 beyond the end.
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..at + 4)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u32::from_be_bytes)
+}
+
+/// Writes `field` at `at` if it fits.
+pub(crate) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    if let Some(to) = bytes.get_mut(at..at + field.len()) {
+        to.copy_from_slice(field);
+    }
+}
