@@ -21,7 +21,7 @@ pub enum PeerFault {
     /// A receive response is not that to the request of its slot.
     RxId {
         /// The slot.
-        slot: u16,
+        slot: u8,
         /// The id of the response.
         id: u16,
     },
@@ -55,7 +55,10 @@ impl fmt::Display for PeerFault {
             PeerFault::RxIndex(corrupt) => write!(f, "receive: {corrupt}"),
             PeerFault::TxIndex(corrupt) => write!(f, "transmit: {corrupt}"),
             PeerFault::RxId { slot, id } => {
-                write!(f, "receive: response {id} in the slot of request {slot}")
+                write!(
+                    f,
+                    "receive: response {id} in slot {slot} is to another request"
+                )
             }
             PeerFault::RxBounds { offset, len } => {
                 write!(f, "receive: {len} bytes at {offset} are not in the page")
@@ -77,8 +80,6 @@ impl core::error::Error for PeerFault {}
 pub enum SendError {
     /// No room in the ring now.
     Full,
-    /// Longer than a packet may be.
-    TooLong,
     /// The backend doesn't take packets in several slots (`feature-sg`).
     NoScatter,
     /// The backend doesn't cut this kind of packet (`feature-gso-*`).
@@ -95,7 +96,6 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SendError::Full => "transmit ring full",
-            SendError::TooLong => "frame too long",
             SendError::NoScatter => "backend takes one slot a frame",
             SendError::NoGso => "backend takes no large frames",
             SendError::NoChecksum => "backend completes no checksums",

@@ -15,8 +15,9 @@
 //! The backend may change the bytes of any page at any time. [`Frame`]s are handles, all
 //! that is known of them is kept outside of the pages.
 
+use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU16, Ordering};
 
 use xen_hal::{Access, DomId, GrantRef, Hal, HalError, PAGE_SIZE, SharedPage};
 
@@ -62,27 +63,18 @@ impl HomeId {
     }
 }
 
-/// Where a page is.
+/// Whether a page is on a transmit ring, and of which queue. (Whether it is free, posted or in
+/// a frame is known from the free lists and the receive rings.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(u8);
 
 impl Place {
-    /// On the free list of its home.
-    pub(crate) const FREE: Place = Place(0);
-    /// On a receive ring.
-    pub(crate) const POSTED: Place = Place(1);
-    /// In a [`Frame`].
-    pub(crate) const HELD: Place = Place(2);
-
-    const SENDING: u8 = 0x80;
+    /// On no transmit ring.
+    pub(crate) const ELSEWHERE: Place = Place(0);
 
     /// On the transmit ring of a queue.
     pub(crate) const fn sending(queue: QueueTag) -> Place {
-        Place(Self::SENDING | queue.0)
-    }
-
-    const fn is_sending(self) -> bool {
-        self.0 & Self::SENDING != 0
+        Place(0x80 | queue.0)
     }
 }
 
@@ -95,34 +87,47 @@ pub(crate) struct QueueTag(u8);
 pub(crate) struct Slot {
     pub(crate) page: SharedPage,
     pub(crate) gref: GrantRef,
-    /// Where the fragment starts.
-    pub(crate) offset: u16,
-    /// How long the fragment is.
-    pub(crate) len: u16,
     /// The next page of a frame or a free list.
     pub(crate) next: u16,
     pub(crate) place: Place,
     home: u8,
 }
 
+/// The part of a frame that is in a page. Not kept for frames that start at the start of
+/// their only page.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) offset: u16,
+    pub(crate) len: u16,
+    /// Of a frame's first page: the size of the segments that it is to be cut into.
+    pub(crate) gso_size: u16,
+}
+
+/// The free list of a home.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home {
-    /// First page of the free list.
-    head: u16,
-    exists: bool,
     /// Pages that are free or posted.
     present: u32,
-    /// Pages that are not lent.
-    floor: u32,
+    /// The first that is free.
+    head: u16,
+    exists: bool,
 }
 
 impl Home {
     const ABSENT: Home = Home {
+        present: 0,
         head: NONE,
         exists: false,
-        present: 0,
-        floor: 0,
     };
+}
+
+/// What is kept of a home apart from what every packet needs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Terms {
+    /// Pages that are not lent.
+    floor: u32,
+    /// Pages that are posted.
+    posted: u32,
 }
 
 /// A received frame, or one to be sent: one or more pages of a [`PagePool`].
@@ -132,23 +137,26 @@ impl Home {
 #[derive(Debug)]
 #[must_use = "a frame that is dropped is lost: send or free it"]
 pub struct Frame {
-    /// Slots, checksum state, kind of large packet, pool: see the constants.
+    /// Slots, checksum state, kind of large packet, pool: see [`kind`].
     pub(crate) kind: u32,
-    pub(crate) len: u32,
     pub(crate) head: u16,
-    pub(crate) gso_size: u16,
+    pub(crate) len: u16,
 }
 
-/// The fields of `Frame::kind`, packed so that the one test which finds a plain frame of the
+/// The fields of [`Frame::kind`], packed so that the one test which finds a plain frame of the
 /// right pool is one comparison.
 pub(crate) mod kind {
     pub(crate) const SLOTS: u32 = 0x1f;
-    pub(crate) const CHECKSUM_SHIFT: u32 = 8;
+    /// It doesn't start at the start of its first page, or has several.
+    pub(crate) const PARTS: u32 = 1 << 5;
+    pub(crate) const TCPV4: u32 = 1 << 6;
+    pub(crate) const TCPV6: u32 = 1 << 7;
+    /// The checksum state is where a transmit request has it.
+    pub(crate) const CHECKSUM_SHIFT: u32 = 16;
     pub(crate) const BLANK: u32 = 1 << CHECKSUM_SHIFT;
     pub(crate) const VALIDATED: u32 = 2 << CHECKSUM_SHIFT;
-    pub(crate) const TCPV4: u32 = 1 << 10;
-    pub(crate) const TCPV6: u32 = 1 << 11;
-    pub(crate) const POOL_SHIFT: u32 = 16;
+    pub(crate) const POOL_SHIFT: u32 = 18;
+    pub(crate) const POOLS: u16 = 1 << (32 - POOL_SHIFT);
 }
 
 /// What a receiver wants to know of a frame beside its bytes.
@@ -170,7 +178,7 @@ impl Frame {
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
     pub fn len(&self) -> usize {
-        self.len as usize
+        usize::from(self.len)
     }
 
     /// Pages it is spread over.
@@ -195,43 +203,11 @@ impl Frame {
         self.kind |= u32::from(checksum.bits()) << kind::CHECKSUM_SHIFT;
     }
 
-    /// How it is to be cut, if it is larger than a packet on the wire may be.
+    /// Whether it is larger than a packet on the wire may be ([`PagePool::gso`]).
     #[must_use]
     #[inline]
-    pub fn gso(&self) -> Option<Gso> {
-        let kind = match self.kind & (kind::TCPV4 | kind::TCPV6) {
-            0 => return None,
-            kind::TCPV4 => GsoKind::TcpV4,
-            _ => GsoKind::TcpV6,
-        };
-        Some(Gso {
-            kind,
-            size: self.gso_size,
-        })
-    }
-
-    /// Says how it is to be cut.
-    pub fn set_gso(&mut self, gso: Option<Gso>) {
-        self.kind &= !(kind::TCPV4 | kind::TCPV6);
-        if let Some(Gso { kind, size }) = gso {
-            self.gso_size = size;
-            self.kind |= match kind {
-                GsoKind::TcpV4 => kind::TCPV4,
-                GsoKind::TcpV6 => kind::TCPV6,
-            };
-        }
-    }
-
-    /// All of it at once.
-    #[must_use]
-    #[inline]
-    pub fn info(&self) -> FrameInfo {
-        FrameInfo {
-            len: self.len,
-            slots: self.slots() as u8,
-            checksum: self.checksum(),
-            gso: self.gso(),
-        }
+    pub fn is_gso(&self) -> bool {
+        self.kind & (kind::TCPV4 | kind::TCPV6) != 0
     }
 }
 
@@ -256,7 +232,8 @@ impl Account {
     }
 }
 
-/// Where all pages are. Counted from the pages themselves, not from running totals.
+/// Where all pages are. Counted by looking at the pages, the free lists and the rings, not from
+/// running totals; what is nowhere else is in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolStats {
     /// Pages in the pool.
@@ -306,10 +283,12 @@ pub struct Closed {
 pub struct PagePool<H: Hal> {
     hal: H,
     peer: DomId,
-    /// Tells frames of different pools apart. Reused after 65,536 pools.
+    /// Tells frames of different pools apart. Reused after 16,384 pools.
     pub(crate) tag: u16,
     pub(crate) slots: Vec<Slot>,
+    pub(crate) parts: Vec<Part>,
     pub(crate) homes: [Home; HOMES],
+    terms: [Terms; HOMES],
     /// Which queue tags are taken, a bit each.
     queues: u64,
 }
@@ -321,7 +300,7 @@ impl<H: Hal> PagePool<H> {
     /// A pool without pages, to be filled by [`PagePool::add_home`].
     #[must_use]
     pub fn new(hal: H, peer: DomId) -> Self {
-        let tag = TAG.fetch_add(1, Ordering::Relaxed);
+        let tag = TAG.fetch_add(1, Ordering::Relaxed) % kind::POOLS;
         let mut homes = [Home::ABSENT; HOMES];
         homes[usize::from(SPARE)].exists = true;
         Self {
@@ -329,7 +308,9 @@ impl<H: Hal> PagePool<H> {
             peer,
             tag,
             slots: Vec::new(),
+            parts: Vec::new(),
             homes,
+            terms: [Terms::default(); HOMES],
             queues: 0,
         }
     }
@@ -362,6 +343,7 @@ impl<H: Hal> PagePool<H> {
             return Err(PoolError::TooManyPages);
         }
         self.slots.reserve_exact(fresh);
+        self.parts.reserve_exact(fresh);
         for _ in 0..fresh {
             if let Err(error) = self.grow() {
                 self.trim();
@@ -379,7 +361,7 @@ impl<H: Hal> PagePool<H> {
         }
         let total = self.slots.iter().filter(|slot| slot.home == home.0).count();
         self.homes[home.index()].exists = true;
-        self.homes[home.index()].floor = u32::try_from(total / 4).unwrap_or(u32::MAX);
+        self.terms[home.index()].floor = u32::try_from(total / 4).unwrap_or(u32::MAX);
         Ok(())
     }
 
@@ -392,12 +374,7 @@ impl<H: Hal> PagePool<H> {
         if !self.has_home(home) {
             return Err(PoolError::NoSuchHome);
         }
-        let mine = |slot: &Slot| slot.home == home.0;
-        if self
-            .slots
-            .iter()
-            .any(|slot| mine(slot) && slot.place == Place::POSTED)
-        {
+        if self.terms[home.index()].posted > 0 {
             return Err(PoolError::InUse);
         }
         while let Some(index) = self.pop(home.0) {
@@ -406,10 +383,11 @@ impl<H: Hal> PagePool<H> {
             }
             self.push(index);
         }
-        for slot in self.slots.iter_mut().filter(|slot| mine(slot)) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.home == home.0) {
             slot.home = SPARE;
         }
         self.homes[home.index()] = Home::ABSENT;
+        self.terms[home.index()] = Terms::default();
         Ok(())
     }
 
@@ -421,15 +399,15 @@ impl<H: Hal> PagePool<H> {
 
     /// Sets how many pages of `home` are kept for receiving.
     pub fn set_floor(&mut self, home: HomeId, pages: usize) {
-        self.homes[home.index()].floor = u32::try_from(pages).unwrap_or(u32::MAX);
+        self.terms[home.index()].floor = u32::try_from(pages).unwrap_or(u32::MAX);
     }
 
     /// How many more pages `home` may lend before it falls below its floor.
     #[must_use]
     #[inline]
     pub fn lendable(&self, home: HomeId) -> usize {
-        let home = &self.homes[home.index()];
-        home.present.saturating_sub(home.floor) as usize
+        let (home, terms) = (&self.homes[home.index()], &self.terms[home.index()]);
+        home.present.saturating_sub(terms.floor) as usize
     }
 
     /// Whether `frame` may be sent on or queued, or must be freed at once because its home
@@ -438,8 +416,8 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn may_lend(&self, frame: &Frame) -> bool {
         self.slots.get(usize::from(frame.head)).is_some_and(|slot| {
-            let home = &self.homes[usize::from(slot.home) & (HOMES - 1)];
-            home.present >= home.floor
+            let home = usize::from(slot.home) & (HOMES - 1);
+            self.homes[home].present >= self.terms[home].floor
         })
     }
 
@@ -447,40 +425,66 @@ impl<H: Hal> PagePool<H> {
     /// the backend doesn't map them. Returns how many.
     pub fn trim(&mut self) -> usize {
         let before = self.slots.len();
+        let mut free = self.free_map();
         while let Some(slot) = self
             .slots
-            .pop_if(|slot| slot.home == SPARE && slot.place == Place::FREE)
+            .pop_if(|slot| slot.home == SPARE && free.pop() == Some(true))
         {
             if self.hal.end_grant(slot.gref).is_err() {
                 self.slots.push(slot);
+                free.push(true);
                 break;
             }
             self.hal.free_page(slot.page);
         }
+        self.parts.truncate(self.slots.len());
         let spare = &mut self.homes[usize::from(SPARE)];
         spare.head = NONE;
         spare.present = 0;
-        for index in 0..self.slots.len() {
-            if self.slots[index].home == SPARE && self.slots[index].place == Place::FREE {
+        // As long as the pages that are left; one too short where the last was looked at.
+        for (index, is_free) in free.into_iter().enumerate() {
+            if is_free && self.slots[index].home == SPARE {
                 self.push(index as u16);
             }
         }
         before - self.slots.len()
     }
 
+    /// Which pages are on a free list.
+    fn free_map(&self) -> Vec<bool> {
+        let mut free = vec![false; self.slots.len()];
+        for home in 0..HOMES as u8 {
+            let mut index = self.homes[usize::from(home)].head;
+            while let Some(slot) = self.slots.get(usize::from(index)) {
+                let seen = core::mem::replace(&mut free[usize::from(index)], true);
+                debug_assert!(!seen && slot.home == home, "a free list is broken");
+                if seen {
+                    break;
+                }
+                index = slot.next;
+            }
+        }
+        free
+    }
+
     /// Where all pages are.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         let mut homes = [Account::default(); HOMES];
-        for slot in &self.slots {
+        for (slot, is_free) in self.slots.iter().zip(self.free_map()) {
             let account = &mut homes[usize::from(slot.home) & (HOMES - 1)];
-            let count = match slot.place {
-                Place::FREE => &mut account.free,
-                Place::POSTED => &mut account.posted,
-                place if place.is_sending() => &mut account.sending,
-                _ => &mut account.held,
-            };
-            *count += 1;
+            let sending = slot.place != Place::ELSEWHERE;
+            debug_assert!(!(is_free && sending), "a free page is on a ring");
+            *match (is_free, sending) {
+                (true, _) => &mut account.free,
+                (false, true) => &mut account.sending,
+                (false, false) => &mut account.held,
+            } += 1;
+        }
+        for (account, terms) in homes.iter_mut().zip(&self.terms) {
+            account.posted = terms.posted as usize;
+            // More posted than there are would show as a sum that is too large.
+            account.held = account.held.saturating_sub(account.posted);
         }
         PoolStats {
             total: self.slots.len(),
@@ -496,6 +500,7 @@ impl<H: Hal> PagePool<H> {
 
     fn end(&mut self) -> Closed {
         let mut closed = Closed::default();
+        self.parts.clear();
         for slot in self.slots.drain(..) {
             if self.hal.end_grant(slot.gref).is_ok() {
                 self.hal.free_page(slot.page);
@@ -505,6 +510,7 @@ impl<H: Hal> PagePool<H> {
             }
         }
         self.homes = [Home::ABSENT; HOMES];
+        self.terms = [Terms::default(); HOMES];
         closed
     }
 }
@@ -557,13 +563,14 @@ impl<H: Hal> PagePool<H> {
             at += done;
         }
         copy.set_checksum(frame.checksum());
-        copy.set_gso(frame.gso());
+        to.set_gso(&mut copy, from.gso(frame));
         Some(copy)
     }
 
     /// Copies bytes of the frame from `offset` on; stops at its end. Returns how many.
     ///
     /// The backend may change them at any time: check the copy, not the original.
+    #[inline(never)]
     pub fn copy_out(&self, frame: &Frame, offset: usize, into: &mut [u8]) -> usize {
         let mut done = 0;
         self.each_part(frame, offset, into.len(), |page, at, len| {
@@ -573,6 +580,7 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns how many.
+    #[inline(never)]
     pub fn copy_in(&mut self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
         let mut done = 0;
         self.each_part(frame, offset, from.len(), |page, at, len| {
@@ -586,11 +594,12 @@ impl<H: Hal> PagePool<H> {
     /// written, which are the frame's own if it was received with this header.
     #[inline]
     pub fn write_header(&mut self, frame: &mut Frame, header: &Header, len: usize) {
-        let slot = self.slots.get(usize::from(frame.head));
-        if let Some(slot) = slot
+        // Only frames that start at the start of a page; others go the long way.
+        if frame.kind & kind::PARTS == 0
             && self.owns(frame)
-            && len <= usize::from(slot.len)
-            && let Some(window) = window(&slot.page, slot.offset)
+            && len <= frame.len()
+            && let Some(slot) = self.slots.get(usize::from(frame.head))
+            && let Some(window) = slot.page.words64().first_chunk::<{ HEADER_LEN / 8 }>()
         {
             let words = header.as_chunks::<8>().0;
             for (cell, word) in window.iter().zip(words).take(len.div_ceil(8)) {
@@ -607,6 +616,46 @@ impl<H: Hal> PagePool<H> {
         let mut header = [0; HEADER_LEN];
         self.copy_out(frame, 0, &mut header);
         header
+    }
+
+    /// How a frame is to be cut, if it is larger than a packet on the wire may be.
+    #[must_use]
+    #[inline]
+    pub fn gso(&self, frame: &Frame) -> Option<Gso> {
+        let kind = match frame.kind & (kind::TCPV4 | kind::TCPV6) {
+            0 => return None,
+            kind::TCPV4 => GsoKind::TcpV4,
+            _ => GsoKind::TcpV6,
+        };
+        let size = self.parts.get(usize::from(frame.head))?.gso_size;
+        Some(Gso { kind, size })
+    }
+
+    /// Says how a frame is to be cut.
+    pub fn set_gso(&mut self, frame: &mut Frame, gso: Option<Gso>) {
+        frame.kind &= !(kind::TCPV4 | kind::TCPV6);
+        if let Some(Gso { kind, size }) = gso
+            && self.owns(frame)
+            && let Some(part) = self.parts.get_mut(usize::from(frame.head))
+        {
+            part.gso_size = size;
+            frame.kind |= match kind {
+                GsoKind::TcpV4 => kind::TCPV4,
+                GsoKind::TcpV6 => kind::TCPV6,
+            };
+        }
+    }
+
+    /// All that is known of a frame.
+    #[must_use]
+    #[inline]
+    pub fn info(&self, frame: &Frame) -> FrameInfo {
+        FrameInfo {
+            len: frame.len.into(),
+            slots: frame.slots() as u8,
+            checksum: frame.checksum(),
+            gso: self.gso(frame),
+        }
     }
 
     /// Whether the frame is of this pool.
@@ -635,10 +684,11 @@ impl<H: Hal> PagePool<H> {
             let Some(slot) = self.slots.get(usize::from(index)) else {
                 return;
             };
-            let here = usize::from(slot.len);
+            let Part { offset, len, .. } = self.part(frame, index);
+            let here = usize::from(len);
             if skip < here && left > 0 {
                 let n = left.min(here - skip);
-                part(&slot.page, usize::from(slot.offset) + skip, n);
+                part(&slot.page, usize::from(offset) + skip, n);
                 left -= n;
             }
             skip = skip.saturating_sub(here);
@@ -652,27 +702,40 @@ impl<H: Hal> PagePool<H> {
         if count == 0 || count > MAX_SLOTS || self.free_pages(home.0, count).count() < count {
             return None;
         }
+        let len = u16::try_from(len).ok()?;
         let mut head = NONE;
         // From the last page to the first, so that each knows the next.
-        for part in (0..count).rev() {
+        for first in (0..len).step_by(PAGE_SIZE).rev() {
             let index = self.pop(home.0)?;
-            let slot = self.slots.get_mut(usize::from(index))?;
-            slot.place = Place::HELD;
-            slot.next = head;
-            slot.offset = 0;
-            // At most a page.
-            slot.len = (len - part * PAGE_SIZE).min(PAGE_SIZE) as u16;
+            self.slots.get_mut(usize::from(index))?.next = head;
+            let len = (len - first).min(PAGE_SIZE as u16);
+            *self.parts.get_mut(usize::from(index))? = Part {
+                offset: 0,
+                len,
+                gso_size: 0,
+            };
             head = index;
         }
-        let home = &mut self.homes[home.index()];
-        home.present -= count as u32;
-        let kind = count as u32 | u32::from(self.tag) << kind::POOL_SHIFT;
-        Some(Frame {
-            kind,
-            len: len as u32,
-            head,
-            gso_size: 0,
-        })
+        self.homes[home.index()].present -= count as u32;
+        let parts = if count > 1 { kind::PARTS } else { 0 };
+        let kind = count as u32 | parts | u32::from(self.tag) << kind::POOL_SHIFT;
+        Some(Frame { kind, head, len })
+    }
+
+    /// What of the frame is in its page `index`.
+    #[inline]
+    pub(crate) fn part(&self, frame: &Frame, index: u16) -> Part {
+        if frame.kind & kind::PARTS == 0 {
+            return Part {
+                offset: 0,
+                len: frame.len,
+                gso_size: 0,
+            };
+        }
+        self.parts
+            .get(usize::from(index))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Up to `max` free pages of a home.
@@ -685,19 +748,6 @@ impl<H: Hal> PagePool<H> {
         })
         .take(max)
     }
-}
-
-/// Whole words of a page.
-pub(crate) type Window = [AtomicU64; HEADER_LEN / 8];
-
-/// The words of a page from `offset` on, if it is aligned and they are all in the page.
-#[inline]
-pub(crate) fn window(page: &SharedPage, offset: u16) -> Option<&Window> {
-    // What isn't divisible by 8 ends up far beyond the page.
-    let first = usize::from(offset.rotate_right(3));
-    page.words64()
-        .get(first..first + HEADER_LEN / 8)?
-        .first_chunk()
 }
 
 /// What queues need.
@@ -719,6 +769,19 @@ impl<H: Hal> PagePool<H> {
         self.queues &= !(1 << tag.0);
     }
 
+    /// Counts pages that [`Home::post`] has taken. They are still present.
+    #[inline]
+    pub(crate) fn count_posted(&mut self, home: HomeId, pages: u32) {
+        self.terms[home.index()].posted += pages;
+    }
+
+    /// Counts pages that were posted and are no longer, nor present.
+    #[inline]
+    pub(crate) fn count_received(&mut self, home: HomeId, pages: u32) {
+        self.terms[home.index()].posted -= pages;
+        self.homes[home.index()].present -= pages;
+    }
+
     /// Adds a spare page.
     fn grow(&mut self) -> Result<(), HalError> {
         let page = self.hal.alloc_page()?;
@@ -730,16 +793,15 @@ impl<H: Hal> PagePool<H> {
             }
         };
         let index = self.slots.len() as u16;
-        let place = Place::HELD;
+        let place = Place::ELSEWHERE;
         self.slots.push(Slot {
             page,
             gref,
-            offset: 0,
-            len: 0,
             next: NONE,
             place,
             home: SPARE,
         });
+        self.parts.push(Part::default());
         self.push(index);
         Ok(())
     }
@@ -768,28 +830,20 @@ impl Slot {
     pub(crate) fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
         let home = &mut homes[usize::from(self.home) & (HOMES - 1)];
         self.next = home.head;
-        self.place = Place::FREE;
+        self.place = Place::ELSEWHERE;
         home.head = index;
         home.present += 1;
     }
 }
 
 impl Home {
-    /// The first free page, to be posted: it goes from free to posted, which are both
-    /// present.
+    /// Takes the first free page, to be posted.
     #[inline]
-    pub(crate) fn post<'a>(&mut self, slots: &'a mut [Slot]) -> Option<(u16, &'a Slot)> {
+    pub(crate) fn post<'a>(&mut self, slots: &'a [Slot]) -> Option<(u16, &'a Slot)> {
         let index = self.head;
-        let slot = slots.get_mut(usize::from(index))?;
+        let slot = slots.get(usize::from(index))?;
         self.head = slot.next;
-        slot.place = Place::POSTED;
         Some((index, slot))
-    }
-
-    /// Counts pages that were posted and no longer are.
-    #[inline]
-    pub(crate) fn unpost(&mut self, pages: u32) {
-        self.present -= pages;
     }
 }
 

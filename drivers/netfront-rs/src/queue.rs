@@ -6,9 +6,10 @@
 //!
 //! The id of a transmit request is the number of its page, so a response is checked against
 //! what is known of that page: it must be on the ring of this very queue. The id of a receive
-//! request is the number of its ring slot, where netif.h demands the response to be.
+//! request is the number of its page as well, and must come back in the slot of the request,
+//! as netif.h demands.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use xen_hal::{Access, GrantRef, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 use xen_ring::FrontRing;
@@ -16,11 +17,11 @@ use xen_ring::FrontRing;
 use crate::error::{PeerFault, QueueError, SendError, Unsent};
 use crate::features::Features;
 use crate::netif::{
-    Extra, ExtraInfo, GsoKind, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RSP_OKAY, RX_WORDS, RxFlags,
+    Checksum, Extra, ExtraInfo, GsoKind, MAX_SLOTS, RSP_NULL, RSP_OKAY, RX_WORDS, RxFlags,
     RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
 };
 use crate::pool::{
-    Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Place, QueueTag, kind, window,
+    Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place, QueueTag, kind,
 };
 
 /// Slots of either ring.
@@ -61,9 +62,10 @@ pub struct Counters {
     pub rx_frames: u64,
     /// Bytes received.
     pub rx_bytes: u64,
-    /// Frames that the backend failed to deliver (negative status, or no data).
+    /// Frames that the backend failed to deliver (negative status, or no data), or that are
+    /// longer than a packet may be.
     pub rx_errors: u64,
-    /// Frames put on the transmit ring.
+    /// Frames put on the transmit ring and published.
     pub tx_frames: u64,
     /// Their bytes.
     pub tx_bytes: u64,
@@ -72,6 +74,9 @@ pub struct Counters {
     /// Events sent.
     pub notifications: u64,
 }
+
+/// What no frame looks like: it has no slots.
+const NO_FRAME: u32 = 0;
 
 /// When [`Queue::arm`] asks to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +108,16 @@ pub struct Queue<H: Hal> {
     home: HomeId,
     tag: QueueTag,
     pool: u16,
-    /// What a frame that fills one transmit request looks like, after masking by the next.
+    /// What a frame in one slot looks like that nothing else is known of.
     plain: u32,
+    /// What a frame that fills one transmit request looks like, after masking by the next;
+    /// what no frame looks like once the queue is broken.
+    send_plain: u32,
     plain_mask: u32,
+    /// Where a page is that is on the transmit ring.
+    sending: Place,
+    /// Requests pushed since [`Queue::publish`] that don't start a packet.
+    continued: u32,
     /// Responses seen of a packet that isn't complete.
     partial: u32,
     /// Transmit requests that were extra infos, whose responses are to come.
@@ -202,6 +214,7 @@ impl<H: Hal> Queue<H> {
         };
         let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
         let accepted = kind::VALIDATED | if checksums { kind::BLANK } else { 0 };
+        let plain = 1 | u32::from(pool.tag) << kind::POOL_SHIFT;
         let info = QueueInfo {
             tx_ring,
             rx_ring,
@@ -215,8 +228,11 @@ impl<H: Hal> Queue<H> {
             home,
             tag,
             pool: pool.tag,
-            plain: 1 | u32::from(pool.tag) << kind::POOL_SHIFT,
+            plain,
+            send_plain: plain,
             plain_mask: !accepted,
+            sending: Place::sending(tag),
+            continued: 0,
             partial: 0,
             extras: 0,
             fault: None,
@@ -229,25 +245,26 @@ impl<H: Hal> Queue<H> {
 
     /// Posts free pages of the home for receiving, as many as there are and fit. Seen by the
     /// backend after [`Queue::publish`]. Returns how many.
-    #[inline]
+    #[inline(never)]
     pub fn refill(&mut self, pool: &mut PagePool<H>) -> u32 {
         if !self.is_live(pool) {
             return 0;
         }
         let home = &mut pool.homes[self.home.index()];
-        let (slots, posted) = (&mut pool.slots[..], &mut self.posted);
-        self.rx.fill(|index| {
+        let (slots, posted) = (&pool.slots[..], &mut self.posted);
+        let count = self.rx.fill(|index| {
             let (page, slot) = home.post(slots)?;
-            let id = index as u8;
-            posted[usize::from(id)] = page;
+            posted[usize::from(index as u8)] = page;
             Some(
                 RxRequest {
-                    id: u16::from(id),
+                    id: page,
                     gref: slot.gref,
                 }
                 .encode(),
             )
-        })
+        });
+        pool.count_posted(self.home, count);
+        count
     }
 
     /// Receives up to `budget` frames and passes each to `sink`, with a private copy of its
@@ -261,7 +278,7 @@ impl<H: Hal> Queue<H> {
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call. Frames that `sink` has got are good.
-    #[inline]
+    #[inline(never)]
     pub fn receive(
         &mut self,
         pool: &mut PagePool<H>,
@@ -282,50 +299,67 @@ impl<H: Hal> Queue<H> {
         let mut bytes = 0_u64;
         let mut outcome = Ok(());
         self.partial = 0;
-        while index != end && frames < budget {
-            // netif_rx_response_t, loaded once; from here on these are our own values.
-            let words = self.rx.response::<RX_WORDS>(index);
-            let id = index as u8;
-            let (offset, len) = (words[0] >> 16, words[1] >> 16);
-            // A packet in one slot: the response to this slot's request, without extra info
-            // or another fragment, a positive status, data within the page. A negative status
-            // makes a length beyond any page.
-            if words[0] & 0xffff == u32::from(id)
-                && words[1] & u32::from(CHAINED.bits()) == 0
-                && len != 0
-                && offset + len <= PAGE_SIZE as u32
-                && let head = self.posted[usize::from(id)]
-                && let Some(slot) = pool.slots.get_mut(usize::from(head))
-                && let Some(window) = window(&slot.page, offset as u16)
-            {
-                let mut header = [0; HEADER_LEN];
-                let words64 = header.as_chunks_mut::<8>().0;
-                for (word, cell) in words64.iter_mut().zip(window) {
-                    *word = cell.load(Ordering::Relaxed).to_le_bytes();
+        'burst: while index != end && frames < budget {
+            // Plain packets, in a loop without calls. Each takes one slot.
+            let left = u32::try_from(budget - frames).unwrap_or(u32::MAX);
+            let run = end.wrapping_sub(index).min(left);
+            let first = index;
+            let stop = index.wrapping_add(run);
+            let words = loop {
+                // netif_rx_response_t, loaded once; from here on these are our own values.
+                let words = self.rx.response::<RX_WORDS>(index);
+                // Id and offset: the response to this slot's request, data at the start of the
+                // page.
+                let head = self.posted[usize::from(index as u8)];
+                if words[0] != u32::from(head) {
+                    break words;
                 }
-                slot.offset = offset as u16;
-                slot.len = len as u16;
-                slot.place = Place::HELD;
-                let kind = self.plain | checksum_kind(words[1]);
-                let frame = Frame {
-                    kind,
-                    len,
-                    head,
-                    gso_size: 0,
+                // Flags: neither another fragment nor extra info.
+                let flags = words[1] & 0xffff;
+                let mut kind = self.plain;
+                if flags != 0 {
+                    if flags & u32::from(CHAINED.bits()) != 0 {
+                        break words;
+                    }
+                    kind |= checksum_kind(flags);
+                }
+                // Status: a length within the page. A negative one is beyond any page.
+                let len = words[1] >> 16;
+                if len > PAGE_SIZE as u32 {
+                    break words;
+                }
+                let Some(slot) = pool.slots.get(usize::from(head)) else {
+                    break words;
+                };
+                let (cells, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
+                let header = load_header(&cells[0]);
+                let len = len as u16;
+                let checksum = Checksum::from_bits_truncate((kind >> kind::CHECKSUM_SHIFT) as u8);
+                let info = FrameInfo {
+                    len: len.into(),
+                    slots: 1,
+                    checksum,
+                    gso: None,
                 };
                 index = index.wrapping_add(1);
-                frames += 1;
                 bytes += u64::from(len);
-                let info = frame.info();
-                sink(frame, &header, info);
-                continue;
-            }
+                sink(Frame { kind, head, len }, &header, info);
+                if index == stop {
+                    frames += run as usize;
+                    continue 'burst;
+                }
+            };
+            frames += index.wrapping_sub(first) as usize;
             match self.receive_chain(pool, index, end, words) {
-                Ok(Chain::Frame { frame, slots }) => {
+                Ok(Chain::Frame {
+                    frame,
+                    header,
+                    slots,
+                }) => {
                     index = index.wrapping_add(slots);
                     frames += 1;
                     bytes += u64::from(frame.len);
-                    let (header, info) = (pool.header(&frame), frame.info());
+                    let info = pool.info(&frame);
                     sink(frame, &header, info);
                 }
                 Ok(Chain::Failed { slots }) => {
@@ -344,7 +378,7 @@ impl<H: Hal> Queue<H> {
         }
         let taken = index.wrapping_sub(start);
         self.rx.consume(taken);
-        pool.homes[self.home.index()].unpost(taken);
+        pool.count_received(self.home, taken);
         self.counters.rx_frames += frames as u64;
         self.counters.rx_bytes += bytes;
         outcome.map(|()| frames)
@@ -356,16 +390,15 @@ impl<H: Hal> Queue<H> {
     /// [`Unsent`], with the frame.
     #[inline]
     pub fn send(&mut self, pool: &mut PagePool<H>, frame: Frame) -> Result<(), Unsent> {
-        if frame.kind & self.plain_mask == self.plain
-            && self.fault.is_none()
+        if frame.kind & self.plain_mask == self.send_plain
             && let Some(slot) = pool.slots.get_mut(usize::from(frame.head))
         {
             let request = TxRequest {
                 gref: slot.gref,
-                offset: slot.offset,
+                offset: 0,
                 flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
                 id: frame.head,
-                size: frame.len as u16,
+                size: frame.len,
             };
             if self.tx.push(request.encode()).is_err() {
                 return Err(Unsent {
@@ -373,8 +406,7 @@ impl<H: Hal> Queue<H> {
                     why: SendError::Full,
                 });
             }
-            slot.place = Place::sending(self.tag);
-            self.counters.tx_frames += 1;
+            slot.place = self.sending;
             self.counters.tx_bytes += u64::from(frame.len);
             return Ok(());
         }
@@ -386,7 +418,7 @@ impl<H: Hal> Queue<H> {
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
-    #[inline]
+    #[inline(never)]
     pub fn reap(&mut self, pool: &mut PagePool<H>) -> Result<usize, PeerFault> {
         if !self.is_live(pool) {
             return self.fault.map_or(Ok(0), Err);
@@ -395,20 +427,30 @@ impl<H: Hal> Queue<H> {
             Ok(there) => there,
             Err(corrupt) => return Err(self.break_off(PeerFault::TxIndex(corrupt))),
         };
-        let sending = Place::sending(self.tag);
+        let sending = self.sending;
         let start = self.tx.next_response();
         let end = start.wrapping_add(there);
         let mut index = start;
         let mut outcome = Ok(());
-        while index != end {
-            let response = TxResponse::decode(self.tx.response(index));
-            let slot = pool.slots.get_mut(usize::from(response.id));
-            if response.status == RSP_OKAY
-                && let Some(slot) = slot
-                && slot.place == sending
-            {
+        'all: while index != end {
+            // Plain responses, in a loop without calls.
+            let response = loop {
+                let words = self.tx.response(index);
+                let response = TxResponse::decode(words);
+                if response.status != RSP_OKAY {
+                    break response;
+                }
+                let slot = pool.slots.get_mut(usize::from(response.id));
+                let Some(slot) = slot.filter(|slot| slot.place == sending) else {
+                    break response;
+                };
                 slot.go_home(response.id, &mut pool.homes);
-            } else if let Err(fault) = self.reap_other(pool, response) {
+                index = index.wrapping_add(1);
+                if index == end {
+                    break 'all;
+                }
+            };
+            if let Err(fault) = self.reap_other(pool, response) {
                 outcome = Err(self.break_off(fault));
                 break;
             }
@@ -421,11 +463,13 @@ impl<H: Hal> Queue<H> {
 
     /// Shows the backend all that was put on the rings, and sends the events it asked for.
     /// Returns how many these were, each a hypercall: at most one for each event channel.
-    #[inline]
+    #[inline(never)]
     pub fn publish(&mut self) -> u32 {
         if self.fault.is_some() {
             return 0;
         }
+        let frames = self.tx.unpublished() - core::mem::take(&mut self.continued);
+        self.counters.tx_frames += u64::from(frames);
         let (to_tx, to_rx) = (self.tx.publish(), self.rx.publish());
         let mut sent = 0;
         let mut notify = |wanted: bool, port: Port| {
@@ -550,7 +594,7 @@ impl<H: Hal> Queue<H> {
             let id = self.rx.next_response().wrapping_add(ahead) as u8;
             pool.push(self.posted[usize::from(id)]);
         }
-        pool.homes[self.home.index()].unpost(posted);
+        pool.count_received(self.home, posted);
         pool.remove_queue(self.tag);
         self.fault = None;
         let Self {
@@ -579,6 +623,7 @@ impl<H: Hal> Queue<H> {
     #[cold]
     fn break_off(&mut self, fault: PeerFault) -> PeerFault {
         self.fault = Some(fault);
+        self.send_plain = NO_FRAME;
         fault
     }
 }
@@ -605,10 +650,24 @@ const fn checksum_kind(flags: u32) -> u32 {
     (((flags & 3) * 5) >> 1 & 3) << kind::CHECKSUM_SHIFT
 }
 
+/// The first bytes of a page, each word loaded once.
+#[inline]
+fn load_header(cells: &[AtomicU64; HEADER_LEN / 8]) -> Header {
+    let mut header = [0; HEADER_LEN];
+    for (word, cell) in header.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
+        *word = cell.load(Ordering::Relaxed).to_le_bytes();
+    }
+    header
+}
+
 /// What [`Queue::receive_chain`] found.
 enum Chain {
-    /// A packet, and how many slots it took.
-    Frame { frame: Frame, slots: u32 },
+    /// A packet, its first bytes, and how many slots it took.
+    Frame {
+        frame: Frame,
+        header: Header,
+        slots: u32,
+    },
     /// A packet that the backend failed to deliver, and how many slots that took.
     Failed { slots: u32 },
     /// The first slots of a packet; the rest isn't there yet.
@@ -652,10 +711,10 @@ impl<H: Hal> Queue<H> {
         let checksum = checksum_kind(words[1]);
         loop {
             let response = RxResponse::decode(words);
-            let (id, flags) = (u16::from(at as u8), response.flags);
-            if response.id != id {
+            let (page, flags) = (page_of(at), response.flags);
+            if response.id != page {
                 return Err(PeerFault::RxId {
-                    slot: id,
+                    slot: at as u8,
                     id: response.id,
                 });
             }
@@ -672,11 +731,7 @@ impl<H: Hal> Queue<H> {
                 return Err(PeerFault::RxTooManySlots);
             };
             let (offset, len) = (response.offset, response.status.cast_unsigned());
-            *fragment = Fragment {
-                page: page_of(at),
-                offset,
-                len,
-            };
+            *fragment = Fragment { page, offset, len };
             if response.status <= 0 {
                 failed = true;
             } else if usize::from(offset) + usize::from(len) > PAGE_SIZE {
@@ -720,33 +775,43 @@ impl<H: Hal> Queue<H> {
             pool.push(page);
         }
         let fragments = fragments.into_iter().take(count);
-        if failed {
+        let total: usize = fragments
+            .clone()
+            .map(|fragment| usize::from(fragment.len))
+            .sum();
+        // What can't be sent on is of no use.
+        let Some(total) = u16::try_from(total).ok().filter(|_| !failed) else {
             fragments.for_each(|fragment| pool.push(fragment.page));
             return Ok(Chain::Failed { slots });
-        }
+        };
         let mut next = u16::MAX;
-        let mut total = 0;
-        for fragment in fragments.rev() {
-            let Some(slot) = pool.slots.get_mut(usize::from(fragment.page)) else {
+        for Fragment { page, offset, len } in fragments.rev() {
+            let index = usize::from(page);
+            let Some(slot) = pool.slots.get_mut(index) else {
                 continue;
             };
-            slot.place = Place::HELD;
-            slot.offset = fragment.offset;
-            slot.len = fragment.len;
             slot.next = next;
-            next = fragment.page;
-            total += u32::from(fragment.len);
+            next = page;
+            pool.parts[index] = Part {
+                offset,
+                len,
+                gso_size: 0,
+            };
         }
         // The pool's tag is in `plain`, and one slot, instead of which there are these.
-        let kind = (self.plain - 1 + count as u32) | checksum;
+        let kind = (self.plain - 1 + count as u32) | kind::PARTS | checksum;
         let mut frame = Frame {
             kind,
-            len: total,
             head: next,
-            gso_size: 0,
+            len: total,
         };
-        frame.set_gso(gso);
-        Ok(Chain::Frame { frame, slots })
+        pool.set_gso(&mut frame, gso);
+        let header = pool.header(&frame);
+        Ok(Chain::Frame {
+            frame,
+            header,
+            slots,
+        })
     }
 
     /// Sends a frame of any shape.
@@ -755,30 +820,32 @@ impl<H: Hal> Queue<H> {
         if let Err(why) = self.can_send(pool, &frame) {
             return Err(Unsent { frame, why });
         }
-        let gso = frame.gso();
+        let gso = pool.gso(&frame);
         let slots = frame.slots();
+        let first = self.tx.next_request();
         let mut index = frame.head;
         for part in 0..slots {
+            let Part { offset, len, .. } = pool.part(&frame, index);
             let Some(slot) = pool.slots.get_mut(usize::from(index)) else {
                 break;
             };
             let mut flags = TxFlags::empty();
             flags.set(TxFlags::MORE_DATA, part + 1 < slots);
-            let mut size = slot.len;
+            let mut size = len;
             if part == 0 {
                 flags |= TxFlags::from_bits_retain(frame.checksum().bits().into());
                 flags.set(TxFlags::EXTRA_INFO, gso.is_some());
-                // Of the whole packet; `can_send` saw that it fits.
-                size = frame.len as u16;
+                // Of the whole packet.
+                size = frame.len;
             }
             let request = TxRequest {
                 gref: slot.gref,
-                offset: slot.offset,
+                offset,
                 flags,
                 id: index,
                 size,
             };
-            slot.place = Place::sending(self.tag);
+            slot.place = self.sending;
             index = slot.next;
             // `can_send` saw that there is room.
             let _ = self.tx.push(request.encode());
@@ -794,7 +861,7 @@ impl<H: Hal> Queue<H> {
                 self.extras += 1;
             }
         }
-        self.counters.tx_frames += 1;
+        self.continued += self.tx.next_request().wrapping_sub(first) - 1;
         self.counters.tx_bytes += u64::from(frame.len);
         Ok(())
     }
@@ -803,7 +870,7 @@ impl<H: Hal> Queue<H> {
     fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
         let features = self.features;
         let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
-        let gso = frame.gso().map(|gso| match gso.kind {
+        let gso = pool.gso(frame).map(|gso| match gso.kind {
             GsoKind::TcpV4 => Features::GSO_TCPV4,
             GsoKind::TcpV6 => Features::GSO_TCPV6,
         });
@@ -818,8 +885,6 @@ impl<H: Hal> Queue<H> {
             Err(SendError::NoGso)
         } else if frame.kind & kind::BLANK != 0 && !checksums {
             Err(SendError::NoChecksum)
-        } else if frame.len > MAX_TX_SIZE || frame.slots() > MAX_SLOTS {
-            Err(SendError::TooLong)
         } else if self.tx_free() < needed {
             Err(SendError::Full)
         } else {
@@ -841,7 +906,7 @@ impl<H: Hal> Queue<H> {
             }
             status if status > RSP_NULL => Err(PeerFault::TxStatus(status)),
             _ => {
-                let sending = Place::sending(self.tag);
+                let sending = self.sending;
                 let slot = pool.slots.get_mut(usize::from(response.id));
                 let slot = slot.filter(|slot| slot.place == sending);
                 slot.ok_or(PeerFault::TxId(response.id))?

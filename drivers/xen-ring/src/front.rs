@@ -36,6 +36,8 @@ pub struct FrontRing<const W: usize> {
     published: u32,
     /// Responses consumed (`rsp_cons`).
     consumed: u32,
+    /// What `pushed` is when the ring is full: `consumed` plus its size.
+    limit: u32,
 }
 
 impl<const W: usize> FrontRing<W> {
@@ -66,6 +68,7 @@ impl<const W: usize> FrontRing<W> {
             pushed: start,
             published: start,
             consumed: start,
+            limit: start.wrapping_add(Self::SLOTS),
         }
     }
 
@@ -85,7 +88,7 @@ impl<const W: usize> FrontRing<W> {
     #[must_use]
     #[inline]
     pub fn free_slots(&self) -> u32 {
-        Self::SLOTS - self.outstanding()
+        self.limit.wrapping_sub(self.pushed)
     }
 
     /// Requests pushed whose responses were not consumed.
@@ -124,7 +127,7 @@ impl<const W: usize> FrontRing<W> {
     /// [`Full`].
     #[inline]
     pub fn push(&mut self, request: [u32; W]) -> Result<u32, Full> {
-        if self.free_slots() == 0 {
+        if self.pushed == self.limit {
             return Err(Full);
         }
         let index = self.pushed;
@@ -138,9 +141,8 @@ impl<const W: usize> FrontRing<W> {
     #[inline]
     pub fn fill(&mut self, mut request: impl FnMut(u32) -> Option<[u32; W]>) -> u32 {
         let start = self.pushed;
-        let end = start.wrapping_add(self.free_slots());
         let mut index = start;
-        while index != end {
+        while index != self.limit {
             let Some(words) = request(index) else { break };
             self.store(index, words);
             index = index.wrapping_add(1);
@@ -208,6 +210,7 @@ impl<const W: usize> FrontRing<W> {
         let published = self.published.wrapping_sub(self.consumed);
         debug_assert!(count <= published, "consumed what was not there");
         self.consumed = self.consumed.wrapping_add(count.min(published));
+        self.limit = self.consumed.wrapping_add(Self::SLOTS);
     }
 
     /// Asks to be notified when response `ahead` counted from the first that isn't consumed
