@@ -71,8 +71,8 @@ def test(machine: Machine, words: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
-    parser.add_argument("--cpus", type=int, default=2)
-    parser.add_argument("--memory", type=int, default=2048, help="MiB of the whole machine")
+    parser.add_argument("--cpus", type=int, default=Options.cpus)
+    parser.add_argument("--memory", type=int, default=Options.memory_mib, help="MiB of the whole machine")
     parser.add_argument("--icount", action="store_true", help="one instruction = 1 ns")
     parser.add_argument("--pvh", action="store_true", help="let PVH guests start")
     parser.add_argument("--xen", default="", help="more words for Xen's command line")

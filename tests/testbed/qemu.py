@@ -23,7 +23,9 @@ PR_SET_PDEATHSIG = 1
 class Options:
     """What a run may choose of its machine."""
 
-    cpus: int = 2
+    # With two, a host whose own CPUs are busy slows the machine tenfold: one emulated
+    # CPU then waits in vain for the other, which the host is not running.
+    cpus: int = 1
     memory_mib: int = 2048
     dom0_mib: int = 1024
     icount: bool = False  # one instruction = one virtual nanosecond
