@@ -529,14 +529,14 @@ struct Outgoing<'a> {
 }
 
 impl Egress for Outgoing<'_> {
-    fn send(&mut self, out: InterfaceId, bytes: &[u8], flags: FrameFlags) -> Result<(), NoRoom> {
+    fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
         let link = self.links.get_mut(out.index()).and_then(Option::as_mut).ok_or(NoRoom)?;
         let pool = self.pools.get_mut(link.pool).and_then(Option::as_mut).ok_or(NoRoom)?;
         if !link.up {
             return Err(NoRoom);
         }
         let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
-        frame.set_checksum(Checksum::from_bits_truncate(flags.bits()));
+        frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
         if put(link, pool, frame) { Ok(()) } else { Err(NoRoom) }
     }
 }
