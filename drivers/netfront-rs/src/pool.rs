@@ -156,6 +156,7 @@ pub(crate) mod kind {
     pub(crate) const BLANK: u32 = 1 << CHECKSUM_SHIFT;
     pub(crate) const VALIDATED: u32 = 2 << CHECKSUM_SHIFT;
     pub(crate) const POOL_SHIFT: u32 = 18;
+    pub(crate) const POOL: u32 = u32::MAX << POOL_SHIFT;
     pub(crate) const POOLS: u16 = 1 << (32 - POOL_SHIFT);
 }
 
@@ -595,8 +596,8 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn write_header(&mut self, frame: &mut Frame, header: &Header, len: usize) {
         // Only frames that start at the start of a page; others go the long way.
-        if frame.kind & kind::PARTS == 0
-            && self.owns(frame)
+        let whole = frame.kind & (kind::POOL | kind::PARTS) == self.kind();
+        if whole
             && len <= frame.len()
             && let Some(slot) = self.slots.get(usize::from(frame.head))
             && let Some(window) = slot.page.words64().first_chunk::<{ HEADER_LEN / 8 }>()
@@ -662,7 +663,13 @@ impl<H: Hal> PagePool<H> {
     #[must_use]
     #[inline]
     pub fn owns(&self, frame: &Frame) -> bool {
-        frame.kind >> kind::POOL_SHIFT == u32::from(self.tag)
+        frame.kind & kind::POOL == self.kind()
+    }
+
+    /// The part of [`Frame::kind`] that says that it is of this pool.
+    #[inline]
+    pub(crate) fn kind(&self) -> u32 {
+        u32::from(self.tag) << kind::POOL_SHIFT
     }
 
     /// Calls `part` with page, offset and length of each part of the frame that lies in the
@@ -718,7 +725,7 @@ impl<H: Hal> PagePool<H> {
         }
         self.homes[home.index()].present -= count as u32;
         let parts = if count > 1 { kind::PARTS } else { 0 };
-        let kind = count as u32 | parts | u32::from(self.tag) << kind::POOL_SHIFT;
+        let kind = count as u32 | parts | self.kind();
         Some(Frame { kind, head, len })
     }
 

@@ -214,7 +214,7 @@ impl<H: Hal> Queue<H> {
         };
         let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
         let accepted = kind::VALIDATED | if checksums { kind::BLANK } else { 0 };
-        let plain = 1 | u32::from(pool.tag) << kind::POOL_SHIFT;
+        let plain = 1 | pool.kind();
         let info = QueueInfo {
             tx_ring,
             rx_ring,
@@ -323,9 +323,9 @@ impl<H: Hal> Queue<H> {
                     }
                     kind |= checksum_kind(flags);
                 }
-                // Status: a length within the page. A negative one is beyond any page.
+                // Status: a length, not 0, within the page. A negative one is beyond any page.
                 let len = words[1] >> 16;
-                if len > PAGE_SIZE as u32 {
+                if len.wrapping_sub(1) >= PAGE_SIZE as u32 {
                     break words;
                 }
                 let Some(slot) = pool.slots.get(usize::from(head)) else {

@@ -210,7 +210,7 @@ fn step(world: &mut World, step: &Step) {
 #[test]
 fn backend() {
     check!()
-        .with_iterations(1000)
+        .with_iterations(3000)
         .with_type::<(u32, Vec<Step>)>()
         .for_each(|(start, steps)| {
             let hal = FakeHal::new();
