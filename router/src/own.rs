@@ -1,6 +1,5 @@
 //! Addresses that can't be the source of a received packet because they are ours.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::net::Ipv4Addr;
 
@@ -13,21 +12,21 @@ const FILTER: usize = 1024;
 pub(crate) struct Own {
     exact: BTreeMap<u32, DropReason>,
     /// By hash: whether an address could be one of them.
-    filter: Box<[bool; FILTER]>,
+    filter: [bool; FILTER],
     /// By first octet: whether no host may send from there.
-    pub(crate) martian_octets: Box<[bool; 256]>,
+    martian_octets: [bool; 256],
     multiplier: u32,
 }
 
 impl Own {
     pub(crate) fn new(key: u64) -> Self {
-        let mut martian_octets = Box::new([false; 256]);
+        let mut martian_octets = [false; 256];
         for (octet, martian) in (0..=u8::MAX).zip(martian_octets.iter_mut()) {
             *martian = crate::wire::ipv4::is_martian_source(Ipv4Addr::new(octet, 0, 0, 1));
         }
         Self {
             exact: BTreeMap::new(),
-            filter: Box::new([false; FILTER]),
+            filter: [false; FILTER],
             martian_octets,
             multiplier: key as u32 | 1,
         }
@@ -59,6 +58,8 @@ impl Own {
     /// look.
     #[inline(always)]
     pub(crate) fn is_doubtful(&self, address: u32) -> bool {
-        self.filter.get(self.slot(address)).copied().unwrap_or(true)
+        let [octet, ..] = address.to_ne_bytes();
+        self.martian_octets[usize::from(octet)]
+            || self.filter.get(self.slot(address)).copied().unwrap_or(true)
     }
 }

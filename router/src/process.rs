@@ -6,14 +6,14 @@
 //! goes through [`examine`](Router::examine), out of line.
 
 use crate::fib::Target;
-use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
-use crate::router::{Router, Traffic};
+use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict};
+use crate::router::Router;
 use crate::time::Instant;
 use crate::wire::{be16, checksum, ethernet, ipv4};
 use crate::{DropReason, examine::Seen};
 
-/// In place of a lookup's answer: the verdict is already there. No target has this number.
-const DECIDED: u32 = 7 << 28;
+/// The answer for networks on the link of the first interface; others follow.
+const ON_LINK: u32 = Target::OnLink(0).number();
 
 /// EtherType IPv4, then version 4 and a header of 5 words, as they stand in memory.
 const PLAIN_IPV4: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
@@ -24,30 +24,44 @@ const SHORTEST: u32 = (ETHERNET_LEN + ipv4::HEADER_LEN) as u32;
 
 impl Header {
     #[inline(always)]
-    fn u16_at(&self, at: usize) -> u16 {
-        u16::from_ne_bytes([self.0[at], self.0[at + 1]])
+    fn bytes_at<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.0
+            .get(at..)
+            .and_then(|b| b.first_chunk().copied())
+            .unwrap_or([0; N])
     }
 
+    /// 16 bits as they stand in memory.
+    #[inline(always)]
+    fn u16_at(&self, at: usize) -> u16 {
+        u16::from_ne_bytes(self.bytes_at(at))
+    }
+
+    /// 32 bits as they stand in memory.
     #[inline(always)]
     fn u32_at(&self, at: usize) -> u32 {
-        u32::from_ne_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+        u32::from_ne_bytes(self.bytes_at(at))
     }
 
+    /// 64 bits as they stand in memory.
     #[inline(always)]
     fn u64_at(&self, at: usize) -> u64 {
-        u64::from(self.u32_at(at)) | u64::from(self.u32_at(at + 4)) << 32
+        u64::from_ne_bytes(self.bytes_at(at))
     }
 
-    /// Whether the 20 bytes of an IPv4 header sum up to its checksum. The sum of all words
-    /// is not 0, so it is a multiple of 0xffff exactly if it folds to 0xffff, in whatever
-    /// order of bytes the words are read.
+    /// Whether the words of a 20-byte IPv4 header add up to 0xffff.
+    ///
+    /// Words of any size and order of bytes will do, since 2^16 is 1 modulo 0xffff. The sum
+    /// of all isn't 0, so it folds to 0xffff exactly if it is a multiple of that, which
+    /// multiplying with the inverse tells: multiples become their quotients.
     #[inline(always)]
     fn ipv4_checksum_holds(&self) -> bool {
-        let sum = [14, 18, 22, 26, 30]
-            .into_iter()
-            .map(|at| u64::from(self.u32_at(at)))
-            .sum::<u64>();
-        sum.is_multiple_of(0xffff)
+        const INVERSE: u64 = 0u64.wrapping_sub(0x0001_0001_0001_0001);
+        let (sum, carry) = self.u64_at(14).overflowing_add(self.u64_at(22));
+        let last = u64::from(self.u32_at(30)) + u64::from(carry);
+        let (sum, carry) = sum.overflowing_add(last);
+        let sum = sum.wrapping_add(u64::from(carry));
+        sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
     }
 }
 
@@ -66,10 +80,19 @@ impl Router {
         let _ = now;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
         for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
-            self.burst(input, headers, metas, verdicts);
+            let count = headers.len().min(metas.len()).min(verdicts.len());
+            if let (Some(headers), Some(metas), Some(verdicts)) = (
+                headers.get_mut(..count),
+                metas.get(..count),
+                verdicts.get_mut(..count),
+            ) {
+                self.burst(input, headers, metas, verdicts);
+            }
         }
     }
 
+    /// At most [`BURST`] frames; the slices have one length.
+    #[inline(never)]
     fn burst(
         &mut self,
         input: InterfaceId,
@@ -77,18 +100,7 @@ impl Router {
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
     ) {
-        let count = headers
-            .len()
-            .min(metas.len())
-            .min(verdicts.len())
-            .min(BURST);
-        let (Some(headers), Some(metas), Some(verdicts)) = (
-            headers.get_mut(..count),
-            metas.get(..count),
-            verdicts.get_mut(..count),
-        ) else {
-            return;
-        };
+        let count = headers.len();
         let up = self.links.get(input.index()).filter(|l| l.up);
         let Some(mac) = up.map(|l| l.mac.0) else {
             verdicts.fill(Verdict::Drop);
@@ -98,19 +110,15 @@ impl Router {
             return;
         };
         // The six bytes that a frame must begin with, shifted to be free of what follows.
-        let mac = u64::from_ne_bytes([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0]);
-        let mac = u64::from_le(mac) << 16;
+        let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
 
-        let mut destinations = [0u32; BURST];
-        let mut answers = [0u32; BURST];
+        // First destinations, then what the lookups answer. Frames whose verdict is there
+        // early go on as if they were for address 0, which answers as no neighbour does.
+        let mut lookups = [0u32; BURST];
+        let mut decided = 0u64;
         let mut bytes = 0;
-        let lookups = destinations.iter_mut().zip(&mut answers);
-        for (((header, meta), verdict), (destination, answer)) in headers
-            .iter()
-            .zip(metas)
-            .zip(verdicts.iter_mut())
-            .zip(lookups)
-        {
+        let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(&mut lookups).enumerate() {
             bytes += u64::from(meta.len);
             let plain = u64::from_le(header.u64_at(0)) << 16 == mac
                 && header.u32_at(12) & PLAIN_MASK == PLAIN_IPV4
@@ -118,45 +126,42 @@ impl Router {
                 && meta.len >= SHORTEST
                 && header.ipv4_checksum_holds()
                 && header.0[22] > 1
-                && !self.own.martian_octets[usize::from(header.0[26])]
                 && !self.own.is_doubtful(header.u32_at(26));
             if plain || self.is_forwardable(input, header, meta, verdict) {
-                *destination = u32::from_be(header.u32_at(30));
-                *answer = self.fib.lpm.begin(*destination);
+                *lookup = u32::from_be(header.u32_at(30));
             } else {
-                *answer = DECIDED;
+                decided |= 1 << at;
             }
         }
         self.count_received(input, count as u64, bytes);
 
-        for (answer, destination) in answers.iter_mut().zip(&destinations).take(count) {
-            *answer = self.fib.lpm.finish(*answer, *destination);
+        for lookup in lookups.iter_mut().take(count) {
+            *lookup = self.fib.lpm.lookup(*lookup);
         }
 
-        for (((header, meta), verdict), (destination, answer)) in headers
-            .iter_mut()
-            .zip(metas)
-            .zip(verdicts)
-            .zip(destinations.iter().zip(&answers))
-        {
-            let mut index = *answer as usize;
-            if index >= self.neighbors.adjacencies.len() {
-                let on_link = Target::OnLink(0).number();
-                let interface = answer.wrapping_sub(on_link);
-                index = if interface < 16 {
-                    match self.neighbors.index.find(interface as u8, *destination) {
-                        Some(index) => index,
-                        None => {
-                            *verdict = Verdict::Punt;
-                            continue;
-                        }
-                    }
+        let frames = headers.iter_mut().zip(metas).zip(verdicts);
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(&lookups).enumerate() {
+            let known = self.neighbors.adjacencies.len();
+            let mut index = *lookup as usize;
+            if index >= known {
+                let interface = lookup.wrapping_sub(ON_LINK);
+                let found = if interface < MAX_INTERFACES as u32 {
+                    let destination = u32::from_be(header.u32_at(30));
+                    self.neighbors.index.find(interface as u8, destination)
+                } else if decided >> at & 1 != 0 {
+                    continue;
                 } else {
-                    match self.resolve(input, header, *answer, *destination, verdict) {
-                        Some(index) => index,
-                        None => continue,
-                    }
+                    self.resolve(input, header, *lookup, verdict)
                 };
+                match found {
+                    Some(found) => index = found,
+                    None => {
+                        if interface < MAX_INTERFACES as u32 {
+                            *verdict = Verdict::Punt;
+                        }
+                        continue;
+                    }
+                }
             }
             let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
                 *verdict = Verdict::Punt;
@@ -167,19 +172,18 @@ impl Router {
                 continue;
             }
             adjacency.used = true;
-            let stations = adjacency.stations;
             let out = adjacency.out;
-            let [destination, ..] = header.0.as_chunks_mut::<12>().0 else {
-                continue;
-            };
-            *destination = stations;
             let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
-            let [a, b, c, d] = word.to_le_bytes();
-            (header.0[22], header.0[23], header.0[24], header.0[25]) = (a, b, c, d);
+            if let Some(stations) = header.0.first_chunk_mut() {
+                *stations = adjacency.stations;
+            }
+            if let Some(ttl_to_checksum) = header.0[22..].first_chunk_mut() {
+                *ttl_to_checksum = word.to_le_bytes();
+            }
             *verdict = Verdict::Forward(InterfaceId(out));
-            let Traffic { packets, bytes } = &mut self.traffic[usize::from(out & 15)];
-            *packets += 1;
-            *bytes += u64::from(meta.len);
+            let traffic = &mut self.traffic[usize::from(out) % MAX_INTERFACES];
+            traffic.packets += 1;
+            traffic.bytes += u64::from(meta.len);
         }
     }
 
@@ -218,12 +222,8 @@ impl Router {
         input: InterfaceId,
         header: &Header,
         answer: u32,
-        destination: u32,
         verdict: &mut Verdict,
     ) -> Option<usize> {
-        if answer == DECIDED {
-            return None;
-        }
         *verdict = Verdict::Punt;
         let mut target = Target::from_number(answer);
         if let Target::Group(group) = target {
@@ -232,7 +232,10 @@ impl Router {
         }
         match target {
             Target::Neighbor(index) => Some(index as usize),
-            Target::OnLink(interface) => self.neighbors.index.find(interface, destination),
+            Target::OnLink(interface) => {
+                let destination = u32::from_be(header.u32_at(30));
+                self.neighbors.index.find(interface, destination)
+            }
             Target::Nowhere(
                 reason @ (DropReason::Blackhole
                 | DropReason::MartianDestination

@@ -20,7 +20,9 @@ pub(crate) struct Fib {
 }
 
 /// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3).
-const SPECIAL: [(u32, u8, DropReason); 5] = [
+/// Address 0 is among them by itself so that no shorter route can change its answer.
+const SPECIAL: [(u32, u8, DropReason); 6] = [
+    (0x0000_0000, 32, DropReason::MartianDestination),
     (0x0000_0000, 8, DropReason::MartianDestination),
     (0x7f00_0000, 8, DropReason::MartianDestination),
     (0xe000_0000, 4, DropReason::Multicast),
