@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use kernel::console;
-use router::command::{self, Extra};
+use router::command::{self, Command};
 use router::{InterfaceId, MAX_INTERFACES, Router};
 
 use crate::HEAP;
@@ -22,24 +22,24 @@ pub(crate) fn run(guest: &Guest, line: &str, out: &mut dyn Write) {
 /// What the last word of `line` could become.
 pub(crate) fn complete(guest: &Guest, line: &str) -> alloc::vec::Vec<alloc::string::String> {
     let mut words = alloc::vec::Vec::new();
-    //XX with_commands(guest, |_, extras| words = command::complete(extras, line));
+    with_commands(guest, |_, extras| words = command::completions(extras, line));
     words
 }
 
-fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Extra<'_>])) {
+fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
     let plane = guest.plane.borrow();
     let vifs: Run<'_> = &|_, _, out| show_vifs(guest, out);
     let cpu: Run<'_> = &|_, _, out| show_cpu(guest, out);
     let memory: Run<'_> = &|_, _, out| show_memory(guest, out);
     let crash: Run<'_> = &|_, how, _| crash(how);
-    let extra = |words, help, run| Extra { words, help, run };
+    let command = |words, help, arguments, run| Command { words, help, arguments, run };
     work(
         &plane.router,
         &[
-            extra("show vifs", "rings, pages and backends", vifs),
-            extra("show cpu", "time used, sleeps, hypercalls", cpu),
-            extra("show memory", "pages and heap", memory),
-            extra("crash", "end the domain as a bug would (panic, fault, stack)", crash),
+            command("show vifs", "rings, pages and backends", false, vifs),
+            command("show cpu", "time used, sleeps, events", false, cpu),
+            command("show memory", "pages and heap", false, memory),
+            command("crash", "end as a bug would: panic, fault or stack", true, crash),
         ],
     );
 }

@@ -127,16 +127,6 @@ impl Guest {
         self.end.get()
     }
 
-    /// How long it took until every interface was up, in us.
-    pub(crate) fn ready_us(&self) -> Option<u64> {
-        self.ready_us.get()
-    }
-
-    /// The state as others see it.
-    pub(crate) fn state(&self) -> State {
-        self.state.get()
-    }
-
     /// Looks again whether every interface is up, and says so where that is news.
     pub(crate) fn links_changed(self: &Rc<Self>) {
         if self.config_error.is_some() {

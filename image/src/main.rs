@@ -16,13 +16,12 @@ use core::fmt::Write;
 
 use kernel::console::Console;
 use kernel::heap::KernelHeap;
-use kernel::{StoreRing, console as kernel_console, event, sched, time};
+use kernel::{XenHal, console as kernel_console, event, sched, time};
 use log::LevelFilter;
 use router::Config;
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
-use xen_ring::Corrupt;
-use xenbus::{Store, Transport};
+use xenbus::{RingTransport, Store};
 
 use crate::guest::Guest;
 use crate::plane::Plane;
@@ -65,13 +64,13 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     for warning in config.warnings() {
         log::warn!(target: "config", "{warning}");
     }
-    let Some(ring) = StoreRing::take(&boot) else {
+    let Some((page, store_port)) = kernel::store_ring(&boot) else {
         kernel::fault::die(format_args!("no xenstore ring"));
     };
-    let store_port = ring.port();
+    let store = Store::new(RingTransport::new(XenHal, page, store_port));
     let seed = time::wall_clock() ^ entered.rotate_left(32) ^ time::ticks();
     let plane = Plane::new(&config, seed, entered);
-    let guest = Guest::new(plane, Store::new(StoreTransport(ring)), entered, error);
+    let guest = Guest::new(plane, store, entered, error);
     guest.start();
     let mut prompt = Prompt::new(&config.hostname);
     run(&guest, store_port, &mut prompt)
@@ -124,23 +123,6 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         let deadlines = [plane.deadline(now), guest.timers.next_deadline()];
         drop(plane);
         event::wait(&ports, deadlines.into_iter().flatten().min());
-    }
-}
-
-/// The kernel's ring to xenstored, as the client wants it.
-struct StoreTransport(StoreRing);
-
-impl Transport for StoreTransport {
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
-        self.0.send(bytes)
-    }
-
-    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Corrupt> {
-        self.0.receive(into)
-    }
-
-    fn notify(&mut self) {
-        self.0.notify();
     }
 }
 

@@ -361,9 +361,9 @@ impl Plane {
             // Completions matter only where pages or room are short; otherwise they are
             // found in passing.
             let short = blocked || link.queue.rx_posted() < BURST;
-            let armed = link.queue.arm(Wake { rx: 1, tx: short.then_some(1) });
-            // Without room for what came, only a completion is news.
-            busy |= armed;//XX
+            // Without room for what comes, only a completion is news.
+            let wake = Wake { rx: (!blocked).then_some(1), tx: short.then_some(1) };
+            busy |= link.queue.arm(wake);
         }
         self.work.sleeps += u64::from(!busy);
         busy
@@ -415,7 +415,6 @@ impl Plane {
             up: link.up,
             counters: link.queue.counters(),
             queue: &link.queue,
-            home: home_of(interface),
         })
     }
 
@@ -435,8 +434,6 @@ pub(crate) struct VifState<'a> {
     pub(crate) counters: QueueCounters,
     /// Its rings.
     pub(crate) queue: &'a Queue<XenHal>,
-    /// Whose pages it receives into.
-    pub(crate) home: HomeId,
 }
 
 fn home_of(interface: InterfaceId) -> HomeId {

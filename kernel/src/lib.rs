@@ -18,21 +18,19 @@ mod hypercall;
 pub mod logger;
 pub mod memory;
 mod paging;
-mod ring;
 pub mod sched;
 mod shared_info;
 pub mod time;
 mod traps;
 
 pub use hal::XenHal;
-pub use ring::StoreRing;
 
 use xen_boot::{BootError, BootInfo};
+use xen_hal::{Port, SharedPage};
 
 /// Brings the machine up: memory, events, time, console, grants, exception handlers.
 ///
-/// Call it once, first of all. `pages_for_grants` bounds the grant table's size: it is made
-/// large enough to grant that many pages.
+/// Call it once, first of all.
 ///
 /// # Errors
 /// What [`BootInfo`] could not be read for.
@@ -44,4 +42,10 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
     traps::init();
     grant::init(boot.pages);
     Ok(boot)
+}
+
+/// The page and the event channel of the ring to xenstored; take them once.
+#[must_use]
+pub fn store_ring(boot: &BootInfo) -> Option<(SharedPage, Port)> {
+    Some((paging::own_page(boot.store.mfn)?, Port(boot.store.port)))
 }

@@ -81,8 +81,9 @@ const NO_FRAME: u32 = 0;
 /// When [`Queue::arm`] asks to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wake {
-    /// After so many receive responses; at least 1, at most as many as are to come.
-    pub rx: u32,
+    /// After so many receive responses; at least 1, at most as many as are to come. `None`:
+    /// not for these, since there is nowhere to put them now.
+    pub rx: Option<u32>,
     /// After so many transmit responses; `None`: not for these, they are reaped in passing.
     pub tx: Option<u32>,
 }
@@ -90,7 +91,7 @@ pub struct Wake {
 impl Default for Wake {
     /// On the next received frame; transmit responses wait until then.
     fn default() -> Self {
-        Self { rx: 1, tx: None }
+        Self { rx: Some(1), tx: None }
     }
 }
 
@@ -497,11 +498,16 @@ impl<H: Hal> Queue<H> {
         if self.fault.is_some() {
             return false;
         }
-        // A packet that isn't complete is no work: only what comes after is.
-        let to_come = self.rx.outstanding() - self.rx.unpublished();
-        let ahead = self.partial.saturating_add(wake.rx.max(1));
-        let ahead = ahead.min(to_come).max(self.partial + 1);
-        let rx = self.rx.arm(ahead).unwrap_or(true);
+        let rx = if let Some(ahead) = wake.rx {
+            // A packet that isn't complete is no work: only what comes after is.
+            let to_come = self.rx.outstanding() - self.rx.unpublished();
+            let ahead = self.partial.saturating_add(ahead.max(1));
+            let ahead = ahead.min(to_come).max(self.partial + 1);
+            self.rx.arm(ahead).unwrap_or(true)
+        } else {
+            self.rx.disarm();
+            false
+        };
         let to_come = self.tx.outstanding() - self.tx.unpublished();
         let tx = match wake.tx {
             Some(ahead) if to_come > 0 => self.tx.arm(ahead.clamp(1, to_come)).unwrap_or(true),

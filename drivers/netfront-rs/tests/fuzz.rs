@@ -194,7 +194,7 @@ fn step(world: &mut World, step: &Step) {
         }
         Step::Arm { rx, tx } => {
             let ready = queue.arm(Wake {
-                rx: rx.into(),
+                rx: Some(rx.into()),
                 tx: tx.map(u32::from),
             });
             assert!(
