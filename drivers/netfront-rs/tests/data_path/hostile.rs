@@ -75,7 +75,10 @@ fn stays_broken(queue: &mut Queue<FakeHal>, pool: &mut PagePool<FakeHal>, fault:
     );
     assert_eq!(queue.reap(pool), Err(fault));
     assert_eq!((queue.refill(pool), queue.publish()), (0, 0));
-    assert!(!queue.arm(Wake { rx: Some(1), tx: Some(1) }));
+    assert!(!queue.arm(Wake {
+        rx: Some(1),
+        tx: Some(1)
+    }));
     assert!(!queue.rx_pending());
     if !pool.has_home(HomeId::LOCAL) {
         pool.add_home(HomeId::LOCAL, 4).unwrap();

@@ -539,7 +539,10 @@ fn armed_queues_get_their_events() {
     assert!(a.queue.arm(Wake::default()), "a frame is there");
     let (frame, _) = a.receive(&mut pool).remove(0);
     // Four frames ahead.
-    assert!(!a.queue.arm(Wake { rx: Some(4), tx: None }));
+    assert!(!a.queue.arm(Wake {
+        rx: Some(4),
+        tx: None
+    }));
     for i in 1..=4 {
         a.back.deliver(&packet(60, i));
         a.back.publish();
@@ -556,17 +559,26 @@ fn armed_queues_get_their_events() {
     a.back.publish();
     assert!(!a.queue.take_pending());
     assert!(
-        a.queue.arm(Wake { rx: Some(1), tx: Some(1) }),
+        a.queue.arm(Wake {
+            rx: Some(1),
+            tx: Some(1)
+        }),
         "the response is there"
     );
     a.queue.reap(&mut pool).unwrap();
     assert!(
-        !a.queue.arm(Wake { rx: Some(1), tx: Some(1) }),
+        !a.queue.arm(Wake {
+            rx: Some(1),
+            tx: Some(1)
+        }),
         "there is none to come"
     );
     // More than can come is as many as can come.
     while a.back.deliver(&packet(60, 9)) {}
-    assert!(!a.queue.arm(Wake { rx: Some(1000), tx: None }));
+    assert!(!a.queue.arm(Wake {
+        rx: Some(1000),
+        tx: None
+    }));
     a.back.publish();
     assert!(a.queue.take_pending());
     for (frame, _) in a.receive(&mut pool) {

@@ -1,0 +1,237 @@
+//! What can be done with the bytes of a frame, and how frames come and go.
+
+use core::sync::atomic::Ordering;
+
+use xen_hal::{Hal, PAGE_SIZE};
+
+use super::*;
+
+/// Frames.
+impl<H: Hal> PagePool<H> {
+    /// Gives the pages of a frame back to their homes.
+    #[inline]
+    pub fn free(&mut self, frame: Frame) {
+        if !self.owns(&frame) {
+            debug_assert!(false, "freed a frame of another pool");
+            return;
+        }
+        let mut index = frame.head;
+        for _ in 0..frame.slots() {
+            let next = self
+                .slots
+                .get(usize::from(index))
+                .map_or(NONE, |slot| slot.next);
+            self.push(index);
+            index = next;
+        }
+    }
+
+    /// Makes a frame of `bytes` in free pages of `home`; `None` if there are too few, or no
+    /// bytes, or too many for [`MAX_SLOTS`] pages.
+    pub fn alloc_frame(&mut self, home: HomeId, bytes: &[u8]) -> Option<Frame> {
+        let mut frame = self.take(home, bytes.len())?;
+        self.copy_in(&mut frame, 0, bytes);
+        Some(frame)
+    }
+
+    /// Copies `frame` of the pool `from` into free pages of `home` of the pool `to`, with all
+    /// that is known of it; `None` if there are too few. The original stays as it is.
+    pub fn copy_between(
+        from: &PagePool<H>,
+        frame: &Frame,
+        to: &mut PagePool<H>,
+        home: HomeId,
+    ) -> Option<Frame> {
+        let mut copy = to.take(home, frame.len())?;
+        let mut at = 0;
+        let mut buffer = [0; 512];
+        while at < frame.len() {
+            let done = from.copy_out(frame, at, &mut buffer);
+            if done == 0 {
+                break;
+            }
+            to.copy_in(&mut copy, at, &buffer[..done]);
+            at += done;
+        }
+        copy.set_checksum(frame.checksum());
+        to.set_gso(&mut copy, from.gso(frame));
+        Some(copy)
+    }
+
+    /// Copies bytes of the frame from `offset` on; stops at its end. Returns how many.
+    ///
+    /// The backend may change them at any time: check the copy, not the original.
+    #[inline(never)]
+    pub fn copy_out(&self, frame: &Frame, offset: usize, into: &mut [u8]) -> usize {
+        let mut done = 0;
+        self.each_part(frame, offset, into.len(), |page, at, len| {
+            done += page.read(at, &mut into[done..done + len]);
+        });
+        done
+    }
+
+    /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns how many.
+    #[inline(never)]
+    pub fn copy_in(&mut self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
+        let mut done = 0;
+        self.each_part(frame, offset, from.len(), |page, at, len| {
+            done += page.write(at, &from[done..done + len]);
+        });
+        done
+    }
+
+    /// Overwrites the first `len` bytes of the frame with those of `header`. If the frame is
+    /// aligned this is a few stores of whole words: up to 7 more bytes of `header` are then
+    /// written, which are the frame's own if it was received with this header.
+    #[inline]
+    pub fn write_header(&mut self, frame: &mut Frame, header: &Header, len: usize) {
+        // Only frames that start at the start of a page; others go the long way.
+        let whole = frame.kind & (kind::POOL | kind::PARTS) == self.kind();
+        if whole
+            && len <= frame.len()
+            && let Some(slot) = self.slots.get(usize::from(frame.head))
+            && let Some(window) = slot.page.words64().first_chunk::<{ HEADER_LEN / 8 }>()
+        {
+            let words = header.as_chunks::<8>().0;
+            for (cell, word) in window.iter().zip(words).take(len.div_ceil(8)) {
+                cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+            }
+        } else {
+            self.copy_in(frame, 0, &header[..len.min(HEADER_LEN)]);
+        }
+    }
+
+    /// The first bytes of a frame; zeros beyond its end.
+    #[must_use]
+    pub fn header(&self, frame: &Frame) -> Header {
+        let mut header = [0; HEADER_LEN];
+        self.copy_out(frame, 0, &mut header);
+        header
+    }
+
+    /// How a frame is to be cut, if it is larger than a packet on the wire may be.
+    #[must_use]
+    #[inline]
+    pub fn gso(&self, frame: &Frame) -> Option<Gso> {
+        let kind = match frame.kind & (kind::TCPV4 | kind::TCPV6) {
+            0 => return None,
+            kind::TCPV4 => GsoKind::TcpV4,
+            _ => GsoKind::TcpV6,
+        };
+        let size = self.parts.get(usize::from(frame.head))?.gso_size;
+        Some(Gso { kind, size })
+    }
+
+    /// Says how a frame is to be cut.
+    pub fn set_gso(&mut self, frame: &mut Frame, gso: Option<Gso>) {
+        frame.kind &= !(kind::TCPV4 | kind::TCPV6);
+        if let Some(Gso { kind, size }) = gso
+            && self.owns(frame)
+            && let Some(part) = self.parts.get_mut(usize::from(frame.head))
+        {
+            part.gso_size = size;
+            frame.kind |= match kind {
+                GsoKind::TcpV4 => kind::TCPV4,
+                GsoKind::TcpV6 => kind::TCPV6,
+            };
+        }
+    }
+
+    /// All that is known of a frame.
+    #[must_use]
+    #[inline]
+    pub fn info(&self, frame: &Frame) -> FrameInfo {
+        FrameInfo {
+            len: frame.len.into(),
+            slots: frame.slots() as u8,
+            checksum: frame.checksum(),
+            gso: self.gso(frame),
+        }
+    }
+
+    /// Whether the frame is of this pool.
+    #[must_use]
+    #[inline]
+    pub fn owns(&self, frame: &Frame) -> bool {
+        frame.kind & kind::POOL == self.kind()
+    }
+
+    /// The part of [`Frame::kind`] that says that it is of this pool.
+    #[inline]
+    pub(crate) fn kind(&self) -> u32 {
+        u32::from(self.tag) << kind::POOL_SHIFT
+    }
+
+    /// Calls `part` with page, offset and length of each part of the frame that lies in the
+    /// `len` bytes from `offset` on.
+    fn each_part(
+        &self,
+        frame: &Frame,
+        offset: usize,
+        len: usize,
+        mut part: impl FnMut(&SharedPage, usize, usize),
+    ) {
+        if !self.owns(frame) {
+            debug_assert!(false, "accessed a frame of another pool");
+            return;
+        }
+        let (mut skip, mut left) = (offset, len);
+        let mut index = frame.head;
+        for _ in 0..frame.slots() {
+            let Some(slot) = self.slots.get(usize::from(index)) else {
+                return;
+            };
+            let Part { offset, len, .. } = self.part(frame, index);
+            let here = usize::from(len);
+            if skip < here && left > 0 {
+                let n = left.min(here - skip);
+                part(&slot.page, usize::from(offset) + skip, n);
+                left -= n;
+            }
+            skip = skip.saturating_sub(here);
+            index = slot.next;
+        }
+    }
+
+    /// Takes free pages of `home` for a frame of `len` bytes.
+    fn take(&mut self, home: HomeId, len: usize) -> Option<Frame> {
+        let count = len.div_ceil(PAGE_SIZE);
+        if count == 0 || count > MAX_SLOTS || self.free_pages(home.0, count).count() < count {
+            return None;
+        }
+        let len = u16::try_from(len).ok()?;
+        let mut head = NONE;
+        // From the last page to the first, so that each knows the next.
+        for first in (0..len).step_by(PAGE_SIZE).rev() {
+            let index = self.pop(home.0)?;
+            self.slots.get_mut(usize::from(index))?.next = head;
+            let len = (len - first).min(PAGE_SIZE as u16);
+            *self.parts.get_mut(usize::from(index))? = Part {
+                offset: 0,
+                len,
+                gso_size: 0,
+            };
+            head = index;
+        }
+        self.homes[home.index()].present -= count as u32;
+        let parts = if count > 1 { kind::PARTS } else { 0 };
+        let kind = count as u32 | parts | self.kind();
+        Some(Frame { kind, head, len })
+    }
+
+    /// What of the frame is in its page `index`.
+    #[inline]
+    pub(crate) fn part(&self, frame: &Frame, index: u16) -> Part {
+        if frame.kind & kind::PARTS == 0 {
+            return Part {
+                offset: 0,
+                len: frame.len,
+                gso_size: 0,
+            };
+        }
+        self.parts
+            .get(usize::from(index))
+            .copied()
+            .unwrap_or_default()
+    }
+}
