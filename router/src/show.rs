@@ -1,10 +1,226 @@
 //! The router's state as text for people and for scripts.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
-use crate::Router;
+use crate::config::{Attachment, RouteTarget};
+use crate::frame::InterfaceId;
+use crate::neighbors::State;
+use crate::{DropReason, Router};
 
-/// Interfaces with their state and addresses.
+fn ids(router: &Router) -> impl Iterator<Item = (InterfaceId, &str)> {
+    let names = router.config().interfaces.iter().map(|i| i.name.as_str());
+    (0u8..).map(InterfaceId).zip(names)
+}
+
+fn name_of(router: &Router, index: usize) -> &str {
+    router
+        .config()
+        .interfaces
+        .get(index)
+        .map_or("?", |i| i.name.as_str())
+}
+
+/// Writes rows with their columns aligned. The last column isn't padded.
+fn table(out: &mut dyn fmt::Write, head: &[&str], rows: &[Vec<String>]) -> fmt::Result {
+    let width = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|r| r.get(column))
+            .map(|c| c.chars().count());
+        cells
+            .chain(head.get(column).map(|h| h.len()))
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            text += &format!("{cell:<width$}  ");
+        }
+        writeln!(out, "{}", text.trim_end())
+    };
+    line(&mut head.iter().copied())?;
+    for row in rows {
+        line(&mut row.iter().map(String::as_str))?;
+    }
+    Ok(())
+}
+
+/// Interfaces with their links, addresses and traffic.
+///
+/// # Errors
+///
+/// Those of `out`; so for the other functions here.
 pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
-    writeln!(out, "{}", router.config().interfaces.len())
+    let mut rows = Vec::new();
+    for ((id, name), config) in ids(router).zip(&router.config().interfaces) {
+        let Some(link) = router.links.get(id.index()) else {
+            continue;
+        };
+        let counters = router.counters(id).unwrap_or_default();
+        let vif = match config.attachment {
+            Attachment::Vif(vif) => format!("vif {vif}"),
+            Attachment::Mac(_) => String::from("by mac"),
+        };
+        let mac = if link.up {
+            link.mac.to_string()
+        } else {
+            String::from("-")
+        };
+        let addresses: Vec<String> = config.addresses.iter().map(|a| a.to_string()).collect();
+        rows.push(alloc::vec![
+            String::from(name),
+            String::from(if link.up { "up" } else { "down" }),
+            vif,
+            mac,
+            link.mtu.to_string(),
+            counters.rx_packets.to_string(),
+            counters.tx_packets.to_string(),
+            counters.dropped_total().to_string(),
+            addresses.join(" "),
+        ]);
+    }
+    let head = [
+        "INTERFACE",
+        "LINK",
+        "VIF",
+        "MAC",
+        "MTU",
+        "RECEIVED",
+        "SENT",
+        "DROPPED",
+        "ADDRESSES",
+    ];
+    table(out, &head, &rows)
+}
+
+/// Connected networks and configured routes; those that can't be used now are marked.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+    let mut rows = Vec::new();
+    let down = |at: usize| !router.links.get(at).is_some_and(|l| l.up);
+    let mark = |down: bool| if down { " (down)" } else { "" };
+    for (at, interface) in router.config().interfaces.iter().enumerate() {
+        for network in &interface.addresses {
+            let target = format!("connected, {}{}", interface.name, mark(down(at)));
+            rows.push(alloc::vec![network.masked().to_string(), target]);
+        }
+    }
+    for route in &router.config().routes {
+        let target = match &route.target {
+            RouteTarget::Blackhole => String::from("blackhole"),
+            RouteTarget::Unreachable => String::from("unreachable"),
+            RouteTarget::Prohibit => String::from("prohibit"),
+            RouteTarget::Interface(at) => {
+                format!("on link, {}{}", name_of(router, *at), mark(down(*at)))
+            }
+            RouteTarget::Via(gateways) => {
+                let gateways: Vec<String> = gateways
+                    .iter()
+                    .map(|via| {
+                        let name = name_of(router, via.interface);
+                        let mark = mark(down(via.interface));
+                        let weight = match gateways.len() {
+                            1 => String::new(),
+                            _ => format!(", weight {}", via.weight),
+                        };
+                        format!("via {}, {name}{weight}{mark}", via.address)
+                    })
+                    .collect();
+                gateways.join("; ")
+            }
+        };
+        rows.push(alloc::vec![route.prefix.to_string(), target]);
+    }
+    table(out, &["PREFIX", "TARGET"], &rows)?;
+    writeln!(
+        out,
+        "{} routes, forwarding table {} bytes",
+        rows.len(),
+        router.fib.bytes()
+    )
+}
+
+/// Neighbours and what is known about them.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn show_neighbors(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+    let mut rows = Vec::new();
+    for (index, entry) in router.neighbors.iter() {
+        let stations = router.neighbors.adjacencies.get(index).map(|a| a.stations);
+        let known = matches!(
+            entry.state,
+            State::Reachable | State::Probing(_) | State::Static
+        );
+        let mac = stations
+            .and_then(|s| s.first_chunk().copied())
+            .filter(|_| known);
+        rows.push(alloc::vec![
+            entry.address.to_string(),
+            String::from(name_of(router, entry.interface.index())),
+            mac.map_or(String::from("-"), |mac| crate::addr::Mac(mac).to_string()),
+            String::from(entry.state.name()),
+            entry.queue.len().to_string(),
+        ]);
+    }
+    table(
+        out,
+        &["ADDRESS", "INTERFACE", "MAC", "STATE", "WAITING"],
+        &rows,
+    )
+}
+
+/// Every counter as a line `name value`, such as `interface.wan.rx.packets 10` or
+/// `interface.wan.drop.bad_checksum 3`.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn show_counters(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+    for (id, name) in ids(router) {
+        let Some(c) = router.counters(id) else {
+            continue;
+        };
+        for (what, value) in [
+            ("rx.packets", c.rx_packets),
+            ("rx.bytes", c.rx_bytes),
+            ("tx.packets", c.tx_packets),
+            ("tx.bytes", c.tx_bytes),
+            ("consumed", c.consumed),
+            ("originated", c.originated),
+            ("icmp.errors", c.icmp_errors),
+            ("icmp.suppressed", c.icmp_suppressed),
+            ("neighbors.evicted", c.neighbors_evicted),
+        ] {
+            writeln!(out, "interface.{name}.{what} {value}")?;
+        }
+        for reason in DropReason::ALL {
+            writeln!(
+                out,
+                "interface.{name}.drop.{} {}",
+                reason.name(),
+                c.dropped(reason)
+            )?;
+        }
+    }
+    writeln!(out, "pending {}", router.pending())
+}
+
+/// What this is.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn show_version(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+    let name = &router.config().hostname;
+    writeln!(out, "{name}: ringway {}", env!("CARGO_PKG_VERSION"))
 }

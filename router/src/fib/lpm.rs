@@ -14,16 +14,13 @@ use alloc::vec::Vec;
 
 use crate::addr::mask4;
 
-/// A prefix and what a lookup answers for it: a value below [`VALUE_END`].
+/// A prefix and what a lookup answers for it: a value below 2^31.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LpmRoute {
     pub(crate) prefix: u32,
     pub(crate) len: u8,
     pub(crate) value: u32,
 }
-
-/// One above the largest value.
-pub(crate) const VALUE_END: u32 = NODE;
 
 /// Marks an entry that is the number of a node's first block.
 const NODE: u32 = 1 << 31;

@@ -1,0 +1,300 @@
+//! A router between test cases that play its links.
+#![expect(clippy::cast_possible_truncation, reason = "frames in tests are short")]
+
+use std::collections::VecDeque;
+
+use router::{
+    Config, DropReason, Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom,
+    REWRITTEN, Router, Verdict,
+};
+
+pub(crate) type Frame = Vec<u8>;
+
+/// Wan 10.0.0.1/24, lan 10.0.1.1/24, a route behind each, and one of each other kind.
+pub(crate) const CONFIG: &str = r#"
+[interface.wan]
+vif = 0
+address = ["10.0.0.1/24"]
+[interface.lan]
+vif = 1
+address = ["10.0.1.1/24", "10.0.11.1/24"]
+[[route]]
+prefix = "0.0.0.0/0"
+via = ["10.0.0.254"]
+[[route]]
+prefix = "20.0.0.0/8"
+via = ["10.0.1.253", "10.0.1.254@2"]
+[[route]]
+prefix = "30.0.0.0/8"
+action = "blackhole"
+[[route]]
+prefix = "30.1.0.0/16"
+action = "unreachable"
+[[route]]
+prefix = "30.2.0.0/16"
+action = "prohibit"
+"#;
+
+pub(crate) const WAN: u8 = 0;
+pub(crate) const LAN: u8 = 1;
+
+/// A router's MAC address on an interface.
+pub(crate) fn router_mac(router: u8, interface: u8) -> [u8; 6] {
+    [2, 0, 0, 0, router, 0xa0 + interface]
+}
+
+/// The MAC address of the host with this address.
+pub(crate) fn host_mac(address: [u8; 4]) -> [u8; 6] {
+    [2, 1, address[0], address[1], address[2], address[3]]
+}
+
+/// A router with links up and what it sent.
+pub(crate) struct Bed {
+    pub(crate) router: Router,
+    pub(crate) now: Instant,
+    pub(crate) number: u8,
+    pub(crate) sent: VecDeque<(u8, Frame, FrameMeta)>,
+    pub(crate) full: bool,
+    pub(crate) next: Option<Instant>,
+}
+
+struct Out<'a>(&'a mut VecDeque<(u8, Frame, FrameMeta)>, bool);
+
+impl Egress for Out<'_> {
+    fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
+        if self.1 {
+            return Err(NoRoom);
+        }
+        assert_eq!(meta.len as usize, frame.len());
+        self.0.push_back((out.0, frame.to_vec(), meta));
+        Ok(())
+    }
+}
+
+#[allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test file uses a part"
+)]
+impl Bed {
+    pub(crate) fn new(text: &str, number: u8) -> Self {
+        let config = router::config::from_toml(text).unwrap();
+        Self::with(&config, number)
+    }
+
+    pub(crate) fn with(config: &Config, number: u8) -> Self {
+        let now = Instant::from_secs(1);
+        let mut bed = Self {
+            router: Router::new(config, 0x5eed + u64::from(number), now),
+            now,
+            number,
+            sent: VecDeque::new(),
+            full: false,
+            next: None,
+        };
+        for at in 0..config.interfaces.len() as u8 {
+            bed.router
+                .link_up(now, InterfaceId(at), router_mac(number, at), 1500);
+        }
+        bed
+    }
+
+    /// A router whose announcements are over and which knows these neighbours.
+    pub(crate) fn ready(text: &str, hosts: &[(u8, [u8; 4])]) -> Self {
+        let mut bed = Self::new(text, 0);
+        bed.poll();
+        for &(interface, host) in hosts {
+            // Asking for the router's address makes the host known.
+            let target = if interface == WAN {
+                [10, 0, 0, 1]
+            } else {
+                [10, 0, 1, 1]
+            };
+            bed.receive(interface, &arp(1, host_mac(host), host, [0; 6], target));
+        }
+        bed.sent.clear();
+        bed
+    }
+
+    pub(crate) fn poll(&mut self) {
+        for _ in 0..10_000 {
+            let poll = self
+                .router
+                .poll(self.now, 8, &mut Out(&mut self.sent, self.full));
+            self.next = poll.next;
+            if !poll.more {
+                return;
+            }
+        }
+        panic!("there is always more to do");
+    }
+
+    pub(crate) fn receive(&mut self, interface: u8, frame: &[u8]) {
+        self.receive_as(interface, frame, FrameMeta::plain(frame.len()));
+    }
+
+    pub(crate) fn receive_as(&mut self, interface: u8, frame: &[u8], meta: FrameMeta) {
+        self.offer(interface, &[(frame, meta)]);
+        self.poll();
+    }
+
+    /// Processes frames and punts, without polling. Returns the verdicts.
+    pub(crate) fn offer(&mut self, interface: u8, frames: &[(&[u8], FrameMeta)]) -> Vec<Verdict> {
+        let input = InterfaceId(interface);
+        let mut headers: Vec<Header> = frames
+            .iter()
+            .map(|(frame, _)| {
+                // What lies beyond a frame may be anything.
+                let mut header = Header([0x45; HEADER_LEN]);
+                let len = frame.len().min(HEADER_LEN);
+                header.0[..len].copy_from_slice(&frame[..len]);
+                header
+            })
+            .collect();
+        let metas: Vec<FrameMeta> = frames.iter().map(|f| f.1).collect();
+        let mut verdicts = vec![Verdict::Drop; frames.len()];
+        self.router
+            .process(self.now, input, &mut headers, &metas, &mut verdicts);
+        for (((frame, meta), header), verdict) in frames.iter().zip(&headers).zip(&verdicts) {
+            match verdict {
+                Verdict::Drop => {}
+                Verdict::Punt => {
+                    self.router
+                        .punt(self.now, input, *meta, |to| to.copy_from_slice(frame));
+                }
+                Verdict::Forward(out) => {
+                    let mut frame = frame.to_vec();
+                    let len = frame.len().min(REWRITTEN);
+                    frame[..len].copy_from_slice(&header.0[..len]);
+                    self.sent.push_back((out.0, frame, *meta));
+                }
+            }
+        }
+        verdicts
+    }
+
+    pub(crate) fn pass(&mut self, millis: u64) {
+        self.now = Instant(self.now.0 + millis * 1_000_000);
+        self.poll();
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<(u8, Frame)> {
+        self.sent
+            .drain(..)
+            .map(|(out, frame, _)| (out, frame))
+            .collect()
+    }
+
+    pub(crate) fn dropped(&self, interface: u8, reason: DropReason) -> u64 {
+        self.router
+            .counters(InterfaceId(interface))
+            .unwrap()
+            .dropped(reason)
+    }
+
+    /// Every frame is accounted for exactly once.
+    pub(crate) fn assert_balance(&self) {
+        let (mut sources, mut sinks) = (0, 0);
+        for at in 0..self.router.config().interfaces.len() as u8 {
+            let c = self.router.counters(InterfaceId(at)).unwrap();
+            sources += c.rx_packets + c.originated;
+            sinks += c.tx_packets + c.consumed + c.dropped_total();
+        }
+        assert_eq!(sources, sinks + self.router.pending() as u64);
+    }
+}
+
+pub(crate) fn arp(
+    operation: u8,
+    sender_mac: [u8; 6],
+    sender: [u8; 4],
+    target_mac: [u8; 6],
+    target: [u8; 4],
+) -> Frame {
+    let mut f = if target_mac == [0; 6] {
+        vec![0xff; 6]
+    } else {
+        target_mac.to_vec()
+    };
+    f.extend(sender_mac);
+    f.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, operation]);
+    f.extend(sender_mac);
+    f.extend(sender);
+    f.extend(target_mac);
+    f.extend(target);
+    f.resize(60, 0);
+    f
+}
+
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = 0;
+    for pair in bytes.chunks(2) {
+        sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    }
+    while sum >> 16 != 0 {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+pub(crate) fn set_checksum(header: &mut [u8], at: usize) {
+    header[at..at + 2].fill(0);
+    let sum = checksum(header);
+    header[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// An IPv4 packet in a frame from a host to the first router.
+pub(crate) fn ip(
+    interface: u8,
+    source: [u8; 4],
+    destination: [u8; 4],
+    ttl: u8,
+    protocol: u8,
+    payload: &[u8],
+) -> Frame {
+    let mut f = router_mac(0, interface).to_vec();
+    f.extend(host_mac(source));
+    f.extend([8, 0, 0x45, 0]);
+    f.extend((20 + payload.len() as u16).to_be_bytes());
+    f.extend([0xab, 0xcd, 0, 0, ttl, protocol, 0, 0]);
+    f.extend(source);
+    f.extend(destination);
+    set_checksum(&mut f[14..34], 10);
+    f.extend(payload);
+    f
+}
+
+/// Ports 1000 and 2000, no checksum.
+pub(crate) fn udp(interface: u8, source: [u8; 4], destination: [u8; 4], len: usize) -> Frame {
+    let mut payload = vec![3, 232, 7, 208, 0, 0, 0, 0];
+    payload[4..6].copy_from_slice(&(8 + len as u16).to_be_bytes());
+    payload.extend((0..len).map(|i| i as u8));
+    ip(interface, source, destination, 64, 17, &payload)
+}
+
+pub(crate) fn echo(interface: u8, source: [u8; 4], destination: [u8; 4], len: usize) -> Frame {
+    let mut payload = vec![8, 0, 0, 0, 0, 7, 0, 1];
+    payload.extend((0..len).map(|i| i as u8));
+    set_checksum(&mut payload, 2);
+    ip(interface, source, destination, 64, 1, &payload)
+}
+
+/// Changes a frame's IPv4 header and corrects its checksum.
+pub(crate) fn edit(mut frame: Frame, change: impl FnOnce(&mut [u8])) -> Frame {
+    change(&mut frame[14..]);
+    let len = usize::from(frame[14] & 15) * 4;
+    set_checksum(&mut frame[14..14 + len], 10);
+    frame
+}
+
+/// Asserts that a frame carries an ICMP message to `destination` with correct checksums and
+/// returns its type, code and quoted packet.
+pub(crate) fn icmp(frame: &[u8], source: [u8; 4], destination: [u8; 4]) -> (u8, u8, Vec<u8>) {
+    assert_eq!(checksum(&frame[14..34]), 0);
+    assert_eq!(checksum(&frame[34..]), 0);
+    assert_eq!(
+        (frame[23], &frame[26..30], &frame[30..34]),
+        (1, &source[..], &destination[..])
+    );
+    (frame[34], frame[35], frame[42..].to_vec())
+}
