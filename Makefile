@@ -26,7 +26,7 @@ test-xen: image ## system tests on real Xen; T=name runs those whose name matche
 	@$(BED) test $(if $(T),-k '$(T)')
 
 bench: setup ## instructions per frame of the fast path; writes target/bench.csv
-	@tests/bench/run.sh
+	@python3 -B tests/bench/run.py
 
 lint: setup ## rustfmt, clippy, rustdoc
 	cargo fmt --all --check
