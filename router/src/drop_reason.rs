@@ -86,8 +86,6 @@ reasons! {
     PuntFull => "punt_full",
     /// The outgoing interface is down.
     LinkDown => "link_down",
-    /// The router isn't configured.
-    NotConfigured => "not_configured",
     /// The outgoing ring had no room.
     TxFull => "tx_full",
     /// No buffer to receive into.

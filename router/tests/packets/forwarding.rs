@@ -1,8 +1,6 @@
 //! What is forwarded, and what is dropped under which reason.
 
-mod common;
-
-use common::*;
+use crate::bed::*;
 use router::{DropReason, FrameFlags, FrameMeta, InterfaceId, Verdict};
 
 const A: [u8; 4] = [10, 0, 0, 9];

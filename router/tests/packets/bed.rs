@@ -1,6 +1,4 @@
 //! A router between test cases that play its links.
-#![expect(clippy::cast_possible_truncation, reason = "frames in tests are short")]
-
 use std::collections::VecDeque;
 
 use router::{
@@ -52,7 +50,6 @@ pub(crate) fn host_mac(address: [u8; 4]) -> [u8; 6] {
 pub(crate) struct Bed {
     pub(crate) router: Router,
     pub(crate) now: Instant,
-    pub(crate) number: u8,
     pub(crate) sent: VecDeque<(u8, Frame, FrameMeta)>,
     pub(crate) full: bool,
     pub(crate) next: Option<Instant>,
@@ -87,7 +84,6 @@ impl Bed {
         let mut bed = Self {
             router: Router::new(config, 0x5eed + u64::from(number), now),
             now,
-            number,
             sent: VecDeque::new(),
             full: false,
             next: None,

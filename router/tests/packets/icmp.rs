@@ -1,0 +1,300 @@
+//! Errors that are reported, and what the router answers for itself.
+
+use crate::bed::*;
+use router::{DropReason, FrameFlags, FrameMeta, InterfaceId};
+
+const A: [u8; 4] = [10, 0, 0, 9];
+const B: [u8; 4] = [10, 0, 1, 9];
+const WAN_ADDRESS: [u8; 4] = [10, 0, 0, 1];
+
+fn bed() -> Bed {
+    Bed::ready(CONFIG, &[(WAN, A), (LAN, B)])
+}
+
+#[test]
+fn errors_have_the_right_type_source_and_quote() {
+    let expired = edit(udp(WAN, A, B, 1000), |ip| ip[8] = 1);
+    let zero = edit(udp(WAN, A, B, 10), |ip| ip[8] = 0);
+    let too_big = edit(udp(WAN, A, B, 1473), |ip| ip[6] = 0x40);
+    for (what, frame, (kind, code), reason) in [
+        ("TTL 1", expired, (11, 0), DropReason::TtlExpired),
+        ("TTL 0", zero, (11, 0), DropReason::TtlExpired),
+        (
+            "unreachable",
+            udp(WAN, A, [30, 1, 0, 1], 10),
+            (3, 1),
+            DropReason::Unreachable,
+        ),
+        (
+            "prohibit",
+            udp(WAN, A, [30, 2, 0, 1], 10),
+            (3, 13),
+            DropReason::Prohibited,
+        ),
+        ("too big", too_big, (3, 4), DropReason::TooBig),
+    ] {
+        let mut bed = bed();
+        bed.receive(WAN, &frame);
+        let sent = bed.take();
+        assert_eq!(sent.len(), 1, "{what}");
+        let (out, error) = &sent[0];
+        let (k, c, quote) = icmp(error, WAN_ADDRESS, A);
+        assert_eq!((*out, k, c), (WAN, kind, code), "{what}");
+        assert_eq!(error[..6], host_mac(A), "{what}");
+        assert!(error.len() <= 14 + 576);
+        assert_eq!(quote, frame[14..14 + quote.len()], "{what}");
+        assert_eq!(quote.len(), (frame.len() - 14).min(548), "{what}");
+        if code == 4 {
+            assert_eq!(error[40..42], 1500u16.to_be_bytes());
+        }
+        assert_eq!(bed.dropped(WAN, reason), 1, "{what}");
+        bed.assert_balance();
+    }
+}
+
+#[test]
+fn without_a_route_the_network_is_unreachable() {
+    let text = "[interface.wan]\nvif = 0\naddress = [\"10.0.5.1/24\", \"10.0.0.1/24\"]\n";
+    let mut bed = Bed::ready(text, &[(WAN, A)]);
+    bed.receive(WAN, &udp(WAN, A, [99, 0, 0, 1], 10));
+    // Of two addresses, the one in the sender's network.
+    let (kind, code, _) = icmp(&bed.take()[0].1, WAN_ADDRESS, A);
+    assert_eq!((kind, code), (3, 0));
+    assert_eq!(bed.dropped(WAN, DropReason::NoRoute), 1);
+}
+
+#[test]
+fn some_packets_never_cause_errors() {
+    let expired = |frame: Frame| edit(frame, |ip| ip[8] = 1);
+    let error = ip(WAN, A, B, 1, 1, &[3, 1, 0, 0, 0, 0, 0, 0]);
+    let later = edit(udp(WAN, A, B, 10), |ip| {
+        ip[7] = 5;
+        ip[8] = 1;
+    });
+    let mut broadcast = expired(udp(WAN, A, [30, 1, 0, 1], 10));
+    broadcast[0] = 0xff;
+    for (what, frame) in [
+        ("error", error),
+        ("later fragment", later),
+        ("broadcast", broadcast),
+    ] {
+        let mut bed = bed();
+        bed.receive(WAN, &frame);
+        assert!(bed.take().is_empty(), "{what}");
+        bed.assert_balance();
+    }
+    let mut bed = bed();
+    bed.receive(WAN, &expired(echo(WAN, A, B, 10)));
+    assert_eq!(bed.take().len(), 1, "a ping is no error");
+}
+
+#[test]
+fn errors_are_limited_and_suppressed_ones_counted() {
+    let mut bed = bed();
+    let frame = edit(udp(WAN, A, B, 10), |ip| ip[8] = 1);
+    for _ in 0..300 {
+        bed.receive(WAN, &frame);
+    }
+    let counters = bed.router.counters(InterfaceId(WAN)).unwrap();
+    assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (100, 200));
+    assert_eq!(counters.dropped(DropReason::TtlExpired), 300);
+    assert_eq!(bed.take().len(), 100);
+    bed.pass(1000);
+    for _ in 0..300 {
+        bed.receive(WAN, &frame);
+    }
+    assert_eq!(
+        bed.take().len(),
+        100,
+        "the bucket holds no more than a burst"
+    );
+    bed.assert_balance();
+}
+
+#[test]
+fn pings_to_each_address_are_answered() {
+    for address in [WAN_ADDRESS, [10, 0, 1, 1], [10, 0, 11, 1]] {
+        let mut bed = bed();
+        let frame = echo(WAN, A, address, 56);
+        bed.receive(WAN, &frame);
+        let sent = bed.take();
+        assert_eq!(sent.len(), 1);
+        let (kind, code, data) = icmp(&sent[0].1, address, A);
+        assert_eq!((sent[0].0, kind, code), (WAN, 0, 0));
+        assert_eq!(data, frame[42..]);
+        // TTL 1 is enough to reach the router.
+        bed.receive(WAN, &edit(frame, |ip| ip[8] = 1));
+        assert_eq!(bed.take().len(), 1);
+        bed.assert_balance();
+    }
+}
+
+/// Cuts a frame into fragments of `size` bytes of payload.
+fn cut(frame: &[u8], size: usize) -> Vec<Frame> {
+    let payload = &frame[34..];
+    let last = payload.len().div_ceil(size) - 1;
+    payload
+        .chunks(size)
+        .enumerate()
+        .map(|(i, chunk)| {
+            let mut f = frame[..34].to_vec();
+            f.extend(chunk);
+            edit(f, |ip| {
+                let field = (i * size / 8) as u16 | if i == last { 0 } else { 0x2000 };
+                let total = (20 + chunk.len()) as u16;
+                ip[2..4].copy_from_slice(&total.to_be_bytes());
+                ip[6..8].copy_from_slice(&field.to_be_bytes());
+            })
+        })
+        .collect()
+}
+
+/// Puts fragments together that come in order.
+fn join(frames: &[Frame]) -> Frame {
+    let mut whole = frames[0][..34].to_vec();
+    for f in frames {
+        assert_eq!(checksum(&f[14..34]), 0);
+        let offset = usize::from(u16::from_be_bytes([f[20], f[21]]) & 0x1fff) * 8;
+        assert_eq!(offset, whole.len() - 34);
+        let total = usize::from(u16::from_be_bytes([f[16], f[17]]));
+        whole.extend(&f[34..14 + total]);
+    }
+    edit(whole, |ip| {
+        let total = ip.len() as u16;
+        ip[2..4].copy_from_slice(&total.to_be_bytes());
+        ip[6] = 0;
+        ip[7] = 0;
+    })
+}
+
+#[test]
+fn a_large_ping_is_reassembled_and_answered_in_fragments() {
+    for len in [2000, 9000] {
+        let mut bed = bed();
+        let whole = echo(WAN, A, WAN_ADDRESS, len);
+        let mut pieces = cut(&whole, 1480);
+        pieces.reverse();
+        for piece in &pieces {
+            bed.receive(WAN, piece);
+        }
+        let frames: Vec<Frame> = bed.take().into_iter().map(|(_, f)| f).collect();
+        assert_eq!(frames.len(), len.div_ceil(1480));
+        assert!(frames.iter().all(|f| f.len() <= 1514));
+        let (kind, _, data) = icmp(&join(&frames), WAN_ADDRESS, A);
+        assert_eq!(kind, 0);
+        assert_eq!(data, whole[42..]);
+        bed.assert_balance();
+    }
+}
+
+#[test]
+fn what_may_be_fragmented_is() {
+    let mut bed = bed();
+    bed.router
+        .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 600);
+    bed.poll();
+    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], [10, 0, 1, 1]));
+    bed.sent.clear();
+    let frame = udp(WAN, A, B, 1400);
+    bed.receive(WAN, &frame);
+    let frames: Vec<Frame> = bed.take().into_iter().map(|(_, f)| f).collect();
+    assert_eq!(frames.len(), 3);
+    assert!(
+        frames
+            .iter()
+            .all(|f| f.len() <= 614 && f[22] == 63 && f[..6] == host_mac(B))
+    );
+    assert_eq!(join(&frames)[34..], frame[34..]);
+    bed.assert_balance();
+}
+
+#[test]
+fn a_blank_checksum_is_completed_before_fragmenting() {
+    let mut bed = bed();
+    bed.router
+        .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 600);
+    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], [10, 0, 1, 1]));
+    bed.sent.clear();
+    let mut frame = udp(WAN, A, B, 1000);
+    let len = (frame.len() - 34) as u16;
+    let mut pseudo = [A, B].concat();
+    pseudo.extend([0, 17]);
+    pseudo.extend(len.to_be_bytes());
+    frame[40..42].copy_from_slice(&(!checksum(&pseudo)).to_be_bytes());
+    let flags = FrameFlags::CSUM_BLANK;
+    bed.receive_as(
+        WAN,
+        &frame,
+        FrameMeta {
+            flags,
+            ..FrameMeta::plain(frame.len())
+        },
+    );
+    assert!(bed.sent.iter().all(|(_, _, meta)| meta.flags.is_empty()));
+    let frames: Vec<Frame> = bed.take().into_iter().map(|(_, f)| f).collect();
+    assert_eq!(frames.len(), 2);
+    pseudo.extend(&join(&frames)[34..]);
+    assert_eq!(checksum(&pseudo), 0);
+}
+
+#[test]
+fn closed_ports_are_refused() {
+    let mut bed = bed();
+    bed.receive(WAN, &udp(WAN, A, WAN_ADDRESS, 10));
+    let sent = bed.take();
+    let (kind, code, _) = icmp(&sent[0].1, WAN_ADDRESS, A);
+    assert_eq!((kind, code), (3, 3));
+    // A SYN whose checksum is still blank.
+    let mut segment = vec![
+        3, 232, 0, 22, 0, 0, 0, 9, 0, 0, 0, 0, 0x50, 2, 1, 0, 0, 0, 0, 0,
+    ];
+    let mut pseudo = [A, WAN_ADDRESS].concat();
+    pseudo.extend([0, 6, 0, 20]);
+    segment[16..18].copy_from_slice(&(!checksum(&pseudo)).to_be_bytes());
+    let frame = ip(WAN, A, WAN_ADDRESS, 64, 6, &segment);
+    let flags = FrameFlags::CSUM_BLANK | FrameFlags::DATA_VALIDATED;
+    bed.receive_as(
+        WAN,
+        &frame,
+        FrameMeta {
+            flags,
+            ..FrameMeta::plain(frame.len())
+        },
+    );
+    let sent = bed.take();
+    assert_eq!((sent.len(), sent[0].1[23]), (1, 6));
+    assert_eq!(sent[0].1[47] & 4, 4, "RST");
+    bed.assert_balance();
+}
+
+#[test]
+fn options_take_the_slow_path() {
+    let with_options = |options: &[u8]| {
+        let mut frame = udp(WAN, A, B, 30);
+        frame.splice(34..34, options.iter().copied());
+        edit(frame, |ip| {
+            ip[0] += options.len() as u8 / 4;
+            let total = ip.len() as u16;
+            ip[2..4].copy_from_slice(&total.to_be_bytes());
+        })
+    };
+    let mut bed = bed();
+    bed.receive(WAN, &with_options(&[148, 4, 0, 0]));
+    let (out, frame) = bed.take().remove(0);
+    assert_eq!((out, frame[22], checksum(&frame[14..38])), (LAN, 63, 0));
+    bed.receive(WAN, &with_options(&[7, 7, 4, 0, 0, 0, 0, 0]));
+    let (_, frame) = bed.take().remove(0);
+    assert_eq!(frame[34..42], [7, 7, 8, 10, 0, 1, 1, 0]);
+    assert_eq!(checksum(&frame[14..42]), 0);
+    // The longest header goes beyond what the fast path sees.
+    let mut all = vec![1; 40];
+    all[36..].copy_from_slice(&[148, 4, 0, 0]);
+    bed.receive(WAN, &with_options(&all));
+    assert_eq!(bed.take().len(), 1);
+    bed.receive(WAN, &with_options(&[131, 7, 4, 10, 0, 1, 9, 0]));
+    assert_eq!(bed.dropped(WAN, DropReason::SourceRoute), 1);
+    bed.receive(WAN, &with_options(&[7, 9, 4, 0]));
+    assert_eq!(bed.dropped(WAN, DropReason::BadOptions), 1);
+    assert!(bed.take().is_empty());
+    bed.assert_balance();
+}
