@@ -514,7 +514,7 @@ fn put(link: &mut Link, pool: &mut PagePool<XenHal>, frame: Frame) -> bool {
 fn complete_checksum(pool: &mut PagePool<XenHal>, frame: &mut Frame) {
     let mut bytes = alloc::vec![0; frame.len()];
     pool.copy_out(frame, 0, &mut bytes);
-//XX    router::complete_checksum(&mut bytes);
+    router::complete_checksum(&mut bytes);
     pool.copy_in(frame, 0, &bytes);
     frame.set_checksum(Checksum::VALIDATED);
 }

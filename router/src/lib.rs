@@ -27,6 +27,7 @@ mod fib;
 mod frame;
 mod local;
 mod neighbors;
+mod offload;
 mod own;
 mod process;
 mod punt;
@@ -47,5 +48,6 @@ pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
     REWRITTEN, Verdict,
 };
+pub use offload::complete_checksum;
 pub use router::{Egress, NoRoom, Poll, Router};
 pub use time::Instant;

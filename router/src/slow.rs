@@ -7,6 +7,7 @@ use crate::examine::Seen;
 use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
 use crate::neighbors::{State, Waiting};
+use crate::offload;
 use crate::process::segments_fit_at;
 use crate::punt::Punted;
 use crate::router::{Egress, Poll, Router};
@@ -404,17 +405,8 @@ impl Router {
 
 /// Completes the transport checksum of a packet that still lacks it.
 fn complete_checksum(waiting: &mut Waiting) {
-    if !waiting.meta.flags.contains(FrameFlags::CSUM_BLANK) {
-        return;
-    }
-    waiting.meta.flags = FrameFlags::empty();
-    let Some(packet) = waiting.bytes.get_mut(ETHERNET_LEN..) else {
-        return;
-    };
-    if let Ok(ip) = Ipv4::parse(packet, packet.len())
-        && ip.fragment & (ipv4::MF | ipv4::OFFSET) == 0
-        && let Some(segment) = packet.get_mut(ip.header_len..ip.total_len)
-    {
-        checksum::complete(ip.protocol, segment);
+    if waiting.meta.flags.contains(FrameFlags::CSUM_BLANK) {
+        waiting.meta.flags = FrameFlags::empty();
+        offload::complete_checksum(&mut waiting.bytes);
     }
 }

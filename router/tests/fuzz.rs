@@ -1,0 +1,327 @@
+//! Fuzz targets. Under plain `cargo test` each runs a fixed number of inputs; `cargo bolero`
+//! runs them with coverage.
+
+use bolero::{TypeGenerator, check};
+use router::{
+    Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom, REWRITTEN, Router,
+    Verdict, command, config,
+};
+
+const CONFIG: &str = r#"
+hostname = "fuzz"
+[interface.wan]
+vif = 0
+address = ["10.0.0.1/24"]
+mtu = 576
+[interface.lan]
+vif = 1
+address = ["10.0.1.1/24", "10.0.2.1/31"]
+[[route]]
+prefix = "0.0.0.0/0"
+via = ["10.0.0.254", "10.0.0.253@3"]
+[[route]]
+prefix = "10.0.64.0/18"
+interface = "lan"
+[[route]]
+prefix = "10.9.0.0/16"
+action = "prohibit"
+[[neighbor]]
+interface = "wan"
+address = "10.0.0.254"
+mac = "02:00:00:00:00:fe"
+"#;
+
+const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 0xa0], [2, 0, 0, 0, 0, 0xa1]];
+
+/// A frame that is nearly right: random bytes alone would seldom pass the first check.
+#[derive(Debug, TypeGenerator)]
+struct Step {
+    interface: bool,
+    arp: u8,
+    destination: u8,
+    network: u8,
+    protocol: u8,
+    header_words: u8,
+    fragment: u16,
+    ttl: u8,
+    tail: Vec<u8>,
+    stretch: u16,
+    /// Positions and values that are then changed.
+    changes: Vec<(u8, u8)>,
+    damage: u8,
+    broken: u8,
+    flags: u8,
+    gso_size: u16,
+    millis: u16,
+    no_room: bool,
+    link: u8,
+}
+
+impl Step {
+    fn frame(&self) -> Vec<u8> {
+        let own = MACS[usize::from(self.interface)];
+        let mut f = if self.destination % 8 == 7 {
+            vec![0xff; 6]
+        } else {
+            own.to_vec()
+        };
+        f.extend([2, 0, 0, 0, 1, self.ttl]);
+        let network = [0, 1, 2, 9, 70][usize::from(self.network % 5)];
+        let arp = self.arp % 8 == 0;
+        if arp {
+            f.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1 + (self.protocol & 1)]);
+            f.extend([
+                2,
+                0,
+                0,
+                0,
+                1,
+                self.ttl,
+                10,
+                0,
+                u8::from(self.interface),
+                self.ttl,
+            ]);
+            f.extend([0; 6]);
+            f.extend([10, 0, network, self.destination & 3]);
+        } else {
+            let words = 5 + if self.header_words % 8 == 0 { self.header_words / 8 % 4 } else { 0 };
+            f.extend([8, 0, 0x40 | words, 0, 0, 0, 1, 1]);
+            let fragment = if self.fragment % 4 == 0 { self.fragment / 4 } else { self.fragment & 0x4000 };
+            f.extend(fragment.to_be_bytes());
+            f.extend([
+                self.ttl,
+                [1, 6, 17][usize::from(self.protocol % 3)],
+                0,
+                0,
+                10,
+                0,
+            ]);
+            f.extend([
+                u8::from(self.interface),
+                9,
+                10,
+                0,
+                network,
+                self.destination,
+            ]);
+            f.extend(self.tail.iter().copied().chain([0; 12]));
+            f.resize(f.len() + usize::from(if self.stretch % 4 == 0 { self.stretch % 2000 } else { 0 }), 0);
+            let total = (f.len() - 14) as u16;
+            f[16..18].copy_from_slice(&total.to_be_bytes());
+        }
+        let changes = if self.damage % 4 == 0 { 3 } else { 0 };
+        for &(at, value) in self.changes.iter().take(changes) {
+            if let Some(byte) = f.get_mut(usize::from(at)) {
+                *byte = value;
+            }
+        }
+        if self.broken % 8 != 0 && !arp {
+            let len = usize::from(f[14] & 15) * 4;
+            if let Some(header) = f.get_mut(14..14 + len).filter(|h| h.len() >= 20) {
+                header[10..12].fill(0);
+                let sum: u32 = header
+                    .chunks(2)
+                    .map(|w| u32::from(u16::from_be_bytes([w[0], w[1]])))
+                    .sum();
+                let sum = (sum & 0xffff) + (sum >> 16);
+                let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+                header[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
+        }
+        f
+    }
+}
+
+struct Out(bool);
+
+impl Egress for Out {
+    fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
+        assert!(out.0 < 2 && frame.len() == meta.len as usize);
+        let whole = frame[12..14] != [8, 0] || frame.len() <= 14 + 1500 || meta.gso_size != 0;
+        assert!(whole, "too long a frame of {} bytes", frame.len());
+        if self.0 { Err(NoRoom) } else { Ok(()) }
+    }
+}
+
+fn balance(router: &Router) {
+    let (mut sources, mut sinks) = (0, 0);
+    for at in 0..2 {
+        let c = router.counters(InterfaceId(at)).expect("two interfaces");
+        sources += c.rx_packets + c.originated;
+        sinks += c.tx_packets + c.consumed + c.dropped_total();
+    }
+    assert_eq!(sources, sinks + router.pending() as u64);
+}
+
+#[test]
+fn ethernet_to_verdict() {
+    let config = config::from_toml(CONFIG).expect("it is good");
+    check!()
+        .with_iterations(4000)
+        .with_type::<Vec<Step>>()
+        .for_each(|steps| {
+            let mut now = Instant::from_secs(1);
+            let mut router = Router::new(&config, 7, now);
+            for at in 0..2 {
+                router.link_up(now, InterfaceId(at), MACS[usize::from(at)], 1500);
+            }
+            for step in steps {
+                let frame = step.frame();
+                let input = InterfaceId(u8::from(step.interface));
+                let meta = FrameMeta {
+                    len: frame.len() as u32,
+                    gso_size: if step.gso_size % 16 == 0 {
+                        step.gso_size
+                    } else {
+                        0
+                    },
+                    flags: router::FrameFlags::from_bits_truncate(step.flags),
+                };
+                let mut header = [Header([step.ttl; HEADER_LEN])];
+                let len = frame.len().min(HEADER_LEN);
+                header[0].0[..len].copy_from_slice(&frame[..len]);
+                let mut verdict = [Verdict::Drop];
+                router.process(now, input, &mut header, &[meta], &mut verdict);
+                match verdict[0] {
+                    Verdict::Punt => router.punt(now, input, meta, |to| to.copy_from_slice(&frame)),
+                    Verdict::Forward(out) => {
+                        assert!(out.0 < 2 && frame.len() >= 34);
+                        let changed = 12..22;
+                        assert_eq!(header[0].0[changed.clone()], frame[changed]);
+                        assert_eq!(header[0].0[22], frame[22] - 1);
+                        let rest = REWRITTEN.min(frame.len());
+                        assert_eq!(header[0].0[26..rest], frame[26..rest]);
+                    }
+                    Verdict::Drop => {}
+                }
+                balance(&router);
+                now = Instant(now.0 + u64::from(step.millis) * 1_000_000);
+                router.poll(now, 4, &mut Out(step.no_room));
+                balance(&router);
+                match step.link {
+                    0 => router.link_down(now, input),
+                    1 => router.link_up(now, input, MACS[usize::from(input.0)], 1400),
+                    2 => router.apply(now, &config),
+                    _ => {}
+                }
+                balance(&router);
+            }
+        });
+}
+
+#[test]
+fn configuration_file() {
+    let lines: Vec<&str> = CONFIG.lines().collect();
+    check!()
+        .with_iterations(3000)
+        .with_type::<(Vec<(u8, u8)>, Vec<(u16, u8)>)>()
+        .for_each(|(moves, changes)| {
+            // Lines in another order and with other bytes, then anything at all.
+            let mut picked: Vec<&str> = lines.clone();
+            for &(from, to) in moves.iter().take(4) {
+                let line = picked.remove(usize::from(from) % picked.len());
+                picked.insert(usize::from(to) % (picked.len() + 1), line);
+            }
+            let mut bytes = picked.join("\n").into_bytes();
+            for &(at, value) in changes.iter().take(6) {
+                let at = usize::from(at) % bytes.len();
+                bytes[at] = value;
+            }
+            if let Ok(config) = config::from_ramdisk(&bytes) {
+                let mut router = Router::new(&config, 1, Instant(0));
+                for at in 0..config.interfaces.len() {
+                    router.link_up(Instant(0), InterfaceId(at as u8), MACS[0], 1500);
+                }
+                let mut text = String::new();
+                for line in ["sh i", "sh r", "sh n", "sh c"] {
+                    command::execute(&router, &[], line, &mut text).expect("a string");
+                }
+            }
+        });
+}
+
+#[test]
+fn configuration_text() {
+    check!().with_iterations(3000).for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        if let Err(error) = config::from_toml(&text) {
+            assert!(!error.text.is_empty());
+        }
+    });
+}
+
+#[test]
+fn extra_text() {
+    const WORDS: [&str; 12] = [
+        "ip=0:10.0.0.1/24",
+        "ip=1:10.0.1.1/24",
+        "route=0.0.0.0/0,10.0.0.254",
+        "mtu=0:1500",
+        "hostname=a",
+        "log=info",
+        "route=",
+        ",",
+        "@3",
+        "ip=",
+        " ",
+        "=",
+    ];
+    check!()
+        .with_iterations(3000)
+        .with_type::<Vec<(u8, bool, u8)>>()
+        .for_each(|parts| {
+            let mut text = String::new();
+            for &(word, space, letter) in parts {
+                text += WORDS[usize::from(word) % WORDS.len()];
+                text.push(if space { ' ' } else { char::from(letter) });
+            }
+            let _ = config::from_extra(&text);
+        });
+}
+
+#[test]
+fn tar_archives() {
+    let mut good = vec![0u8; 512];
+    good[..12].copy_from_slice(b"ringway.toml");
+    good[124..135].copy_from_slice(b"00000000024");
+    good[257..262].copy_from_slice(b"ustar");
+    good.extend(b"hostname = \"a\"\n# ...");
+    good.resize(1024, 0);
+    check!()
+        .with_iterations(3000)
+        .with_type::<(Vec<(u16, u8)>, bool, u16)>()
+        .for_each(|(changes, repair, cut)| {
+            let mut archive = [&good[..], &good[..]].concat();
+            for &(at, value) in changes.iter().take(5) {
+                archive[usize::from(at) % 2048] = value;
+            }
+            if *repair {
+                for start in [0, 1024] {
+                    archive[start + 148..start + 156].fill(b' ');
+                    let sum: u32 = archive[start..start + 512]
+                        .iter()
+                        .map(|&b| u32::from(b))
+                        .sum();
+                    archive[start + 148..start + 154]
+                        .copy_from_slice(format!("{sum:06o}").as_bytes());
+                }
+            }
+            archive.truncate(2048 - usize::from(*cut) % 1024);
+            let files = config::tar_entries(&archive).count();
+            assert!(files <= 4);
+            let _ = config::from_ramdisk(&archive);
+        });
+}
+
+#[test]
+fn command_lines() {
+    let config = config::from_toml(CONFIG).expect("it is good");
+    let router = Router::new(&config, 1, Instant(0));
+    check!().with_iterations(2000).for_each(|bytes: &[u8]| {
+        let line = String::from_utf8_lossy(bytes);
+        let mut out = String::new();
+        command::execute(&router, &[], &line, &mut out).expect("a string");
+        command::completions(&[], &line);
+    });
+}
