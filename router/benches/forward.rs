@@ -43,7 +43,9 @@ fn config(routes: usize) -> Config {
 /// The prefixes, spread over the address space like those of many origins.
 fn prefix(i: usize) -> u32 {
     let i = i as u32;
-    (20 + i % 100) << 24 | (i.wrapping_mul(0x9e37_79b1) >> 24 & 0xff) << 16 | (i / 100 & 0xff) << 8
+    (20 + i % 100) << 24
+        | (i.wrapping_mul(0x9e37_79b1) >> 24 & 0xff) << 16
+        | ((i / 100) & 0xff) << 8
 }
 
 fn frame(destination: u32) -> [u8; HEADER_LEN] {

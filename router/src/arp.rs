@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::neighbors::{NEVER, State};
+use crate::neighbors::{Evicted, NEVER, State};
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::arp::{Arp, REPLY, REQUEST};
@@ -103,7 +103,7 @@ impl Router {
     /// The neighbour with this address, new if need be; what it displaces is counted.
     pub(crate) fn neighbor(&mut self, interface: InterfaceId, address: Ipv4Addr) -> Option<usize> {
         let (index, evicted) = self.neighbors.find_or_add(interface, address).ok()?;
-        if let Some((interface, queue)) = evicted {
+        if let Some(Evicted(queue)) = evicted {
             self.with_counters(interface, |c| c.neighbors_evicted += 1);
             for waiting in queue {
                 self.drop_frames(waiting.input, DropReason::NeighborTableFull, 1);

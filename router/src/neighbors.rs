@@ -94,6 +94,10 @@ pub(crate) struct Entry {
 /// No deadline.
 pub(crate) const NEVER: Instant = Instant(u64::MAX);
 
+/// The frames that waited for a neighbour that was forgotten to make room.
+#[derive(Debug)]
+pub(crate) struct Evicted(pub(crate) Vec<Waiting>);
+
 /// No room for another neighbour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TableFull;
@@ -130,7 +134,9 @@ impl Index {
 
     #[inline(always)]
     fn home(&self, key: u64) -> usize {
-        (key.wrapping_mul(self.key) >> self.shift) as usize
+        // Two rounds: after one alone, some multipliers crowd regular sequences of addresses.
+        let once = key.wrapping_mul(self.key);
+        ((once ^ once >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
 
     /// The neighbour with this address on the link of this interface.
@@ -226,13 +232,12 @@ impl Neighbors {
         self.entries.len()
     }
 
-    /// Finds a neighbour or adds it as idle. If another one had to make room for it, its
-    /// interface and the frames that waited for it come second.
+    /// Finds a neighbour or adds it as idle, and says whether another one had to make room.
     pub(crate) fn find_or_add(
         &mut self,
         interface: InterfaceId,
         address: Ipv4Addr,
-    ) -> Result<(usize, Option<(InterfaceId, Vec<Waiting>)>), TableFull> {
+    ) -> Result<(usize, Option<Evicted>), TableFull> {
         if let Some(index) = self.find(interface, address) {
             return Ok((index, None));
         }
@@ -244,7 +249,7 @@ impl Neighbors {
         let mut evicted = None;
         if count >= PER_INTERFACE {
             let victim = self.victim(interface).ok_or(TableFull)?;
-            evicted = Some((interface, self.remove(victim)));
+            evicted = Some(Evicted(self.remove(victim)));
         }
         let entry = Entry {
             address,

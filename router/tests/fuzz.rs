@@ -67,7 +67,7 @@ impl Step {
         };
         f.extend([2, 0, 0, 0, 1, self.ttl]);
         let network = [0, 1, 2, 9, 70][usize::from(self.network % 5)];
-        let arp = self.arp % 8 == 0;
+        let arp = self.arp.is_multiple_of(8);
         if arp {
             f.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1 + (self.protocol & 1)]);
             f.extend([
@@ -85,9 +85,17 @@ impl Step {
             f.extend([0; 6]);
             f.extend([10, 0, network, self.destination & 3]);
         } else {
-            let words = 5 + if self.header_words % 8 == 0 { self.header_words / 8 % 4 } else { 0 };
+            let words = 5 + if self.header_words.is_multiple_of(8) {
+                self.header_words / 8 % 4
+            } else {
+                0
+            };
             f.extend([8, 0, 0x40 | words, 0, 0, 0, 1, 1]);
-            let fragment = if self.fragment % 4 == 0 { self.fragment / 4 } else { self.fragment & 0x4000 };
+            let fragment = if self.fragment.is_multiple_of(4) {
+                self.fragment / 4
+            } else {
+                self.fragment & 0x4000
+            };
             f.extend(fragment.to_be_bytes());
             f.extend([
                 self.ttl,
@@ -106,17 +114,25 @@ impl Step {
                 self.destination,
             ]);
             f.extend(self.tail.iter().copied().chain([0; 12]));
-            f.resize(f.len() + usize::from(if self.stretch % 4 == 0 { self.stretch % 2000 } else { 0 }), 0);
+            f.resize(
+                f.len()
+                    + usize::from(if self.stretch.is_multiple_of(4) {
+                        self.stretch % 2000
+                    } else {
+                        0
+                    }),
+                0,
+            );
             let total = (f.len() - 14) as u16;
             f[16..18].copy_from_slice(&total.to_be_bytes());
         }
-        let changes = if self.damage % 4 == 0 { 3 } else { 0 };
+        let changes = if self.damage.is_multiple_of(4) { 3 } else { 0 };
         for &(at, value) in self.changes.iter().take(changes) {
             if let Some(byte) = f.get_mut(usize::from(at)) {
                 *byte = value;
             }
         }
-        if self.broken % 8 != 0 && !arp {
+        if !self.broken.is_multiple_of(8) && !arp {
             let len = usize::from(f[14] & 15) * 4;
             if let Some(header) = f.get_mut(14..14 + len).filter(|h| h.len() >= 20) {
                 header[10..12].fill(0);
@@ -158,7 +174,7 @@ fn balance(router: &Router) {
 fn ethernet_to_verdict() {
     let config = config::from_toml(CONFIG).expect("it is good");
     check!()
-        .with_iterations(4000)
+        .with_iterations(1500)
         .with_type::<Vec<Step>>()
         .for_each(|steps| {
             let mut now = Instant::from_secs(1);
@@ -171,7 +187,7 @@ fn ethernet_to_verdict() {
                 let input = InterfaceId(u8::from(step.interface));
                 let meta = FrameMeta {
                     len: frame.len() as u32,
-                    gso_size: if step.gso_size % 16 == 0 {
+                    gso_size: if step.gso_size.is_multiple_of(16) {
                         step.gso_size
                     } else {
                         0
