@@ -122,7 +122,7 @@ impl Index {
             shift: 0,
             key: key | 1,
         };
-        index.resize(6);
+        index.resize(8);
         index
     }
 
@@ -295,7 +295,7 @@ impl Neighbors {
     /// Enters a key into the index, which grows with the number of neighbours.
     fn index_entry(&mut self, key: u64, index: usize) -> bool {
         let mut bits = 64 - self.index.shift;
-        let crowded = (self.entries.len() - self.free.len()) * 2 > 1 << bits;
+        let crowded = (self.entries.len() - self.free.len()) * 4 > 1 << bits;
         if !crowded && self.index.insert(key, index) {
             return true;
         }
