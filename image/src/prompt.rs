@@ -23,7 +23,8 @@ impl Prompt {
 
     /// Takes what was typed, and runs the lines that are complete.
     pub(crate) fn turn(&mut self, guest: &Guest) {
-        let mut typed = [0; 128];
+        // All that the ring holds: what is left in it has no event of its own.
+        let mut typed = [0; 1024];
         let count = kernel_console::read(&mut typed);
         let complete = |line: &str| commands::complete(guest, line);
         for &byte in typed.iter().take(count) {
