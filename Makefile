@@ -5,6 +5,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := image
 BED         := python3 -B tests/testbed/bed.py
 GUEST       := target/x86_64-unknown-linux-gnu/release/ringway
+FAKES       := xen-hal/fake,netfront-rs/fake,xenbus/fake
 T           ?=
 
 .PHONY: image run shell test test-host test-xen bench lint fmt clean help setup
@@ -32,7 +33,7 @@ lint: setup ## rustfmt, clippy, rustdoc
 	cargo fmt --all --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cd image && cargo clippy --quiet --release -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --features $(FAKES)
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -22,7 +22,9 @@ pub(crate) fn run(guest: &Guest, line: &str, out: &mut dyn Write) {
 /// What the last word of `line` could become.
 pub(crate) fn complete(guest: &Guest, line: &str) -> alloc::vec::Vec<alloc::string::String> {
     let mut words = alloc::vec::Vec::new();
-    with_commands(guest, |_, extras| words = command::completions(extras, line));
+    with_commands(guest, |_, extras| {
+        words = command::completions(extras, line)
+    });
     words
 }
 
@@ -32,14 +34,24 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
     let cpu: Run<'_> = &|_, _, out| show_cpu(guest, out);
     let memory: Run<'_> = &|_, _, out| show_memory(guest, out);
     let crash: Run<'_> = &|_, how, _| crash(how);
-    let command = |words, help, arguments, run| Command { words, help, arguments, run };
+    let command = |words, help, arguments, run| Command {
+        words,
+        help,
+        arguments,
+        run,
+    };
     work(
         &plane.router,
         &[
             command("show vifs", "rings, pages and backends", false, vifs),
             command("show cpu", "time used, sleeps, events", false, cpu),
             command("show memory", "pages and heap", false, memory),
-            command("crash", "end as a bug would: panic, fault or stack", true, crash),
+            command(
+                "crash",
+                "end as a bug would: panic, fault or stack",
+                true,
+                crash,
+            ),
         ],
     );
 }
@@ -47,13 +59,22 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
 fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
     let plane = guest.plane.borrow();
     for index in 0..MAX_INTERFACES {
-        let Some(interface) = plane.router.config().interfaces.get(index) else { break };
-        let Some(vif) = u8::try_from(index).ok().and_then(|id| plane.vif(InterfaceId(id))) else {
+        let Some(interface) = plane.router.config().interfaces.get(index) else {
+            break;
+        };
+        let Some(vif) = u8::try_from(index)
+            .ok()
+            .and_then(|id| plane.vif(InterfaceId(id)))
+        else {
             writeln!(out, "{}: not connected", interface.name)?;
             continue;
         };
         let state = if vif.up { "up" } else { "down" };
-        writeln!(out, "{}: {state}, backend domain {}", interface.name, vif.backend.0)?;
+        writeln!(
+            out,
+            "{}: {state}, backend domain {}",
+            interface.name, vif.backend.0
+        )?;
         let counters = vif.counters;
         writeln!(
             out,

@@ -17,8 +17,8 @@ use crate::{commands, vif};
 
 /// Folder of the guest's own keys in xenstore.
 const KEYS: &str = "data/ringway";
-/// Most bytes of a reply in one key; a value in xenstore holds 4096.
-const REPLY_PART: usize = 4000;
+/// Most bytes of a reply in one key: xenstored's usual quota is 2048 for a value.
+const REPLY_PART: usize = 2000;
 
 /// Xen's system time.
 pub(crate) struct XenClock;
@@ -92,7 +92,11 @@ impl Guest {
         entered: u64,
         config_error: Option<ConfigError>,
     ) -> Rc<Self> {
-        let state = if config_error.is_some() { State::Degraded } else { State::Booting };
+        let state = if config_error.is_some() {
+            State::Degraded
+        } else {
+            State::Booting
+        };
         Rc::new(Self {
             plane: RefCell::new(plane),
             store,
@@ -212,8 +216,12 @@ impl Guest {
             }
         };
         while watch.changed().await.is_ok() {
-            let Ok(Some(line)) = self.store.read_optional(&path).await else { continue };
-            let line = alloc::string::String::from_utf8_lossy(&line).trim().to_string();
+            let Ok(Some(line)) = self.store.read_optional(&path).await else {
+                continue;
+            };
+            let line = alloc::string::String::from_utf8_lossy(&line)
+                .trim()
+                .to_string();
             if line.is_empty() {
                 continue;
             }

@@ -57,7 +57,10 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
         Ok(config) => (config, None),
         Err(error) => {
             log::error!(target: "config", "{error}");
-            let _ = writeln!(Console, "ringway: no usable configuration, forwarding nothing");
+            let _ = writeln!(
+                Console,
+                "ringway: no usable configuration, forwarding nothing"
+            );
             (Config::empty(), Some(error))
         }
     };
@@ -78,7 +81,11 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
 
 /// `log=LEVEL` of the command line, or what stands there instead.
 fn log_level(line: &str) -> Result<LevelFilter, alloc::string::String> {
-    match line.split_ascii_whitespace().rev().find_map(|word| word.strip_prefix("log=")) {
+    match line
+        .split_ascii_whitespace()
+        .rev()
+        .find_map(|word| word.strip_prefix("log="))
+    {
         None | Some("info") => Ok(LevelFilter::Info),
         Some("error") => Ok(LevelFilter::Error),
         Some("warn") => Ok(LevelFilter::Warn),

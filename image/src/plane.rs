@@ -13,12 +13,12 @@ use netfront_rs::netif::Checksum;
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
-    Frame, FrameInfo, HomeId, PagePool, PeerFault, PoolError, Queue, QueueError,
-    QueueInfo, SendError, Unsent, Wake,
+    Frame, FrameInfo, HomeId, PagePool, PeerFault, PoolError, Queue, QueueError, QueueInfo,
+    SendError, Unsent, Wake,
 };
 use router::{
-    BURST, Config, Egress, FrameFlags, FrameMeta, Header, Instant, InterfaceId,
-    MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
+    BURST, Config, Egress, FrameFlags, FrameMeta, Header, Instant, InterfaceId, MAX_INTERFACES,
+    NoRoom, REWRITTEN, Router, Verdict,
 };
 use xen_hal::{DomId, Port};
 use xenbus::Signal;
@@ -150,7 +150,8 @@ impl Plane {
         let Some(pool) = self.pools[at].as_mut() else {
             return Err(AttachError::Pool(PoolError::NoSuchHome));
         };
-        pool.add_home(home, self.pages_per_vif).map_err(AttachError::Pool)?;
+        pool.add_home(home, self.pages_per_vif)
+            .map_err(AttachError::Pool)?;
         let (mut queue, info) = match Queue::new(pool, home, features) {
             Ok(made) => made,
             Err(error) => {
@@ -161,8 +162,14 @@ impl Plane {
         queue.refill(pool);
         queue.publish();
         let progress = kernel::time::now();
-        self.links[interface.index()] =
-            Some(Link { queue, pool: at, interface, fault, up: false, progress });
+        self.links[interface.index()] = Some(Link {
+            queue,
+            pool: at,
+            interface,
+            fault,
+            up: false,
+            progress,
+        });
         Ok(info)
     }
 
@@ -190,7 +197,9 @@ impl Plane {
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
     pub(crate) fn detach(&mut self, interface: InterfaceId) {
         self.link_down(interface);
-        let Some(link) = self.links[interface.index()].take() else { return };
+        let Some(link) = self.links[interface.index()].take() else {
+            return;
+        };
         if let Some(pool) = self.pools[link.pool].as_mut() {
             self.leaked += link.queue.close(pool);
         }
@@ -206,7 +215,8 @@ impl Plane {
             return Ok(at);
         }
         let mut pool = PagePool::new(XenHal, backend);
-        pool.add_home(HomeId::LOCAL, LOCAL_PAGES).map_err(AttachError::Pool)?;
+        pool.add_home(HomeId::LOCAL, LOCAL_PAGES)
+            .map_err(AttachError::Pool)?;
         pool.set_floor(HomeId::LOCAL, 0);
         match self.pools.iter().position(Option::is_none) {
             Some(at) => {
@@ -223,7 +233,9 @@ impl Plane {
     /// Removes a home, and the pool with the last one.
     fn release(&mut self, at: usize, home: HomeId) {
         let used = self.links.iter().flatten().any(|link| link.pool == at);
-        let Some(pool) = self.pools[at].as_mut() else { return };
+        let Some(pool) = self.pools[at].as_mut() else {
+            return;
+        };
         if used {
             if let Err(error) = pool.remove_home(home) {
                 log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
@@ -259,23 +271,43 @@ impl Plane {
 
     /// How many frames a burst may have so that any vif that works can take all of it.
     fn room(&self, now: u64) -> usize {
-        let working = self.links.iter().flatten().filter(|link| link.up && !link.is_stuck(now));
-        working.map(|link| link.queue.tx_free()).min().unwrap_or(0).min(BURST)
+        let working = self
+            .links
+            .iter()
+            .flatten()
+            .filter(|link| link.up && !link.is_stuck(now));
+        working
+            .map(|link| link.queue.tx_free())
+            .min()
+            .unwrap_or(0)
+            .min(BURST)
     }
 
     /// Takes a burst from one vif through the router. Whether there was one.
     fn forward(&mut self, index: usize, now: u64) -> bool {
-        if !self.links[index].as_ref().is_some_and(|link| link.up && link.queue.rx_pending()) {
+        if !self.links[index]
+            .as_ref()
+            .is_some_and(|link| link.up && link.queue.rx_pending())
+        {
             return false;
         }
         let room = self.room(now);
-        let Some(link) = self.links[index].as_mut() else { return false };
-        let Some(pool) = self.pools[link.pool].as_mut() else { return false };
+        let Some(link) = self.links[index].as_mut() else {
+            return false;
+        };
+        let Some(pool) = self.pools[link.pool].as_mut() else {
+            return false;
+        };
         if room == 0 {
             // What isn't read stays with the backend, where dropping it costs least.
             return false;
         }
-        let Burst { frames, headers, metas, verdicts } = &mut *self.burst;
+        let Burst {
+            frames,
+            headers,
+            metas,
+            verdicts,
+        } = &mut *self.burst;
         let received = link.queue.receive(pool, room, |frame, header, info| {
             let at = frames.len();
             if let (Some(to), Some(meta)) = (headers.get_mut(at), metas.get_mut(at)) {
@@ -309,19 +341,30 @@ impl Plane {
 
     /// Does what the router decided with the burst that came from vif `index`.
     fn dispatch(&mut self, index: usize, now: u64) {
-        let Some(from) = self.links[index].as_ref().map(|link| link.pool) else { return };
-        let Burst { frames, headers, metas, verdicts } = &mut *self.burst;
+        let Some(from) = self.links[index].as_ref().map(|link| link.pool) else {
+            return;
+        };
+        let Burst {
+            frames,
+            headers,
+            metas,
+            verdicts,
+        } = &mut *self.burst;
         let input = InterfaceId(index as u8);
         let decided = headers.iter().zip(metas.iter()).zip(verdicts.iter());
         let mut taken = frames.drain(..);
         for ((header, meta), verdict) in decided {
             let Some(mut frame) = taken.next() else { break };
-            let Some(pool) = self.pools[from].as_mut() else { break };
+            let Some(pool) = self.pools[from].as_mut() else {
+                break;
+            };
             match *verdict {
                 Verdict::Forward(out) => {
                     pool.write_header(&mut frame, &header.0, REWRITTEN);
                     let lent = pool.may_lend(&frame);
-                    let link = self.links[out.index()].as_mut().filter(|link| link.up && lent);
+                    let link = self.links[out.index()]
+                        .as_mut()
+                        .filter(|link| link.up && lent);
                     let sent = match link {
                         Some(link) => send(link, &mut self.pools, from, frame),
                         None => {
@@ -347,9 +390,16 @@ impl Plane {
 
     /// Lets the router do what waits. Whether more does.
     fn slow_path(&mut self, now: u64) -> bool {
-        let mut out = Outgoing { links: &mut self.links, pools: &mut self.pools };
+        let mut out = Outgoing {
+            links: &mut self.links,
+            pools: &mut self.pools,
+        };
         let poll = self.router.poll(Instant(now), SLOW_BUDGET, &mut out);
-        self.poll_at = if poll.more { Some(now) } else { poll.next.map(|at| at.0) };
+        self.poll_at = if poll.more {
+            Some(now)
+        } else {
+            poll.next.map(|at| at.0)
+        };
         poll.more
     }
 
@@ -362,7 +412,10 @@ impl Plane {
             // found in passing.
             let short = blocked || link.queue.rx_posted() < BURST;
             // Without room for what comes, only a completion is news.
-            let wake = Wake { rx: (!blocked).then_some(1), tx: short.then_some(1) };
+            let wake = Wake {
+                rx: (!blocked).then_some(1),
+                tx: short.then_some(1),
+            };
             busy |= link.queue.arm(wake);
         }
         self.work.sleeps += u64::from(!busy);
@@ -373,7 +426,10 @@ impl Plane {
     pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
         let unstuck = (self.room(now) == 0).then(|| {
             let waiting = self.links.iter().flatten().filter(|link| link.up);
-            waiting.map(|link| link.progress + STUCK + 1).filter(|&at| at > now).min()
+            waiting
+                .map(|link| link.progress + STUCK + 1)
+                .filter(|&at| at > now)
+                .min()
         });
         self.poll_at.into_iter().chain(unstuck.flatten()).min()
     }
@@ -420,7 +476,10 @@ impl Plane {
 
     /// The accounts of all pools.
     pub(crate) fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
-        self.pools.iter().flatten().map(|pool| (pool.peer(), pool.stats()))
+        self.pools
+            .iter()
+            .flatten()
+            .map(|pool| (pool.peer(), pool.stats()))
     }
 }
 
@@ -450,7 +509,9 @@ fn meta_of(info: FrameInfo) -> FrameMeta {
 
 /// Takes completed pages from a transmit ring. Whether there were any.
 fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bool {
-    let Some(pool) = pools.get_mut(link.pool).and_then(Option::as_mut) else { return false };
+    let Some(pool) = pools.get_mut(link.pool).and_then(Option::as_mut) else {
+        return false;
+    };
     match link.queue.reap(pool) {
         Ok(0) => {
             if link.queue.tx_free() >= BURST {
@@ -480,7 +541,9 @@ fn send(
     frame: Frame,
 ) -> bool {
     if link.pool == from {
-        let Some(pool) = pools[from].as_mut() else { return false };
+        let Some(pool) = pools[from].as_mut() else {
+            return false;
+        };
         return put(link, pool, frame);
     }
     let Ok([Some(source), Some(target)]) = pools.get_disjoint_mut([from, link.pool]) else {
@@ -499,9 +562,15 @@ fn send(
 fn put(link: &mut Link, pool: &mut PagePool<XenHal>, frame: Frame) -> bool {
     match link.queue.send(pool, frame) {
         Ok(()) => true,
-        Err(Unsent { mut frame, why: SendError::NoChecksum }) => {
+        Err(Unsent {
+            mut frame,
+            why: SendError::NoChecksum,
+        }) => {
             complete_checksum(pool, &mut frame);
-            link.queue.send(pool, frame).map_err(|unsent| pool.free(unsent.frame)).is_ok()
+            link.queue
+                .send(pool, frame)
+                .map_err(|unsent| pool.free(unsent.frame))
+                .is_ok()
         }
         Err(unsent) => {
             pool.free(unsent.frame);
@@ -527,13 +596,25 @@ struct Outgoing<'a> {
 
 impl Egress for Outgoing<'_> {
     fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
-        let link = self.links.get_mut(out.index()).and_then(Option::as_mut).ok_or(NoRoom)?;
-        let pool = self.pools.get_mut(link.pool).and_then(Option::as_mut).ok_or(NoRoom)?;
+        let link = self
+            .links
+            .get_mut(out.index())
+            .and_then(Option::as_mut)
+            .ok_or(NoRoom)?;
+        let pool = self
+            .pools
+            .get_mut(link.pool)
+            .and_then(Option::as_mut)
+            .ok_or(NoRoom)?;
         if !link.up {
             return Err(NoRoom);
         }
         let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
         frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
-        if put(link, pool, frame) { Ok(()) } else { Err(NoRoom) }
+        if put(link, pool, frame) {
+            Ok(())
+        } else {
+            Err(NoRoom)
+        }
     }
 }

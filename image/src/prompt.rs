@@ -18,7 +18,9 @@ pub(crate) struct Prompt {
 impl Prompt {
     /// A prompt that shows the router's name.
     pub(crate) fn new(hostname: &str) -> Self {
-        Self { editor: LineEditor::new(&format!("{hostname}> ")) }
+        Self {
+            editor: LineEditor::new(&format!("{hostname}> ")),
+        }
     }
 
     /// Takes what was typed, and runs the lines that are complete.
@@ -29,7 +31,9 @@ impl Prompt {
         let complete = |line: &str| commands::complete(guest, line);
         for &byte in typed.iter().take(count) {
             // The console takes everything; what it has no room for it counts.
-            let Ok(Some(line)) = self.editor.feed(byte, &complete, &mut Console) else { continue };
+            let Ok(Some(line)) = self.editor.feed(byte, &complete, &mut Console) else {
+                continue;
+            };
             let mut reply = String::new();
             if !line.trim().is_empty() {
                 commands::run(guest, &line, &mut reply);

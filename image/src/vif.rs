@@ -16,7 +16,9 @@ use crate::guest::Guest;
 use crate::plane::AttachError;
 
 /// What this frontend takes: packets in several slots, blank IPv4 checksums.
-const OURS: Features = Features::RX_NOTIFY.union(Features::SG).union(Features::CSUM_IPV4);
+const OURS: Features = Features::RX_NOTIFY
+    .union(Features::SG)
+    .union(Features::CSUM_IPV4);
 /// `mtu` where nobody says otherwise, in bytes of IP packet.
 const DEFAULT_MTU: u16 = 1500;
 
@@ -96,8 +98,10 @@ impl Handler for VifHandler {
             return Err(ConnectError::NoRxCopy);
         }
         let keys = device.frontend_keys(&["mac", "mtu"]).await?;
-        let connection =
-            Connection { mac: keys.require("mac")?, mtu: keys.get("mtu")?.unwrap_or(DEFAULT_MTU) };
+        let connection = Connection {
+            mac: keys.require("mac")?,
+            mtu: keys.get("mtu")?.unwrap_or(DEFAULT_MTU),
+        };
 
         let attached = self.guest.plane.borrow_mut().attach(
             self.interface,
@@ -124,7 +128,10 @@ impl Handler for VifHandler {
                 ("event-channel", None),
             ]),
         }
-        keys.extend(OURS.frontend_keys().map(|(key, on)| (key, number(u32::from(on)))));
+        keys.extend(
+            OURS.frontend_keys()
+                .map(|(key, on)| (key, number(u32::from(on)))),
+        );
         if let Err(error) = device.write_all(&keys).await {
             self.guest.plane.borrow_mut().detach(self.interface);
             return Err(error.into());
@@ -134,7 +141,10 @@ impl Handler for VifHandler {
 
     fn established(&mut self, _device: &Device, connection: &mut Connection) {
         let Connection { mac, mtu } = connection;
-        self.guest.plane.borrow_mut().link_up(self.interface, mac.0, *mtu);
+        self.guest
+            .plane
+            .borrow_mut()
+            .link_up(self.interface, mac.0, *mtu);
         self.guest.links_changed();
     }
 
@@ -150,7 +160,11 @@ impl Handler for VifHandler {
 
 /// The interface that is vif number `id`, if the configuration has one.
 pub(crate) async fn interface_of(guest: &Guest, id: u32) -> Option<InterfaceId> {
-    let mac = guest.store.read_string(&format!("device/vif/{id}/mac")).await.ok();
+    let mac = guest
+        .store
+        .read_string(&format!("device/vif/{id}/mac"))
+        .await
+        .ok();
     let mac = mac.and_then(|text| text.parse::<Mac>().ok());
     let is_it = |attachment: Attachment| match attachment {
         Attachment::Vif(number) => u32::from(number) == id,
@@ -158,14 +172,19 @@ pub(crate) async fn interface_of(guest: &Guest, id: u32) -> Option<InterfaceId> 
     };
     let plane = guest.plane.borrow();
     let interfaces = &plane.router.config().interfaces;
-    let at = interfaces.iter().position(|interface| is_it(interface.attachment))?;
+    let at = interfaces
+        .iter()
+        .position(|interface| is_it(interface.attachment))?;
     u8::try_from(at).ok().map(InterfaceId)
 }
 
 /// Drives vif number `id` from now until it is removed.
 pub(crate) async fn run(guest: Rc<Guest>, id: u32) {
     if let Some(interface) = interface_of(&guest, id).await {
-        let handler = VifHandler { guest: Rc::clone(&guest), interface };
+        let handler = VifHandler {
+            guest: Rc::clone(&guest),
+            interface,
+        };
         xenbus::run_device(&guest.store, &guest.timers, "vif", id, handler).await;
     } else {
         log::info!(target: "net", "vif {id} isn't in the configuration and stays down");
@@ -176,7 +195,9 @@ pub(crate) async fn run(guest: Rc<Guest>, id: u32) {
 
 async fn wait_until_removed(guest: &Guest, id: u32) {
     let path = format!("device/vif/{id}");
-    let Ok(mut watch) = guest.store.watch(&path).await else { return };
+    let Ok(mut watch) = guest.store.watch(&path).await else {
+        return;
+    };
     while watch.changed().await.is_ok() {
         match guest.store.read(&path).await {
             Err(error) if error.is_missing() => return,

@@ -87,9 +87,9 @@ pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
     let mut at = 0;
     while at < len {
         // SAFETY: `at` is within the caller's first range.
-        let x = unsafe { a.add(at).read() };
+        let x = unsafe { a.wrapping_add(at).read() };
         // SAFETY: `at` is within the caller's second range.
-        let y = unsafe { b.add(at).read() };
+        let y = unsafe { b.wrapping_add(at).read() };
         if x != y {
             return i32::from(x) - i32::from(y);
         }

@@ -149,20 +149,18 @@ unsafe fn parse(
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+    use std::boxed::Box;
 
     fn start_info(magic: &[u8], pages: u64) -> &'static [u8; offset::END] {
-        static mut PAGES: [[u8; offset::END]; 8] = [[0; offset::END]; 8];
-        static NEXT: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
-        let index = NEXT.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-        #[expect(unsafe_code, reason = "each test takes a page of its own, once")]
-        // SAFETY: `index` is handed out once.
-        let page = unsafe { &mut *(&raw mut PAGES[index]) };
+        let mut page = Box::new([0; offset::END]);
         page[..magic.len()].copy_from_slice(magic);
         page[offset::NR_PAGES..][..8].copy_from_slice(&pages.to_le_bytes());
         page[offset::CMD_LINE..][..10].copy_from_slice(b"log=debug\0");
         page[offset::CONSOLE_EVTCHN..][..4].copy_from_slice(&7u32.to_le_bytes());
-        page
+        Box::leak(page)
     }
 
     #[expect(

@@ -15,11 +15,11 @@ pub struct Stack {
     stack: UnsafeCell<[u8; STACK_SIZE]>,
 }
 
-// SAFETY: Rust code never accesses the bytes; only the stack pointer points here.
 #[expect(
     unsafe_code,
     reason = "the stack must be a static to have an address at link time"
 )]
+// SAFETY: Rust code never accesses the bytes; only the stack pointer points here.
 unsafe impl Sync for Stack {}
 
 #[doc(hidden)]

@@ -102,10 +102,8 @@ impl LineEditor {
                 out.write_str("\n")?;
                 return Ok(Some(self.finish()));
             }
-            (Escape::None, 0x7f | 0x08) => {
-                if self.line.pop().is_some() {
-                    out.write_str("\x08 \x08")?;
-                }
+            (Escape::None, 0x7f | 0x08) if self.line.pop().is_some() => {
+                out.write_str("\x08 \x08")?;
             }
             (Escape::None, 0x03) => {
                 self.line.clear();
@@ -152,15 +150,25 @@ impl LineEditor {
 
     /// Completes the last word as far as all candidates agree; lists them if they don't.
     fn complete(&mut self, candidates: &[String], out: &mut dyn fmt::Write) -> fmt::Result {
-        let Some(first) = candidates.first() else { return Ok(()) };
+        let Some(first) = candidates.first() else {
+            return Ok(());
+        };
         let common = candidates.iter().fold(first.as_str(), |common, other| {
-            let same = common.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+            let same = common
+                .bytes()
+                .zip(other.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
             common.get(..same).unwrap_or("")
         });
         let start = self.line.rfind(' ').map_or(0, |space| space + 1);
         let word = self.line.get(start..).unwrap_or("");
         if let Some(rest) = common.strip_prefix(word) {
-            let rest = if candidates.len() == 1 { alloc::format!("{rest} ") } else { rest.into() };
+            let rest = if candidates.len() == 1 {
+                alloc::format!("{rest} ")
+            } else {
+                rest.into()
+            };
             if !rest.is_empty() && self.line.len() + rest.len() <= MAX_LINE {
                 out.write_str(&rest)?;
                 self.line.push_str(&rest);
@@ -194,8 +202,10 @@ mod tests {
                 .map(ToString::to_string)
                 .collect()
         };
-        let lines =
-            keys.bytes().filter_map(|key| editor.feed(key, &commands, &mut echo).unwrap()).collect();
+        let lines = keys
+            .bytes()
+            .filter_map(|key| editor.feed(key, &commands, &mut echo).unwrap())
+            .collect();
         (lines, echo)
     }
 
@@ -216,8 +226,10 @@ mod tests {
     #[test]
     fn cursor_keys_walk_through_history() {
         let mut editor = LineEditor::new("> ");
-        let (lines, _) =
-            type_keys(&mut editor, "a\rb\r\x1b[A\x1b[A\r\x1b[A\x1b[B\r\x1b[A\x1b[A\x1b[A\x1b[A\r");
+        let (lines, _) = type_keys(
+            &mut editor,
+            "a\rb\r\x1b[A\x1b[A\r\x1b[A\x1b[B\r\x1b[A\x1b[A\x1b[A\x1b[A\r",
+        );
         assert_eq!(lines, ["a", "b", "a", "", "a"]);
     }
 

@@ -18,11 +18,11 @@ pub const PAGE_SIZE: usize = 4096;
 #[derive(Debug)]
 pub struct SharedPage(NonNull<u8>);
 
-// SAFETY: the page is plain memory without thread affinity, accessed by atomics only.
 #[expect(unsafe_code, reason = "a raw pointer is not Send by itself")]
+// SAFETY: the page is plain memory without thread affinity, accessed by atomics only.
 unsafe impl Send for SharedPage {}
-// SAFETY: as above; a shared reference allows atomic access only.
 #[expect(unsafe_code, reason = "a raw pointer is not Sync by itself")]
+// SAFETY: as above; a shared reference allows atomic access only.
 unsafe impl Sync for SharedPage {}
 
 #[expect(

@@ -25,6 +25,8 @@ use crate::wire::{
 const RECEIVE_ROUNDS: usize = 8;
 /// How often a transaction is tried before it is given up.
 const TRANSACTION_ATTEMPTS: usize = 16;
+/// Transactions open at once; others wait. xenstored's quota is often 10 for a domain.
+const TRANSACTIONS_OPEN: usize = 4;
 /// How often a large directory is read again because it changed meanwhile.
 const DIRECTORY_ATTEMPTS: usize = 8;
 /// The largest directory that is read.
@@ -142,6 +144,9 @@ struct Shared {
     watched: BTreeMap<u32, Watched>,
     last_req_id: u32,
     last_token: u32,
+    /// Transactions that are open, and who waits to open one.
+    open_transactions: usize,
+    waiting_to_open: Vec<Waker>,
     failed: Option<StoreError>,
     counters: Counters,
     /// Woken when nothing is borrowed any more.
@@ -561,6 +566,8 @@ impl Store {
             watched: BTreeMap::new(),
             last_req_id: 0,
             last_token: 0,
+            open_transactions: 0,
+            waiting_to_open: Vec::new(),
             failed: None,
             counters: Counters::default(),
             to_wake: Vec::new(),
@@ -677,6 +684,7 @@ impl Store {
         body: impl AsyncFn(&Transaction) -> Result<R, E>,
     ) -> Result<R, E> {
         for _ in 0..TRANSACTION_ATTEMPTS {
+            let _turn = self.turn_to_open().await;
             let reply = self.request(Kind::TransactionStart, &[b"\0"]).await?;
             let tx_id = parse_tx_id(&reply).ok_or(StoreError::Malformed)?;
             let shared = Rc::clone(&self.shared);
@@ -692,6 +700,32 @@ impl Store {
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    async fn turn_to_open(&self) -> Turn {
+        core::future::poll_fn(|cx| {
+            let mut shared = self.shared.borrow_mut();
+            if shared.open_transactions < TRANSACTIONS_OPEN {
+                shared.open_transactions += 1;
+                return Poll::Ready(Turn(Rc::clone(&self.shared)));
+            }
+            shared.waiting_to_open.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// The right to have one transaction open.
+struct Turn(Rc<RefCell<Shared>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut shared = self.0.borrow_mut();
+        shared.open_transactions -= 1;
+        let waiting = mem::take(&mut shared.waiting_to_open);
+        drop(shared);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 

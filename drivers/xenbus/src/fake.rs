@@ -448,6 +448,10 @@ impl Server {
             return ok;
         }
         if is(Kind::TransactionStart) {
+            // oxenstored's quota for a domain.
+            if self.transactions.len() >= 10 {
+                return Err(Errno::Quota);
+            }
             self.last_tx_id += 1;
             let began = self.changes;
             let open = OpenTransaction {
