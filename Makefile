@@ -4,7 +4,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := image
 BED         := python3 -B tests/testbed/bed.py
-GUEST       := target/x86_64-unknown-linux-gnu/release/ringway
+GUEST       := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release/ringway
 FAKES       := xen-hal/fake,netfront-rs/fake,xenbus/fake
 T           ?=
 

@@ -339,7 +339,8 @@ impl Plane {
         true
     }
 
-    /// Does what the router decided with the burst that came from vif `index`.
+    /// Does what the router decided with the burst that came from vif `index`, in runs of the
+    /// same verdict: frames of one flow come in trains.
     fn dispatch(&mut self, index: usize, now: u64) {
         let Some(from) = self.links[index].as_ref().map(|link| link.pool) else {
             return;
@@ -351,40 +352,39 @@ impl Plane {
             verdicts,
         } = &mut *self.burst;
         let input = InterfaceId(index as u8);
-        let decided = headers.iter().zip(metas.iter()).zip(verdicts.iter());
         let mut taken = frames.drain(..);
-        for ((header, meta), verdict) in decided {
-            let Some(mut frame) = taken.next() else { break };
-            let Some(pool) = self.pools[from].as_mut() else {
-                break;
-            };
-            match *verdict {
+        let mut rest = &verdicts[..taken.len()];
+        let mut start = 0;
+        while let Some(&verdict) = rest.first() {
+            let len = rest.iter().take_while(|&&other| other == verdict).count();
+            let run = start..start + len;
+            let frames = taken.by_ref().take(len);
+            match verdict {
                 Verdict::Forward(out) => {
-                    pool.write_header(&mut frame, &header.0, REWRITTEN);
-                    let lent = pool.may_lend(&frame);
-                    let link = self.links[out.index()]
-                        .as_mut()
-                        .filter(|link| link.up && lent);
-                    let sent = match link {
-                        Some(link) => send(link, &mut self.pools, from, frame),
-                        None => {
-                            pool.free(frame);
-                            false
-                        }
-                    };
-                    if !sent {
-                        self.router.count_tx_full(out, 1, u64::from(meta.len));
+                    let link = self.links[out.index()].as_mut().filter(|link| link.up);
+                    let lost =
+                        forward_run(link, &mut self.pools, from, input, &headers[run], frames);
+                    if lost.frames > 0 {
+                        self.router.count_tx_full(out, lost.frames, lost.bytes);
                     }
                 }
-                Verdict::Punt => {
-                    self.router.punt(Instant(now), input, *meta, |bytes| {
-                        pool.copy_out(&frame, 0, bytes);
-                    });
-                    self.poll_at = Some(now);
-                    pool.free(frame);
+                Verdict::Punt | Verdict::Drop => {
+                    let Some(pool) = self.pools[from].as_mut() else {
+                        return;
+                    };
+                    for (frame, meta) in frames.zip(&metas[run]) {
+                        if verdict == Verdict::Punt {
+                            self.poll_at = Some(now);
+                            self.router.punt(Instant(now), input, *meta, |bytes| {
+                                pool.copy_out(&frame, 0, bytes);
+                            });
+                        }
+                        pool.free(frame);
+                    }
                 }
-                Verdict::Drop => pool.free(frame),
             }
+            rest = rest.get(len..).unwrap_or(&[]);
+            start += len;
         }
     }
 
@@ -532,51 +532,98 @@ fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bo
     }
 }
 
-/// Sends a frame whose page is of pool `from`: as it is if the backend is the same, else as a
-/// copy in a page that only the other backend sees. Whether that worked.
-fn send(
-    link: &mut Link,
-    pools: &mut [Option<PagePool<XenHal>>],
-    from: usize,
-    frame: Frame,
-) -> bool {
-    if link.pool == from {
-        let Some(pool) = pools[from].as_mut() else {
-            return false;
-        };
-        return put(link, pool, frame);
-    }
-    let Ok([Some(source), Some(target)]) = pools.get_disjoint_mut([from, link.pool]) else {
-        return false;
-    };
-    let home = link.queue.home();
-    let copy = (target.lendable(home) > frame.slots())
-        .then(|| PagePool::copy_between(source, &frame, target, home))
-        .flatten();
-    source.free(frame);
-    copy.is_some_and(|copy| put(link, target, copy))
+/// Frames that found no room.
+#[derive(Default)]
+struct Lost {
+    frames: u64,
+    bytes: u64,
 }
 
-/// Puts a frame of the link's own pool on its transmit ring, completing its checksum first if
-/// the backend can't.
+impl Lost {
+    fn add(&mut self, len: usize) {
+        self.frames += 1;
+        self.bytes += len as u64;
+    }
+}
+
+/// Writes new headers into frames that vif `input` received, whose pages are of pool `from`,
+/// and sends them on one link: as they are if its backend is the same, else as copies in pages
+/// that only the other backend sees.
+fn forward_run(
+    link: Option<&mut Link>,
+    pools: &mut [Option<PagePool<XenHal>>],
+    from: usize,
+    input: InterfaceId,
+    headers: &[Header],
+    frames: impl ExactSizeIterator<Item = Frame>,
+) -> Lost {
+    let mut lost = Lost::default();
+    let to = link.as_ref().map(|link| link.pool);
+    let (source, target) = match to {
+        Some(to) if to != from => match pools.get_disjoint_mut([from, to]) {
+            Ok([source, target]) => (source.as_mut(), target.as_mut()),
+            Err(_) => return lost,
+        },
+        _ => (pools.get_mut(from).and_then(Option::as_mut), None),
+    };
+    let Some(source) = source else { return lost };
+    // Pages that are sent are away from the ring they were received on.
+    let lendable = source.lendable(home_of(input)) >= frames.len();
+    match (link, target) {
+        (Some(link), None) if lendable => {
+            for (mut frame, header) in frames.zip(headers) {
+                source.write_header(&mut frame, &header.0, REWRITTEN);
+                if let Err(unsent) = link.queue.send(source, frame) {
+                    let len = unsent.frame.len();
+                    if !put_again(link, source, unsent) {
+                        lost.add(len);
+                    }
+                }
+            }
+        }
+        (Some(link), Some(target)) => {
+            let home = link.queue.home();
+            for (mut frame, header) in frames.zip(headers) {
+                source.write_header(&mut frame, &header.0, REWRITTEN);
+                let copy = (target.lendable(home) > frame.slots())
+                    .then(|| PagePool::copy_between(source, &frame, target, home))
+                    .flatten();
+                if !copy.is_some_and(|copy| put(link, target, copy)) {
+                    lost.add(frame.len());
+                }
+                source.free(frame);
+            }
+        }
+        _ => {
+            for frame in frames {
+                lost.add(frame.len());
+                source.free(frame);
+            }
+        }
+    }
+    lost
+}
+
+/// Puts a frame of the link's own pool on its transmit ring. Whether that worked.
 fn put(link: &mut Link, pool: &mut PagePool<XenHal>, frame: Frame) -> bool {
     match link.queue.send(pool, frame) {
         Ok(()) => true,
-        Err(Unsent {
-            mut frame,
-            why: SendError::NoChecksum,
-        }) => {
-            complete_checksum(pool, &mut frame);
-            link.queue
-                .send(pool, frame)
-                .map_err(|unsent| pool.free(unsent.frame))
-                .is_ok()
-        }
-        Err(unsent) => {
-            pool.free(unsent.frame);
-            false
-        }
+        Err(unsent) => put_again(link, pool, unsent),
     }
+}
+
+/// Completes the checksum of a frame that was refused because its backend can't do that, and
+/// sends it; frees one that was refused for another reason. Whether it was sent.
+#[cold]
+fn put_again(link: &mut Link, pool: &mut PagePool<XenHal>, unsent: Unsent) -> bool {
+    let mut frame = unsent.frame;
+    if unsent.why != SendError::NoChecksum {
+        pool.free(frame);
+        return false;
+    }
+    complete_checksum(pool, &mut frame);
+    let again = link.queue.send(pool, frame);
+    again.map_err(|unsent| pool.free(unsent.frame)).is_ok()
 }
 
 /// Fills in the checksum that a frame's sender left blank.

@@ -135,21 +135,39 @@ impl Router {
         }
         self.count_received(input, count as u64, bytes);
 
+        // Frames of one flow come in trains: what was asked last is often asked again.
+        let mut asked = !lookups[0];
+        let mut answer = 0;
         for lookup in lookups.iter_mut().take(count) {
-            *lookup = self.fib.lpm.lookup(*lookup);
+            if *lookup != asked {
+                asked = *lookup;
+                answer = self.fib.lpm.lookup(asked);
+            }
+            *lookup = answer;
         }
 
+        let known = self.neighbors.adjacencies.len();
+        let mut last_on_link = None;
         let frames = headers.iter_mut().zip(metas).zip(verdicts);
         for (at, (((header, meta), verdict), lookup)) in frames.zip(&lookups).enumerate() {
-            let known = self.neighbors.adjacencies.len();
+            if decided >> at & 1 != 0 {
+                continue;
+            }
             let mut index = *lookup as usize;
             if index >= known {
                 let interface = lookup.wrapping_sub(ON_LINK);
                 let found = if interface < MAX_INTERFACES as u32 {
-                    let destination = u32::from_be(header.u32_at(30));
-                    self.neighbors.index.find(interface as u8, destination)
-                } else if decided >> at & 1 != 0 {
-                    continue;
+                    let destination = header.u32_at(30);
+                    match last_on_link {
+                        Some((asked, found)) if asked == (interface, destination) => Some(found),
+                        _ => {
+                            let destination_host = u32::from_be(destination);
+                            let found =
+                                self.neighbors.index.find(interface as u8, destination_host);
+                            last_on_link = found.map(|found| ((interface, destination), found));
+                            found
+                        }
+                    }
                 } else {
                     self.resolve(input, header, *lookup, verdict)
                 };
