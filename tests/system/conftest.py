@@ -1,8 +1,10 @@
 """Fixtures of the system tests, which run inside dom0 as root.
 
-Two bridges and two hosts last for the whole session; every guest belongs to one test.
+Two bridges and two hosts last for the whole session; a guest belongs to one test, or to the
+tests of one file that leave it as they found it.
 """
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "testbed"))
 
 from dom0.guest import Guest, Vif, linux_guest  # noqa: E402
 from dom0.topology import Host, Topology  # noqa: E402
+from ringway import READY  # noqa: E402
 
 LEFT = Host("left", "xenbr0", ("10.0.0.2/24", "2001:db8:0::2/64"), ("10.0.0.1", "2001:db8:0::1"))
 RIGHT = Host("right", "xenbr1", ("10.0.1.2/24", "2001:db8:1::2/64"), ("10.0.1.1", "2001:db8:1::1"))
@@ -32,7 +35,8 @@ address = ["10.0.1.1/24"]
 
 LIMIT_S = 300
 
-_guests = pytest.StashKey[list[Guest]]()
+_alive: list[Guest] = []  # what the report of a failed test shows the consoles of
+_suspect: set[Guest] = set()  # what was there when a test failed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,6 +62,9 @@ def _out_of_time(_number: int, _frame: object) -> None:
 def topology() -> Iterator[Topology]:
     """xenbr0 with the host `left` (10.0.0.2/24), xenbr1 with `right` (10.0.1.2/24)."""
     with Topology([LEFT, RIGHT]) as made:
+        for host in made.hosts.values():
+            # Linux saves on port unreachables, which would make hosts look silent.
+            host.run("sysctl", "-q", "-w", "net.ipv4.icmp_ratelimit=0")
         yield made
 
 
@@ -75,42 +82,77 @@ def right(topology: Topology) -> Host:
     return topology["right"]
 
 
-@pytest.fixture
-def start(request: pytest.FixtureRequest) -> Iterator[Callable[[Guest], Guest]]:
-    """Return a function that creates a guest which ends with the test."""
-    guests = request.node.stash.setdefault(_guests, [])
+@contextlib.contextmanager
+def _ending_guests() -> Iterator[Callable[..., Guest]]:
+    """Give a function that creates guests, and end those it made."""
+    guests: list[Guest] = []
 
-    def create(guest: Guest) -> Guest:
+    def create(guest: Guest, *, says: str = "", timeout: float = 120) -> Guest:
         guests.append(guest)
+        _alive.append(guest)
         guest.create()
+        if says:
+            guest.wait_console(says, timeout)
         return guest
 
-    yield create
-    for guest in guests:
-        guest.destroy()
+    try:
+        yield create
+    finally:
+        for guest in guests:
+            guest.destroy()
+            _alive.remove(guest)
 
 
 @pytest.fixture
-def router(topology: Topology, start: Callable[[Guest], Guest]) -> Guest:
-    """A Ringway between left (vif 0, 10.0.0.1) and right (vif 1, 10.0.1.1), ready."""
-    guest = start(Guest("ringway", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG))
-    guest.wait_console("ringway: ready in", timeout=60)
-    return guest
+def start(topology: Topology) -> Iterator[Callable[..., Guest]]:
+    """Return a function that creates a guest which ends with the test.
+
+    `says=` is a pattern to wait for on its console.
+    """
+    with _ending_guests() as create:
+        yield create
+
+
+@pytest.fixture(scope="module")
+def share(topology: Topology) -> Iterator[Callable[[Guest], Guest]]:
+    """Return a function that gives all tests of a file one guest, ready.
+
+    It takes the guest to create for the first test, and for one after a failure.
+    """
+    running: dict[str, Guest] = {}
+    with _ending_guests() as create:
+
+        def get(guest: Guest) -> Guest:
+            old = running.get(guest.name)
+            if old and old not in _suspect:
+                return old
+            if old:
+                old.destroy()
+            running[guest.name] = guest
+            return create(guest, says=READY)
+
+        yield get
 
 
 @pytest.fixture
-def linux_router(topology: Topology, start: Callable[[Guest], Guest]) -> Guest:
+def router(share: Callable[[Guest], Guest]) -> Guest:
+    """A Ringway between left (vif 0, 10.0.0.1) and right (vif 1, 10.0.1.1), shared by a file."""
+    return share(Guest("ringway", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG))
+
+
+@pytest.fixture
+def linux_router(start: Callable[..., Guest]) -> Guest:
     """A Linux domU in the same place, ready."""
     extra = "ip=0:10.0.0.1/24 ip=1:10.0.1.1/24"
-    guest = start(linux_guest("linux", [Vif("xenbr0"), Vif("xenbr1")], extra))
-    guest.wait_console("linux: ready", timeout=120)
-    return guest
+    vifs = [Vif("xenbr0"), Vif("xenbr1")]
+    return start(linux_guest("linux", vifs, extra), says="linux: ready")
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Show the consoles of a failed test's guests beside its traceback."""
+    """Show the consoles of the guests beside a failed test's traceback."""
     report = (yield).get_result()
     if report.failed:
-        for guest in item.stash.get(_guests, []):
+        for guest in _alive:
+            _suspect.add(guest)
             report.sections.append((f"console of {guest.name}", guest.console()))

@@ -25,8 +25,8 @@ def test_load_and_cpu_time_are_counted(linux_router: Guest, left: Host, right: H
 
 def test_stock_hotplug_script(left: Host, right: Host, start) -> None:
     vifs = [Vif("xenbr0", script=None), Vif("xenbr1", script=None)]
-    guest = start(linux_guest("linux", vifs, "ip=0:10.0.0.1/24 ip=1:10.0.1.1/24"))
-    guest.wait_console("linux: ready", timeout=120)
+    guest = linux_guest("linux", vifs, "ip=0:10.0.0.1/24 ip=1:10.0.1.1/24")
+    start(guest, says="linux: ready")
     assert left.ping(right.address, count=2).lost == 0
 
 

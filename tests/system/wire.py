@@ -1,0 +1,130 @@
+"""Sockets inside a host's namespace, opened by the test itself.
+
+A Python of their own in the namespace would cost seconds to start; a socket stays where
+it was made, so the test only steps inside to open it.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from dom0.topology import DEVICE, Host
+
+CLONE_NEWNET = 0x40000000
+ETH_P_ALL = 3
+PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33
+BUFFER = 16 << 20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def inside(host: Host) -> Iterator[None]:
+    """Be in a host's namespace while the block lasts (this thread only)."""
+    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{host.name}") as there:
+        _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(home.fileno())
+
+
+def _enter(namespace: int) -> None:
+    if _libc.setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Wire:
+    """Whole frames to and from a host's interface, whoever they are for."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        with inside(host):
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            self._socket.bind((DEVICE, ETH_P_ALL))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self._socket.close()
+
+    def send(self, *frames: bytes) -> None:
+        """Put frames on the wire as they are."""
+        for frame in frames:
+            self._socket.send(frame)
+
+    def until(self, wanted: Callable[[bytes], object], timeout: float = 60) -> list[bytes]:
+        """Return what arrives up to the first wanted frame, which is the last one returned."""
+        frames: list[bytes] = []
+        deadline = time.monotonic() + timeout
+        while not frames or not wanted(frames[-1]):
+            frame = self._next(max(0.0, deadline - time.monotonic()))
+            if frame is None:
+                raise TimeoutError(f"{self.host.name}: {len(frames)} frames, none of them wanted")
+            frames.append(frame)
+        return frames
+
+    def heard(self, settle: float = 0.0) -> list[bytes]:
+        """Return all that has arrived; with `settle`, until there was silence for so long."""
+        frames: list[bytes] = []
+        while (frame := self._next(settle)) is not None:
+            frames.append(frame)
+        return frames
+
+    def _next(self, timeout: float) -> bytes | None:
+        while select.select([self._socket], [], [], timeout)[0]:
+            frame, sender = self._socket.recvfrom(1 << 17)
+            if sender[2] != PACKET_OUTGOING:
+                return frame
+        return None
+
+
+def udp_socket(host: Host, port: int = 0) -> socket.socket:
+    """Return a bound UDP socket of a host."""
+    with inside(host):
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((host.address, port))
+    made.settimeout(60)
+    return made
+
+
+def transfer(source: Host, sink: Host, size: int, timeout: float = 180) -> None:
+    """Send random bytes over TCP and check that they arrive unchanged (SHA-256)."""
+    with inside(sink):
+        server = socket.create_server((sink.address, 0))
+    with inside(source):
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    arrived = hashlib.sha256()
+    count = 0
+
+    def receive() -> None:
+        nonlocal count
+        with server.accept()[0] as connection:
+            connection.settimeout(timeout)
+            while part := connection.recv(1 << 18):
+                arrived.update(part)
+                count += len(part)
+
+    with server, client:
+        server.settimeout(timeout)
+        receiver = threading.Thread(target=receive, daemon=True)
+        receiver.start()
+        client.settimeout(timeout)
+        client.connect(server.getsockname())
+        data = os.urandom(size)
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        receiver.join(timeout)
+    assert count == size, f"{count} of {size} bytes arrived"
+    assert arrived.digest() == hashlib.sha256(data).digest()
+
+
