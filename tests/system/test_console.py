@@ -29,7 +29,7 @@ def test_unknown_command(router: Guest) -> None:
 
 @pytest.mark.parametrize(
     "keys",
-    ["show versip\x7fon\r", "sh\tver\t\r", "show verion\x1b[D\x1b[D\x1b[Ds\r", "junk\x15show version\r"],
+    ["show versip\x7fon\r", "sh\tver\t\r", "show ver\x1b[Dsi\x1b[Con\r", "junk\x15show version\r"],
     ids=["backspace", "tab", "arrows", "kill line"],
 )
 def test_line_is_edited(keys: str, router: Guest) -> None:
