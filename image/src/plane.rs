@@ -31,7 +31,7 @@ const STUCK: u64 = 100_000_000;
 /// Most pages that a vif gets: a full receive ring, and as much on its way out.
 const PAGES_PER_VIF: usize = 512;
 /// Pages for packets that the router makes itself, for each backend domain.
-const LOCAL_PAGES: usize = 32;
+const LOCAL_PAGES: usize = 64;
 
 /// Why a vif could not be set up.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use netfront_rs::{Features, PeerFault, Ports};
 use router::InterfaceId;
 use router::addr::Mac;
 use router::config::Attachment;
-use xenbus::{Device, DeviceError, Handler, KeyError, Signal, StoreError};
+use xenbus::{Device, DeviceError, Handler, KeyError, Signal, StoreError, XenbusState};
 
 use crate::guest::Guest;
 use crate::plane::AttachError;
@@ -193,15 +193,26 @@ pub(crate) async fn run(guest: Rc<Guest>, id: u32) {
     log::info!(target: "net", "vif {id} is gone");
 }
 
+/// Leaves a vif alone until it is removed, but agrees when its backend closes: the toolstack
+/// waits for that.
 async fn wait_until_removed(guest: &Guest, id: u32) {
-    let path = format!("device/vif/{id}");
-    let Ok(mut watch) = guest.store.watch(&path).await else {
+    let Ok(mut device) = Device::open(&guest.store, "vif", id).await else {
         return;
     };
-    while watch.changed().await.is_ok() {
-        match guest.store.read(&path).await {
-            Err(error) if error.is_missing() => return,
+    let mut closed = false;
+    loop {
+        match device.backend_state().await {
+            Ok(XenbusState::Closing | XenbusState::Closed) if !closed => {
+                closed = true;
+                if device.switch(XenbusState::Closed).await.is_err() {
+                    return;
+                }
+            }
+            Err(DeviceError::Removed | DeviceError::Moved) => return,
             _ => {}
+        }
+        if device.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::{DropReason, wire::ethernet};
 
 /// How long to wait for an answer.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait when there was no room to ask.
+const CONGESTED: Duration = Duration::from_millis(20);
 /// How often to ask before giving up.
 const TRIES: u8 = 3;
 /// How long an answer is believed; then a neighbour in use is asked again.
@@ -44,11 +46,14 @@ impl Router {
         let probe = arp.sender.is_unspecified();
         let here = link.has_host(arp.sender);
         let known = self.neighbors.find(input, arp.sender);
-        if !probe && !here && known.is_none() {
+        // Hosts ask with whatever address the waiting packet has, so any may ask for ours.
+        let asked = ours && arp.operation == REQUEST;
+        let alien = !link.addresses.iter().any(|n| n.contains(arp.sender));
+        if !probe && !here && known.is_none() && !(asked && alien) {
             return self.drop_frames(input, DropReason::ForeignArp, 1);
         }
         self.with_counters(input, |c| c.consumed += 1);
-        if ours && arp.operation == REQUEST {
+        if asked {
             let reply = Arp {
                 operation: REPLY,
                 sender_mac: mac,
@@ -61,7 +66,7 @@ impl Router {
         // Merge what is known already; learn anew only from those who talk to us.
         let index = match known {
             Some(index) => Some(index),
-            None if ours && !probe => self.neighbor(input, arp.sender),
+            None if ours && here => self.neighbor(input, arp.sender),
             None => None,
         };
         if let Some(index) = index {
@@ -114,22 +119,40 @@ impl Router {
 
     /// Begins to look for an idle neighbour.
     pub(crate) fn start_resolution(&mut self, now: Instant, index: usize, out: &mut dyn Egress) {
-        self.neighbors
-            .set(index, State::Incomplete(1), now.saturating_add(RETRY));
-        self.ask(index, Mac::BROADCAST, out);
+        self.ask_again(now, index, State::Incomplete, 0, Mac::BROADCAST, out);
     }
 
-    /// Sends a request for a neighbour's address to `destination`.
-    fn ask(&mut self, index: usize, destination: Mac, out: &mut dyn Egress) {
+    /// Asks for a neighbour once more than `tries` times, or soon again if there is no room:
+    /// a question that was never sent is no try.
+    fn ask_again(
+        &mut self,
+        now: Instant,
+        index: usize,
+        state: fn(u8) -> State,
+        tries: u8,
+        destination: Mac,
+        out: &mut dyn Egress,
+    ) {
+        let (tries, pause) = if self.ask(index, destination, out) {
+            (tries + 1, RETRY)
+        } else {
+            (tries, CONGESTED)
+        };
+        self.neighbors
+            .set(index, state(tries), now.saturating_add(pause));
+    }
+
+    /// Sends a request for a neighbour's address to `destination`. Whether there was room.
+    fn ask(&mut self, index: usize, destination: Mac, out: &mut dyn Egress) -> bool {
         let Some(entry) = self.neighbors.entry(index) else {
-            return;
+            return true;
         };
         let (interface, target) = (entry.interface, entry.address);
         let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return;
+            return true;
         };
         let Some(sender) = link.address_towards(target) else {
-            return;
+            return true;
         };
         let request = Arp {
             operation: REQUEST,
@@ -138,7 +161,7 @@ impl Router {
             target_mac: Mac::default(),
             target,
         };
-        self.send_arp(interface, &request, destination, out);
+        self.send_arp(interface, &request, destination, out)
     }
 
     /// Tells the link of an interface who has its addresses (RFC 5227 3).
@@ -171,11 +194,11 @@ impl Router {
         arp: &Arp,
         destination: Mac,
         out: &mut dyn Egress,
-    ) {
+    ) -> bool {
         let mut frame = [0; ethernet::MIN_FRAME];
         crate::wire::put(&mut frame, 0, &arp.frame(destination));
         self.with_counters(interface, |c| c.originated += 1);
-        self.emit(interface, &frame, FrameMeta::plain(frame.len()), out);
+        self.emit(interface, &frame, FrameMeta::plain(frame.len()), out)
     }
 
     /// Does what is due for neighbours, for at most `budget` of them. Returns whether some
@@ -215,15 +238,12 @@ impl Router {
         let Some(state) = self.neighbors.entry(index).map(|e| e.state) else {
             return;
         };
-        let retry = now.saturating_add(RETRY);
         match state {
             State::Free | State::Idle | State::Static => {
                 self.neighbors.set(index, state, NEVER);
             }
             State::Incomplete(tries) if tries < TRIES => {
-                self.neighbors
-                    .set(index, State::Incomplete(tries + 1), retry);
-                self.ask(index, Mac::BROADCAST, out);
+                self.ask_again(now, index, State::Incomplete, tries, Mac::BROADCAST, out);
             }
             State::Incomplete(_) => {
                 self.neighbors
@@ -234,12 +254,10 @@ impl Router {
                 }
             }
             State::Reachable if self.neighbors.take_used(index) => {
-                self.neighbors.set(index, State::Probing(1), retry);
-                self.ask_directly(index, out);
+                self.ask_directly(now, index, 0, out);
             }
             State::Probing(tries) if tries < TRIES => {
-                self.neighbors.set(index, State::Probing(tries + 1), retry);
-                self.ask_directly(index, out);
+                self.ask_directly(now, index, tries, out);
             }
             State::Probing(_) if self.neighbors.take_used(index) => {
                 self.neighbors.close(index);
@@ -249,11 +267,11 @@ impl Router {
         }
     }
 
-    fn ask_directly(&mut self, index: usize, out: &mut dyn Egress) {
+    fn ask_directly(&mut self, now: Instant, index: usize, tries: u8, out: &mut dyn Egress) {
         let stations = self.neighbors.adjacencies.get(index).map(|a| a.stations);
-        if let Some(mac) = stations.and_then(|s| s.first_chunk().copied()) {
-            self.ask(index, Mac(mac), out);
-        }
+        let mac = stations.and_then(|s| s.first_chunk().copied()).map(Mac);
+        let destination = mac.unwrap_or(Mac::BROADCAST);
+        self.ask_again(now, index, State::Probing, tries, destination, out);
     }
 
     /// Forgets what is known about a neighbour, and the neighbour unless a route needs it.

@@ -301,24 +301,26 @@ impl Router {
                 checksum::fill(header, 10);
             }
         }
-        self.emit(interface, &bytes, meta, out);
+        let _ = self.emit(interface, &bytes, meta, out);
     }
 
-    /// Hands a frame to the caller and counts what becomes of it.
+    /// Hands a frame to the caller and counts what becomes of it. Whether there was room.
     pub(crate) fn emit(
         &mut self,
         interface: InterfaceId,
         frame: &[u8],
         meta: FrameMeta,
         out: &mut dyn Egress,
-    ) {
+    ) -> bool {
         if out.send(interface, frame, meta).is_err() {
-            return self.drop_frames(interface, DropReason::TxFull, 1);
+            self.drop_frames(interface, DropReason::TxFull, 1);
+            return false;
         }
         if let Some(traffic) = self.traffic.get_mut(interface.index()) {
             traffic.packets += 1;
             traffic.bytes += frame.len() as u64;
         }
+        true
     }
 
     /// Hands a packet to the router's own services and sends their answers.

@@ -79,7 +79,7 @@ def test_traceroute(name: str, method: str, router: Guest, left: Host, right: Ho
 
 
 def test_mtr(router: Guest, left: Host, right: Host) -> None:
-    text = left.run("mtr", "-n", "-r", "-c", 3, "-i", 1, "-G", 5, right.address)
+    text = left.run("mtr", "-n", "-r", "-c", 3, "-i", 0.5, "-G", 3, right.address)
     hops = [line.split()[1:3] for line in text.splitlines() if "|--" in line]
     assert hops == [["10.0.0.1", "0.0%"], [right.address, "0.0%"]], text
 

@@ -12,8 +12,8 @@ from packets import (
 from ringway import counters, eventually, grown, idle_pages, key
 from wire import Wire
 
-ROUNDS = 600
-END = b"end of the fuzz"
+ROUNDS = 500
+SEED = 2007
 
 
 def good_frames(host: Host, station: str, gateway: str, other: Host) -> list[bytes]:
@@ -74,11 +74,10 @@ def random_frame(frame: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("make", [mutated, random_frame])
-@pytest.mark.parametrize("seed", [1, 2])
 def test_fuzz(
-    make: Callable[[bytes, random.Random], bytes], seed: int, router: Guest, left: Host, right: Host
+    make: Callable[[bytes, random.Random], bytes], router: Guest, left: Host, right: Host
 ) -> None:
-    dice = random.Random(seed)
+    dice = random.Random(SEED)
     before = counters(router)
     for host, other, index in ((left, right, 0), (right, left, 1)):
         seeds = good_frames(host, router.vifs[index].mac, f"10.0.{index}.1", other)

@@ -6,7 +6,7 @@ from dom0.guest import Guest
 from dom0.topology import Host
 from ringway import idle_pages, numbers
 
-SECONDS = 15
+SECONDS = 8
 
 
 def test_idle_router_sleeps(router: Guest, left: Host, right: Host) -> None:

@@ -69,8 +69,8 @@ fn requests_for_own_addresses_are_answered() {
 fn suspicious_packets_are_dropped() {
     for (what, frame, reason) in [
         (
-            "foreign",
-            request([10, 0, 1, 9], WAN_ADDRESS),
+            "foreign, not about us",
+            request([10, 0, 1, 9], A),
             DropReason::ForeignArp,
         ),
         (
@@ -91,6 +91,15 @@ fn suspicious_packets_are_dropped() {
         assert!(bed.take().is_empty(), "{what}");
         bed.assert_balance();
     }
+}
+
+#[test]
+fn a_host_may_ask_for_us_with_an_address_of_another_network() {
+    let mut bed = Bed::ready(CONFIG, &[]);
+    bed.receive(WAN, &request([10, 9, 8, 200], WAN_ADDRESS));
+    assert_eq!(bed.take().len(), 1, "an answer");
+    assert_eq!(bed.dropped(WAN, DropReason::ForeignArp), 0);
+    bed.assert_balance();
 }
 
 #[test]
