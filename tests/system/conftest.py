@@ -90,7 +90,11 @@ def _ending_guests() -> Iterator[Callable[..., Guest]]:
     def create(guest: Guest, *, says: str = "", timeout: float = 120) -> Guest:
         guests.append(guest)
         _alive.append(guest)
-        guest.create()
+        try:
+            guest.create()
+        except BaseException:
+            guest.destroy()
+            raise
         if says:
             guest.wait_console(says, timeout)
         return guest
@@ -99,7 +103,8 @@ def _ending_guests() -> Iterator[Callable[..., Guest]]:
         yield create
     finally:
         for guest in guests:
-            guest.destroy()
+            if guest.domid is not None:  # it has not ended by itself
+                guest.destroy()
             _alive.remove(guest)
 
 
