@@ -49,7 +49,8 @@ impl Router {
         // Hosts ask with whatever address the waiting packet has, so any may ask for ours.
         let asked = ours && arp.operation == REQUEST;
         let alien = !link.addresses.iter().any(|n| n.contains(arp.sender));
-        if !probe && !here && known.is_none() && !(asked && alien) {
+        let welcome = probe || here || known.is_some() || (asked && alien);
+        if !welcome {
             return self.drop_frames(input, DropReason::ForeignArp, 1);
         }
         self.with_counters(input, |c| c.consumed += 1);
