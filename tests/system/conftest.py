@@ -119,38 +119,39 @@ def start(topology: Topology) -> Iterator[Callable[..., Guest]]:
 
 
 @pytest.fixture(scope="module")
-def share(topology: Topology) -> Iterator[Callable[[Guest], Guest]]:
+def share(topology: Topology) -> Iterator[Callable[..., Guest]]:
     """Return a function that gives all tests of a file one guest, ready.
 
-    It takes the guest to create for the first test, and for one after a failure.
+    It takes the guest to create for the first test, and for one after a failure; `says=` is
+    a pattern to wait for on its console.
     """
     running: dict[str, Guest] = {}
     with _ending_guests() as create:
 
-        def get(guest: Guest) -> Guest:
+        def get(guest: Guest, *, says: str = READY) -> Guest:
             old = running.get(guest.name)
             if old and old not in _suspect:
                 return old
             if old:
                 old.destroy()
             running[guest.name] = guest
-            return create(guest, says=READY)
+            return create(guest, says=says)
 
         yield get
 
 
 @pytest.fixture
-def router(share: Callable[[Guest], Guest]) -> Guest:
+def router(share: Callable[..., Guest]) -> Guest:
     """A Ringway between left (vif 0, 10.0.0.1) and right (vif 1, 10.0.1.1), shared by a file."""
     return share(Guest("ringway", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG))
 
 
 @pytest.fixture
-def linux_router(start: Callable[..., Guest]) -> Guest:
-    """A Linux domU in the same place, ready."""
+def linux_router(share: Callable[..., Guest]) -> Guest:
+    """A Linux domU in the same place, shared by a file."""
     extra = "ip=0:10.0.0.1/24 ip=1:10.0.1.1/24"
     vifs = [Vif("xenbr0"), Vif("xenbr1")]
-    return start(linux_guest("linux", vifs, extra), says="linux: ready")
+    return share(linux_guest("linux", vifs, extra), says="linux: ready")
 
 
 @pytest.hookimpl(hookwrapper=True)

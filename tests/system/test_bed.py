@@ -2,7 +2,7 @@
 
 import pytest
 from dom0.cputime import CpuTime
-from dom0.guest import Guest, Vif, linux_guest
+from dom0.guest import Guest
 from dom0.pktgen import Load, send_and_count
 from dom0.topology import Host
 
@@ -21,13 +21,6 @@ def test_load_and_cpu_time_are_counted(linux_router: Guest, left: Host, right: H
     assert result.sent == 1000
     assert 990 <= result.received <= 1010
     assert clock.ns(linux_router.domid) > before
-
-
-def test_stock_hotplug_script(left: Host, right: Host, start) -> None:
-    vifs = [Vif("xenbr0", script=None), Vif("xenbr1", script=None)]
-    guest = linux_guest("linux", vifs, "ip=0:10.0.0.1/24 ip=1:10.0.1.1/24")
-    start(guest, says="linux: ready")
-    assert left.ping(right.address, count=2).lost == 0
 
 
 def test_error_shows_the_console(linux_router: Guest) -> None:

@@ -11,7 +11,7 @@ from dom0.topology import Host
 from ringway import Pages, counters, drops, eventually, grown, idle_pages, key
 from wire import transfer
 
-COUNT = 150_000
+COUNT = 100_000
 
 
 @pytest.fixture(autouse=True)

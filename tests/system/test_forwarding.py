@@ -14,7 +14,7 @@ from wire import Wire
 def test_no_ping_is_lost(way: str, router: Guest, left: Host, right: Host) -> None:
     source, target = (left, right) if way == "left to right" else (right, left)
     before = {name: drops(router, name) for name in ("left", "right")}
-    ping = source.ping(target.address, 200, 0.02)
+    ping = source.ping(target.address, 200, 0.01)
     assert (ping.sent, ping.received) == (200, 200), ping.text
     for name, drop in before.items():
         assert grown(drop, drops(router, name)) == {}

@@ -28,7 +28,7 @@ def hosts() -> Iterator[None]:
 
 
 @pytest.fixture
-def jumbo(hosts: None, share: Callable[[Guest], Guest]) -> Guest:
+def jumbo(hosts: None, share: Callable[..., Guest]) -> Guest:
     """A router between two networks of 9000 bytes and one of 1500."""
     vifs = [Vif(host.bridge, options=[f"mtu={host.mtu}"]) for host in HOSTS]
     guest = share(Guest("jumbo", vifs, config=CONFIG))

@@ -31,13 +31,6 @@ def wait_vifs_gone(domid: int) -> None:
     eventually(lambda: store().read(path) is None or None, 60, lambda: f"{path} is still there")
 
 
-def test_shutdown(left: Host, right: Host, start) -> None:
-    guest = start(forwarder(), says=READY)
-    domid = guest.domid
-    guest.shutdown(timeout=60)
-    wait_vifs_gone(domid)
-
-
 def test_shutdown_under_load(left: Host, right: Host, start) -> None:
     guest = start(forwarder(), says=READY)
     domid = guest.domid

@@ -19,7 +19,7 @@ IP_MTU_DISCOVER, IP_PMTUDISC_DONT = 10, 0
 
 
 @pytest.fixture
-def narrow(share: Callable[[Guest], Guest], left: Host, right: Host) -> Guest:
+def narrow(share: Callable[..., Guest], left: Host, right: Host) -> Guest:
     """A router whose right side takes packets of at most 1280 bytes."""
     guest = share(Guest("narrow", [Vif("xenbr0"), Vif("xenbr1")], config=f"{CONFIG}mtu = {MTU}\n"))
     for host in (left, right):

@@ -65,7 +65,7 @@ BEHIND_RIGHT = ("10.9.0.1", "10.9.8.1", "10.9.8.200", "172.16.3.9")
 
 
 @pytest.fixture
-def routing(share: Callable[[Guest], Guest]) -> Guest:
+def routing(share: Callable[..., Guest]) -> Guest:
     """A router with the routes above."""
     return share(Guest("routing", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG + ROUTES))
 

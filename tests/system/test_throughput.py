@@ -19,7 +19,7 @@ LOST_HERE = {"tx_full", "no_buffer", "rx_error", "punt_full"}
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_iperf(protocol: str, reverse: bool, router: Guest, left: Host, right: Host) -> None:
     before = {name: drops(router, name) for name in ("left", "right")}
-    words = ["iperf3", "-c", right.address, "-t", 3, "-J", *(["-R"] if reverse else [])]
+    words = ["iperf3", "-c", right.address, "-t", 2, "-J", *(["-R"] if reverse else [])]
     words += ["-u", "-b", "2M", "-l", 1400] if protocol == "udp" else []
     with right.background("iperf3", "-s", "-1", "-p", PORT):
         wait_for_listener(right)
@@ -29,7 +29,7 @@ def test_iperf(protocol: str, reverse: bool, router: Guest, left: Host, right: H
         assert result["end"]["sum_received"]["bytes"] > 1 << 20
     else:
         total = result["end"]["sum"]
-        assert total["packets"] > 100
+        assert total["packets"] > 50
         # A host that is not run for a while drops at its socket; the router drops nothing.
         assert total["lost_packets"] <= total["packets"] // 10
         for name, drop in before.items():

@@ -29,8 +29,8 @@ def traffic(guest: Guest, left: Host, right: Host) -> Iterator[None]:
     """Pings in both directions, without pause."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with (
-        left.background("ping", "-q", "-i", "0.005", "-s", 1000, right.address, **quiet),
-        right.background("ping", "-q", "-i", "0.005", "-s", 1000, left.address, **quiet),
+        left.background("ping", "-q", "-i", "0.02", "-s", 1000, right.address, **quiet),
+        right.background("ping", "-q", "-i", "0.02", "-s", 1000, left.address, **quiet),
     ):
         yield
 
@@ -60,8 +60,8 @@ def assert_half(guest: Guest, left: Host, right: Host) -> None:
 def assert_whole(guest: Guest, left: Host, right: Host) -> None:
     """Everything works again and every page is accounted for."""
     wait_key(guest, "state", "ready", timeout=120)
-    assert left.ping(right.address, 10, 0.1, "-W", 10).lost == 0
-    assert right.ping(left.address, 10, 0.1, "-W", 10).lost == 0
+    assert left.ping(right.address, 5, 0.05, "-W", 10).lost == 0
+    assert right.ping(left.address, 5, 0.05, "-W", 10).lost == 0
     transfer(left, right, 1 << 20)
     idle_pages(guest)
 
