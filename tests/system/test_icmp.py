@@ -101,9 +101,19 @@ def test_errors_are_limited(router: Guest, left: Host) -> None:
             return growth if full + expired == 2000 else None
 
         growth = eventually(all_seen, 60, lambda: str(grown(before, counters(router))))
-        told = len([error for error in map(read_error, near.heard(settle=0.5)) if error])
-    sent = growth["interface.left.icmp.errors"]
-    assert 0 < told == sent
+        sent = growth["interface.left.icmp.errors"]
+        # The router has few pages for its own packets, and may make more errors at once.
+        out = sent - growth.get("interface.left.drop.tx_full", 0)
+        told = 0
+
+        def is_last(frame: bytes) -> bool:
+            nonlocal told
+            told += read_error(frame) is not None
+            return told == out
+
+        near.until(is_last)
+        assert not [error for error in map(read_error, near.heard(settle=0.2)) if error]
+    assert sent > 0
     suppressed = growth.get("interface.left.icmp.suppressed", 0)
     assert sent + suppressed == growth["interface.left.drop.ttl_expired"]
     assert suppressed or growth.get("interface.left.drop.punt_full", 0)
