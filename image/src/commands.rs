@@ -102,7 +102,11 @@ fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
             backend.0, stats.total, sum.free, sum.posted, sum.sending, sum.held
         )?;
     }
-    writeln!(out, "pages never given back: {}", plane.leaked())
+    writeln!(
+        out,
+        "pages never given back: {}",
+        kernel::grant::quarantined()
+    )
 }
 
 fn show_cpu(guest: &Guest, out: &mut dyn Write) -> fmt::Result {

@@ -36,11 +36,12 @@ static HEAP: KernelHeap = KernelHeap::new();
 xen_boot::entry!(main);
 
 fn main(boot: Result<BootInfo, BootError>) -> ! {
+    let first = time::ticks();
     let boot = match kernel::start(boot) {
         Ok(boot) => boot,
         Err(error) => kernel::fault::die(format_args!("{error}")),
     };
-    let entered = time::now();
+    let entered = time::when(first);
     let line = guest::command_line(&boot);
     let level = log_level(&line);
     kernel::logger::init(*level.as_ref().unwrap_or(&LevelFilter::Info));

@@ -1,8 +1,8 @@
 //! The data plane: bursts from each vif through the router to the others.
 //!
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
-//! published at its end, with at most one event a ring. Nothing here allocates; frames move
-//! between vifs of one backend without being copied.
+//! published at its end, with at most one event a ring. Nothing here allocates (but to complete
+//! a checksum for a backend that can't); frames move between vifs of one backend uncopied.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -17,10 +17,10 @@ use netfront_rs::{
     SendError, Unsent, Wake,
 };
 use router::{
-    BURST, Config, Egress, FrameFlags, FrameMeta, Header, Instant, InterfaceId, MAX_INTERFACES,
-    NoRoom, REWRITTEN, Router, Verdict,
+    BURST, Config, DropReason, Egress, FrameFlags, FrameMeta, Header, Instant, InterfaceId,
+    MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
 };
-use xen_hal::{DomId, Port};
+use xen_hal::{DomId, PAGE_SIZE, Port};
 use xenbus::Signal;
 
 /// Punted frames, retries and packets of the router's own in one turn.
@@ -30,8 +30,9 @@ const SLOW_BUDGET: usize = 16;
 const STUCK: u64 = 100_000_000;
 /// Most pages that a vif gets: a full receive ring, and as much on its way out.
 const PAGES_PER_VIF: usize = 512;
-/// Pages for packets that the router makes itself, for each backend domain.
-const LOCAL_PAGES: usize = 64;
+/// Pages for packets that the router makes itself, for each vif: as many as one that completes
+/// nothing can hold on to, so that it silences no other.
+const LOCAL_PAGES_PER_VIF: usize = 32;
 
 /// Why a vif could not be set up.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) enum AttachError {
     Queue(QueueError),
     /// Another vif is this interface already.
     Taken,
+    /// Backends still map a quarter of the memory from connections that ended.
+    Quarantine,
 }
 
 impl core::fmt::Display for AttachError {
@@ -49,6 +52,7 @@ impl core::fmt::Display for AttachError {
         match self {
             AttachError::Pool(error) => error.fmt(f),
             AttachError::Queue(error) => error.fmt(f),
+            AttachError::Quarantine => f.write_str("backends still map too many old pages"),
             AttachError::Taken => f.write_str("another vif is this interface already"),
         }
     }
@@ -63,8 +67,12 @@ struct Link {
     fault: Signal<PeerFault>,
     /// The backend is connected.
     up: bool,
-    /// When the backend last completed something, or had nothing to do.
+    /// When the backend last completed a burst, or had nothing to do.
     progress: u64,
+    /// Slots that it completed since then.
+    completed: usize,
+    /// Frames of the router's own on the ring since the backend last completed something.
+    unanswered: usize,
 }
 
 impl Link {
@@ -108,15 +116,16 @@ pub(crate) struct Plane {
     /// When the router wants to be polled next; at once if it is due.
     poll_at: Option<u64>,
     work: Work,
-    leaked: usize,
 }
 
 impl Plane {
     /// A data plane without vifs for a router configured as `config`.
     pub(crate) fn new(config: &Config, seed: u64, now: u64) -> Self {
         let vifs = config.interfaces.len().max(1);
-        // A quarter of the memory stays for the heap: neighbours, routes, xenstore.
+        // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
+        // ring pages are needed for each vif.
         let pages = kernel::memory::stats().free * 3 / 4 / vifs;
+        let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
         Self {
             router: Router::new(config, seed, Instant(now)),
             links: [const { None }; MAX_INTERFACES],
@@ -130,7 +139,6 @@ impl Plane {
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
             work: Work::default(),
-            leaked: 0,
         }
     }
 
@@ -145,13 +153,19 @@ impl Plane {
         if self.links[interface.index()].is_some() {
             return Err(AttachError::Taken);
         }
+        // A backend that never lets go must not use up the memory by reconnecting.
+        if kernel::grant::quarantined() > kernel::memory::stats().total / 4 {
+            return Err(AttachError::Quarantine);
+        }
         let at = self.pool_for(backend)?;
         let home = home_of(interface);
         let Some(pool) = self.pools[at].as_mut() else {
             return Err(AttachError::Pool(PoolError::NoSuchHome));
         };
-        pool.add_home(home, self.pages_per_vif)
-            .map_err(AttachError::Pool)?;
+        if let Err(error) = pool.add_home(home, self.pages_per_vif) {
+            self.release(at, home);
+            return Err(AttachError::Pool(error));
+        }
         let (mut queue, info) = match Queue::new(pool, home, features) {
             Ok(made) => made,
             Err(error) => {
@@ -159,6 +173,8 @@ impl Plane {
                 return Err(AttachError::Queue(error));
             }
         };
+        // The rest stays free for copies of what vifs of other backends send here.
+        queue.set_post_limit(self.pages_per_vif * 3 / 4);
         queue.refill(pool);
         queue.publish();
         let progress = kernel::time::now();
@@ -169,6 +185,8 @@ impl Plane {
             fault,
             up: false,
             progress,
+            completed: 0,
+            unanswered: 0,
         });
         Ok(info)
     }
@@ -201,7 +219,7 @@ impl Plane {
             return;
         };
         if let Some(pool) = self.pools[link.pool].as_mut() {
-            self.leaked += link.queue.close(pool);
+            link.queue.close(pool);
         }
         self.release(link.pool, home_of(interface));
     }
@@ -215,7 +233,8 @@ impl Plane {
             return Ok(at);
         }
         let mut pool = PagePool::new(XenHal, backend);
-        pool.add_home(HomeId::LOCAL, LOCAL_PAGES)
+        let vifs = self.router.config().interfaces.len().max(1);
+        pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
             .map_err(AttachError::Pool)?;
         pool.set_floor(HomeId::LOCAL, 0);
         match self.pools.iter().position(Option::is_none) {
@@ -237,13 +256,14 @@ impl Plane {
             return;
         };
         if used {
-            if let Err(error) = pool.remove_home(home) {
+            if pool.has_home(home)
+                && let Err(error) = pool.remove_home(home)
+            {
                 log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
             }
             pool.trim();
         } else if let Some(pool) = self.pools[at].take() {
-            let closed = pool.close();
-            self.leaked += closed.leaked;
+            let _ = pool.close();
         }
     }
 
@@ -308,6 +328,7 @@ impl Plane {
             metas,
             verdicts,
         } = &mut *self.burst;
+        let errors = link.queue.counters().rx_errors;
         let received = link.queue.receive(pool, room, |frame, header, info| {
             let at = frames.len();
             if let (Some(to), Some(meta)) = (headers.get_mut(at), metas.get_mut(at)) {
@@ -318,6 +339,10 @@ impl Plane {
             let _ = frames.push(frame);
         });
         let input = link.interface;
+        let errors = link.queue.counters().rx_errors - errors;
+        if errors > 0 {
+            self.router.count_drop(input, DropReason::RxError, errors);
+        }
         if let Err(fault) = received {
             link.up = false;
             link.fault.raise(fault);
@@ -362,8 +387,7 @@ impl Plane {
             match verdict {
                 Verdict::Forward(out) => {
                     let link = self.links[out.index()].as_mut().filter(|link| link.up);
-                    let lost =
-                        forward_run(link, &mut self.pools, from, input, &headers[run], frames);
+                    let lost = forward_run(link, &mut self.pools, from, &headers[run], frames);
                     if lost.frames > 0 {
                         self.router.count_tx_full(out, lost.frames, lost.bytes);
                     }
@@ -457,11 +481,6 @@ impl Plane {
         self.work
     }
 
-    /// Pages that backends never let go of.
-    pub(crate) fn leaked(&self) -> usize {
-        self.leaked
-    }
-
     /// The vif of an interface: its backend, rings and pages.
     pub(crate) fn vif(&self, interface: InterfaceId) -> Option<VifState<'_>> {
         let link = self.links.get(interface.index())?.as_ref()?;
@@ -513,15 +532,18 @@ fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bo
         return false;
     };
     match link.queue.reap(pool) {
-        Ok(0) => {
-            if link.queue.tx_free() >= BURST {
+        Ok(count) => {
+            link.completed += count;
+            if count > 0 {
+                link.unanswered = 0;
+            }
+            // A trickle is no progress: a vif with a rate limit holds up nobody else.
+            if link.completed >= BURST || link.queue.tx_in_flight() == 0 {
+                link.completed = 0;
+                link.unanswered = 0;
                 link.progress = now;
             }
-            false
-        }
-        Ok(_) => {
-            link.progress = now;
-            true
+            count > 0
         }
         Err(fault) => {
             // The control plane does the rest.
@@ -546,14 +568,12 @@ impl Lost {
     }
 }
 
-/// Writes new headers into frames that vif `input` received, whose pages are of pool `from`,
-/// and sends them on one link: as they are if its backend is the same, else as copies in pages
+/// Writes new headers into frames whose pages are of pool `from`, and sends them on one link: as they are if its backend is the same, else as copies in pages
 /// that only the other backend sees.
 fn forward_run(
     link: Option<&mut Link>,
     pools: &mut [Option<PagePool<XenHal>>],
     from: usize,
-    input: InterfaceId,
     headers: &[Header],
     frames: impl ExactSizeIterator<Item = Frame>,
 ) -> Lost {
@@ -567,11 +587,15 @@ fn forward_run(
         _ => (pools.get_mut(from).and_then(Option::as_mut), None),
     };
     let Some(source) = source else { return lost };
-    // Pages that are sent are away from the ring they were received on.
-    let lendable = source.lendable(home_of(input)) >= frames.len();
     match (link, target) {
-        (Some(link), None) if lendable => {
+        (Some(link), None) => {
             for (mut frame, header) in frames.zip(headers) {
+                // Its page would be missed on the ring it was received on.
+                if !source.may_lend(&frame) {
+                    lost.add(frame.len());
+                    source.free(frame);
+                    continue;
+                }
                 source.write_header(&mut frame, &header.0, REWRITTEN);
                 if let Err(unsent) = link.queue.send(source, frame) {
                     let len = unsent.frame.len();
@@ -585,7 +609,7 @@ fn forward_run(
             let home = link.queue.home();
             for (mut frame, header) in frames.zip(headers) {
                 source.write_header(&mut frame, &header.0, REWRITTEN);
-                let copy = (target.lendable(home) > frame.slots())
+                let copy = (target.lendable(home) > frame.len().div_ceil(PAGE_SIZE))
                     .then(|| PagePool::copy_between(source, &frame, target, home))
                     .flatten();
                 if !copy.is_some_and(|copy| put(link, target, copy)) {
@@ -653,12 +677,13 @@ impl Egress for Outgoing<'_> {
             .get_mut(link.pool)
             .and_then(Option::as_mut)
             .ok_or(NoRoom)?;
-        if !link.up {
+        if !link.up || link.unanswered >= LOCAL_PAGES_PER_VIF {
             return Err(NoRoom);
         }
         let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
         frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
         if put(link, pool, frame) {
+            link.unanswered += 1;
             Ok(())
         } else {
             Err(NoRoom)

@@ -24,6 +24,8 @@ const ENTRIES_PER_FRAME: usize = PAGE_SIZE / 8;
 const RESERVED: u32 = 8;
 
 static TABLE: Once<Vec<SharedPage>> = Once::new();
+/// Pages that their peers still map although nobody here wants them any more.
+static QUARANTINE: Mutex<Vec<(GrantRef, SharedPage)>> = Mutex::new(Vec::new());
 static FREE: Mutex<FreeRefs> = Mutex::new(FreeRefs {
     next: RESERVED,
     recycled: Vec::new(),
@@ -144,4 +146,31 @@ pub fn end(gref: GrantRef) -> Result<(), StillInUse> {
     }
     FREE.lock().recycled.push(gref.0);
     Ok(())
+}
+
+/// Ends a grant and frees its page, now or once the peer has let go.
+///
+/// # Errors
+/// [`StillInUse`] if it isn't now.
+pub fn retire(gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
+    match end(gref) {
+        Ok(()) => {
+            memory::free_page(page);
+            Ok(())
+        }
+        Err(in_use) => {
+            QUARANTINE.lock().push((gref, page));
+            Err(in_use)
+        }
+    }
+}
+
+/// Takes back what peers have let go of meanwhile. Returns how many pages they still map.
+pub fn quarantined() -> usize {
+    let waiting = core::mem::take(&mut *QUARANTINE.lock());
+    for (gref, page) in waiting {
+        // What is still in use goes back to the list.
+        let _ = retire(gref, page);
+    }
+    QUARANTINE.lock().len()
 }

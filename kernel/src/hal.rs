@@ -12,7 +12,12 @@ pub struct XenHal;
 // SAFETY: `memory` hands a page out once until it is given back, and never unmaps it.
 unsafe impl Hal for XenHal {
     fn alloc_page(self) -> Result<SharedPage, HalError> {
-        memory::alloc_page().ok_or(HalError::NoMemory)
+        memory::alloc_page()
+            .or_else(|| {
+                grant::quarantined();
+                memory::alloc_page()
+            })
+            .ok_or(HalError::NoMemory)
     }
 
     fn free_page(self, page: SharedPage) {
@@ -25,6 +30,10 @@ unsafe impl Hal for XenHal {
 
     fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse> {
         grant::end(gref)
+    }
+
+    fn retire(self, gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
+        grant::retire(gref, page)
     }
 
     fn alloc_port(self, peer: DomId) -> Result<Port, HalError> {

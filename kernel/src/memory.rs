@@ -17,6 +17,7 @@ static MFN_LIST: AtomicUsize = AtomicUsize::new(0);
 static SPACE: Mutex<Space> = Mutex::new(Space {
     low: 0,
     high: 0,
+    heap: 0,
     total: 0,
     free: None,
     freed: 0,
@@ -27,6 +28,8 @@ static SPACE: Mutex<Space> = Mutex::new(Space {
 struct Space {
     low: usize,
     high: usize,
+    /// Below this address no page is handed out: the heap must be able to grow.
+    heap: usize,
     total: usize,
     free: Option<NonNull<u8>>,
     freed: usize,
@@ -81,6 +84,7 @@ pub(crate) fn init(boot: &BootInfo) {
     *SPACE.lock() = Space {
         low,
         high: end,
+        heap: low + end.saturating_sub(low) / 8,
         total: boot.pages,
         free: None,
         freed: 0,
@@ -118,7 +122,7 @@ pub fn alloc_page() -> Option<SharedPage> {
         let start = space
             .high
             .checked_sub(PAGE_SIZE)
-            .filter(|&start| start >= space.low)?;
+            .filter(|&start| start >= space.low.max(space.heap))?;
         space.high = start;
         NonNull::new(start as *mut u8)?
     };
@@ -134,6 +138,10 @@ pub fn alloc_page() -> Option<SharedPage> {
 pub fn free_page(page: SharedPage) {
     let start = page.as_ptr();
     let mut space = SPACE.lock();
+    if start.as_ptr() as usize == space.high {
+        space.high += PAGE_SIZE;
+        return;
+    }
     let next = space.free.map_or(0, |page| page.as_ptr() as usize);
     #[expect(unsafe_code, reason = "free pages link to each other")]
     // SAFETY: the page was the caller's, and is now this list's.

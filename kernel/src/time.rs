@@ -14,6 +14,16 @@ const SCALE: usize = offset::TIME / 8 + 3;
 /// Nanoseconds since the host booted (Xen's system time). Never goes back on one CPU.
 #[must_use]
 pub fn now() -> u64 {
+    at(ticks)
+}
+
+/// The system time at which the time-stamp counter was, or will be, at `tsc`.
+#[must_use]
+pub fn when(tsc: u64) -> u64 {
+    at(|| tsc)
+}
+
+fn at(ticks: impl Fn() -> u64) -> u64 {
     let page = shared_info::page();
     loop {
         let version = page.words32()[VERSION].load(Ordering::Acquire);
@@ -23,7 +33,10 @@ pub fn now() -> u64 {
         let tsc = ticks();
         fence(Ordering::Acquire);
         if version & 1 == 0 && version == page.words32()[VERSION].load(Ordering::Relaxed) {
-            return system_time.wrapping_add(scaled(tsc.wrapping_sub(timestamp), scale));
+            return match tsc.checked_sub(timestamp) {
+                Some(later) => system_time.wrapping_add(scaled(later, scale)),
+                None => system_time.saturating_sub(scaled(timestamp - tsc, scale)),
+            };
         }
         core::hint::spin_loop();
     }

@@ -505,8 +505,7 @@ impl<H: Hal> PagePool<H> {
         let mut closed = Closed::default();
         self.parts.clear();
         for slot in self.slots.drain(..) {
-            if self.hal.end_grant(slot.gref).is_ok() {
-                self.hal.free_page(slot.page);
+            if self.hal.retire(slot.gref, slot.page).is_ok() {
                 closed.freed += 1;
             } else {
                 closed.leaked += 1;

@@ -112,6 +112,8 @@ pub struct Queue<H: Hal> {
     tx: FrontRing<TX_WORDS>,
     /// The page in each slot of the receive ring.
     posted: [u16; RING],
+    /// Most pages on the receive ring.
+    post_limit: u32,
     home: HomeId,
     tag: QueueTag,
     pool: u16,
@@ -147,13 +149,9 @@ fn share<H: Hal>(pool: &PagePool<H>) -> Result<(SharedPage, GrantRef), HalError>
     }
 }
 
-/// Takes a page back; `false` if the peer doesn't let go of it, so it is leaked.
+/// Takes a page back; `false` if the peer doesn't let go of it yet.
 fn unshare<H: Hal>(hal: H, page: SharedPage, gref: GrantRef) -> bool {
-    let ended = hal.end_grant(gref).is_ok();
-    if ended {
-        hal.free_page(page);
-    }
-    ended
+    hal.retire(gref, page).is_ok()
 }
 
 fn open_ports<H: Hal>(pool: &PagePool<H>, features: Features) -> Result<Ports, HalError> {
@@ -232,6 +230,7 @@ impl<H: Hal> Queue<H> {
             rx: FrontRing::starting_at(rx, start),
             tx: FrontRing::starting_at(tx, start),
             posted: [0; RING],
+            post_limit: RING as u32,
             home,
             tag,
             pool: pool.tag,
@@ -250,6 +249,11 @@ impl<H: Hal> Queue<H> {
         Ok((queue, info))
     }
 
+    /// Sets how many pages are posted at most, so that the home keeps some to copy into.
+    pub fn set_post_limit(&mut self, pages: usize) {
+        self.post_limit = u32::try_from(pages).unwrap_or(u32::MAX).max(1);
+    }
+
     /// Posts free pages of the home for receiving, as many as there are and fit. Seen by the
     /// backend after [`Queue::publish`]. Returns how many.
     #[inline(never)]
@@ -259,7 +263,9 @@ impl<H: Hal> Queue<H> {
         }
         let home = &mut pool.homes[self.home.index()];
         let (slots, posted) = (&pool.slots[..], &mut self.posted);
+        let mut room = self.post_limit.saturating_sub(self.rx.outstanding());
         let count = self.rx.fill(|index| {
+            room = room.checked_sub(1)?;
             let (page, slot) = home.post(slots)?;
             posted[usize::from(index as u8)] = page;
             Some(
@@ -549,6 +555,13 @@ impl<H: Hal> Queue<H> {
     #[inline]
     pub fn tx_free(&self) -> usize {
         self.tx.free_slots() as usize
+    }
+
+    /// Slots of the transmit ring that the backend has not answered yet.
+    #[must_use]
+    #[inline]
+    pub fn tx_in_flight(&self) -> usize {
+        self.tx.outstanding() as usize
     }
 
     /// Pages on the receive ring.

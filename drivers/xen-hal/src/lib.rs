@@ -100,6 +100,17 @@ pub unsafe trait Hal: Copy {
     /// [`StillInUse`] if the peer maps the page; it can be tried again later.
     fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse>;
 
+    /// Ends a grant and gives its page back.
+    ///
+    /// # Errors
+    /// [`StillInUse`] if the peer maps the page. It stays granted and unused; a machine that
+    /// overrides this keeps it, and takes it back once the peer has let go.
+    fn retire(self, gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
+        self.end_grant(gref)?;
+        self.free_page(page);
+        Ok(())
+    }
+
     /// Opens an event channel that `peer` can bind to (`EVTCHNOP_alloc_unbound`).
     ///
     /// # Errors

@@ -953,3 +953,22 @@ proptest! {
         finish(pool, vifs.into_iter().flatten(), 0);
     }
 }
+
+#[test]
+fn a_post_limit_leaves_pages_to_copy_into() {
+    let hal = FakeHal::new();
+    let (mut from, mut to) = (PagePool::new(hal, DomId(1)), PagePool::new(hal, DomId(2)));
+    let home = HomeId::vif(0).unwrap();
+    from.add_home(home, 64).unwrap();
+    to.add_home(home, 64).unwrap();
+    let (mut queue, _) = Queue::new(&mut to, home, Features::all()).unwrap();
+    queue.set_post_limit(48);
+    assert_eq!(queue.refill(&mut to), 48);
+    assert_eq!(queue.refill(&mut to), 0);
+    let frame = from.alloc_frame(home, &[7; 100]).unwrap();
+    let copy = PagePool::copy_between(&from, &frame, &mut to, home).unwrap();
+    assert_eq!(copy.len(), 100);
+    to.free(copy);
+    from.free(frame);
+    queue.close(&mut to);
+}
