@@ -8,7 +8,7 @@ GUEST       := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release
 FAKES       := xen-hal/fake,netfront-rs/fake,xenbus/fake
 T           ?=
 
-.PHONY: image run shell test test-host test-xen bench lint fmt clean help setup
+.PHONY: image run shell test test-host test-xen bench figures lint fmt clean help setup
 
 image: dist/ringway ## build the guest: dist/ringway and dist/ringway.debug
 
@@ -28,6 +28,10 @@ test-xen: image ## system tests on real Xen; T=name runs those whose name matche
 
 bench: setup ## instructions per frame of the fast path; writes target/bench.csv
 	@python3 -B tests/bench/run.py
+
+figures: image ## instructions a frame and loss-free rates beside Linux; writes target/figures/
+	@$(BED) --icount figures one-cpu
+	@$(BED) --icount --cpus 2 --xen "dom0_max_vcpus=1 dom0_vcpus_pin sched=null" figures two-cpus
 
 lint: setup ## rustfmt, clippy, rustdoc
 	cargo fmt --all --check

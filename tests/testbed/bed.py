@@ -4,11 +4,13 @@
     bed.py exec COMMAND            boot, run one command in dom0
     bed.py shell                   boot, and a shell in dom0
     bed.py test [PYTEST OPTIONS]   boot, and the system tests inside dom0
+    bed.py figures NAME            boot, and measure: target/figures/NAME.csv
     bed.py run                     boot, create a router, send traffic through it, report
 """
 
 import argparse
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -35,7 +37,7 @@ def main() -> int:
     with Machine(arguments.command, options) as machine:
         print(f"dom0 is up after {machine.boot_seconds:.0f} s; logs: {_short(machine.logs)}", flush=True)
         put_payload(machine)
-        return {"exec": execute, "run": report, "shell": shell, "test": test}[arguments.command](machine, arguments.rest)
+        return {"exec": execute, "figures": figures, "run": report, "shell": shell, "test": test}[arguments.command](machine, arguments.rest)
 
 
 def put_payload(machine: Machine) -> None:
@@ -67,6 +69,20 @@ def report(machine: Machine, _words: list[str]) -> int:
     return code
 
 
+def figures(machine: Machine, words: list[str]) -> int:
+    """Measure forwarding and keep the figures."""
+    code = machine.stream("cd /ringway && exec python3 -B -u tests/testbed/dom0/figures.py")
+    if code != 0:
+        machine.collect()
+        return code
+    machine.get(f"{RESULTS}/figures.csv")
+    kept = REPO / "target" / "figures" / f"{words[0] if words else 'forwarding'}.csv"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(machine.logs / RESULTS.lstrip("/") / "figures.csv", kept)
+    print(f"written to {_short(kept)}")
+    return 0
+
+
 def test(machine: Machine, words: list[str]) -> int:
     """Run the system tests; the last line printed is pytest's own summary."""
     options = ["-p", "no:cacheprovider", f"--junitxml={RESULTS}/junit.xml", *words]
@@ -86,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--icount", action="store_true", help="one instruction = 1 ns")
     parser.add_argument("--pvh", action="store_true", help="let PVH guests start")
     parser.add_argument("--xen", default="", help="more words for Xen's command line")
-    parser.add_argument("command", choices=["build", "exec", "run", "shell", "test"])
+    parser.add_argument("command", choices=["build", "exec", "figures", "run", "shell", "test"])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="what follows goes into dom0")
     return parser
 
