@@ -11,6 +11,8 @@ use xen_hal::{PAGE_SIZE, SharedPage};
 use crate::paging::{self, MEMORY_END, TABLE_SPAN, Tables};
 
 pub(crate) const PAGE_BITS: usize = 12;
+/// From here on a machine frame in the p2m map is a mark (`INVALID_P2M_ENTRY`, xen.h) and no frame.
+const INVALID_FRAME: u64 = 1 << 40;
 
 /// Address of the list of machine frames, one `u64` for each page of the domain.
 static MFN_LIST: AtomicUsize = AtomicUsize::new(0);
@@ -56,6 +58,11 @@ pub(crate) fn init(boot: &BootInfo) {
     MFN_LIST.store(boot.pv.mfn_list, Ordering::Relaxed);
     let tables = Tables::of(boot);
     let end = (VIRT_BASE + boot.pages * PAGE_SIZE).min(MEMORY_END);
+    // Memory ends where the map has no frame any more.
+    let end = (boot.pv.first_free..end)
+        .step_by(PAGE_SIZE)
+        .find(|&address| frame_at(address) >= INVALID_FRAME)
+        .unwrap_or(end);
     let mut low = boot.pv.first_free;
     let mut take_table = || {
         let table = low;

@@ -17,6 +17,7 @@ from ssh import Ssh
 
 READY = "ringway-bed: ready"
 BOOT_TIMEOUT = 300.0
+KVM_TIMEOUT = 60.0
 LOST = 255  # ssh's exit code for a broken connection
 STATE_COMMANDS = {
     "xl-dmesg.txt": "xl dmesg",
@@ -121,9 +122,15 @@ class Machine:
         ramdisk = self._scratch / "initrd"
         ramdisk.write_bytes(initrd.dom0(files))
         port = qemu.free_port()
-        line = qemu.command(files, ramdisk, self.options, port, self.serial)
-        self._qemu = qemu.start(line, self.logs / "qemu.log", self._scratch)
-        self._wait_for_dom0(started + BOOT_TIMEOUT)
+        kvm = qemu.kvm_usable(self.options)
+        try:
+            self._start(files, ramdisk, port, kvm, KVM_TIMEOUT if kvm else BOOT_TIMEOUT)
+        except (RuntimeError, TimeoutError):
+            if not kvm:
+                raise
+            print("KVM doesn't carry Xen here; emulating instead", flush=True)
+            self._end_qemu()
+            self._start(files, ramdisk, port, False, BOOT_TIMEOUT)
         self._ssh = Ssh(port, initrd.login_key(), self._scratch)
         self._ssh.connect(60)
         self.boot_seconds = time.monotonic() - started
@@ -144,6 +151,22 @@ class Machine:
             return error
         tail = self.serial.read_text(errors="replace").splitlines()[-30:]
         return RuntimeError(f"the machine crashed; end of {self.serial}:\n" + "\n".join(tail))
+
+    def _start(self, files: image.Image, ramdisk: Path, port: int, kvm: bool, limit: float) -> None:
+        assert self._scratch is not None
+        self.serial.unlink(missing_ok=True)
+        line = qemu.command(files, ramdisk, self.options, port, self.serial, kvm)
+        self._qemu = qemu.start(line, self.logs / "qemu.log", self._scratch)
+        self._wait_for_dom0(time.monotonic() + limit)
+
+    def _end_qemu(self) -> None:
+        if self._qemu and self._qemu.poll() is None:
+            self._qemu.terminate()
+            try:
+                self._qemu.wait(5)
+            except subprocess.TimeoutExpired:
+                self._qemu.kill()
+                self._qemu.wait()
 
     def _wait_for_dom0(self, deadline: float) -> None:
         while time.monotonic() < deadline:

@@ -40,6 +40,21 @@ class Options:
         return " ".join((*fixed, *quirk, *self.xen))
 
 
+def kvm_usable(options: Options) -> bool:
+    """Whether to try hardware virtualisation: it counts no instructions, and a /dev/kvm on
+    a processor without it (a guest's own emulation of one) does not carry Xen.
+
+    `RINGWAY_ACCEL=tcg` or `kvm` in the environment decides otherwise.
+    """
+    wanted = os.environ.get("RINGWAY_ACCEL", "")
+    if options.icount or wanted == "tcg":
+        return False
+    if wanted == "kvm":
+        return True
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return os.access("/dev/kvm", os.R_OK | os.W_OK) and ("vmx" in flags or "svm" in flags)
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
@@ -47,13 +62,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def command(image: Image, initrd: Path, options: Options, port: int, serial: Path) -> list[str]:
+def command(
+    image: Image, initrd: Path, options: Options, port: int, serial: Path, kvm: bool = False
+) -> list[str]:
     """Return the whole QEMU command line; dom0's ssh answers on `port`."""
     linux = f"{image.kernel} console=hvc0 root=LABEL={LABEL} net.ifnames=0 mitigations=off"
     tcg = "tcg" if options.icount else "tcg,thread=multi"
+    emulated = CPU_PVH if options.pvh else CPU
     return [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-        "-machine", "q35", "-accel", tcg, "-cpu", CPU_PVH if options.pvh else CPU,
+        "-machine", "q35", "-accel", "kvm" if kvm else tcg,
+        "-cpu", "host" if kvm else emulated,
         *(["-icount", "shift=0,sleep=off"] if options.icount else []),
         "-smp", str(options.cpus), "-m", str(options.memory_mib),
         "-kernel", str(image.xen), "-append", options.xen_line(),
