@@ -10,7 +10,7 @@ use kernel::console::Console;
 use kernel::sched::Reason;
 use router::{Config, ConfigError};
 use xen_boot::BootInfo;
-use xenbus::{Clock, ShutdownRequest, Store, Tasks, Timers};
+use xenbus::{Clock, ShutdownRequest, Store, StoreError, Tasks, Timers};
 
 use crate::plane::Plane;
 use crate::{commands, vif};
@@ -216,17 +216,19 @@ impl Guest {
             }
         };
         while watch.changed().await.is_ok() {
-            let Ok(Some(line)) = self.store.read_optional(&path).await else {
-                continue;
-            };
-            let line = alloc::string::String::from_utf8_lossy(&line)
-                .trim()
-                .to_string();
+            // Read and emptied as one, so that no command is lost and any may be repeated.
+            let taken = self.store.transaction(async |tx| {
+                let line = tx.read_optional(&path).await?.unwrap_or_default();
+                if !line.trim_ascii().is_empty() {
+                    tx.write(&path, "").await?;
+                }
+                Ok::<_, StoreError>(line)
+            });
+            let Ok(line) = taken.await else { continue };
+            let line = alloc::string::String::from_utf8_lossy(line.trim_ascii()).to_string();
             if line.is_empty() {
                 continue;
             }
-            // Taken: the same command may be written again.
-            self.write("command", "").await;
             let _ = self.store.remove(&format!("{KEYS}/reply")).await;
             let mut reply = alloc::string::String::new();
             commands::run(self, &line, &mut reply);

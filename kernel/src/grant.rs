@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use spin::{Mutex, Once};
-use xen_hal::{Access, DomId, GrantRef, HalError, PAGE_SIZE, SharedPage, StillInUse};
+use xen_hal::{Access, DomId, GrantRef, Granted, HalError, PAGE_SIZE, SharedPage, StillInUse};
 
 use crate::hypercall::{DOMID_SELF, GRANT_TABLE_OP, call4, check};
 use crate::{memory, paging};
@@ -25,7 +25,7 @@ const RESERVED: u32 = 8;
 
 static TABLE: Once<Vec<SharedPage>> = Once::new();
 /// Pages that their peers still map although nobody here wants them any more.
-static QUARANTINE: Mutex<Vec<(GrantRef, SharedPage)>> = Mutex::new(Vec::new());
+static QUARANTINE: Mutex<Vec<(Granted, SharedPage)>> = Mutex::new(Vec::new());
 static FREE: Mutex<FreeRefs> = Mutex::new(FreeRefs {
     next: RESERVED,
     recycled: Vec::new(),
@@ -108,7 +108,7 @@ fn entry(gref: u32) -> Option<(&'static AtomicU32, &'static AtomicU32)> {
 ///
 /// # Errors
 /// [`HalError::NoGrants`] if the table is full.
-pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError> {
+pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, HalError> {
     let frame = u32::try_from(memory::machine_frame(page)).map_err(|_| HalError::NoGrants)?;
     let mut free = FREE.lock();
     let gref = match free.recycled.pop() {
@@ -125,26 +125,29 @@ pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef,
     };
     frame_word.store(frame, Ordering::Relaxed);
     control.store(flags | u32::from(peer.0) << 16, Ordering::Release);
-    Ok(GrantRef(gref))
+    Ok(Granted::new(GrantRef(gref), peer, access))
 }
 
 /// Ends a grant.
 ///
 /// # Errors
-/// [`StillInUse`] while the peer has the page mapped.
-pub fn end(gref: GrantRef) -> Result<(), StillInUse> {
-    let (control, _) = entry(gref.0).ok_or(StillInUse)?;
+/// The grant, while the peer has the page mapped.
+pub fn end(granted: Granted) -> Result<(), Granted> {
+    let gref = granted.reference().0;
+    let Some((control, _)) = entry(gref) else {
+        return Err(granted);
+    };
     let mut seen = control.load(Ordering::Relaxed);
     loop {
         if seen & (GTF_READING | GTF_WRITING) != 0 {
-            return Err(StillInUse);
+            return Err(granted);
         }
         match control.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => break,
             Err(now) => seen = now,
         }
     }
-    FREE.lock().recycled.push(gref.0);
+    FREE.lock().recycled.push(gref);
     Ok(())
 }
 
@@ -152,15 +155,15 @@ pub fn end(gref: GrantRef) -> Result<(), StillInUse> {
 ///
 /// # Errors
 /// [`StillInUse`] if it isn't now.
-pub fn retire(gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
-    match end(gref) {
+pub fn retire(granted: Granted, page: SharedPage) -> Result<(), StillInUse> {
+    match end(granted) {
         Ok(()) => {
             memory::free_page(page);
             Ok(())
         }
-        Err(in_use) => {
-            QUARANTINE.lock().push((gref, page));
-            Err(in_use)
+        Err(granted) => {
+            QUARANTINE.lock().push((granted, page));
+            Err(StillInUse)
         }
     }
 }
@@ -168,9 +171,9 @@ pub fn retire(gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
 /// Takes back what peers have let go of meanwhile. Returns how many pages they still map.
 pub fn quarantined() -> usize {
     let waiting = core::mem::take(&mut *QUARANTINE.lock());
-    for (gref, page) in waiting {
+    for (granted, page) in waiting {
         // What is still in use goes back to the list.
-        let _ = retire(gref, page);
+        let _ = retire(granted, page);
     }
     QUARANTINE.lock().len()
 }

@@ -1,6 +1,6 @@
 //! The drivers' seam, made of this kernel.
 
-use xen_hal::{Access, DomId, GrantRef, Hal, HalError, Port, SharedPage, StillInUse};
+use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage, StillInUse};
 
 use crate::{event, grant, memory};
 
@@ -24,16 +24,16 @@ unsafe impl Hal for XenHal {
         memory::free_page(page);
     }
 
-    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError> {
+    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, HalError> {
         grant::grant(peer, page, access)
     }
 
-    fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse> {
-        grant::end(gref)
+    fn end_grant(self, granted: Granted) -> Result<(), Granted> {
+        grant::end(granted)
     }
 
-    fn retire(self, gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
-        grant::retire(gref, page)
+    fn retire(self, granted: Granted, page: SharedPage) -> Result<(), StillInUse> {
+        grant::retire(granted, page)
     }
 
     fn alloc_port(self, peer: DomId) -> Result<Port, HalError> {

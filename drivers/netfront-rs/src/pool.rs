@@ -21,7 +21,7 @@ mod frames;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use xen_hal::{Access, DomId, GrantRef, Hal, HalError, SharedPage};
+use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
 use crate::error::PoolError;
 use crate::netif::{Checksum, Gso, GsoKind, MAX_SLOTS};
@@ -88,7 +88,7 @@ pub(crate) struct QueueTag(u8);
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) page: SharedPage,
-    pub(crate) gref: GrantRef,
+    pub(crate) granted: Granted,
     /// The next page of a frame or a free list.
     pub(crate) next: u16,
     pub(crate) place: Place,
@@ -433,12 +433,17 @@ impl<H: Hal> PagePool<H> {
             .slots
             .pop_if(|slot| slot.home == SPARE && free.pop() == Some(true))
         {
-            if self.hal.end_grant(slot.gref).is_err() {
-                self.slots.push(slot);
+            let Slot { page, granted, .. } = slot;
+            if let Err(granted) = self.hal.end_grant(granted) {
+                self.slots.push(Slot {
+                    page,
+                    granted,
+                    ..slot
+                });
                 free.push(true);
                 break;
             }
-            self.hal.free_page(slot.page);
+            self.hal.free_page(page);
         }
         self.parts.truncate(self.slots.len());
         let spare = &mut self.homes[usize::from(SPARE)];
@@ -505,7 +510,7 @@ impl<H: Hal> PagePool<H> {
         let mut closed = Closed::default();
         self.parts.clear();
         for slot in self.slots.drain(..) {
-            if self.hal.retire(slot.gref, slot.page).is_ok() {
+            if self.hal.retire(slot.granted, slot.page).is_ok() {
                 closed.freed += 1;
             } else {
                 closed.leaked += 1;
@@ -563,8 +568,8 @@ impl<H: Hal> PagePool<H> {
     /// Adds a spare page.
     fn grow(&mut self) -> Result<(), HalError> {
         let page = self.hal.alloc_page()?;
-        let gref = match self.hal.grant(self.peer, &page, Access::ReadWrite) {
-            Ok(gref) => gref,
+        let granted = match self.hal.grant(self.peer, &page, Access::ReadWrite) {
+            Ok(granted) => granted,
             Err(error) => {
                 self.hal.free_page(page);
                 return Err(error);
@@ -574,7 +579,7 @@ impl<H: Hal> PagePool<H> {
         let place = Place::ELSEWHERE;
         self.slots.push(Slot {
             page,
-            gref,
+            granted,
             next: NONE,
             place,
             home: SPARE,

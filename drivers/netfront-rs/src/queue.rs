@@ -13,7 +13,7 @@ mod chain;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use xen_hal::{Access, GrantRef, Hal, HalError, PAGE_SIZE, Port, SharedPage};
+use xen_hal::{Access, GrantRef, Granted, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 use xen_ring::FrontRing;
 
 use self::chain::Chain;
@@ -134,14 +134,16 @@ pub struct Queue<H: Hal> {
     fault: Option<PeerFault>,
     features: Features,
     info: QueueInfo,
+    /// Of the pages of the transmit and the receive ring.
+    grants: (Granted, Granted),
     counters: Counters,
 }
 
 /// Grants a fresh page to the pool's backend.
-fn share<H: Hal>(pool: &PagePool<H>) -> Result<(SharedPage, GrantRef), HalError> {
+fn share<H: Hal>(pool: &PagePool<H>) -> Result<(SharedPage, Granted), HalError> {
     let page = pool.hal().alloc_page()?;
     match pool.hal().grant(pool.peer(), &page, Access::ReadWrite) {
-        Ok(gref) => Ok((page, gref)),
+        Ok(granted) => Ok((page, granted)),
         Err(error) => {
             pool.hal().free_page(page);
             Err(error)
@@ -150,8 +152,8 @@ fn share<H: Hal>(pool: &PagePool<H>) -> Result<(SharedPage, GrantRef), HalError>
 }
 
 /// Takes a page back; `false` if the peer doesn't let go of it yet.
-fn unshare<H: Hal>(hal: H, page: SharedPage, gref: GrantRef) -> bool {
-    hal.retire(gref, page).is_ok()
+fn unshare<H: Hal>(hal: H, page: SharedPage, granted: Granted) -> bool {
+    hal.retire(granted, page).is_ok()
 }
 
 fn open_ports<H: Hal>(pool: &PagePool<H>, features: Features) -> Result<Ports, HalError> {
@@ -221,8 +223,8 @@ impl<H: Hal> Queue<H> {
         let accepted = kind::VALIDATED | if checksums { kind::BLANK } else { 0 };
         let plain = 1 | pool.kind();
         let info = QueueInfo {
-            tx_ring,
-            rx_ring,
+            tx_ring: tx_ring.reference(),
+            rx_ring: rx_ring.reference(),
             ports,
         };
         let queue = Self {
@@ -244,6 +246,7 @@ impl<H: Hal> Queue<H> {
             fault: None,
             features,
             info,
+            grants: (tx_ring, rx_ring),
             counters: Counters::default(),
         };
         Ok((queue, info))
@@ -271,7 +274,7 @@ impl<H: Hal> Queue<H> {
             Some(
                 RxRequest {
                     id: page,
-                    gref: slot.gref,
+                    gref: slot.granted.reference(),
                 }
                 .encode(),
             )
@@ -407,7 +410,7 @@ impl<H: Hal> Queue<H> {
             && let Some(slot) = pool.slots.get_mut(usize::from(frame.head))
         {
             let request = TxRequest {
-                gref: slot.gref,
+                gref: slot.granted.reference(),
                 offset: 0,
                 flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
                 id: frame.head,
@@ -623,15 +626,15 @@ impl<H: Hal> Queue<H> {
         pool.remove_queue(self.tag);
         self.fault = None;
         let Self {
-            hal, tx, rx, info, ..
+            hal,
+            tx,
+            rx,
+            grants,
+            ..
         } = self;
-        let rings = [
-            (tx.into_page(), info.tx_ring),
-            (rx.into_page(), info.rx_ring),
-        ];
-        rings
+        [(tx.into_page(), grants.0), (rx.into_page(), grants.1)]
             .into_iter()
-            .filter_map(|(page, gref)| (!unshare(hal, page, gref)).then_some(()))
+            .filter_map(|(page, granted)| (!unshare(hal, page, granted)).then_some(()))
             .count()
     }
 

@@ -17,7 +17,7 @@ use core::cell::RefCell;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use crate::{Access, DomId, GrantRef, Hal, HalError, PAGE_SIZE, Port, SharedPage, StillInUse};
+use crate::{Access, DomId, GrantRef, Granted, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 
 /// What a freed page is filled with.
 const POISON: u64 = 0xdead_4a11_dead_4a11;
@@ -295,7 +295,7 @@ unsafe impl Hal for FakeHal {
         FREED.with_borrow_mut(|freed| freed.push_back(page));
     }
 
-    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError> {
+    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, HalError> {
         let addr = page.as_ptr().as_ptr().addr();
         let mut state = self.0.borrow_mut();
         assert!(
@@ -317,17 +317,18 @@ unsafe impl Hal for FakeHal {
                 held: false,
             },
         );
-        Ok(GrantRef(gref))
+        Ok(Granted::new(GrantRef(gref), peer, access))
     }
 
-    fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse> {
+    fn end_grant(self, granted: Granted) -> Result<(), Granted> {
+        let gref = granted.reference();
         let mut state = self.0.borrow_mut();
         let grant = state
             .grants
             .get(&gref.0)
             .expect("ended a grant that doesn't exist");
         if grant.held {
-            return Err(StillInUse);
+            return Err(granted);
         }
         state.grants.remove(&gref.0);
         Ok(())
@@ -383,7 +384,8 @@ mod tests {
     fn a_page_is_visible_to_its_peer_while_granted() {
         let hal = FakeHal::new();
         let page = hal.alloc_page().unwrap();
-        let gref = hal.grant(PEER, &page, Access::ReadWrite).unwrap();
+        let granted = hal.grant(PEER, &page, Access::ReadWrite).unwrap();
+        let gref = granted.reference();
         hal.peer_page(PEER, gref)
             .unwrap()
             .get_mut()
@@ -392,7 +394,7 @@ mod tests {
         page.read(10, &mut back);
         assert_eq!(&back, b"hello");
         assert!(hal.peer_page(DomId(8), gref).is_none());
-        hal.end_grant(gref).unwrap();
+        hal.end_grant(granted).unwrap();
         assert!(hal.peer_page(PEER, gref).is_none());
         hal.free_page(page);
         assert_eq!((hal.pages(), hal.grants()), (0, 0));
@@ -402,11 +404,12 @@ mod tests {
     fn a_held_grant_does_not_end() {
         let hal = FakeHal::new();
         let page = hal.alloc_page().unwrap();
-        let gref = hal.grant(PEER, &page, Access::ReadOnly).unwrap();
+        let granted = hal.grant(PEER, &page, Access::ReadOnly).unwrap();
+        let gref = granted.reference();
         hal.hold(gref);
-        assert_eq!(hal.end_grant(gref), Err(StillInUse));
+        let granted = hal.end_grant(granted).unwrap_err();
         hal.release(gref);
-        assert_eq!(hal.end_grant(gref), Ok(()));
+        assert_eq!(hal.end_grant(granted), Ok(()));
         hal.free_page(page);
     }
 
@@ -456,9 +459,9 @@ mod tests {
     fn writing_to_a_freed_page_is_noticed() {
         let hal = FakeHal::new();
         let page = hal.alloc_page().unwrap();
-        let gref = hal.grant(PEER, &page, Access::ReadWrite).unwrap();
-        let stale = hal.peer_page(PEER, gref).unwrap();
-        hal.end_grant(gref).unwrap();
+        let granted = hal.grant(PEER, &page, Access::ReadWrite).unwrap();
+        let stale = hal.peer_page(PEER, granted.reference()).unwrap();
+        hal.end_grant(granted).unwrap();
         hal.free_page(page);
         stale.get_mut().write(0, &[1]);
         for _ in 0..2 * QUARANTINE + 2 {

@@ -25,6 +25,45 @@ pub struct DomId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantRef(pub u32);
 
+/// A grant in force: `peer` may access one page. It can't be copied, so a grant ends once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a grant that is just dropped stays in force"]
+pub struct Granted {
+    reference: GrantRef,
+    peer: DomId,
+    access: Access,
+}
+
+impl Granted {
+    /// Says that a grant is in force; for implementations of [`Hal`].
+    pub const fn new(reference: GrantRef, peer: DomId, access: Access) -> Self {
+        Self {
+            reference,
+            peer,
+            access,
+        }
+    }
+
+    /// What the peer is told.
+    #[must_use]
+    #[inline]
+    pub const fn reference(&self) -> GrantRef {
+        self.reference
+    }
+
+    /// Who may access the page.
+    #[must_use]
+    pub const fn peer(&self) -> DomId {
+        self.peer
+    }
+
+    /// How.
+    #[must_use]
+    pub const fn access(&self) -> Access {
+        self.access
+    }
+}
+
 /// An event channel of this domain (`evtchn_port_t`, event_channel.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port(pub u32);
@@ -92,21 +131,21 @@ pub unsafe trait Hal: Copy {
     ///
     /// # Errors
     /// [`HalError::NoGrants`].
-    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<GrantRef, HalError>;
+    fn grant(self, peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, HalError>;
 
     /// Ends a grant.
     ///
     /// # Errors
-    /// [`StillInUse`] if the peer maps the page; it can be tried again later.
-    fn end_grant(self, gref: GrantRef) -> Result<(), StillInUse>;
+    /// The grant, if the peer maps the page; it can be tried again later.
+    fn end_grant(self, granted: Granted) -> Result<(), Granted>;
 
     /// Ends a grant and gives its page back.
     ///
     /// # Errors
     /// [`StillInUse`] if the peer maps the page. It stays granted and unused; a machine that
     /// overrides this keeps it, and takes it back once the peer has let go.
-    fn retire(self, gref: GrantRef, page: SharedPage) -> Result<(), StillInUse> {
-        self.end_grant(gref)?;
+    fn retire(self, granted: Granted, page: SharedPage) -> Result<(), StillInUse> {
+        self.end_grant(granted).map_err(|_| StillInUse)?;
         self.free_page(page);
         Ok(())
     }

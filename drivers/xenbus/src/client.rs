@@ -1,5 +1,8 @@
 //! The xenstore client.
 
+mod transaction;
+mod watch;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
@@ -16,6 +19,8 @@ use core::task::{Context, Poll, Waker};
 
 use xen_ring::Corrupt;
 
+pub use self::transaction::Transaction;
+pub use self::watch::Watch;
 use crate::wire::{
     self, ABS_PATH_MAX, Decoder, DirectoryPart, Errno, Header, Kind, Message, PAYLOAD_MAX,
     REL_PATH_MAX,
@@ -23,10 +28,6 @@ use crate::wire::{
 
 /// Pieces of 1 KiB that one [`Store::pump`] takes in.
 const RECEIVE_ROUNDS: usize = 8;
-/// How often a transaction is tried before it is given up.
-const TRANSACTION_ATTEMPTS: usize = 16;
-/// Transactions open at once; others wait. xenstored's quota is often 10 for a domain.
-const TRANSACTIONS_OPEN: usize = 4;
 /// How often a large directory is read again because it changed meanwhile.
 const DIRECTORY_ATTEMPTS: usize = 8;
 /// The largest directory that is read.
@@ -672,153 +673,8 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Runs `body` in a transaction, again from the start if another one came between.
-    ///
-    /// What `body` wrote takes effect at once or, if it fails, not at all.
-    ///
-    /// # Errors
-    /// Those of `body`; [`StoreError::Conflict`] if it came to nothing too often.
-    pub async fn transaction<R, E: From<StoreError>>(
-        &self,
-        body: impl AsyncFn(&Transaction) -> Result<R, E>,
-    ) -> Result<R, E> {
-        for _ in 0..TRANSACTION_ATTEMPTS {
-            let _turn = self.turn_to_open().await;
-            let reply = self.request(Kind::TransactionStart, &[b"\0"]).await?;
-            let tx_id = parse_tx_id(&reply).ok_or(StoreError::Malformed)?;
-            let shared = Rc::clone(&self.shared);
-            let transaction = Transaction {
-                access: Access { shared, tx_id },
-                ended: false,
-            };
-            let result = body(&transaction).await?;
-            match transaction.commit().await {
-                Ok(()) => return Ok(result),
-                Err(StoreError::Refused(Errno::Again)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Conflict.into())
-    }
-
-    async fn turn_to_open(&self) -> Turn {
-        core::future::poll_fn(|cx| {
-            let mut shared = self.shared.borrow_mut();
-            if shared.open_transactions < TRANSACTIONS_OPEN {
-                shared.open_transactions += 1;
-                return Poll::Ready(Turn(Rc::clone(&self.shared)));
-            }
-            shared.waiting_to_open.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-/// The right to have one transaction open.
-struct Turn(Rc<RefCell<Shared>>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut shared = self.0.borrow_mut();
-        shared.open_transactions -= 1;
-        let waiting = mem::take(&mut shared.waiting_to_open);
-        drop(shared);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// Access within a transaction. Discarded if it is dropped uncommitted.
-#[derive(Debug)]
-pub struct Transaction {
-    access: Access,
-    ended: bool,
-}
-
-impl Transaction {
-    async fn commit(mut self) -> Result<(), StoreError> {
-        let request = self.access.clone();
-        self.ended = true;
-        request
-            .request(Kind::TransactionEnd, &[b"T\0"])
-            .await
-            .map(drop)
-    }
-}
-
-impl Deref for Transaction {
-    type Target = Access;
-
-    fn deref(&self) -> &Access {
-        &self.access
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if !self.ended {
-            let mut shared = self.access.shared.borrow_mut();
-            shared.post_and_forget(Kind::TransactionEnd, self.access.tx_id, &[b"F\0"]);
-        }
-    }
 }
 
 fn token_text(token: u32) -> String {
     format!("w{token}")
-}
-
-/// A watch. It ends when this is dropped.
-pub struct Watch {
-    shared: Rc<RefCell<Shared>>,
-    token: u32,
-}
-
-impl Watch {
-    /// Waits for a change since the last one reported here. Any number of changes meanwhile
-    /// count as one, and none is lost.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the connection is lost.
-    pub async fn changed(&mut self) -> Result<(), StoreError> {
-        core::future::poll_fn(|cx| self.poll_changed(cx)).await
-    }
-
-    /// [`Watch::changed`], to be combined with others.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the connection is lost.
-    pub fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<(), StoreError>> {
-        let mut shared = self.shared.borrow_mut();
-        if let Some(error) = shared.failed {
-            return Poll::Ready(Err(error));
-        }
-        let Some(watched) = shared.watched.get_mut(&self.token) else {
-            return Poll::Pending;
-        };
-        if mem::take(&mut watched.changed) {
-            return Poll::Ready(Ok(()));
-        }
-        watched.waker = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut shared = self.shared.borrow_mut();
-        if let Some(watched) = shared.watched.remove(&self.token) {
-            let token = token_text(self.token);
-            let payload: [&[u8]; 4] = [watched.path.as_bytes(), b"\0", token.as_bytes(), b"\0"];
-            shared.post_and_forget(Kind::Unwatch, 0, &payload);
-        }
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
-            .field("token", &self.token)
-            .finish_non_exhaustive()
-    }
 }

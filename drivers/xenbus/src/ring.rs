@@ -60,9 +60,9 @@ mod tests {
     fn a_conversation_longer_than_the_ring_passes_through_the_page() {
         let hal = FakeHal::new();
         let page = hal.alloc_page().unwrap();
-        let gref = hal.grant(DomId(0), &page, Access::ReadWrite).unwrap();
+        let granted = hal.grant(DomId(0), &page, Access::ReadWrite).unwrap();
         let port = hal.alloc_port(DomId(0)).unwrap();
-        let peer = hal.peer_page(DomId(0), gref).unwrap();
+        let peer = hal.peer_page(DomId(0), granted.reference()).unwrap();
         let store = Store::new(RingTransport::new(hal, page, port));
         let (tasks, timers) = (Tasks::new(), Timers::new(FakeClock::default()));
 

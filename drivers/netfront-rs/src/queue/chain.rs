@@ -187,7 +187,7 @@ impl<H: Hal> Queue<H> {
                 size = frame.len;
             }
             let request = TxRequest {
-                gref: slot.gref,
+                gref: slot.granted.reference(),
                 offset,
                 flags,
                 id: index,

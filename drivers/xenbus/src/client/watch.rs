@@ -1,0 +1,58 @@
+//! Being told of changes.
+
+use super::*;
+
+/// A watch. It ends when this is dropped.
+pub struct Watch {
+    pub(super) shared: Rc<RefCell<Shared>>,
+    pub(super) token: u32,
+}
+
+impl Watch {
+    /// Waits for a change since the last one reported here. Any number of changes meanwhile
+    /// count as one, and none is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the connection is lost.
+    pub async fn changed(&mut self) -> Result<(), StoreError> {
+        core::future::poll_fn(|cx| self.poll_changed(cx)).await
+    }
+
+    /// [`Watch::changed`], to be combined with others.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the connection is lost.
+    pub fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<(), StoreError>> {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(error) = shared.failed {
+            return Poll::Ready(Err(error));
+        }
+        let Some(watched) = shared.watched.get_mut(&self.token) else {
+            return Poll::Pending;
+        };
+        if mem::take(&mut watched.changed) {
+            return Poll::Ready(Ok(()));
+        }
+        watched.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(watched) = shared.watched.remove(&self.token) {
+            let token = token_text(self.token);
+            let payload: [&[u8]; 4] = [watched.path.as_bytes(), b"\0", token.as_bytes(), b"\0"];
+            shared.post_and_forget(Kind::Unwatch, 0, &payload);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
