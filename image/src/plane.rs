@@ -17,8 +17,8 @@ use netfront_rs::{
     SendError, Unsent, Wake,
 };
 use router::{
-    BURST, Config, DropReason, Egress, FrameFlags, FrameMeta, Header, Instant, InterfaceId,
-    MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
+    BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
+    InterfaceId, MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
 };
 use xen_hal::{DomId, PAGE_SIZE, Port};
 use xenbus::Signal;
@@ -67,6 +67,8 @@ struct Link {
     fault: Signal<PeerFault>,
     /// The backend is connected.
     up: bool,
+    /// Slots of a ring that the largest frame it receives takes.
+    slots: usize,
     /// When the backend last completed a burst, or had nothing to do.
     progress: u64,
     /// Slots that it completed since then.
@@ -184,6 +186,7 @@ impl Plane {
             interface,
             fault,
             up: false,
+            slots: 1,
             progress,
             completed: 0,
             unanswered: 0,
@@ -196,6 +199,7 @@ impl Plane {
         let now = kernel::time::now();
         if let Some(link) = self.links[interface.index()].as_mut() {
             link.up = true;
+            link.slots = (usize::from(mtu) + ETHERNET_LEN).div_ceil(PAGE_SIZE);
             link.progress = now;
             self.router.link_up(Instant(now), interface, mac, mtu);
             self.poll_at = Some(now);
@@ -291,16 +295,13 @@ impl Plane {
 
     /// How many frames a burst may have so that any vif that works can take all of it.
     fn room(&self, now: u64) -> usize {
-        let working = self
-            .links
-            .iter()
-            .flatten()
-            .filter(|link| link.up && !link.is_stuck(now));
-        working
-            .map(|link| link.queue.tx_free())
-            .min()
-            .unwrap_or(0)
-            .min(BURST)
+        let working = || {
+            let up = self.links.iter().flatten().filter(|link| link.up);
+            up.filter(|link| !link.is_stuck(now))
+        };
+        let free = working().map(|link| link.queue.tx_free()).min();
+        let slots = working().map(|link| link.slots).max();
+        (free.unwrap_or(0) / slots.unwrap_or(1)).min(BURST)
     }
 
     /// Takes a burst from one vif through the router. Whether there was one.
