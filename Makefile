@@ -8,7 +8,7 @@ GUEST       := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release
 FAKES       := xen-hal/fake,netfront-rs/fake,xenbus/fake
 T           ?=
 
-.PHONY: image run shell test test-host test-xen bench figures lint fmt clean help setup
+.PHONY: image run shell test test-host test-xen bench figures lab lint fmt clean help setup
 
 image: dist/ringway ## build the guest: dist/ringway and dist/ringway.debug
 
@@ -22,6 +22,7 @@ test: test-host test-xen ## every test: on the host, then on Xen
 
 test-host: setup ## unit, property and fuzz tests
 	cargo test --quiet
+	python3 -B -m unittest discover -q -s tests/lab -t tests
 
 test-xen: image ## system tests on real Xen; T=name runs those whose name matches
 	@$(BED) test $(if $(T),-k '$(T)')
@@ -32,6 +33,9 @@ bench: setup ## instructions per frame of the fast path; writes target/bench.csv
 figures: image ## instructions a frame and loss-free rates beside Linux; writes target/figures/
 	@$(BED) --icount figures one-cpu
 	@$(BED) --icount --cpus 2 --xen "dom0_max_vcpus=1 dom0_vcpus_pin sched=null" figures two-cpus
+
+lab: image ## the measured experiments, in target/lab/; E=3: one of them, QUICK=1: coarsely
+	@python3 -B tests/lab/lab.py $(if $(QUICK),--quick) $(E)
 
 lint: setup ## rustfmt, clippy, rustdoc
 	cargo fmt --all --check

@@ -32,7 +32,7 @@ def main() -> int:
         image.build()
         return 0
     options = Options(arguments.cpus, arguments.memory, icount=arguments.icount, pvh=arguments.pvh,
-                      xen=tuple(arguments.xen.split()))  # fmt: skip
+                      native=arguments.native, xen=tuple(arguments.xen.split()))  # fmt: skip
     print("booting Xen and dom0 in an emulated machine", flush=True)
     with Machine(arguments.command, options) as machine:
         print(f"dom0 is up after {machine.boot_seconds:.0f} s; logs: {_short(machine.logs)}", flush=True)
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory", type=int, default=Options.memory_mib, help="MiB of the whole machine")
     parser.add_argument("--icount", action="store_true", help="one instruction = 1 ns")
     parser.add_argument("--pvh", action="store_true", help="let PVH guests start")
+    parser.add_argument("--native", action="store_true", help="Linux alone, without Xen")
     parser.add_argument("--xen", default="", help="more words for Xen's command line")
     parser.add_argument("command", choices=["build", "exec", "figures", "run", "shell", "test"])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="what follows goes into dom0")

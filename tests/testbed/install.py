@@ -6,18 +6,18 @@ import subprocess
 from paths import TESTBED, read_list
 
 
-def missing() -> list[str]:
-    """Return the packages of packages.txt that are not installed."""
-    wanted = read_list(TESTBED / "packages.txt")
+def missing(wanted: list[str]) -> list[str]:
+    """Return those packages that are not installed."""
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted]
     known = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
     present = {line.split()[0] for line in known if line.endswith(" installed")}
     return [name for name in wanted if name not in present]
 
 
-def install() -> None:
-    """Print what is missing, then install it with apt-get (by sudo if not root)."""
-    names = missing()
+def install(also: list[str] | None = None) -> None:
+    """Print what is missing of packages.txt and of what is named `also`, then install it with
+    apt-get (by sudo if not root)."""
+    names = missing([*read_list(TESTBED / "packages.txt"), *(also or [])])
     if not names:
         return
     print("installing Debian packages:", " ".join(names), flush=True)

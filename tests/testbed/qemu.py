@@ -30,6 +30,7 @@ class Options:
     dom0_mib: int = 1024
     icount: bool = False  # one instruction = one virtual nanosecond
     pvh: bool = False  # offer SVM, so that PVH guests start
+    native: bool = False  # dom0's Linux alone, without Xen
     xen: tuple[str, ...] = ()  # more words for Xen's command line
 
     def xen_line(self) -> str:
@@ -66,7 +67,8 @@ def command(
     image: Image, initrd: Path, options: Options, port: int, serial: Path, kvm: bool = False
 ) -> list[str]:
     """Return the whole QEMU command line; dom0's ssh answers on `port`."""
-    linux = f"{image.kernel} console=hvc0 root=LABEL={LABEL} net.ifnames=0 mitigations=off"
+    console = "ttyS0" if options.native else "hvc0"
+    linux = f"console={console} root=LABEL={LABEL} net.ifnames=0 mitigations=off"
     tcg = "tcg" if options.icount else "tcg,thread=multi"
     emulated = CPU_PVH if options.pvh else CPU
     return [
@@ -75,14 +77,20 @@ def command(
         "-cpu", "host" if kvm else emulated,
         *(["-icount", "shift=0,sleep=off"] if options.icount else []),
         "-smp", str(options.cpus), "-m", str(options.memory_mib),
-        "-kernel", str(image.xen), "-append", options.xen_line(),
-        "-initrd", f"{linux},{initrd}",
+        *_kernel(image, linux, initrd, options),
         "-drive", f"if=none,id=dom0,format=raw,snapshot=on,cache=unsafe,file={image.disk}",
         "-device", "ide-hd,drive=dom0,serial=ringway-dom0",
         "-netdev", f"user,id=host,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:22",
         "-device", "e1000,netdev=host",
         "-serial", f"file:{serial}", "-monitor", "none", "-no-reboot",
     ]  # fmt: skip
+
+
+def _kernel(image: Image, linux: str, initrd: Path, options: Options) -> list[str]:
+    if options.native:
+        return ["-kernel", str(image.kernel), "-append", linux, "-initrd", str(initrd)]
+    xen = ["-kernel", str(image.xen), "-append", options.xen_line()]
+    return [*xen, "-initrd", f"{image.kernel} {linux},{initrd}"]
 
 
 def start(line: list[str], errors: Path, scratch: Path) -> subprocess.Popen:

@@ -55,13 +55,15 @@ class Guest:
         config: str | bytes | None = None,
         extra: str = "",
         memory: int = 16,
+        kind: str = "pv",
         kernel: str = RINGWAY,
         ramdisk: str | None = None,
         options: Sequence[str] = (),
         on_crash: str = "preserve",
         on_reboot: str = "restart",
     ) -> None:
-        """`config` is the text of the ramdisk file; `options` are more lines for xl."""
+        """`config` is the text of the ramdisk file; `kind` is xl's type, pv or pvh;
+        `options` are more lines for xl."""
         self.name = name
         self.vifs = list(vifs)
         self.domid: int | None = None
@@ -71,7 +73,7 @@ class Guest:
             Path(ramdisk).write_bytes(config.encode() if isinstance(config, str) else config)
         self._lines = [
             f'name = "{name}"',
-            'type = "pv"',
+            f'type = "{kind}"',
             f'kernel = "{kernel}"',
             *([f'ramdisk = "{ramdisk}"'] if ramdisk else []),
             f"memory = {memory}",

@@ -1,0 +1,80 @@
+"""Does an idle domU cost dom0 anything? dom0 forwards beside more and more of them."""
+
+from ..inside.domus import domus
+from ..inside.load import offer
+from ..inside.wires import Wires
+from ..systems import all_systems, by_name
+from . import Context, Part
+from .e1 import path
+
+TITLE = "dom0 forwarding beside idle domUs"
+COLUMNS = {
+    "bed": "machine",
+    "system": "kind of the idle domUs",
+    "mode": "dom0 routed or bridged",
+    "idle_domus": "number",
+    "offered_pps": "frames/s",
+    "forwarded_pps": "frames/s",
+    "loss": "part of all frames",
+    "dom0_instructions_per_frame": "generator and sink included",
+    "domus_share": "part of the CPU that the idle domUs took",
+}
+COUNTS = (0, 1, 3, 6, 12)
+QUICK_COUNTS = (0, 3)
+BELOW, ABOVE = 100_000, 170_000  # saturation, in frames/s
+
+
+def parts(quick: bool) -> list[Part]:
+    """One boot for each kind of domU."""
+    beds = {"pv": "one", "pvh": "one-pvh"}
+    return [Part(beds[system.kind], {"system": system.name}, 5) for system in all_systems()]
+
+
+def measure(context: Context, system: str) -> None:
+    """Both ways of forwarding, below and above saturation, for every number of domUs."""
+    kind = by_name(system)
+    for count in QUICK_COUNTS if context.quick else COUNTS:
+        with (
+            Wires("bridged", count, context.bed.cpu, context.bed.far) as wires,
+            domus(kind, count, wires, context.bed.guest_options()) as guests,
+        ):
+            wires.drop_at_sinks()
+            idle = [guest.domid for guest in guests]
+            for mode in ("routed", "bridged"):
+                flow = path(wires, mode)
+                for rate in (ABOVE,) if context.quick else (BELOW, ABOVE):
+                    point = offer([flow], [rate], domids=(0, *idle), cpu=context.far)
+                    context.record({
+                        "system": system,
+                        "mode": mode,
+                        "idle_domus": count,
+                        "offered_pps": point.offered_pps,
+                        "forwarded_pps": point.forwarded_pps,
+                        "loss": point.loss,
+                        "dom0_instructions_per_frame": point.instructions(0),
+                        "domus_share": sum(point.cpu_ns[domid] for domid in idle) / (point.seconds * 1e9),
+                    })  # fmt: skip
+
+
+def report(rows, plots) -> str:
+    """What dom0 forwards at its limit, over the number of idle domUs."""
+    from ..plots import groups, table
+
+    full = [row for row in rows if row["offered_pps"] > BELOW * 1.2]
+    figure, axes = plots.figure(2)
+    for mode, ax in zip(("routed", "bridged"), axes, strict=True):
+        for system, points in groups((row for row in full if row["mode"] == mode), lambda row: row["system"]).items():
+            xs = [row["idle_domus"] for row in points]
+            ys = [row["forwarded_pps"] / 1000 for row in points]
+            ax.plot(xs, ys, marker="o", color=plots.colour(system), label=f"idle {plots.label(system)}")
+        ax.set_title(f"dom0 {mode}", fontsize=10)
+        ax.set_xlabel("idle domUs")
+        ax.set_ylabel("forwarded, 1000 frames/s")
+        ax.set_ylim(0)
+    axes[0].legend()
+    plots.save(figure, "idle", f"dom0's forwarding beside idle domUs ({ABOVE // 1000},000 frames/s offered)")
+    return table(
+        ["idle domUs", "mode", "offered, frames/s", "forwarded, frames/s", "loss", "dom0 instructions a frame", "CPU taken by domUs"],
+        ([f"{row['idle_domus']} {plots.label(row['system'])}", row["mode"], row["offered_pps"], row["forwarded_pps"],
+          f"{row['loss']:.1%}", row["dom0_instructions_per_frame"], f"{row['domus_share']:.3%}"] for row in rows),
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Frame sizes: the loss-free rate of each system for those of RFC 2544."""
+
+from ..inside.domus import domus, flow
+from ..inside.load import Flow, offer, search
+from ..inside.wires import Wires
+from ..systems import all_systems
+from . import Context, Part
+from .e1 import path
+
+TITLE = "Loss-free rate by frame size (RFC 2544, section 9.1)"
+COLUMNS = {
+    "bed": "machine",
+    "system": "who forwards",
+    "frame_bytes": "FCS included",
+    "loss_free_pps": "frames/s; at most 0.1 % lost, found to within 3 %",
+    "loss_free_mbit_per_s": "of frames with FCS, without preamble and gap",
+    "measured_loss": "part, there",
+    "domu_instructions_per_frame": "there",
+    "dom0_instructions_per_frame": "there; generator and sink included",
+}
+SIZES = (64, 128, 256, 512, 1024, 1280, 1518)
+QUICK_SIZES = (64, 512, 1518)
+FCS = 4  # bytes, which no virtual interface has
+LOW, HIGH = 8_000, 180_000  # frames/s
+
+
+def parts(quick: bool) -> list[Part]:
+    """Native, Xen with dom0 and PV guests, Xen with PVH guests."""
+    kinds = {system.kind for system in all_systems()}
+    beds = ["native", *("one" + ("-pvh" if kind == "pvh" else "") for kind in sorted(kinds))]
+    return [Part(bed, minutes=7) for bed in beds]
+
+
+def measure(context: Context) -> None:
+    """Every system that this bed carries."""
+    if not context.bed.pvh:
+        for mode in ("routed", "bridged"):
+            with Wires("bridged", 0, context.bed.cpu, context.bed.far) as wires:
+                wires.drop_at_sinks()
+                kernel = "native" if context.bed.native else "dom0"
+                sizes(context, f"{kernel} {mode}", path(wires, mode), None)
+    for system in [] if context.bed.native else all_systems():
+        if (system.kind == "pvh") == context.bed.pvh:
+            with (
+                Wires("bridged", 1, context.bed.cpu, context.bed.far) as wires,
+                domus(system, 1, wires, context.bed.guest_options()) as guests,
+            ):
+                wires.drop_at_sinks()
+                sizes(context, system.name, flow(wires, 0, guests[0]), guests[0].domid)
+
+
+def sizes(context: Context, system: str, way: Flow, domid: int | None) -> None:
+    """A binary search for each size; it begins near what the size before it gave."""
+    domids = () if context.bed.native else (0,) if domid is None else (0, domid)
+    near = 0
+    for size in QUICK_SIZES if context.quick else SIZES:
+
+        def at(rate: int, size: int = size):
+            return offer([way], [rate], size=size - FCS, domids=domids, cpu=context.far)
+
+        low, high = (near * 2 // 3, near * 6 // 5) if near else (LOW, HIGH)
+        rate, points = search(low, high, at, 0.1 if context.quick else 0.03)
+        if not rate or (near and all(point.keeps_up for point in points)):
+            rate, points = search(LOW, HIGH, at, 0.1 if context.quick else 0.03)
+        best = max((point for point in points if point.keeps_up), key=lambda point: point.offered_pps, default=None)
+        near = rate
+        context.record({
+            "system": system,
+            "frame_bytes": size,
+            "loss_free_pps": best.forwarded_pps if best else 0,
+            "loss_free_mbit_per_s": best.forwarded_pps * size * 8 / 1e6 if best else 0,
+            "measured_loss": best.loss if best else None,
+            "domu_instructions_per_frame": best.instructions(domid) if best and domid is not None else None,
+            "dom0_instructions_per_frame": best.instructions(0) if best and domids else None,
+        })  # fmt: skip
+
+
+def report(rows, plots) -> str:
+    """Frames and bits by size."""
+    from ..plots import groups, pivot
+
+    figure, axes = plots.figure(2, width=4.8)
+    for ax, key, factor, unit in (
+        (axes[0], "loss_free_pps", 1000, "1000 frames/s"), (axes[1], "loss_free_mbit_per_s", 1, "Mbit/s"),
+    ):  # fmt: skip
+        for system, points in groups(rows, lambda row: row["system"]).items():
+            xs = [row["frame_bytes"] for row in points]
+            ax.plot(xs, [row[key] / factor for row in points], marker="o", color=plots.colour(system), label=plots.label(system))
+        ax.set_xlabel("frame, bytes with FCS")
+        ax.set_ylabel(f"loss-free, {unit}")
+        ax.set_ylim(0)
+    axes[0].legend(fontsize=8)
+    plots.save(figure, "sizes", "Loss-free rate by frame size, one CPU for everything")
+    name, size = (lambda row: plots.label(row["system"])), (lambda row: f"{row['frame_bytes']} B")
+    rates = pivot(rows, name, size, lambda row: row["loss_free_pps"], "loss-free, frames/s")
+    return rates + "\n" + pivot(rows, name, size, lambda row: row["loss_free_mbit_per_s"], "loss-free, Mbit/s")
