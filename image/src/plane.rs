@@ -15,7 +15,7 @@ use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
     Budget, Features, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault, PoolError,
-    Queue, QueueError, QueueInfo, Unsent, Wake,
+    Queue, QueueError, QueueInfo, Wake,
 };
 use router::{
     BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
@@ -316,7 +316,7 @@ impl Plane {
             if let Some(cutting) = &link.cutting {
                 let from = (cutting.pool != link.pool).then_some(cutting.pool);
                 let lost = with_pools(&mut self.pools, link.pool, from, |pool, source| {
-                    go_on_cutting(link, pool, source, now)
+                    go_on_cutting(&mut link.queue, &mut link.cutting, pool, source, now)
                 });
                 if lost.frames > 0 {
                     self.router
@@ -446,7 +446,15 @@ impl Plane {
             match verdict {
                 Verdict::Forward(out) => {
                     let link = self.links[out.index()].as_mut().filter(|link| link.up);
-                    let lost = forward_run(link, &mut self.pools, from, &headers[run], frames, now);
+                    let lost = forward_run(
+                        link,
+                        &mut self.pools,
+                        from,
+                        home_of(input),
+                        &headers[run],
+                        frames,
+                        now,
+                    );
                     if lost.frames > 0 {
                         self.router.count_tx_full(out, lost.frames, lost.bytes);
                     }

@@ -447,6 +447,14 @@ impl<H: Hal> PagePool<H> {
         })
     }
 
+    /// Whether a frame that was just received into pages of `home` may be sent on or queued.
+    /// Sending takes nothing from what decides this.
+    #[must_use]
+    #[inline]
+    pub fn may_lend_from(&self, home: HomeId) -> bool {
+        self.homes[home.index()].present >= self.terms[home.index()].floor
+    }
+
     /// Gives spare pages back to the machine, as far as no used ones have a higher index, and
     /// the backend doesn't map them. Returns how many.
     pub fn trim(&mut self) -> usize {

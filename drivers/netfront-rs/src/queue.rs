@@ -467,6 +467,61 @@ impl<H: Hal> Queue<H> {
         self.send_chain(pool, frame)
     }
 
+    /// Sends frames as they were received but for the first `len` bytes (at most
+    /// [`HEADER_LEN`]), which are replaced by those of their headers: the fast way to do so for
+    /// many. Up to 7 more bytes of a header are written; they must be as they were received.
+    ///
+    /// What isn't a plain frame of one slot, or finds no room, is given to `other` in its turn,
+    /// untouched.
+    #[inline]
+    pub fn forward<'a>(
+        &mut self,
+        pool: &mut PagePool<H>,
+        frames: impl Iterator<Item = (Frame, &'a Header)>,
+        len: usize,
+        mut other: impl FnMut(&mut Self, &mut PagePool<H>, Frame, &Header),
+    ) {
+        let mut frames = frames;
+        loop {
+            let (mask, plain, sending) = (self.plain_mask, self.send_plain, self.sending);
+            let slots = &mut pool.slots[..];
+            let mut bytes = 0;
+            let mut odd = None;
+            self.tx.fill(|_| {
+                let (frame, header) = frames.next()?;
+                if frame.kind & mask == plain
+                    && let Some(slot) = slots.get_mut(usize::from(frame.head))
+                {
+                    let (window, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
+                    let words = header.as_chunks::<8>().0;
+                    for (cell, word) in window[0].iter().zip(words).take(len.div_ceil(8)) {
+                        cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+                    }
+                    slot.place = sending;
+                    bytes += u64::from(frame.len);
+                    return Some(
+                        TxRequest {
+                            gref: slot.granted.reference(),
+                            offset: 0,
+                            flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
+                            id: frame.head,
+                            size: frame.len,
+                        }
+                        .encode(),
+                    );
+                }
+                odd = Some((frame, header));
+                None
+            });
+            self.counters.tx_bytes += bytes;
+            // If none is odd, the ring is full or they are all gone.
+            let Some((frame, header)) = odd.or_else(|| frames.next()) else {
+                return;
+            };
+            other(self, pool, frame, header);
+        }
+    }
+
     /// Takes back the pages of what the backend has sent, to their homes. Returns how many
     /// slots of the ring that made free.
     ///

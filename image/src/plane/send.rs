@@ -87,11 +87,13 @@ pub(super) fn punt(
 
 /// Writes new headers into frames whose pages are of pool `from`, and sends them on one link:
 /// as they are if its backend is the same and takes them so, else as copies in pages that only
-/// the other backend sees.
+/// the other backend sees. They were just received into pages of `home`.
+#[inline(never)]
 pub(super) fn forward_run(
     link: Option<&mut Link>,
     pools: &mut [Option<PagePool<XenHal>>],
     from: usize,
+    home: HomeId,
     headers: &[Header],
     frames: impl ExactSizeIterator<Item = Frame>,
     now: u64,
@@ -108,16 +110,16 @@ pub(super) fn forward_run(
     let Some(source) = source else { return lost };
     match (link, target) {
         (Some(link), None) => {
-            for (mut frame, header) in frames.zip(headers) {
-                // Its page would be missed on the ring it was received on.
-                if !source.may_lend(&frame) {
-                    lost.add(frame.len());
-                    source.free(frame);
-                    continue;
-                }
-                source.write_header(&mut frame, &header.0, REWRITTEN);
-                if let Err(unsent) = link.queue.send(source, frame) {
-                    lost.join(resend(link, source, from, unsent, now));
+            let Link { queue, cutting, .. } = link;
+            let frames = frames.zip(headers.iter().map(|header| &header.0));
+            let mut one = |queue: &mut Queue<XenHal>, pool: &mut _, frame, header: &_| {
+                lost.join(forward_one(queue, cutting, pool, from, frame, header, now));
+            };
+            if source.may_lend_from(home) {
+                queue.forward(source, frames, REWRITTEN, one);
+            } else {
+                for (frame, header) in frames {
+                    one(queue, source, frame, header);
                 }
             }
         }
@@ -131,7 +133,8 @@ pub(super) fn forward_run(
                         source.free(frame);
                     }
                     Err(Refused::ToCut) => {
-                        lost.join(cut(link, target, Some(source), from, frame, now));
+                        let Link { queue, cutting, .. } = &mut *link;
+                        lost.join(cut(queue, cutting, target, Some(source), from, frame, now));
                     }
                 }
             }
@@ -146,18 +149,29 @@ pub(super) fn forward_run(
     lost
 }
 
-/// Does for a frame of the link's own pool, number `from`, what its backend can't, and sends it.
-#[cold]
-fn resend(
-    link: &mut Link,
+/// Writes the new header into a frame of the queue's own pool, number `from`, does for it what
+/// the backend can't, and sends it.
+#[inline(never)]
+fn forward_one(
+    queue: &mut Queue<XenHal>,
+    cutting: &mut Option<Cutting>,
     pool: &mut PagePool<XenHal>,
     from: usize,
-    unsent: Unsent,
+    mut frame: Frame,
+    header: &netfront_rs::Header,
     now: u64,
 ) -> Lost {
-    match egress::resend(&mut link.queue, pool, unsent) {
+    let refused = if pool.may_lend(&frame) {
+        pool.write_header(&mut frame, header, REWRITTEN);
+        let sent = queue.send(pool, frame);
+        sent.or_else(|unsent| egress::resend(queue, pool, unsent))
+    } else {
+        // Its page would be missed on the ring it was received on.
+        Err((frame, Refused::Lost))
+    };
+    match refused {
         Ok(()) => Lost::default(),
-        Err((frame, Refused::ToCut)) => cut(link, pool, None, from, frame, now),
+        Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, from, frame, now),
         Err((frame, Refused::Lost)) => {
             let lost = Lost::of(frame.len());
             pool.free(frame);
@@ -166,11 +180,12 @@ fn resend(
     }
 }
 
-/// Begins to cut a large frame for a link whose pool is `pool`. The frame's pool has number
+/// Begins to cut a large frame for a queue whose pool is `pool`. The frame's pool has number
 /// `from`, and is `source` if it is another.
 #[cold]
 fn cut(
-    link: &mut Link,
+    queue: &mut Queue<XenHal>,
+    cutting: &mut Option<Cutting>,
     pool: &mut PagePool<XenHal>,
     mut source: Option<&mut PagePool<XenHal>>,
     from: usize,
@@ -178,19 +193,19 @@ fn cut(
     now: u64,
 ) -> Lost {
     let len = frame.len();
-    let cut = if link.cutting.is_none() {
+    let cut = if cutting.is_none() {
         Cut::new(source.as_deref().unwrap_or(pool), frame)
     } else {
         Err(frame)
     };
     match cut {
         Ok(cut) => {
-            link.cutting = Some(Cutting {
+            *cutting = Some(Cutting {
                 cut,
                 pool: from,
                 progress: now,
             });
-            go_on_cutting(link, pool, source, now)
+            go_on_cutting(queue, cutting, pool, source, now)
         }
         Err(frame) => {
             source.take().unwrap_or(pool).free(frame);
@@ -202,20 +217,21 @@ fn cut(
 /// Sends segments of the frame that a link cuts, as many as can be. They wait no longer than
 /// frames on a ring do.
 pub(super) fn go_on_cutting(
-    link: &mut Link,
+    queue: &mut Queue<XenHal>,
+    cutting: &mut Option<Cutting>,
     pool: &mut PagePool<XenHal>,
     source: Option<&mut PagePool<XenHal>>,
     now: u64,
 ) -> Lost {
-    let Some(cutting) = &mut link.cutting else {
+    let Some(this) = cutting else {
         return Lost::default();
     };
-    if cutting.cut.send(&mut link.queue, pool, source.as_deref()) > 0 {
-        cutting.progress = now;
+    if this.cut.send(queue, pool, source.as_deref()) > 0 {
+        this.progress = now;
     }
-    let done = cutting.cut.is_done();
-    if (done || now.saturating_sub(cutting.progress) > STUCK)
-        && let Some(Cutting { cut, .. }) = link.cutting.take()
+    let done = this.cut.is_done();
+    if (done || now.saturating_sub(this.progress) > STUCK)
+        && let Some(Cutting { cut, .. }) = cutting.take()
     {
         let left = cut.left();
         source.unwrap_or(pool).free(cut.into_frame());
