@@ -75,11 +75,13 @@ def figures(machine: Machine, words: list[str]) -> int:
     if code != 0:
         machine.collect()
         return code
-    machine.get(f"{RESULTS}/figures.csv")
-    kept = REPO / "target" / "figures" / f"{words[0] if words else 'forwarding'}.csv"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(machine.logs / RESULTS.lstrip("/") / "figures.csv", kept)
-    print(f"written to {_short(kept)}")
+    folder = REPO / "target" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = words[0] if words else "forwarding"
+    for source, kept in (("figures.csv", f"{name}.csv"), ("bulk.csv", f"{name}-tcp.csv")):
+        machine.get(f"{RESULTS}/{source}")
+        shutil.copy(machine.logs / RESULTS.lstrip("/") / source, folder / kept)
+        print(f"written to {_short(folder / kept)}")
     return 0
 
 

@@ -15,4 +15,4 @@ pub mod queue;
 pub use error::{PeerFault, PoolError, QueueError, SendError, Unsent};
 pub use features::Features;
 pub use pool::{Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool};
-pub use queue::{Ports, Queue, QueueInfo, Wake};
+pub use queue::{Budget, MAX_TX_SLOTS, Ports, Queue, QueueInfo, Wake};
