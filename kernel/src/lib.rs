@@ -40,6 +40,7 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
     shared_info::init(&boot);
     console::init(&boot);
     traps::init();
+    sched::init();
     grant::init(boot.pages);
     Ok(boot)
 }
