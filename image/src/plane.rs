@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use heapless::Vec as Bounded;
 use kernel::XenHal;
+use netfront_rs::pace::{Pace, Since};
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
@@ -106,6 +107,10 @@ pub(crate) struct Work {
     pub(crate) turns: u64,
     /// Times it slept.
     pub(crate) sleeps: u64,
+    /// Of these, to let frames gather, with a limit.
+    pub(crate) gatherings: u64,
+    /// Sleeps that brought no frame, 1, 2 or 3, 4 to 7, and so on; the last: 64 and more.
+    pub(crate) frames_per_wake: [u64; 8],
     /// Bursts received, of one frame or more.
     pub(crate) bursts: u64,
     /// Frames received.
@@ -133,6 +138,16 @@ pub(crate) struct Plane {
     pages_per_vif: usize,
     /// When the router wants to be polled next; at once if it is due.
     poll_at: Option<u64>,
+    /// How to sleep.
+    pace: Pace,
+    /// When to wake so that frames that gather don't wait too long.
+    wake_at: Option<u64>,
+    /// What happened since a sleep was last planned, but for the frames.
+    slept: bool,
+    /// Frames received and processor time used, in ns, when a sleep was last planned.
+    planned: (u64, u64),
+    /// Frames received when it last slept.
+    frames_before: u64,
     work: Work,
 }
 
@@ -156,6 +171,11 @@ impl Plane {
             }),
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
+            pace: Pace::new(),
+            wake_at: None,
+            slept: false,
+            planned: (0, 0),
+            frames_before: 0,
             work: Work::default(),
         }
     }
@@ -307,7 +327,8 @@ impl Plane {
         }
     }
 
-    /// Takes one turn. Whether there may be more to do at once.
+    /// Takes one turn. Whether there is more to do at once, as far as that is known already:
+    /// [`Plane::arm`] finds out the rest.
     pub(crate) fn turn(&mut self, now: u64) -> bool {
         self.work.turns += 1;
         let mut busy = false;
@@ -354,7 +375,7 @@ impl Plane {
         free.filter(|&free| free >= slots.unwrap_or(1)).unwrap_or(0)
     }
 
-    /// Takes a burst from one vif through the router. Whether there was one.
+    /// Takes a burst from one vif through the router. Whether there may be another.
     fn forward(&mut self, index: usize, now: u64) -> bool {
         if !self.links[index]
             .as_ref()
@@ -420,7 +441,7 @@ impl Plane {
             &mut verdicts[..count],
         );
         self.dispatch(index, now);
-        true
+        count == room
     }
 
     /// Does what the router decided with the burst that came from vif `index`, in runs of the
@@ -492,23 +513,48 @@ impl Plane {
         poll.more
     }
 
-    /// Asks every backend for an event when something comes. Whether something came already.
+    /// Asks every backend for an event when enough has come. Whether it has already.
     pub(crate) fn arm(&mut self, now: u64) -> bool {
+        let ran = kernel::sched::run_state().running;
+        let since = Since {
+            slept: core::mem::take(&mut self.slept),
+            frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
+            ran: ran.saturating_sub(self.planned.1),
+        };
+        self.planned = (self.work.frames, ran);
+        let sleep = self.pace.plan(now, since);
+        self.wake_at = sleep.limit.map(|limit| now + limit);
         let blocked = self.room(now) == 0;
+        // Completions matter only where pages or room are short; otherwise they are found in
+        // passing. One alone would be no reason to wake. Pages missing on one ring may be on
+        // any other.
+        let few = BURST.min(self.pages_per_vif / 4);
+        let up = self.links.iter().flatten().filter(|link| link.up);
+        let short = blocked || up.into_iter().any(|link| link.queue.rx_posted() < few);
         let mut busy = false;
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
-            // Completions matter only where pages or room are short; otherwise they are
-            // found in passing.
-            let short = blocked || link.queue.rx_posted() < BURST;
             // Without room for what comes, only a completion is news.
             let wake = Wake {
-                rx: (!blocked).then_some(1),
-                tx: short.then_some(1),
+                rx: (!blocked).then_some(sleep.frames),
+                tx: short.then_some(BURST as u32),
             };
             busy |= link.queue.arm(wake);
         }
-        self.work.sleeps += u64::from(!busy);
+        if !busy {
+            self.count_sleep();
+        }
         busy
+    }
+
+    fn count_sleep(&mut self) {
+        let frames = self.work.frames - self.frames_before;
+        self.frames_before = self.work.frames;
+        let bits = (u64::BITS - frames.leading_zeros()) as usize;
+        let last = self.work.frames_per_wake.len() - 1;
+        self.work.frames_per_wake[bits.min(last)] += 1;
+        self.work.sleeps += 1;
+        self.work.gatherings += u64::from(self.wake_at.is_some());
+        self.slept = true;
     }
 
     /// When the next turn is due, whatever comes.
@@ -525,8 +571,10 @@ impl Plane {
             .filter_map(|link| link.cutting.as_ref())
             .map(|cutting| cutting.progress + STUCK + 1)
             .min();
-        let all = self.poll_at.into_iter().chain(unstuck.flatten());
-        all.chain(cut_off).min()
+        [self.poll_at, self.wake_at, unstuck.flatten(), cut_off]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Clears the events of all vifs, and lists their channels for waiting.
@@ -550,6 +598,11 @@ impl Plane {
     /// What the loop did since the start.
     pub(crate) fn work(&self) -> Work {
         self.work
+    }
+
+    /// How it sleeps.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The vif of an interface: its backend, rings and pages.
@@ -597,7 +650,7 @@ fn meta_of(info: FrameInfo) -> FrameMeta {
     }
 }
 
-/// Takes completed pages from a transmit ring. Whether there were any.
+/// Takes completed pages from a transmit ring. Whether the backend broke the protocol there.
 fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bool {
     let Some(pool) = pools.get_mut(link.pool).and_then(Option::as_mut) else {
         return false;
@@ -614,7 +667,7 @@ fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bo
                 link.unanswered = 0;
                 link.progress = now;
             }
-            count > 0
+            false
         }
         Err(fault) => {
             // The control plane does the rest.

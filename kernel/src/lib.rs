@@ -41,6 +41,7 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
     time::init();
     console::init(&boot);
     traps::init();
+    sched::init();
     grant::init(boot.pages);
     Ok(boot)
 }
