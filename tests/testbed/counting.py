@@ -29,19 +29,21 @@ COUNTS = CACHE / "counts"
 # What a function is a part of, by the first pattern that matches its name.
 GROUPS = {
     "xen": (
-        ("grant copies", r"gnttab|grant|copy_from_guest|__copy|get_page|put_page|memcpy|_get_paged"
+        ("privileged instructions", r"emulate|x86_decode|emul-priv|rdmsr|general_protection|get_cpl"
+                                    r"|put_fpu"),
+        ("grant copies", r"map_domain_page|gnttab|grant|copy_from_guest|__copy|get_page|put_page|memcpy|_get_paged"
                          r"|p2m|get_gfn|page_get_owner|mfn|rcu_lock|domain_by_id|get_domain"),
         ("events", r"evtchn|guest_mark_pending|send_guest|vcpu_mark_events"),
         ("timers", r"timer|hpet|apic_timer|calibrat|time|scale_delta|tsc|ns_to"),
         ("scheduling", r"sched|vcpu|context_switch|idle|null_|csched|unit|runstate|wake|softirq"
                        r"|poll|acpi|mwait|cpufreq|menu_|cpuidle"),
         ("interrupts", r"irq|apic|ipi|smp_|intr|vector|eoi"),
-        ("entry and exit", r"entry|hypercall|syscall|iret|restore|test_all_events|bounce|pv_|_ret"
+        ("entry and exit", r"entry|lstar|stack_switch|segment_base|hypercall|syscall|iret|restore|test_all_events|bounce|pv_|_ret"
                            r"|do_multicall|trap|exception|fault"),
         ("locks", r"spin|lock"),
     ),
     "linux": (
-        ("generator's clock", r"ktime_get|pvclock|xen_clocksource|pktgen_thread_worker"),
+        ("generator's clock", r"ktime_get|pvclock|xen_clocksource|read_tsc|pktgen_thread_worker"),
         ("generator", r"pktgen|fill_packet|mod_cur|prandom|kmalloc_reserve|__alloc_skb"),
         ("netback to guest", r"xenvif_rx|xenvif_kthread|xenvif_start_xmit|xenvif_kick|xenvif_wait"
                              r"|xenvif_get_sset|xenvif_select|xenvif_have_rx|xenvif_queue"),
