@@ -193,7 +193,9 @@ impl Index {
     #[inline(always)]
     pub(crate) fn find(&self, interface: u8, address: u32) -> Option<usize> {
         let tag = tag4(interface, address);
-        self.window(tag)
+        let home = self.home(tag);
+        let window = self.slots.get(home..home + PROBES)?;
+        window
             .iter()
             .find(|&&slot| slot >> 24 == tag)
             .map(|&slot| (slot & 0xff_ffff) as usize)
