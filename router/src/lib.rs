@@ -23,7 +23,7 @@ pub mod config;
 mod counters;
 mod drop_reason;
 mod examine;
-mod fib;
+pub mod fib;
 mod frame;
 mod local;
 mod neighbors;

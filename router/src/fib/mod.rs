@@ -2,7 +2,20 @@
 
 pub(crate) mod group;
 pub(crate) mod lpm;
+pub mod table;
 mod target;
+
+/// Longest-prefix match for IPv4.
+pub mod lpm4 {
+    /// From IPv4 prefixes to values.
+    pub type Table = super::table::Table<u32>;
+}
+
+/// Longest-prefix match for IPv6.
+pub mod lpm6 {
+    /// From IPv6 prefixes to values.
+    pub type Table = super::table::Table<u128>;
+}
 
 use alloc::vec::Vec;
 
