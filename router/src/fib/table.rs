@@ -14,7 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 pub use super::address::Address;
-use super::node::{Node, Place, Routes, STRIDE, place, prefix_at, span};
+use super::node::{Children, Node, Place, Routes, STRIDE, place, prefix_at, span};
 use super::pool::{Pages, Pool, Runs};
 
 /// The answer inside the table where no prefix but perhaps that of length 0 matches, so that
@@ -46,7 +46,16 @@ struct Start {
 struct Nodes {
     runs: Runs,
     nodes: Pages<Node, NODES>,
+    children: Pages<Children, NODES>,
     routes: Pages<Routes, NODES>,
+}
+
+/// One node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Whole {
+    node: Node,
+    children: Children,
+    routes: Routes,
 }
 
 /// From prefixes to values: any `u32` but the largest, the numbers of targets in the router.
@@ -86,6 +95,7 @@ impl<A: Address> Table<A> {
             nodes: Nodes {
                 runs: Runs::new(),
                 nodes: Pages::new(),
+                children: Pages::new(),
                 routes: Pages::new(),
             },
             leaves: Pool::new(),
@@ -98,8 +108,8 @@ impl<A: Address> Table<A> {
             pending: Vec::new(),
             family: core::marker::PhantomData,
         };
-        let (node, routes) = table.blank(UNCOVERED);
-        table.nodes.add(&[(node, routes)]);
+        let root = table.blank(UNCOVERED);
+        table.nodes.add(&[root]);
         table
     }
 
@@ -187,13 +197,17 @@ impl<A: Address> Table<A> {
     pub fn lookup(&self, address: A) -> u32 {
         let (mut at, mut depth) = self.start(address);
         loop {
+            let slot = address.bits(depth, STRIDE);
             let node = self.nodes.nodes.get(at);
-            let (next, inner) = node.next(address.bits(depth, STRIDE));
-            if !inner {
-                return self.answer(next);
+            if node.is_inner != 0 {
+                let children = self.nodes.children.get(at);
+                if children.has(slot) {
+                    at = children.child(slot);
+                    depth += STRIDE;
+                    continue;
+                }
             }
-            at = next;
-            depth += STRIDE;
+            return self.answer(node.leaf(slot));
         }
     }
 
@@ -208,39 +222,81 @@ impl<A: Address> Table<A> {
         }
     }
 
+    /// At most [`BURST`] addresses; the slices have one length.
     #[inline]
     fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
+        // A step that loads does little else: the fewer instructions between two loads, the
+        // more of them the processor has under way.
         let mut depths = [0u8; BURST];
+        let mut starts = [0u64; BURST];
+        let burst = addresses.iter().zip(values.iter_mut());
+        for ((&address, at), (depth, starts)) in burst.zip(depths.iter_mut().zip(&mut starts)) {
+            let (first, from) = self.start(address);
+            (*at, *depth) = (first, from as u8);
+            *starts = self.nodes.nodes.get(first).starts;
+        }
         let mut inner = 0u64;
-        let burst = addresses.iter().zip(values.iter_mut()).zip(&mut depths);
-        for (i, ((address, value), depth)) in burst.enumerate() {
-            let (at, from) = self.start(*address);
-            let node = self.nodes.nodes.get(at);
-            let (next, is_inner) = node.next(address.bits(from, STRIDE));
-            *value = next;
-            *depth = from as u8;
-            inner |= u64::from(is_inner) << i;
+        let burst = addresses.iter().zip(values.iter_mut());
+        for (i, ((&address, at), depth)) in burst.zip(&depths).enumerate() {
+            let node = self.nodes.nodes.get(*at);
+            inner |= u64::from(node.is_inner) << i;
+            if node.is_inner == 0 {
+                let slot = address.bits(u32::from(*depth), STRIDE);
+                *at = node.leaf(slot);
+            }
         }
         while inner != 0 {
-            let mut left = inner;
-            while left != 0 {
-                let i = left.trailing_zeros() as usize % BURST;
-                left &= left - 1;
-                let (Some(address), Some(value)) = (addresses.get(i), values.get_mut(i)) else {
-                    inner &= !(1 << i);
-                    continue;
-                };
-                let depth = u32::from(depths[i]) + STRIDE;
-                depths[i] = depth as u8;
-                let node = self.nodes.nodes.get(*value);
-                let (next, is_inner) = node.next(address.bits(depth, STRIDE));
-                *value = next;
-                inner &= !(u64::from(!is_inner) << i);
-            }
+            self.descend(addresses, values, &mut depths, &mut inner);
         }
         for value in values {
             *value = self.answer(*value);
         }
+    }
+
+    /// One step down for each address that is at a node with children.
+    #[inline(never)]
+    fn descend(
+        &self,
+        addresses: &[A],
+        values: &mut [u32],
+        depths: &mut [u8; BURST],
+        inner: &mut u64,
+    ) {
+        let mut sets = [0u64; BURST];
+        for i in ones(*inner) {
+            if let Some(&at) = values.get(i) {
+                sets[i % BURST] = self.nodes.children.get(at).set;
+            }
+        }
+        let mut went = 0u64;
+        for i in ones(*inner) {
+            let (Some(address), Some(at), depth) =
+                (addresses.get(i), values.get_mut(i), &mut depths[i % BURST])
+            else {
+                continue;
+            };
+            let slot = address.bits(u32::from(*depth), STRIDE);
+            if sets[i % BURST] >> slot & 1 != 0 {
+                *at = self.nodes.children.get(*at).child(slot);
+                *depth += STRIDE as u8;
+                went |= 1 << i;
+            } else {
+                *at = self.nodes.nodes.get(*at).leaf(slot);
+            }
+        }
+        let mut next = 0u64;
+        for i in ones(went) {
+            if let Some(&at) = values.get(i) {
+                next |= u64::from(self.nodes.nodes.get(at).is_inner) << i;
+            }
+        }
+        for i in ones(went & !next) {
+            if let (Some(address), Some(at)) = (addresses.get(i), values.get_mut(i)) {
+                let slot = address.bits(u32::from(depths[i % BURST]), STRIDE);
+                *at = self.nodes.nodes.get(*at).leaf(slot);
+            }
+        }
+        *inner = next;
     }
 
     /// The first node of a lookup and its depth.
@@ -304,10 +360,10 @@ impl<A: Address> Table<A> {
                     each(prefix, (depth + len) as u8, value);
                 }
             }
-            let node = self.nodes.nodes.get(at);
-            for slot in (0..64).filter(|&slot| node.has_child(slot)) {
+            let children = self.nodes.children.get(at);
+            for slot in ones(children.set) {
                 let prefix = prefix.with_bits(depth, STRIDE, slot as u32);
-                stack.push((node.child(slot), depth + STRIDE, prefix));
+                stack.push((children.child(slot), depth + STRIDE, prefix));
             }
         }
     }
@@ -334,9 +390,9 @@ impl<A: Address> Table<A> {
         let (mut at, mut from) = self.way(prefix, depth);
         while from < depth {
             let slot = prefix.bits(from, STRIDE);
-            let node = self.nodes.nodes.get(at);
-            at = if node.has_child(slot) {
-                node.child(slot)
+            let children = self.nodes.children.get(at);
+            at = if children.has(slot) {
+                children.child(slot)
             } else {
                 self.add_child(at, slot)
             };
@@ -352,11 +408,11 @@ impl<A: Address> Table<A> {
         while from < depth {
             path[(from / STRIDE) as usize] = at;
             let slot = prefix.bits(from, STRIDE);
-            let node = self.nodes.nodes.get(at);
-            if !node.has_child(slot) {
+            let children = self.nodes.children.get(at);
+            if !children.has(slot) {
                 return None;
             }
-            at = node.child(slot);
+            at = children.child(slot);
             from += STRIDE;
         }
         path[(from / STRIDE) as usize] = at;
@@ -364,19 +420,12 @@ impl<A: Address> Table<A> {
     }
 
     /// A node without prefixes and children.
-    fn blank(&mut self, inherited: u32) -> (Node, Routes) {
-        let node = Node {
-            starts: 1,
-            leaf_base: self.common_leaf(inherited),
-            ..Node::default()
-        };
-        (
-            node,
-            Routes {
-                inherited,
-                ..Routes::default()
-            },
-        )
+    fn blank(&mut self, inherited: u32) -> Whole {
+        let mut blank = Whole::default();
+        blank.node.starts = 1;
+        blank.node.leaf_base = self.common_leaf(inherited);
+        blank.routes.inherited = inherited;
+        blank
     }
 
     fn value_run(&self, routes: &Routes, half: usize) -> &[u32] {
@@ -406,39 +455,37 @@ impl<A: Address> Table<A> {
     }
 
     fn add_child(&mut self, at: u32, slot: usize) -> u32 {
-        let node = *self.nodes.nodes.get(at);
-        let inherited = self.leaves.get(node.leaf(slot));
+        let inherited = self.leaves.get(self.nodes.nodes.get(at).leaf(slot));
         let blank = self.blank(inherited);
-        let (rank, count) = (node.children_to(slot) as usize, node.child_count() as usize);
-        let mut children = [(Node::default(), Routes::default()); 64];
-        self.nodes.copy(node.child_base, &mut children[..count]);
-        children.copy_within(rank..count, rank + 1);
-        children[rank] = blank;
-        let base = self.nodes.add(&children[..=count]);
-        let parent = self.nodes.nodes.get_mut(at);
-        parent.child_base = base;
-        parent.children |= 1 << slot;
-        self.nodes.remove(node.child_base, count as u32);
+        let children = *self.nodes.children.get(at);
+        let (rank, count) = (children.up_to(slot) as usize, children.count() as usize);
+        let mut run = [Whole::default(); 64];
+        self.nodes.copy(children.base, &mut run[..count]);
+        run.copy_within(rank..count, rank + 1);
+        run[rank] = blank;
+        let base = self.nodes.add(&run[..=count]);
+        self.set_children(at, children.set | 1 << slot, base);
+        self.nodes.remove(children.base, count as u32);
         base + rank as u32
     }
 
     fn remove_child(&mut self, at: u32, slot: usize) {
-        let node = *self.nodes.nodes.get(at);
-        let (rank, count) = (
-            node.children_to(slot) as usize - 1,
-            node.child_count() as usize,
-        );
-        let child = *self.nodes.nodes.get(node.child_base + rank as u32);
-        let mut children = [(Node::default(), Routes::default()); 64];
-        self.nodes.copy(node.child_base, &mut children[..count]);
-        children.copy_within(rank + 1..count, rank);
-        let base = self.nodes.add(&children[..count - 1]);
-        let parent = self.nodes.nodes.get_mut(at);
-        parent.child_base = base;
-        parent.children &= !(1 << slot);
+        let children = *self.nodes.children.get(at);
+        let (rank, count) = (children.up_to(slot) as usize - 1, children.count() as usize);
+        let child = *self.nodes.nodes.get(children.child(slot));
+        let mut run = [Whole::default(); 64];
+        self.nodes.copy(children.base, &mut run[..count]);
+        run.copy_within(rank + 1..count, rank);
+        let base = self.nodes.add(&run[..count - 1]);
+        self.set_children(at, children.set & !(1 << slot), base);
         self.renew(at, (0, 0));
-        self.nodes.remove(node.child_base, count as u32);
+        self.nodes.remove(children.base, count as u32);
         self.drop_leaves(child);
+    }
+
+    fn set_children(&mut self, at: u32, set: u64, base: u32) {
+        *self.nodes.children.get_mut(at) = Children { set, base };
+        self.nodes.nodes.get_mut(at).is_inner = u32::from(set != 0);
     }
 
     /// Takes nodes that serve no purpose any more away, from a depth upwards.
@@ -451,7 +498,7 @@ impl<A: Address> Table<A> {
         while depth > fixed {
             let at = path[(depth / STRIDE) as usize];
             let used = !self.nodes.routes.get(at).is_empty();
-            if used || self.nodes.nodes.get(at).children != 0 {
+            if used || self.nodes.children.get(at).set != 0 {
                 return;
             }
             depth -= STRIDE;
@@ -472,12 +519,13 @@ impl<A: Address> Table<A> {
     /// inherit.
     fn renew(&mut self, at: u32, (first, count): (usize, usize)) {
         let node = *self.nodes.nodes.get(at);
+        let children = *self.nodes.children.get(at);
         let routes = self.nodes.routes.get(at);
         let answers = self.answers(routes);
         let (mut leaves, mut leaf_count, mut starts) = ([0; 64], 0, 0u64);
         let mut last = None;
         for (slot, &answer) in answers.iter().enumerate() {
-            if last != Some(answer) && !node.has_child(slot) {
+            if last != Some(answer) && !children.has(slot) {
                 last = Some(answer);
                 starts |= 1 << slot;
                 leaves[leaf_count] = answer;
@@ -498,8 +546,8 @@ impl<A: Address> Table<A> {
             (held.starts, held.leaf_base) = (starts, leaf_base);
             self.drop_leaves(node);
         }
-        for slot in (first..first + count).filter(|&slot| node.has_child(slot)) {
-            let child = node.child(slot);
+        for slot in (first..first + count).filter(|&slot| children.has(slot)) {
+            let child = children.child(slot);
             if self.nodes.routes.get(child).inherited != answers[slot] {
                 self.pending.push((child, answers[slot]));
             }
@@ -571,31 +619,27 @@ impl<A: Address> Table<A> {
     fn make_index(&mut self, prefix: A, block: usize) {
         let top = self.reach(prefix, A::INDEX);
         for slot in 0..64 {
-            if !self.nodes.nodes.get(top).has_child(slot) {
+            if !self.nodes.children.get(top).has(slot) {
                 self.add_child(top, slot);
             }
         }
         let index = self.nodes.add_block();
         for slot in 0..64u32 {
-            let at = self.nodes.nodes.get(top).child(slot as usize);
-            let middle = *self.nodes.nodes.get(at);
+            let at = self.nodes.children.get(top).child(slot as usize);
+            let middle = self.nodes.whole(at);
             let base = index + slot * 64;
             for below in 0..64 {
-                let child = if middle.has_child(below) {
-                    self.nodes.both(middle.child(below))
+                let child = if middle.children.has(below) {
+                    self.nodes.whole(middle.children.child(below))
                 } else {
-                    self.blank(self.leaves.get(middle.leaf(below)))
+                    self.blank(self.leaves.get(middle.node.leaf(below)))
                 };
                 self.nodes.set(base + below as u32, child);
             }
-            let full = Node {
-                children: u64::MAX,
-                child_base: base,
-                ..Node::default()
-            };
-            *self.nodes.nodes.get_mut(at) = full;
-            self.nodes.remove(middle.child_base, middle.child_count());
-            self.drop_leaves(middle);
+            self.set_children(at, u64::MAX, base);
+            self.nodes
+                .remove(middle.children.base, middle.children.count());
+            self.renew(at, (0, 0));
         }
         self.renew(top, (0, 0));
         self.starts[block].node = index;
@@ -603,31 +647,37 @@ impl<A: Address> Table<A> {
 }
 
 impl Nodes {
-    fn both(&self, at: u32) -> (Node, Routes) {
-        (*self.nodes.get(at), *self.routes.get(at))
+    fn whole(&self, at: u32) -> Whole {
+        Whole {
+            node: *self.nodes.get(at),
+            children: *self.children.get(at),
+            routes: *self.routes.get(at),
+        }
     }
 
-    fn set(&mut self, at: u32, (node, routes): (Node, Routes)) {
-        *self.nodes.get_mut(at) = node;
-        *self.routes.get_mut(at) = routes;
+    fn set(&mut self, at: u32, whole: Whole) {
+        *self.nodes.get_mut(at) = whole.node;
+        *self.children.get_mut(at) = whole.children;
+        *self.routes.get_mut(at) = whole.routes;
     }
 
-    fn copy(&self, start: u32, to: &mut [(Node, Routes)]) {
+    fn copy(&self, start: u32, to: &mut [Whole]) {
         for (at, to) in (start..).zip(to) {
-            *to = self.both(at);
+            *to = self.whole(at);
         }
     }
 
     fn grow(&mut self, pages: usize, free: bool) -> u32 {
         for _ in 0..pages {
             self.nodes.grow();
+            self.children.grow();
             self.routes.grow();
         }
         self.runs.grow(pages * NODES, free)
     }
 
     /// Makes a run of these nodes; nothing for none.
-    fn add(&mut self, nodes: &[(Node, Routes)]) -> u32 {
+    fn add(&mut self, nodes: &[Whole]) -> u32 {
         let len = nodes.len() as u32;
         if len == 0 {
             return 0;
@@ -658,8 +708,18 @@ impl Nodes {
     }
 
     fn bytes(&self) -> usize {
-        self.runs.bytes() + self.nodes.bytes() + self.routes.bytes()
+        self.runs.bytes() + self.nodes.bytes() + self.children.bytes() + self.routes.bytes()
     }
+}
+
+/// The bits that are set, from the lowest on.
+#[inline(always)]
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = bits.trailing_zeros();
+        bits &= bits.checked_sub(1)?;
+        Some(bit as usize)
+    })
 }
 
 #[cfg(test)]

@@ -149,6 +149,7 @@ fn indexed<A: Address>(first: A) -> Table<A> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn ipv4_agrees_with_an_oracle(
         steps in steps(v4(), 400),
