@@ -1,7 +1,10 @@
 //! The forwarding table: from destinations to what is done with packets to them.
 
+mod address;
 pub(crate) mod group;
 pub(crate) mod lpm;
+mod node;
+mod pool;
 pub mod table;
 mod target;
 
