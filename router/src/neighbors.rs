@@ -193,9 +193,7 @@ impl Index {
     #[inline(always)]
     pub(crate) fn find(&self, interface: u8, address: u32) -> Option<usize> {
         let tag = tag4(interface, address);
-        let home = self.home(tag);
-        let window = self.slots.get(home..home + PROBES)?;
-        window
+        self.window(tag)
             .iter()
             .find(|&&slot| slot >> 24 == tag)
             .map(|&slot| (slot & 0xff_ffff) as usize)
