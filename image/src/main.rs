@@ -65,9 +65,6 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
             (Config::empty(), Some(error))
         }
     };
-    for warning in config.warnings() {
-        log::warn!(target: "config", "{warning}");
-    }
     let Some((page, store_port)) = kernel::store_ring(&boot) else {
         kernel::fault::die(format_args!("no xenstore ring"));
     };

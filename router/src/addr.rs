@@ -21,6 +21,24 @@ impl Mac {
     pub fn is_station(self) -> bool {
         !self.is_group() && self.0 != [0; 6]
     }
+
+    /// The link-local IPv6 address made of this one (RFC 4291 appendix A, RFC 2464 4).
+    pub(crate) fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let identifier = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+        Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(identifier))
+    }
+
+    /// The group of stations that listen to an IPv6 multicast address (RFC 2464 7).
+    pub(crate) fn of_group(group: Ipv6Addr) -> Self {
+        let [.., a, b, c, d] = group.octets();
+        Self([0x33, 0x33, a, b, c, d])
+    }
+}
+
+/// The group that all who have an IPv6 address listen to (RFC 4291 2.7.1).
+pub(crate) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | address.to_bits() & 0xff_ffff)
 }
 
 impl fmt::Display for Mac {
@@ -70,10 +88,7 @@ impl Network {
     pub fn masked(self) -> Self {
         let address = match self.address {
             IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits() & mask4(self.len))),
-            IpAddr::V6(a) => {
-                let host = u128::MAX.checked_shr(u32::from(self.len)).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & !host))
-            }
+            IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & mask6(self.len))),
         };
         Self { address, ..self }
     }
@@ -103,6 +118,17 @@ impl Network {
                 len: self.len,
             }),
             IpAddr::V6(_) => None,
+        }
+    }
+
+    /// The IPv6 part, if it is one.
+    pub fn v6(self) -> Option<Ipv6Network> {
+        match self.address {
+            IpAddr::V6(address) => Some(Ipv6Network {
+                address,
+                len: self.len,
+            }),
+            IpAddr::V4(_) => None,
         }
     }
 }
@@ -173,10 +199,58 @@ impl Ipv4Network {
     }
 }
 
+/// The bits of an IPv6 address that a prefix of this length fixes.
+pub(crate) fn mask6(len: u8) -> u128 {
+    !u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
+}
+
+/// An IPv6 address and the length of its network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ipv6Network {
+    /// The address.
+    pub address: Ipv6Addr,
+    /// Leading bits that name the network, at most 128.
+    pub len: u8,
+}
+
+impl Ipv6Network {
+    /// The first address of the network.
+    pub fn first(self) -> u128 {
+        self.address.to_bits() & mask6(self.len)
+    }
+
+    /// Whether `address` is in the network.
+    pub fn contains(self, address: Ipv6Addr) -> bool {
+        address.to_bits() & mask6(self.len) == self.first()
+    }
+
+    /// The address that means any router of the network (RFC 4291 2.6.1), which links between
+    /// two routers don't have (RFC 6164 5).
+    pub fn anycast(self) -> Option<Ipv6Addr> {
+        (self.len < 127).then(|| Ipv6Addr::from_bits(self.first()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::string::ToString;
+
+    #[test]
+    fn derived_addresses() {
+        let mac: Mac = "00:16:3e:00:0a:ff".parse().unwrap();
+        let local = mac.link_local();
+        assert_eq!(local.to_string(), "fe80::216:3eff:fe00:aff");
+        let group = solicited_node(local);
+        assert_eq!(group.to_string(), "ff02::1:ff00:aff");
+        assert_eq!(Mac::of_group(group).to_string(), "33:33:ff:00:0a:ff");
+        let net = |t: &str| t.parse::<Network>().unwrap().v6().unwrap();
+        assert_eq!(
+            net("2001:db8::5/64").anycast().unwrap().to_string(),
+            "2001:db8::"
+        );
+        assert_eq!(net("2001:db8::1/127").anycast(), None);
+    }
 
     #[test]
     fn mac_text() {

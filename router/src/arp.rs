@@ -1,27 +1,14 @@
-//! Resolving neighbours (RFC 826) and keeping them fresh (RFC 1122 2.3.2).
-
-use core::net::Ipv4Addr;
-use core::time::Duration;
+//! ARP (RFC 826): what is asked and answered. The states are in
+//! [`reachability`](crate::reachability).
 
 use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::neighbors::{Evicted, NEVER, State};
+use crate::neighbors::Purpose;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::arp::{Arp, REPLY, REQUEST};
-use crate::wire::icmp::IcmpError;
 use crate::{DropReason, wire::ethernet};
-
-/// How long to wait for an answer.
-const RETRY: Duration = Duration::from_secs(1);
-/// How long to wait when there was no room to ask.
-const CONGESTED: Duration = Duration::from_millis(20);
-/// How often to ask before giving up.
-const TRIES: u8 = 3;
-/// How long an answer is believed; then a neighbour in use is asked again.
-const REACHABLE: Duration = Duration::from_secs(60);
-/// How long a neighbour that didn't answer isn't asked again.
-const BACKOFF: Duration = Duration::from_secs(3);
+use core::net::Ipv4Addr;
 
 impl Router {
     /// Handles an ARP packet.
@@ -44,8 +31,8 @@ impl Router {
         let mac = link.mac;
         let ours = link.addresses.iter().any(|n| n.address == arp.target);
         let probe = arp.sender.is_unspecified();
-        let here = link.has_host(arp.sender);
-        let known = self.neighbors.find(input, arp.sender);
+        let here = link.has_host(arp.sender.into());
+        let known = self.neighbors.find(input, arp.sender.into());
         // Hosts ask with whatever address the waiting packet has, so any may ask for ours.
         let asked = ours && arp.operation == REQUEST;
         let alien = !link.addresses.iter().any(|n| n.contains(arp.sender));
@@ -67,7 +54,7 @@ impl Router {
         // Merge what is known already; learn anew only from those who talk to us.
         let index = match known {
             Some(index) => Some(index),
-            None if ours && here => self.neighbor(input, arp.sender),
+            None if ours && here => self.neighbor(now, input, arp.sender.into(), Purpose::Learn),
             None => None,
         };
         if let Some(index) = index {
@@ -75,80 +62,14 @@ impl Router {
         }
     }
 
-    /// Enters a neighbour's answer and sends what waited for it.
-    fn confirm(&mut self, now: Instant, index: usize, mac: Mac, out: &mut dyn Egress) {
-        let Some(entry) = self
-            .neighbors
-            .entry(index)
-            .filter(|e| e.state != State::Static)
-        else {
-            return;
-        };
-        let interface = entry.interface;
-        self.open_neighbor(index, interface, mac);
-        self.neighbors.take_used(index);
-        self.neighbors
-            .set(index, State::Reachable, now.saturating_add(REACHABLE));
-        for waiting in self.neighbors.take_queue(index) {
-            self.route(now, waiting, out);
-        }
-    }
-
-    /// Lets frames go to a neighbour at this station.
-    pub(crate) fn open_neighbor(&mut self, index: usize, interface: InterfaceId, mac: Mac) {
-        let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return;
-        };
-        let mut stations = [0; 12];
-        crate::wire::put(&mut stations, 0, &mac.0);
-        crate::wire::put(&mut stations, 6, &link.mac.0);
-        let max_len = u32::from(link.mtu) + ETHERNET_LEN as u32;
-        self.neighbors.open(index, stations, max_len);
-    }
-
-    /// The neighbour with this address, new if need be; what it displaces is counted.
-    pub(crate) fn neighbor(&mut self, interface: InterfaceId, address: Ipv4Addr) -> Option<usize> {
-        let (index, evicted) = self.neighbors.find_or_add(interface, address).ok()?;
-        if let Some(Evicted(queue)) = evicted {
-            self.with_counters(interface, |c| c.neighbors_evicted += 1);
-            for waiting in queue {
-                self.drop_frames(waiting.input, DropReason::NeighborTableFull, 1);
-            }
-        }
-        Some(index)
-    }
-
-    /// Begins to look for an idle neighbour.
-    pub(crate) fn start_resolution(&mut self, now: Instant, index: usize, out: &mut dyn Egress) {
-        self.ask_again(now, index, State::Incomplete, 0, Mac::BROADCAST, out);
-    }
-
-    /// Asks for a neighbour once more than `tries` times, or soon again if there is no room:
-    /// a question that was never sent is no try.
-    fn ask_again(
+    /// Asks for a neighbour, all stations or, by its own, itself. Whether there was room.
+    pub(crate) fn ask_arp(
         &mut self,
-        now: Instant,
-        index: usize,
-        state: fn(u8) -> State,
-        tries: u8,
-        destination: Mac,
+        interface: InterfaceId,
+        target: Ipv4Addr,
+        station: Option<Mac>,
         out: &mut dyn Egress,
-    ) {
-        let (tries, pause) = if self.ask(index, destination, out) {
-            (tries + 1, RETRY)
-        } else {
-            (tries, CONGESTED)
-        };
-        self.neighbors
-            .set(index, state(tries), now.saturating_add(pause));
-    }
-
-    /// Sends a request for a neighbour's address to `destination`. Whether there was room.
-    fn ask(&mut self, index: usize, destination: Mac, out: &mut dyn Egress) -> bool {
-        let Some(entry) = self.neighbors.entry(index) else {
-            return true;
-        };
-        let (interface, target) = (entry.interface, entry.address);
+    ) -> bool {
         let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
             return true;
         };
@@ -162,7 +83,7 @@ impl Router {
             target_mac: Mac::default(),
             target,
         };
-        self.send_arp(interface, &request, destination, out)
+        self.send_arp(interface, &request, station.unwrap_or(Mac::BROADCAST), out)
     }
 
     /// Tells the link of an interface who has its addresses (RFC 5227 3).
@@ -200,92 +121,5 @@ impl Router {
         crate::wire::put(&mut frame, 0, &arp.frame(destination));
         self.with_counters(interface, |c| c.originated += 1);
         self.emit(interface, &frame, FrameMeta::plain(frame.len()), out)
-    }
-
-    /// Does what is due for neighbours, for at most `budget` of them. Returns whether some
-    /// are left.
-    pub(crate) fn neighbor_timers(
-        &mut self,
-        now: Instant,
-        budget: &mut usize,
-        out: &mut dyn Egress,
-    ) -> bool {
-        if now < self.neighbors.next {
-            return false;
-        }
-        // Neighbours added meanwhile lower this again.
-        self.neighbors.next = NEVER;
-        let mut next = NEVER;
-        let mut more = false;
-        for index in 0..self.neighbors.slots() {
-            let Some(entry) = self.neighbors.entry(index) else {
-                continue;
-            };
-            if entry.deadline > now {
-                next = next.min(entry.deadline);
-            } else if *budget == 0 {
-                next = now;
-                more = true;
-            } else {
-                *budget -= 1;
-                self.neighbor_due(now, index, out);
-            }
-        }
-        self.neighbors.next = self.neighbors.next.min(next);
-        more
-    }
-
-    fn neighbor_due(&mut self, now: Instant, index: usize, out: &mut dyn Egress) {
-        let Some(state) = self.neighbors.entry(index).map(|e| e.state) else {
-            return;
-        };
-        match state {
-            State::Free | State::Idle | State::Static => {
-                self.neighbors.set(index, state, NEVER);
-            }
-            State::Incomplete(tries) if tries < TRIES => {
-                self.ask_again(now, index, State::Incomplete, tries, Mac::BROADCAST, out);
-            }
-            State::Incomplete(_) => {
-                self.neighbors
-                    .set(index, State::Failed, now.saturating_add(BACKOFF));
-                for waiting in self.neighbors.take_queue(index) {
-                    self.drop_frames(waiting.input, DropReason::NeighborUnreachable, 1);
-                    self.report(now, &waiting, IcmpError::HostUnreachable, out);
-                }
-            }
-            State::Reachable if self.neighbors.take_used(index) => {
-                self.ask_directly(now, index, 0, out);
-            }
-            State::Probing(tries) if tries < TRIES => {
-                self.ask_directly(now, index, tries, out);
-            }
-            State::Probing(_) if self.neighbors.take_used(index) => {
-                self.neighbors.close(index);
-                self.start_resolution(now, index, out);
-            }
-            State::Reachable | State::Probing(_) | State::Failed => self.forget(index),
-        }
-    }
-
-    fn ask_directly(&mut self, now: Instant, index: usize, tries: u8, out: &mut dyn Egress) {
-        let stations = self.neighbors.adjacencies.get(index).map(|a| a.stations);
-        let mac = stations.and_then(|s| s.first_chunk().copied()).map(Mac);
-        let destination = mac.unwrap_or(Mac::BROADCAST);
-        self.ask_again(now, index, State::Probing, tries, destination, out);
-    }
-
-    /// Forgets what is known about a neighbour, and the neighbour unless a route needs it.
-    pub(crate) fn forget(&mut self, index: usize) {
-        let queue = if self.neighbors.entry(index).is_some_and(|e| e.pinned) {
-            self.neighbors.close(index);
-            self.neighbors.set(index, State::Idle, NEVER);
-            self.neighbors.take_queue(index)
-        } else {
-            self.neighbors.remove(index)
-        };
-        for waiting in queue {
-            self.drop_frames(waiting.input, DropReason::LinkDown, 1);
-        }
     }
 }

@@ -32,9 +32,9 @@ reasons! {
     Vlan => "vlan",
     /// An EtherType that this router doesn't speak.
     UnknownEthertype => "unknown_ethertype",
-    /// IPv6 isn't forwarded by this version.
-    Ipv6Unsupported => "ipv6_unsupported",
-    /// The IP version isn't 4 (RFC 1812 5.2.2 (3)).
+    /// IPv6 on an interface that has no IPv6 address.
+    Ipv6Disabled => "ipv6_disabled",
+    /// The IP version isn't that of the EtherType (RFC 1812 5.2.2 (3)).
     BadVersion => "bad_version",
     /// The IP header length is below 20 bytes or beyond the packet (RFC 1812 5.2.2 (4)).
     BadHeaderLength => "bad_header_length",
@@ -42,10 +42,16 @@ reasons! {
     BadTotalLength => "bad_total_length",
     /// The IP header checksum is wrong (RFC 1812 5.2.2 (2)).
     BadChecksum => "bad_checksum",
-    /// An IP option is malformed.
+    /// An IP option is malformed, or unknown and to be refused (RFC 8200 4.2).
     BadOptions => "bad_options",
-    /// A source address that no host may have (RFC 1812 5.3.7).
+    /// A source address that no host may have (RFC 1812 5.3.7, RFC 4291).
     MartianSource => "martian_source",
+    /// A link-local source or destination of a packet for another link (RFC 4291 2.5.6).
+    BeyondScope => "beyond_scope",
+    /// A source address that isn't routed to where the packet came from (RFC 3704).
+    ReversePath => "reverse_path",
+    /// To an address of this router that isn't known to be unique (RFC 4862 5.4).
+    TentativeAddress => "tentative_address",
     /// One of this router's own addresses as source.
     OwnSource => "own_source",
     /// A destination address that can't be forwarded to (RFC 1812 5.3.7).
@@ -58,7 +64,7 @@ reasons! {
     Broadcast => "broadcast",
     /// A source route; refused by default (RFC 6274 3.13.2.3).
     SourceRoute => "source_route",
-    /// TTL 0 or 1 on a packet to be forwarded.
+    /// TTL or hop limit 0 or 1 on a packet to be forwarded.
     TtlExpired => "ttl_expired",
     /// No route to the destination.
     NoRoute => "no_route",
@@ -76,6 +82,20 @@ reasons! {
     NeighborQueueFull => "neighbor_queue_full",
     /// No room for another neighbour.
     NeighborTableFull => "neighbor_table_full",
+    /// Too many new neighbours in a short time (RFC 6583 7.1).
+    NeighborRateLimited => "neighbor_rate_limited",
+    /// A malformed Neighbor Discovery message, or one from another link (RFC 4861 7.1).
+    BadNd => "bad_nd",
+    /// Another station claims an IPv6 address of ours.
+    NdConflict => "nd_conflict",
+    /// An ICMPv6 message whose checksum is wrong.
+    BadIcmp => "bad_icmp",
+    /// A protocol that the router doesn't speak, in a packet for it.
+    UnknownProtocol => "unknown_protocol",
+    /// A fragment that is malformed or overlaps another (RFC 8200 4.5, RFC 5722).
+    BadFragment => "bad_fragment",
+    /// Too many packets for the router wait for fragments.
+    ReassemblyFull => "reassembly_full",
     /// A malformed ARP packet.
     BadArp => "bad_arp",
     /// An ARP packet about addresses that aren't on this link.

@@ -1,13 +1,14 @@
 //! Whether a frame may go further, in full: what the fast path's few comparisons
 //! summarise, and what the slow path trusts.
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::router::Router;
 use crate::wire::ethernet::{self, Ethernet};
 use crate::wire::ipv4::{self, Ipv4, Unreadable};
+use crate::wire::ipv6::{self, Ipv6};
 use crate::{DropReason, addr::Mac};
 
 /// What a frame turned out to be.
@@ -19,6 +20,8 @@ pub(crate) enum Seen {
     Arp,
     /// An IPv4 packet whose header is good.
     Ip(Ipv4),
+    /// An IPv6 packet whose header is good.
+    Ip6(Ipv6),
     /// An IPv4 packet whose header goes on beyond the bytes at hand.
     Incomplete,
 }
@@ -42,7 +45,12 @@ impl Router {
             ethernet::IPV4 => {}
             ethernet::ARP => return Seen::Arp,
             ethernet::VLAN | ethernet::SERVICE_VLAN => return Seen::Bad(DropReason::Vlan),
-            ethernet::IPV6 => return Seen::Bad(DropReason::Ipv6Unsupported),
+            ethernet::IPV6 => {
+                return match self.examine6(input, bytes, len, group) {
+                    Ok(ip) => Seen::Ip6(ip),
+                    Err(reason) => Seen::Bad(reason),
+                };
+            }
             _ => return Seen::Bad(DropReason::UnknownEthertype),
         }
         let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
@@ -51,7 +59,7 @@ impl Router {
             Err(Unreadable::Incomplete) => return Seen::Incomplete,
             Err(Unreadable::Bad(reason)) => return Seen::Bad(reason),
         };
-        if let Some(reason) = self.bad_source(ip.source) {
+        if let Some(reason) = self.bad_source(input, ip.source) {
             return Seen::Bad(reason);
         }
         if group && !self.is_group_destination(ip.destination) {
@@ -61,11 +69,52 @@ impl Router {
     }
 
     /// Why a packet from this address must not be accepted, if so.
-    fn bad_source(&self, source: Ipv4Addr) -> Option<DropReason> {
+    fn bad_source(&self, input: InterfaceId, source: Ipv4Addr) -> Option<DropReason> {
         if ipv4::is_martian_source(source) {
             return Some(DropReason::MartianSource);
         }
-        self.own.reason(source)
+        let reason = self.own.reason(source);
+        reason.or_else(|| self.bad_path(input, source.into()))
+    }
+
+    /// The same for an IPv6 packet's header, which is checked as a whole.
+    fn examine6(
+        &self,
+        input: InterfaceId,
+        bytes: &[u8],
+        len: usize,
+        group: bool,
+    ) -> Result<Ipv6, DropReason> {
+        let link = self.links.get(input.index());
+        let v6 = link.and_then(|l| l.v6.as_ref());
+        let v6 = v6.ok_or(DropReason::Ipv6Disabled)?;
+        let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let ip = Ipv6::parse(packet, len.saturating_sub(ETHERNET_LEN))?;
+        let to_group = ip.destination.is_multicast();
+        if ipv6::is_martian_source(ip.source) || (ip.source.is_unspecified() && !to_group) {
+            return Err(DropReason::MartianSource);
+        }
+        let own_here = v6.usable().any(|n| n.address == ip.source);
+        if own_here || self.own.has6(ip.source) {
+            return Err(DropReason::OwnSource);
+        }
+        if to_group && !v6.listens_to(ip.destination) {
+            return Err(DropReason::Multicast);
+        }
+        if group && !to_group {
+            return Err(DropReason::LinkBroadcast);
+        }
+        let local = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
+        match self.bad_path(input, ip.source.into()) {
+            Some(reason) if !local => Err(reason),
+            _ => Ok(ip),
+        }
+    }
+
+    /// Why packets of an interface must not come from an address, by its rule about that.
+    fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<DropReason> {
+        let rule = self.links.get(input.index())?.rpf?;
+        (!self.is_expected(rule, input, source)).then_some(DropReason::ReversePath)
     }
 
     fn is_group_destination(&self, destination: Ipv4Addr) -> bool {

@@ -17,25 +17,37 @@
 extern crate alloc;
 
 pub mod addr;
+mod advertise;
 mod arp;
 pub mod command;
 pub mod config;
 mod counters;
+mod deliver6;
 mod drop_reason;
 mod examine;
-mod fib;
+pub mod fib;
 mod frame;
+mod link;
 mod local;
+mod mld;
+mod nd;
 mod neighbors;
 mod offload;
 mod own;
 mod process;
+mod process6;
 mod punt;
 mod rate_limit;
+mod reachability;
+mod reassembly;
+mod reverse_path;
+mod route6;
 mod router;
 pub mod show;
 mod slow;
+mod source;
 mod time;
+mod uniqueness;
 mod wire;
 
 #[cfg(test)]

@@ -2,17 +2,19 @@
 //!
 //! smoltcp sees one interface without a link layer that takes every packet it is given:
 //! which addresses are the router's is decided before, and where replies go afterwards.
-//! It never sees a forwarded packet.
+//! It never sees a forwarded packet, nor Neighbor Discovery, extension headers and fragments of
+//! IPv6.
 
 use alloc::vec::Vec;
 
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::{Duration, Instant as SmolInstant};
-use smoltcp::wire::HardwareAddress;
+use smoltcp::wire::{HardwareAddress, IpCidr};
 
 use crate::frame::ETHERNET_LEN;
 use crate::time::Instant;
+use crate::wire::ipv6::Ipv6;
 
 /// How long the fragments of a packet are waited for. Few packets can be waited for at
 /// once, so this is shorter than the minute of RFC 1122 3.3.2.
@@ -45,6 +47,14 @@ impl Local {
     /// Takes in a packet for the router, beginning with its IP header, and returns what is
     /// to be sent because of it: frames whose Ethernet header is still to be filled.
     pub(crate) fn receive(&mut self, now: Instant, packet: Vec<u8>) -> Vec<Vec<u8>> {
+        // Taking any address works for IPv4 only: of IPv6 it has the one that is asked for.
+        let ip = Ipv6::parse(&packet, packet.len());
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            if let Ok(ip) = ip {
+                let _ = addresses.push(IpCidr::new(ip.destination.into(), 128));
+            }
+        });
         self.port.received = Some(packet);
         self.interface
             .poll(moment(now), &mut self.port, &mut self.sockets);

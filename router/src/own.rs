@@ -1,7 +1,7 @@
 //! Addresses that can't be the source of a received packet because they are ours.
 
-use alloc::collections::BTreeMap;
-use core::net::Ipv4Addr;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::DropReason;
 
@@ -11,8 +11,10 @@ const FILTER: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Own {
     exact: BTreeMap<u32, DropReason>,
+    exact6: BTreeSet<u128>,
     /// By hash: whether an address could be one of them.
     filter: [bool; FILTER],
+    filter6: [bool; FILTER],
     /// By first octet: whether no host may send from there.
     martian_octets: [bool; 256],
     multiplier: u32,
@@ -26,7 +28,9 @@ impl Own {
         }
         Self {
             exact: BTreeMap::new(),
+            exact6: BTreeSet::new(),
             filter: [false; FILTER],
+            filter6: [false; FILTER],
             martian_octets,
             multiplier: key as u32 | 1,
         }
@@ -34,6 +38,8 @@ impl Own {
 
     pub(crate) fn clear(&mut self) {
         self.exact.clear();
+        self.exact6.clear();
+        self.filter6.fill(false);
         self.filter.fill(false);
     }
 
@@ -61,5 +67,36 @@ impl Own {
         let [octet, ..] = address.to_ne_bytes();
         self.martian_octets[usize::from(octet)]
             || self.filter.get(self.slot(address)).copied().unwrap_or(true)
+    }
+
+    /// Adds an IPv6 address.
+    pub(crate) fn add6(&mut self, address: Ipv6Addr) {
+        self.exact6.insert(address.to_bits());
+        let slot = self.slot6(address.to_bits());
+        if let Some(slot) = self.filter6.get_mut(slot) {
+            *slot = true;
+        }
+    }
+
+    pub(crate) fn has6(&self, address: Ipv6Addr) -> bool {
+        self.exact6.contains(&address.to_bits())
+    }
+
+    #[inline(always)]
+    fn slot6(&self, address: u128) -> usize {
+        let folded = (address >> 64) as u64 ^ (address as u64).rotate_left(32);
+        let folded = (folded >> 32) as u32 ^ folded as u32;
+        self.slot(folded)
+    }
+
+    /// Whether packets from this IPv6 address need a closer look.
+    #[inline(always)]
+    pub(crate) fn is_doubtful6(&self, address: u128) -> bool {
+        crate::wire::ipv6::is_doubtful_octet((address >> 120) as u8)
+            || self
+                .filter6
+                .get(self.slot6(address))
+                .copied()
+                .unwrap_or(true)
     }
 }

@@ -3,17 +3,22 @@
 //! Three passes over a burst. The first checks each header and begins its lookup; the
 //! second finishes the lookups, so that their cache misses overlap; the third rewrites.
 //! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
-//! goes through [`examine`](Router::examine), out of line.
+//! goes through [`examine`](Router::examine), out of line. IPv6 frames of the burst have the
+//! same three passes of their own, in [`process6`](crate::process6).
 
 use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict};
 use crate::router::Router;
 use crate::time::Instant;
-use crate::wire::{be16, checksum, ethernet, ipv4};
+use crate::wire::{be16, checksum, ethernet, ipv4, ipv6};
 use crate::{DropReason, examine::Seen};
 
 /// The answer for networks on the link of the first interface; others follow.
 const ON_LINK: u32 = Target::OnLink(0).number();
+
+/// EtherType IPv6, then version 6, as they stand in memory.
+const IPV6: u32 = u32::from_ne_bytes([0x86, 0xdd, 0x60, 0]);
+const IPV6_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xf0, 0]);
 
 /// EtherType IPv4, then version 4 and a header of 5 words, as they stand in memory.
 const PLAIN_IPV4: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
@@ -24,7 +29,7 @@ const SHORTEST: u32 = (ETHERNET_LEN + ipv4::HEADER_LEN) as u32;
 
 impl Header {
     #[inline(always)]
-    fn bytes_at<const N: usize>(&self, at: usize) -> [u8; N] {
+    pub(crate) fn bytes_at<const N: usize>(&self, at: usize) -> [u8; N] {
         self.0
             .get(at..)
             .and_then(|b| b.first_chunk().copied())
@@ -33,19 +38,19 @@ impl Header {
 
     /// 16 bits as they stand in memory.
     #[inline(always)]
-    fn u16_at(&self, at: usize) -> u16 {
+    pub(crate) fn u16_at(&self, at: usize) -> u16 {
         u16::from_ne_bytes(self.bytes_at(at))
     }
 
     /// 32 bits as they stand in memory.
     #[inline(always)]
-    fn u32_at(&self, at: usize) -> u32 {
+    pub(crate) fn u32_at(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.bytes_at(at))
     }
 
     /// 64 bits as they stand in memory.
     #[inline(always)]
-    fn u64_at(&self, at: usize) -> u64 {
+    pub(crate) fn u64_at(&self, at: usize) -> u64 {
         u64::from_ne_bytes(self.bytes_at(at))
     }
 
@@ -102,7 +107,7 @@ impl Router {
     ) {
         let count = headers.len();
         let up = self.links.get(input.index()).filter(|l| l.up);
-        let Some(mac) = up.map(|l| l.mac.0) else {
+        let Some((mac, rpf)) = up.map(|l| (l.mac.0, l.rpf)) else {
             verdicts.fill(Verdict::Drop);
             let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
             self.count_received(input, count as u64, bytes);
@@ -116,6 +121,7 @@ impl Router {
         // early go on as if they were for address 0, which answers as no neighbour does.
         let mut lookups = [0u32; BURST];
         let mut decided = 0u64;
+        let mut ipv6 = 0u64;
         let mut bytes = 0;
         let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
         for (at, (((header, meta), verdict), lookup)) in frames.zip(&mut lookups).enumerate() {
@@ -127,13 +133,29 @@ impl Router {
                 && header.ipv4_checksum_holds()
                 && header.0[22] > 1
                 && !self.own.is_doubtful(header.u32_at(26));
-            if plain || self.is_forwardable(input, header, meta, verdict) {
+            if plain {
+                *lookup = u32::from_be(header.u32_at(30));
+            } else if header.u32_at(12) & IPV6_MASK == IPV6 {
+                ipv6 |= 1 << at;
+                decided |= 1 << at;
+            } else if self.is_forwardable(input, header, meta, verdict) {
                 *lookup = u32::from_be(header.u32_at(30));
             } else {
                 decided |= 1 << at;
             }
         }
         self.count_received(input, count as u64, bytes);
+        if ipv6 != 0 {
+            self.burst6(input, mac, headers, metas, verdicts, ipv6);
+            if decided.count_ones() as usize == count {
+                return;
+            }
+        }
+        if let Some(rule) = rpf {
+            let which = !decided & u64::MAX >> (BURST - count);
+            let kept = self.filter_sources(rule, input, headers, verdicts, which, false);
+            decided |= which & !kept;
+        }
 
         // Frames of one flow come in trains: what was asked last is often asked again.
         let mut asked = !lookups[0];
@@ -199,17 +221,22 @@ impl Router {
                 *ttl_to_checksum = word.to_le_bytes();
             }
             *verdict = Verdict::Forward(InterfaceId(out));
-            let traffic = &mut self.traffic[usize::from(out) % MAX_INTERFACES];
-            traffic.packets += 1;
-            traffic.bytes += u64::from(meta.len);
+            self.count_sent(out, meta.len);
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn count_sent(&mut self, out: u8, len: u32) {
+        let traffic = &mut self.traffic[usize::from(out) % MAX_INTERFACES];
+        traffic.packets += 1;
+        traffic.bytes += u64::from(len);
     }
 
     /// Looks closer at a frame that isn't plainly one to forward. If it isn't to be
     /// forwarded here, its verdict is set.
     #[cold]
     #[inline(never)]
-    fn is_forwardable(
+    pub(crate) fn is_forwardable(
         &mut self,
         input: InterfaceId,
         header: &Header,
@@ -224,6 +251,13 @@ impl Router {
                 false
             }
             Seen::Arp | Seen::Incomplete => false,
+            Seen::Ip6(ip) => {
+                let total = ETHERNET_LEN + ip.total_len;
+                let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
+                let local = ip.source.is_unicast_link_local() || ip.destination.is_multicast();
+                let examined = ip.next_header == ipv6::HOP_BY_HOP;
+                ip.hop_limit > 1 && !padded && !local && !examined
+            }
             Seen::Ip(ip) => {
                 let total = ETHERNET_LEN + ip.total_len;
                 let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
@@ -254,17 +288,31 @@ impl Router {
                 let destination = u32::from_be(header.u32_at(30));
                 self.neighbors.index.find(interface, destination)
             }
-            Target::Nowhere(
-                reason @ (DropReason::Blackhole
-                | DropReason::MartianDestination
-                | DropReason::Multicast
-                | DropReason::Broadcast),
-            ) => {
-                self.drop_frames(input, reason, 1);
-                *verdict = Verdict::Drop;
+            Target::Nowhere(reason) => {
+                self.drop_silently(input, reason, verdict);
                 None
             }
-            Target::Local | Target::Nowhere(_) | Target::Group(_) => None,
+            Target::Local | Target::Group(_) => None,
+        }
+    }
+
+    /// Drops a frame whose sender isn't told why.
+    pub(crate) fn drop_silently(
+        &mut self,
+        input: InterfaceId,
+        reason: DropReason,
+        verdict: &mut Verdict,
+    ) {
+        if matches!(
+            reason,
+            DropReason::Blackhole
+                | DropReason::MartianDestination
+                | DropReason::TentativeAddress
+                | DropReason::Multicast
+                | DropReason::Broadcast
+        ) {
+            self.drop_frames(input, reason, 1);
+            *verdict = Verdict::Drop;
         }
     }
 }
@@ -276,15 +324,16 @@ pub(crate) fn segments_fit(header: &Header, meta: &FrameMeta, max_len: u32) -> b
     segments_fit_at(&header.0, ipv4::HEADER_LEN, meta, max_len)
 }
 
-/// The same for an IPv4 header of any length.
+/// The same for an IP header of any length and family, without extension headers.
 pub(crate) fn segments_fit_at(
     frame: &[u8],
     header_len: usize,
     meta: &FrameMeta,
     max_len: u32,
 ) -> bool {
-    let protocol = frame.get(ETHERNET_LEN + 9).copied();
-    if meta.gso_size == 0 || max_len == 0 || protocol != Some(ipv4::TCP) {
+    let version = frame.get(ETHERNET_LEN).map_or(0, |b| b >> 4);
+    let protocol = frame.get(ETHERNET_LEN + if version == 6 { 6 } else { 9 });
+    if meta.gso_size == 0 || max_len == 0 || protocol != Some(&ipv4::TCP) {
         return false;
     }
     let headers = ETHERNET_LEN + header_len;

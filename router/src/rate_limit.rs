@@ -4,11 +4,28 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-/// ICMP errors a second and interface (RFC 1812 4.3.2.8). Traceroute and mtr need a few
-/// dozen at once and some ten a second each.
-const INTERVAL: Duration = Duration::from_millis(5);
-/// How many may follow each other at once.
-const BURST: u32 = 100;
+/// How often something may happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// The mean time between.
+    interval: Duration,
+    /// How many may follow each other at once.
+    burst: u32,
+}
+
+/// ICMP errors of an interface (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)). Traceroute and mtr need a
+/// few dozen at once and some ten a second each.
+pub(crate) const ICMP_ERRORS: Rate = Rate {
+    interval: Duration::from_millis(5),
+    burst: 100,
+};
+
+/// Neighbours of an interface that are newly looked for (RFC 6583 7.1): a scan of a /64 must
+/// not flood its link with questions.
+pub(crate) const RESOLUTIONS: Rate = Rate {
+    interval: Duration::from_millis(1),
+    burst: 256,
+};
 
 /// When the bucket will be full again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,12 +33,12 @@ pub(crate) struct RateLimit(Instant);
 
 impl RateLimit {
     /// Takes a token if there is one.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         let full = self.0.max(now);
-        if full.saturating_since(now) > INTERVAL * (BURST - 1) {
+        if full.saturating_since(now) > rate.interval * (rate.burst - 1) {
             return false;
         }
-        self.0 = full.saturating_add(INTERVAL);
+        self.0 = full.saturating_add(rate.interval);
         true
     }
 }
@@ -34,11 +51,14 @@ mod tests {
     fn burst_then_rate() {
         let mut limit = RateLimit::default();
         let mut now = Instant::from_secs(10);
-        assert_eq!((0..1000).filter(|_| limit.take(now)).count(), 100);
+        assert_eq!(
+            (0..1000).filter(|_| limit.take(now, ICMP_ERRORS)).count(),
+            100
+        );
         let mut taken = 0;
         for _ in 0..1000 {
             now = now.saturating_add(Duration::from_millis(1));
-            taken += usize::from(limit.take(now));
+            taken += usize::from(limit.take(now, ICMP_ERRORS));
         }
         assert_eq!(taken, 200);
     }

@@ -1,17 +1,19 @@
 //! The router: its state, and what changes it beside packets.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
-use crate::addr::{Ipv4Network, Mac};
+use crate::addr::Mac;
 use crate::config::{InterfaceConfig, RouteTarget};
-use crate::fib::{Fib, FibBuilder, Target};
+use crate::fib::{Fib, FibBuilder, Target, lpm6};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::link::{Link, Uniqueness};
 use crate::local::Local;
-use crate::neighbors::{Entry, NEVER, Neighbors, State, Waiting};
+use crate::neighbors::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
 use crate::own::Own;
 use crate::punt::PuntQueue;
 use crate::rate_limit::RateLimit;
+use crate::reassembly::Reassembly;
 use crate::time::Instant;
 use crate::{Config, Counters, DropReason};
 
@@ -39,54 +41,6 @@ pub struct Poll {
     pub next: Option<Instant>,
 }
 
-/// The state of an interface.
-#[derive(Clone, Debug)]
-pub(crate) struct Link {
-    pub(crate) mac: Mac,
-    pub(crate) up: bool,
-    /// What the link offers, and what is used of it: the smaller of that and the
-    /// configured MTU.
-    offered_mtu: u16,
-    pub(crate) mtu: u16,
-    pub(crate) addresses: Vec<Ipv4Network>,
-    /// Its addresses are to be announced.
-    pub(crate) announce: bool,
-}
-
-impl Link {
-    fn new(config: &InterfaceConfig) -> Self {
-        let mut link = Self {
-            mac: Mac::default(),
-            up: false,
-            offered_mtu: 1500,
-            mtu: 1500,
-            addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
-            announce: false,
-        };
-        link.set_mtu(config);
-        link
-    }
-
-    fn set_mtu(&mut self, config: &InterfaceConfig) {
-        self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
-    }
-
-    /// Whether a host on this link can have this address.
-    pub(crate) fn has_host(&self, address: Ipv4Addr) -> bool {
-        self.addresses.iter().any(|n| {
-            n.contains(address)
-                && n.broadcast() != Some(address)
-                && n.network_address() != Some(address)
-        })
-    }
-
-    /// The address to use towards a host: the one in its network, or else the primary one.
-    pub(crate) fn address_towards(&self, host: Ipv4Addr) -> Option<Ipv4Addr> {
-        let near = self.addresses.iter().find(|n| n.contains(host));
-        near.or(self.addresses.first()).map(|n| n.address)
-    }
-}
-
 /// What was sent on an interface.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
@@ -94,25 +48,38 @@ pub(crate) struct Traffic {
     pub(crate) bytes: u64,
 }
 
+/// IPv6 destinations that are never forwarded to (RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.5.6, 2.7).
+const SPECIAL6: [(u128, u8, DropReason); 5] = [
+    (0, 128, DropReason::MartianDestination),
+    (1, 128, DropReason::MartianDestination),
+    (0xffff_0000_0000, 96, DropReason::MartianDestination),
+    (0xfe80 << 112, 10, DropReason::BeyondScope),
+    (0xff << 120, 8, DropReason::Multicast),
+];
+
 /// A router. See the [crate's documentation](crate) for how it is driven.
 pub struct Router {
     config: Config,
     pub(crate) links: Vec<Link>,
     pub(crate) own: Own,
     pub(crate) fib: Fib,
+    pub(crate) fib6: lpm6::Table,
     pub(crate) neighbors: Neighbors,
     pub(crate) traffic: [Traffic; MAX_INTERFACES],
     counters: Vec<Counters>,
     pub(crate) limits: [RateLimit; MAX_INTERFACES],
+    pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
     pub(crate) punts: PuntQueue,
     /// Frames to be routed anew after a change of configuration.
     pub(crate) again: Vec<Waiting>,
     pub(crate) local: Local,
+    pub(crate) reassembly: Reassembly,
     pub(crate) scratch: Vec<u8>,
     /// The number of the last packet of our own that was fragmented.
     pub(crate) ident: u16,
     pub(crate) flow_key: u64,
     index_key: u64,
+    random: u64,
 }
 
 /// The next of a sequence of well mixed numbers (splitmix64).
@@ -135,20 +102,29 @@ impl Router {
             links: Vec::new(),
             own: Own::new(mixed(&mut state)),
             fib: Fib::empty(),
+            fib6: lpm6::Table::new(Target::Nowhere(DropReason::NoRoute).number()),
             neighbors: Neighbors::new(index_key),
             traffic: [Traffic::default(); MAX_INTERFACES],
             counters: Vec::new(),
             limits: [RateLimit::default(); MAX_INTERFACES],
+            resolutions: [RateLimit::default(); MAX_INTERFACES],
             punts: PuntQueue::new(),
             again: Vec::new(),
             local: Local::new(mixed(&mut state), now),
+            reassembly: Reassembly::default(),
             scratch: Vec::new(),
             ident: mixed(&mut state) as u16,
             flow_key: mixed(&mut state),
             index_key,
+            random: mixed(&mut state),
         };
         router.apply(now, config);
         router
+    }
+
+    /// A number from 0 to `most`, hard to guess.
+    pub(crate) fn random(&mut self, most: u64) -> u64 {
+        mixed(&mut self.random) % most.saturating_add(1).max(1)
     }
 
     /// The configuration in effect.
@@ -160,7 +136,6 @@ impl Router {
     /// name and attachment keep their link, neighbours and counters; others start down.
     /// Afterwards [`InterfaceId`]s are indices into the new configuration.
     pub fn apply(&mut self, now: Instant, config: &Config) {
-        let _ = now;
         let old = core::mem::replace(&mut self.config, config.clone());
         // Where each interface was before, and where each of before is now.
         let before: Vec<Option<usize>> = config
@@ -191,6 +166,11 @@ impl Router {
                 link.announce = was.up && was.addresses != link.addresses || was.announce;
                 (link.mac, link.up, link.offered_mtu) = (was.mac, was.up, was.offered_mtu);
                 link.set_mtu(interface);
+                if link.up
+                    && let Some(v6) = &mut link.v6
+                {
+                    v6.start(now, link.mac, was.v6.as_ref());
+                }
             }
             self.links.push(link);
             self.counters.push(
@@ -229,26 +209,37 @@ impl Router {
                 && let Some(&mac) = mac
                 && let Some(interface) = after(entry.interface)
             {
-                self.keep_neighbor(entry, interface, Mac(mac), used);
+                self.keep_neighbor(now, entry, interface, Mac(mac), used);
             }
         }
         self.punts.renumber(after);
+        self.reassembly.clear();
         self.rebuild();
     }
 
     /// Takes a neighbour over from before a change of configuration, if it is known and
     /// still on its link.
-    fn keep_neighbor(&mut self, old: &Entry, interface: InterfaceId, mac: Mac, used: bool) {
-        let known = matches!(old.state, State::Reachable | State::Probing(_));
+    fn keep_neighbor(
+        &mut self,
+        now: Instant,
+        old: &Entry,
+        interface: InterfaceId,
+        mac: Mac,
+        used: bool,
+    ) {
+        let known = old.state.is_known() && old.state != State::Static;
         let here = self
             .links
             .get(interface.index())
             .is_some_and(|l| l.has_host(old.address));
         if known
             && here
-            && let Some(index) = self.neighbor(interface, old.address)
+            && let Some(index) = self.neighbor(now, interface, old.address, Purpose::Learn)
         {
             self.open_neighbor(index, interface, mac);
+            if old.state == State::Stale {
+                self.neighbors.close(index);
+            }
             self.neighbors.set(index, old.state, old.deadline);
             if let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) {
                 adjacency.used = used;
@@ -270,17 +261,21 @@ impl Router {
         link.set_mtu(config);
         link.up = true;
         link.announce = true;
+        if let Some(v6) = &mut link.v6 {
+            v6.start(now, link.mac, None);
+        }
         self.rebuild();
     }
 
     /// The link of an interface is gone, and with it what was learnt on it.
     pub fn link_down(&mut self, now: Instant, interface: InterfaceId) {
         let _ = now;
-        let Some(link) = self.links.get_mut(interface.index()).filter(|l| l.up) else {
+        let link = self.links.get_mut(interface.index()).filter(|l| l.up);
+        let (Some(link), Some(config)) = (link, self.config.interfaces.get(interface.index()))
+        else {
             return;
         };
-        link.up = false;
-        link.announce = false;
+        *link = Link::new(config);
         for index in 0..self.neighbors.slots() {
             if self
                 .neighbors
@@ -303,8 +298,8 @@ impl Router {
         self.links.get(interface.index()).is_some_and(|l| l.up)
     }
 
-    /// Makes the forwarding table anew from the configuration and the state of the links.
-    fn rebuild(&mut self) {
+    /// Makes the forwarding tables anew from the configuration and the state of the links.
+    pub(crate) fn rebuild(&mut self) {
         for index in 0..self.neighbors.slots() {
             if let Some(entry) = self.neighbors.entry_mut(index) {
                 entry.pinned = false;
@@ -313,26 +308,38 @@ impl Router {
         let config = core::mem::replace(&mut self.config, Config::empty());
         self.own.clear();
         for neighbor in &config.neighbors {
-            let (Ok(at), IpAddr::V4(address)) =
-                (u8::try_from(neighbor.interface), neighbor.address)
-            else {
+            let Ok(interface) = u8::try_from(neighbor.interface).map(InterfaceId) else {
                 continue;
             };
-            let interface = InterfaceId(at);
-            if let Some(index) = self.pin(interface, address) {
+            if let Some(index) = self.pin(interface, neighbor.address) {
                 self.neighbors.set(index, State::Static, NEVER);
                 self.open_neighbor(index, interface, neighbor.mac);
             }
         }
         let mut fib = FibBuilder::default();
+        let default = Target::Nowhere(DropReason::NoRoute).number();
+        let mut fib6 = lpm6::Table::new(default);
         for route in &config.routes {
-            let Some(prefix) = route.prefix.v4() else {
+            let Some(target) = self.target(&mut fib, &route.target) else {
                 continue;
             };
-            if let Some(target) = self.target(&mut fib, &route.target) {
-                fib.route(prefix.first(), prefix.len, target);
+            match (route.prefix.v4(), route.prefix.v6()) {
+                (Some(prefix), _) => fib.route(prefix.first(), prefix.len, target),
+                (_, Some(prefix)) => {
+                    fib6.insert(prefix.first(), prefix.len, target.number());
+                }
+                _ => {}
             }
         }
+        self.connect(&mut fib);
+        self.connect6(&mut fib6);
+        self.fib = fib.build();
+        self.fib6 = fib6;
+        self.config = config;
+    }
+
+    /// Enters the IPv4 networks of the links and the router's addresses there.
+    fn connect(&mut self, fib: &mut FibBuilder) {
         for (at, link) in (0u8..).zip(&self.links) {
             for network in link.addresses.iter().filter(|_| link.up) {
                 fib.route(network.first(), network.len, Target::OnLink(at));
@@ -351,8 +358,41 @@ impl Router {
             fib.route(network.address.to_bits(), 32, Target::Local);
             self.own.add(network.address, DropReason::OwnSource);
         }
-        self.fib = fib.build();
-        self.config = config;
+    }
+
+    /// The same for IPv6. Link-local addresses mean something on their link only, and aren't
+    /// in the table.
+    fn connect6(&mut self, fib: &mut lpm6::Table) {
+        let links = || (0u8..).zip(&self.links);
+        let all = || {
+            links()
+                .filter_map(|(at, l)| Some((at, l.up, l.v6.as_ref()?)))
+                .flat_map(|(at, up, v6)| v6.addresses.iter().map(move |a| (at, up, a)))
+        };
+        let global = || all().filter(|(_, _, a)| !a.network.address.is_unicast_link_local());
+        for (at, _, address) in global().filter(|&(_, up, _)| up) {
+            let network = address.network;
+            fib.insert(network.first(), network.len, Target::OnLink(at).number());
+        }
+        for (_, _, address) in global().filter(|(_, _, a)| a.state == Uniqueness::Unique) {
+            if let Some(anycast) = address.network.anycast() {
+                fib.insert(anycast.to_bits(), 128, Target::Local.number());
+                self.own.add6(anycast);
+            }
+        }
+        let tentative = Target::Nowhere(DropReason::TentativeAddress);
+        for (_, _, address) in global() {
+            let own = address.network.address;
+            let unique = address.state == Uniqueness::Unique;
+            let target = if unique { Target::Local } else { tentative };
+            fib.insert(own.to_bits(), 128, target.number());
+            if unique {
+                self.own.add6(own);
+            }
+        }
+        for (prefix, len, reason) in SPECIAL6 {
+            fib.insert(prefix, len, Target::Nowhere(reason).number());
+        }
     }
 
     /// The target of a configured route, if one of its interfaces is up.
@@ -368,14 +408,11 @@ impl Router {
             RouteTarget::Via(gateways) => {
                 let mut members = Vec::with_capacity(gateways.len());
                 for via in gateways {
-                    let IpAddr::V4(address) = via.address else {
-                        continue;
-                    };
                     if !self.links.get(via.interface).is_some_and(|l| l.up) {
                         continue;
                     }
                     let interface = InterfaceId(u8::try_from(via.interface).ok()?);
-                    let member = match self.pin(interface, address) {
+                    let member = match self.pin(interface, via.address) {
                         Some(index) => Target::Neighbor(u32::try_from(index).ok()?),
                         None => Target::Nowhere(DropReason::NeighborTableFull),
                     };
@@ -387,8 +424,8 @@ impl Router {
     }
 
     /// A neighbour that keeps its index while the forwarding table refers to it.
-    fn pin(&mut self, interface: InterfaceId, address: Ipv4Addr) -> Option<usize> {
-        let index = self.neighbor(interface, address)?;
+    fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
+        let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
         self.neighbors.entry_mut(index)?.pinned = true;
         Some(index)
     }

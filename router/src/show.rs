@@ -4,10 +4,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::IpAddr;
 
+use crate::addr::Network;
 use crate::config::{Attachment, RouteTarget};
 use crate::frame::InterfaceId;
-use crate::neighbors::State;
+use crate::link::{Link, Uniqueness};
 use crate::{DropReason, Router};
 
 fn ids(router: &Router) -> impl Iterator<Item = (InterfaceId, &str)> {
@@ -71,7 +73,8 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
         } else {
             String::from("-")
         };
-        let addresses: Vec<String> = config.addresses.iter().map(|a| a.to_string()).collect();
+        let mut addresses: Vec<String> = config.addresses.iter().map(|a| a.to_string()).collect();
+        mark_ipv6(link, &mut addresses);
         rows.push(alloc::vec![
             String::from(name),
             String::from(if link.up { "up" } else { "down" }),
@@ -98,6 +101,28 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
     table(out, &head, &rows)
 }
 
+/// Adds what the router made itself to an interface's addresses, and says which can't be used.
+fn mark_ipv6(link: &Link, addresses: &mut Vec<String>) {
+    for address in link
+        .v6
+        .iter()
+        .flat_map(|v6| &v6.addresses)
+        .filter(|_| link.up)
+    {
+        let network = address.network;
+        let text = format!("{}/{}", network.address, network.len);
+        let mark = match address.state {
+            Uniqueness::Tentative { .. } => " (tentative)",
+            Uniqueness::Unique => "",
+            Uniqueness::Duplicate => " (duplicate)",
+        };
+        match addresses.iter_mut().find(|a| **a == text) {
+            Some(known) => known.push_str(mark),
+            None => addresses.push(text + mark),
+        }
+    }
+}
+
 /// Connected networks and configured routes; those that can't be used now are marked.
 ///
 /// # Errors
@@ -108,7 +133,8 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
     let down = |at: usize| !router.links.get(at).is_some_and(|l| l.up);
     let mark = |down: bool| if down { " (down)" } else { "" };
     for (at, interface) in router.config().interfaces.iter().enumerate() {
-        for network in &interface.addresses {
+        let local = |n: &&Network| matches!(n.address, IpAddr::V6(a) if a.is_unicast_link_local());
+        for network in interface.addresses.iter().filter(|n| !local(n)) {
             let target = format!("connected, {}{}", interface.name, mark(down(at)));
             rows.push(alloc::vec![network.masked().to_string(), target]);
         }
@@ -131,7 +157,14 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
                             1 => String::new(),
                             _ => format!(", weight {}", via.weight),
                         };
-                        format!("via {}, {name}{weight}{mark}", via.address)
+                        let local =
+                            matches!(via.address, IpAddr::V6(a) if a.is_unicast_link_local());
+                        let zone = if local {
+                            format!("%{name}")
+                        } else {
+                            String::new()
+                        };
+                        format!("via {}{zone}, {name}{weight}{mark}", via.address)
                     })
                     .collect();
                 gateways.join("; ")
@@ -156,18 +189,12 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
 pub fn show_neighbors(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
     let mut rows = Vec::new();
     for (index, entry) in router.neighbors.iter() {
-        let stations = router.neighbors.adjacencies.get(index).map(|a| a.stations);
-        let known = matches!(
-            entry.state,
-            State::Reachable | State::Probing(_) | State::Static
-        );
-        let mac = stations
-            .and_then(|s| s.first_chunk().copied())
-            .filter(|_| known);
+        let mac = router.neighbors.station(index);
+        let mac = mac.filter(|_| entry.state.is_known());
         rows.push(alloc::vec![
             entry.address.to_string(),
             String::from(name_of(router, entry.interface.index())),
-            mac.map_or(String::from("-"), |mac| crate::addr::Mac(mac).to_string()),
+            mac.map_or(String::from("-"), |mac| mac.to_string()),
             String::from(entry.state.name()),
             entry.queue.len().to_string(),
         ]);

@@ -1,20 +1,23 @@
-//! The slow path: frames that need more than a new header.
+//! The slow path: frames that need more than a new header. What is the same for both families
+//! and what is for IPv4; IPv6 has its own in [`route6`](crate::route6).
 
 use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
 
 use crate::DropReason;
 use crate::examine::Seen;
 use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
-use crate::neighbors::{State, Waiting};
+use crate::neighbors::{NEVER, Purpose, State, Waiting};
 use crate::offload;
 use crate::process::segments_fit_at;
 use crate::punt::Punted;
+use crate::rate_limit::ICMP_ERRORS;
 use crate::router::{Egress, Poll, Router};
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError};
 use crate::wire::ipv4::{self, DF, Ipv4};
-use crate::wire::{be32, checksum, ethernet, fragment, options, put};
+use crate::wire::{be32, checksum, ethernet, fragment, icmpv6, options, put};
 
 /// Frames that may wait for one neighbour.
 const NEIGHBOR_QUEUE: usize = 8;
@@ -64,10 +67,15 @@ impl Router {
         self.scratch = bytes;
         let mut timers = budget;
         let due = self.neighbor_timers(now, &mut timers, out);
-        let next = Some(self.neighbors.next).filter(|&n| n != crate::neighbors::NEVER);
+        self.expire_fragments(now, out);
+        let links = self.link_timers(now, out);
+        let next = links
+            .into_iter()
+            .chain(self.reassembly.next())
+            .chain(Some(self.neighbors.next).filter(|&n| n != NEVER));
         Poll {
             more: due || self.punts.len() > 0,
-            next,
+            next: next.min(),
         }
     }
 
@@ -96,7 +104,7 @@ impl Router {
             Seen::Bad(reason) => self.drop_frames(input, reason, 1),
             Seen::Arp => self.arp_input(now, input, &bytes, out),
             Seen::Incomplete => {}
-            Seen::Ip(_) => {
+            Seen::Ip(_) | Seen::Ip6(_) => {
                 self.route(
                     now,
                     Waiting {
@@ -113,8 +121,16 @@ impl Router {
         bytes
     }
 
-    /// Sends an IPv4 packet, received or our own, on its way.
-    pub(crate) fn route(&mut self, now: Instant, mut waiting: Waiting, out: &mut dyn Egress) {
+    /// Sends a packet, received or our own, on its way.
+    pub(crate) fn route(&mut self, now: Instant, waiting: Waiting, out: &mut dyn Egress) {
+        if waiting.is_ipv6() {
+            self.route6(now, waiting, out);
+        } else {
+            self.route4(now, waiting, out);
+        }
+    }
+
+    fn route4(&mut self, now: Instant, mut waiting: Waiting, out: &mut dyn Egress) {
         let input = waiting.input;
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
@@ -143,15 +159,20 @@ impl Router {
                 return self.report(now, &waiting, error, out);
             }
             Target::Neighbor(index) => Some(index as usize),
-            Target::OnLink(interface) => self.neighbor(InterfaceId(interface), ip.destination),
+            Target::OnLink(interface) => {
+                let host = ip.destination.into();
+                self.neighbor(now, InterfaceId(interface), host, Purpose::Resolve)
+            }
             Target::Group(_) => None,
         };
         if !waiting.own && ip.ttl <= 1 {
             self.drop_frames(input, DropReason::TtlExpired, 1);
             return self.report(now, &waiting, IcmpError::TimeExceeded, out);
         }
-        let Some((index, entry)) = neighbor.and_then(|i| Some((i, self.neighbors.entry(i)?)))
-        else {
+        let Some(index) = neighbor else {
+            return self.drop_frames(input, DropReason::NeighborRateLimited, 1);
+        };
+        let Some(entry) = self.neighbors.entry(index) else {
             return self.drop_frames(input, DropReason::NeighborTableFull, 1);
         };
         let Some(link) = self.links.get(entry.interface.index()).filter(|l| l.up) else {
@@ -162,7 +183,7 @@ impl Router {
         if ip.total_len <= usize::from(mtu)
             || segments_fit_at(&waiting.bytes, ip.header_len, &waiting.meta, max_len)
         {
-            self.send_to(now, index, waiting, &ip, out);
+            self.send_to(now, index, waiting, out);
         } else if ip.fragment & DF != 0 && !waiting.own {
             self.drop_frames(input, DropReason::TooBig, 1);
             self.report(now, &waiting, IcmpError::FragmentationNeeded(mtu), out);
@@ -205,11 +226,6 @@ impl Router {
         }
         self.with_counters(input, |c| c.originated += count as u64 - 1);
         for bytes in pieces {
-            let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-            let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
-                self.drop_frames(input, DropReason::Truncated, 1);
-                continue;
-            };
             let meta = FrameMeta::plain(bytes.len());
             let piece = Waiting {
                 bytes,
@@ -217,25 +233,28 @@ impl Router {
                 input,
                 own: waiting.own,
             };
-            self.send_to(now, index, piece, &ip, out);
+            self.send_to(now, index, piece, out);
         }
     }
 
     /// Sends a packet that fits to a neighbour, or keeps it until the neighbour is known.
-    fn send_to(
+    pub(crate) fn send_to(
         &mut self,
         now: Instant,
         index: usize,
         waiting: Waiting,
-        ip: &Ipv4,
         out: &mut dyn Egress,
     ) {
         let Some(state) = self.neighbors.entry(index).map(|e| e.state) else {
             return self.drop_frames(waiting.input, DropReason::NeighborTableFull, 1);
         };
         match state {
-            State::Reachable | State::Probing(_) | State::Static => {
-                self.finish(index, waiting, ip, out);
+            State::Reachable | State::Delay | State::Probe(_) | State::Static => {
+                self.finish(index, waiting, out);
+            }
+            State::Stale => {
+                self.use_stale(now, index);
+                self.finish(index, waiting, out);
             }
             State::Failed => {
                 self.drop_frames(waiting.input, DropReason::NeighborUnreachable, 1);
@@ -270,7 +289,8 @@ impl Router {
     }
 
     /// Gives a packet its last touches and sends it to a known neighbour.
-    fn finish(&mut self, index: usize, waiting: Waiting, ip: &Ipv4, out: &mut dyn Egress) {
+    fn finish(&mut self, index: usize, waiting: Waiting, out: &mut dyn Egress) {
+        let ipv6 = waiting.is_ipv6();
         let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
             return;
         };
@@ -282,26 +302,38 @@ impl Router {
             own,
             ..
         } = waiting;
+        let kind = if ipv6 { ethernet::IPV6 } else { ethernet::IPV4 };
         put(&mut bytes, 0, &stations);
-        put(&mut bytes, 12, &ethernet::IPV4.to_be_bytes());
-        if !own {
-            if let Some(packet) = bytes.get_mut(ETHERNET_LEN..) {
-                let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
-                put(packet, 8, &word.to_le_bytes());
-            }
-            let header = bytes.get_mut(ETHERNET_LEN..ETHERNET_LEN + ip.header_len);
-            if ip.header_len > ipv4::HEADER_LEN
-                && let Some(header) = header
-                && let Some(address) = self
-                    .links
-                    .get(interface.index())
-                    .and_then(|l| l.address_towards(ip.destination))
-                && options::record_route(header, address)
-            {
-                checksum::fill(header, 10);
+        put(&mut bytes, 12, &kind.to_be_bytes());
+        if !own && let Some(packet) = bytes.get_mut(ETHERNET_LEN..) {
+            if ipv6 {
+                let [hops] = packet
+                    .get(7..)
+                    .and_then(|b| b.first_chunk().copied())
+                    .unwrap_or([1]);
+                put(packet, 7, &[hops.saturating_sub(1)]);
+            } else {
+                self.age4(interface, packet);
             }
         }
         let _ = self.emit(interface, &bytes, meta, out);
+    }
+
+    /// Takes 1 from a forwarded IPv4 packet's TTL, and enters an address where the packet
+    /// asks for it.
+    fn age4(&self, interface: InterfaceId, packet: &mut [u8]) {
+        let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
+        put(packet, 8, &word.to_le_bytes());
+        let header_len = packet.first().map_or(0, |b| usize::from(b & 15) * 4);
+        let destination = Ipv4Addr::from_bits(be32(packet, 16));
+        if header_len > ipv4::HEADER_LEN
+            && let Some(header) = packet.get_mut(..header_len)
+            && let Some(link) = self.links.get(interface.index())
+            && let Some(address) = link.address_towards(destination)
+            && options::record_route(header, address)
+        {
+            checksum::fill(header, 10);
+        }
     }
 
     /// Hands a frame to the caller and counts what becomes of it. Whether there was room.
@@ -339,7 +371,7 @@ impl Router {
 
     /// Sends a packet of our own; `bytes` has room for the Ethernet header. `cause` is
     /// where the packet came in that made us.
-    fn originate(
+    pub(crate) fn originate(
         &mut self,
         now: Instant,
         cause: InterfaceId,
@@ -373,40 +405,59 @@ impl Router {
         error: IcmpError,
         out: &mut dyn Egress,
     ) {
-        let input = about.input;
-        let packet = about.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
-            return;
-        };
-        let payload = packet.get(ip.header_len..).unwrap_or(&[]);
-        let link_group = about.bytes.first().is_some_and(|b| b & 1 != 0);
-        if about.own || link_group || !icmp::may_answer(&ip, payload) {
+        if about.own {
             return;
         }
-        let link = self.links.get(input.index());
-        let any = || {
-            self.links
-                .iter()
-                .find_map(|l| l.addresses.first().map(|n| n.address))
+        let input = about.input;
+        let packet = about.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let link_group = about.bytes.first().is_some_and(|b| b & 1 != 0);
+        let addresses = if about.is_ipv6() {
+            self.report6_between(input, packet, error, link_group)
+        } else {
+            self.report4_between(input, packet)
+                .filter(|_| !link_group)
+                .map(|(from, to)| (IpAddr::V4(from), IpAddr::V4(to)))
         };
-        let Some(source) = link.and_then(|l| l.address_towards(ip.source)).or_else(any) else {
+        let Some(addresses) = addresses else {
             return;
         };
         if !self
             .limits
             .get_mut(input.index())
-            .is_some_and(|l| l.take(now))
+            .is_some_and(|l| l.take(now, ICMP_ERRORS))
         {
             return self.with_counters(input, |c| c.icmp_suppressed += 1);
         }
         self.with_counters(input, |c| c.icmp_errors += 1);
-        let frame = icmp::error_frame(error, source, ip.source, packet);
+        let frame = match addresses {
+            (IpAddr::V4(from), IpAddr::V4(to)) => icmp::error_frame(error, from, to, packet),
+            (IpAddr::V6(from), IpAddr::V6(to)) => icmpv6::error_frame(error, from, to, packet),
+            _ => return,
+        };
         self.originate(now, input, frame, out);
+    }
+
+    /// From which address to which one an error about an IPv4 packet goes, if it may.
+    fn report4_between(&self, input: InterfaceId, packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+        let ip = Ipv4::parse(packet, packet.len()).ok()?;
+        let payload = packet.get(ip.header_len..).unwrap_or(&[]);
+        if !icmp::may_answer(&ip, payload) {
+            return None;
+        }
+        let link = self.links.get(input.index());
+        let any = || {
+            let mut all = self.links.iter().flat_map(|l| &l.addresses);
+            all.next().map(|n| n.address)
+        };
+        let source = link
+            .and_then(|l| l.address_towards(ip.source))
+            .or_else(any)?;
+        Some((source, ip.source))
     }
 }
 
 /// Completes the transport checksum of a packet that still lacks it.
-fn complete_checksum(waiting: &mut Waiting) {
+pub(crate) fn complete_checksum(waiting: &mut Waiting) {
     if waiting.meta.flags.contains(FrameFlags::CSUM_BLANK) {
         waiting.meta.flags = FrameFlags::empty();
         offload::complete_checksum(&mut waiting.bytes);

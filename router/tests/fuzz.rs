@@ -11,11 +11,14 @@ const CONFIG: &str = r#"
 hostname = "fuzz"
 [interface.wan]
 vif = 0
-address = ["10.0.0.1/24"]
-mtu = 576
+address = ["10.0.0.1/24", "2001:db8::1/64"]
+mtu = 1280
 [interface.lan]
 vif = 1
-address = ["10.0.1.1/24", "10.0.2.1/31"]
+address = ["10.0.1.1/24", "10.0.2.1/31", "2001:db8:1::1/64"]
+rpf = "loose"
+[interface.lan.advertise]
+dns = ["2001:db8::53"]
 [[route]]
 prefix = "0.0.0.0/0"
 via = ["10.0.0.254", "10.0.0.253@3"]
@@ -28,6 +31,13 @@ action = "prohibit"
 [[neighbor]]
 interface = "wan"
 address = "10.0.0.254"
+mac = "02:00:00:00:00:fe"
+[[route]]
+prefix = "::/0"
+via = ["fe80::fe%wan", "2001:db8::fd@3"]
+[[neighbor]]
+interface = "wan"
+address = "fe80::fe"
 mac = "02:00:00:00:00:fe"
 "#;
 
@@ -55,10 +65,148 @@ struct Step {
     millis: u16,
     no_room: bool,
     link: u8,
+    six: Option<Six>,
+}
+
+/// What makes the frame one of IPv6.
+#[derive(Debug, TypeGenerator)]
+struct Six {
+    source: u8,
+    destination: u8,
+    target: u8,
+    /// Extension headers: which, and what is in them.
+    extensions: Vec<(u8, [u8; 6])>,
+    kind: u8,
+    code: u8,
+    flags: u8,
+    options: Vec<(u8, u8)>,
+    sum: u8,
+}
+
+const ADDRESSES: [&str; 16] = [
+    "2001:db8::1",
+    "2001:db8:1::1",
+    "fe80::ff:fe00:a0",
+    "fe80::ff:fe00:a1",
+    "2001:db8::9",
+    "2001:db8:1::9",
+    "2001:db8:1::a",
+    "fe80::9",
+    "fe80::fe",
+    "::",
+    "ff02::1",
+    "ff02::2",
+    "ff02::1:ff00:1",
+    "2001:db8:1::",
+    "2a00::1",
+    "ff0e::1",
+];
+
+fn address(at: u8) -> [u8; 16] {
+    let text = ADDRESSES[usize::from(at % 16)];
+    text.parse::<std::net::Ipv6Addr>()
+        .expect("it is good")
+        .octets()
+}
+
+impl Six {
+    fn frame(&self, step: &Step) -> Vec<u8> {
+        let destination = address(self.destination);
+        let mut f = match destination {
+            [0xff, .., a, b, c, d] => vec![0x33, 0x33, a, b, c, d],
+            _ => MACS[usize::from(step.interface)].to_vec(),
+        };
+        let source = address(self.source);
+        f.extend([2, 0, 0, 0, 1, self.source]);
+        f.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 0, 0]);
+        f.extend(source);
+        f.extend(destination);
+        let mut link = 20;
+        for &(kind, data) in self.extensions.iter().take(3) {
+            let kind = [0, 43, 44, 60][usize::from(kind % 4)];
+            f[link] = kind;
+            link = f.len();
+            f.extend([59, if kind == 44 { 0 } else { data[0] & 1 }]);
+            f.extend(if data[5] % 4 == 0 {
+                data
+            } else {
+                [1, 4, 0, 0, 0, 0]
+            });
+        }
+        let upper = f.len();
+        match step.protocol % 4 {
+            0 => {
+                f[link] = 17;
+                f.extend(&step.tail);
+            }
+            other => {
+                f[link] = 58;
+                let kinds = [128, 129, 1, 2, 4, 130, 131, 133, 134, 135, 136, 137, 143];
+                let kind = kinds[usize::from(self.kind) % kinds.len()];
+                f.extend([
+                    kind,
+                    if self.code.is_multiple_of(8) {
+                        self.code
+                    } else {
+                        0
+                    },
+                    0,
+                    0,
+                ]);
+                f.extend([self.flags, 0, 0, 0]);
+                f.extend(address(self.target));
+                for &(kind, value) in self.options.iter().take(2) {
+                    f.extend([kind % 4, 1, 2, value, value, 0, 0, value]);
+                }
+                if other == 1 {
+                    f.extend(&step.tail);
+                }
+            }
+        }
+        f.resize(
+            f.len()
+                + usize::from(if step.stretch.is_multiple_of(4) {
+                    step.stretch % 2000
+                } else {
+                    0
+                }),
+            0,
+        );
+        let len = (f.len() - 54) as u16;
+        f[18..20].copy_from_slice(&len.to_be_bytes());
+        f[21] = if step.ttl.is_multiple_of(2) {
+            255
+        } else {
+            step.ttl
+        };
+        if f[link] == 58 && !self.sum.is_multiple_of(8) {
+            let message = f[upper..].to_vec();
+            let mut sum: u32 = 58 + message.len() as u32;
+            for pair in f[22..54].chunks(2).chain(message.chunks(2)) {
+                sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+            }
+            while sum >> 16 != 0 {
+                sum = (sum & 0xffff) + (sum >> 16);
+            }
+            if let Some(field) = f.get_mut(upper + 2..upper + 4) {
+                field.copy_from_slice(&(!(sum as u16)).to_be_bytes());
+            }
+        }
+        let changes = if step.damage.is_multiple_of(4) { 3 } else { 0 };
+        for &(at, value) in step.changes.iter().take(changes) {
+            if let Some(byte) = f.get_mut(usize::from(at)) {
+                *byte = value;
+            }
+        }
+        f
+    }
 }
 
 impl Step {
     fn frame(&self) -> Vec<u8> {
+        if let Some(six) = &self.six {
+            return six.frame(self);
+        }
         let own = MACS[usize::from(self.interface)];
         let mut f = if self.destination % 8 == 7 {
             vec![0xff; 6]
@@ -154,7 +302,8 @@ struct Out(bool);
 impl Egress for Out {
     fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
         assert!(out.0 < 2 && frame.len() == meta.len as usize);
-        let whole = frame[12..14] != [8, 0] || frame.len() <= 14 + 1500 || meta.gso_size != 0;
+        let ip = frame[12..14] == [8, 0] || frame[12..14] == [0x86, 0xdd];
+        let whole = !ip || frame.len() <= 14 + 1500 || meta.gso_size != 0;
         assert!(whole, "too long a frame of {} bytes", frame.len());
         if self.0 { Err(NoRoom) } else { Ok(()) }
     }
@@ -174,7 +323,7 @@ fn balance(router: &Router) {
 fn ethernet_to_verdict() {
     let config = config::from_toml(CONFIG).expect("it is good");
     check!()
-        .with_iterations(1500)
+        .with_iterations(3000)
         .with_type::<Vec<Step>>()
         .for_each(|steps| {
             let mut now = Instant::from_secs(1);
@@ -203,11 +352,15 @@ fn ethernet_to_verdict() {
                     Verdict::Punt => router.punt(now, input, meta, |to| to.copy_from_slice(&frame)),
                     Verdict::Forward(out) => {
                         assert!(out.0 < 2 && frame.len() >= 34);
-                        let changed = 12..22;
-                        assert_eq!(header[0].0[changed.clone()], frame[changed]);
-                        assert_eq!(header[0].0[22], frame[22] - 1);
+                        let (hops, sum) = if frame[14] >> 4 == 6 {
+                            (21, 22)
+                        } else {
+                            (22, 26)
+                        };
+                        assert_eq!(header[0].0[12..hops], frame[12..hops]);
+                        assert_eq!(header[0].0[hops], frame[hops] - 1);
                         let rest = REWRITTEN.min(frame.len());
-                        assert_eq!(header[0].0[26..rest], frame[26..rest]);
+                        assert_eq!(header[0].0[sum..rest], frame[sum..rest]);
                     }
                     Verdict::Drop => {}
                 }

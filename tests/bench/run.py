@@ -33,9 +33,10 @@ ROUNDS = 200
 COUNTS = [
     *(
         Count(
-            f"router_{routes}_routes", "router", "forward", "*measured*",
-            (str(routes),), (("ROUNDS", str(ROUNDS)),),
+            f"router{family}_{routes}_routes", "router", "forward", "*measured*",
+            (f"forward{family}_{routes}_routes",), (("ROUNDS", str(ROUNDS)),),
         )
+        for family in ("", "6")
         for routes in (0, 1, 1_000, 10_000)
     ),
     Count("netfront_both_ways", "netfront-rs", "ring", "*front_turn*", (f"--turns={ROUNDS}",)),

@@ -12,7 +12,7 @@ from xenstore import Xenstore
 READY = r"^ringway: ready in (\d+) us$"
 
 # Linux hosts and bridges say things in IPv6 whenever they like.
-NOISE = {"ipv6_unsupported"}
+NOISE = {"ipv6_disabled"}
 
 Value = TypeVar("Value")
 

@@ -104,7 +104,7 @@ def test_bad_frame(case: str, router: Guest, left: Host, right: Host) -> None:
 
 def test_ipv6_is_counted(router: Guest, left: Host) -> None:
     """Hosts speak it all the time, so that exact counts can't be had."""
-    name = "interface.left.drop.ipv6_unsupported"
+    name = "interface.left.drop.ipv6_disabled"
     before = counters(router)[name]
     with Wire(left) as out:
         out.send(*[ethernet(router.vifs[0].mac, left.mac, 0x86DD, b"\x60" + bytes(59))] * COUNT)

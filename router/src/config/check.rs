@@ -4,16 +4,17 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::ConfigError;
-use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget};
+use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget, DraftVia};
 use super::model::{
     Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
 };
 use super::suggest::did_you_mean;
+use super::{ConfigError, advertise};
 use crate::addr::Network;
 use crate::frame::MAX_INTERFACES;
+use crate::wire::ipv6::{self, MIN_MTU};
 
 pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
     let hostname = draft.hostname.unwrap_or_else(|| String::from("ringway"));
@@ -66,7 +67,7 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             DraftTarget::Via(gateways) => RouteTarget::Via(
                 gateways
                     .iter()
-                    .map(|gateway| via(&draft.interfaces, prefix, gateway))
+                    .map(|gateway| via(&draft.interfaces, &names, prefix, gateway))
                     .collect::<Result<_, _>>()?,
             ),
             DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
@@ -89,16 +90,18 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
         neighbors.push(checked);
     }
 
-    let interfaces = draft
-        .interfaces
-        .into_iter()
-        .map(|i| InterfaceConfig {
+    let mut interfaces = Vec::with_capacity(draft.interfaces.len());
+    for i in draft.interfaces {
+        interfaces.push(InterfaceConfig {
+            advertise: advertise::check(&i)?,
             name: i.name,
             attachment: i.attachment.value,
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
-        })
-        .collect();
+            rpf: i.rpf,
+            dad_transmits: i.dad_transmits,
+        });
+    }
     Ok(Config {
         hostname,
         interfaces,
@@ -148,6 +151,23 @@ fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
             if let Some(reason) = not_an_interface_address(network) {
                 return fail(format!("{network} can't be an interface address: {reason}"));
             }
+            if network.address.is_ipv6()
+                && let Some(mtu) = interface.mtu.filter(|&mtu| usize::from(mtu) < MIN_MTU)
+            {
+                return fail(format!(
+                    "{network}: IPv6 needs an MTU of {MIN_MTU} bytes, that of {} is {mtu}",
+                    interface.name
+                ));
+            }
+            // The same link-local network is on every link.
+            if is_link_local(network.address) {
+                let mut locals = interface.addresses.iter().map(|a| a.value);
+                if locals.any(|n| is_link_local(n.address) && n != network) {
+                    let name = &interface.name;
+                    return fail(format!("{name} has more than one link-local address"));
+                }
+                continue;
+            }
             for &(name, other) in &seen {
                 if other.address == network.address {
                     return fail(format!(
@@ -184,8 +204,18 @@ fn not_an_interface_address(network: Network) -> Option<&'static str> {
             }
         }
         IpAddr::V6(address) => {
-            let bad = address.is_multicast() || address.is_unspecified() || address.is_loopback();
-            bad.then_some("not a unicast address")
+            let v6 = network.v6()?;
+            if v6.len == 0 {
+                Some("the prefix length is 0")
+            } else if !is_host6(address) {
+                Some("not a unicast address")
+            } else if address.is_unicast_link_local() && v6.len != 64 {
+                Some("the link-local network is fe80::/64")
+            } else if v6.anycast() == Some(address) {
+                Some("it means any router of its network")
+            } else {
+                None
+            }
         }
     }
 }
@@ -193,6 +223,14 @@ fn not_an_interface_address(network: Network) -> Option<&'static str> {
 /// Whether a host can have this address.
 fn is_host4(address: Ipv4Addr) -> bool {
     !matches!(address.octets()[0], 0 | 127 | 224..=255)
+}
+
+fn is_host6(address: Ipv6Addr) -> bool {
+    !address.is_unspecified() && !ipv6::is_martian_source(address)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
@@ -210,13 +248,26 @@ fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
 
 fn via(
     interfaces: &[DraftInterface],
+    names: &[&str],
     prefix: Network,
-    gateway: &At<(IpAddr, u8)>,
+    gateway: &At<DraftVia>,
 ) -> Result<Via, ConfigError> {
-    let (address, weight) = gateway.value;
+    let DraftVia {
+        address,
+        ref zone,
+        weight,
+    } = gateway.value;
     let fail = |text: String| Err(ConfigError::new(gateway.line, text));
     if address.is_ipv4() != prefix.address.is_ipv4() {
         return fail(format!("gateway {address} isn't of the family of {prefix}"));
+    }
+    if is_link_local(address) {
+        return link_local_via(interfaces, names, gateway);
+    }
+    if let Some(zone) = zone {
+        return fail(format!(
+            "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
+        ));
     }
     for (interface, draft) in interfaces.iter().enumerate() {
         for network in draft.addresses.iter().map(|a| a.value) {
@@ -253,6 +304,47 @@ fn via(
     ))
 }
 
+/// A gateway whose address means something on its link only.
+fn link_local_via(
+    interfaces: &[DraftInterface],
+    names: &[&str],
+    gateway: &At<DraftVia>,
+) -> Result<Via, ConfigError> {
+    let DraftVia {
+        address,
+        ref zone,
+        weight,
+    } = gateway.value;
+    let fail = |text: String| Err(ConfigError::new(gateway.line, text));
+    let has_v6 = |i: &&DraftInterface| i.addresses.iter().any(|a| a.value.address.is_ipv6());
+    let Some(zone) = zone else {
+        let example = interfaces.iter().find(has_v6).map_or("wan", |i| &i.name);
+        return fail(format!(
+            "gateway {address} is link-local and must name its interface (did you mean \"{address}%{example}\"?)"
+        ));
+    };
+    let zone = At {
+        line: gateway.line,
+        value: zone.clone(),
+    };
+    let interface = named(names, &zone)?;
+    match interfaces.get(interface).filter(has_v6) {
+        None => fail(format!(
+            "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
+            zone.value
+        )),
+        Some(i) if i.addresses.iter().any(|a| a.value.address == address) => fail(format!(
+            "gateway {address} is this router (interface {})",
+            zone.value
+        )),
+        Some(_) => Ok(Via {
+            address,
+            interface,
+            weight,
+        }),
+    }
+}
+
 fn neighbor(
     interfaces: &[DraftInterface],
     names: &[&str],
@@ -268,7 +360,9 @@ fn neighbor(
     }
     let own = interfaces
         .iter()
-        .flat_map(|i| &i.addresses)
+        .enumerate()
+        .filter(|&(at, _)| at == interface || !is_link_local(address))
+        .flat_map(|(_, i)| &i.addresses)
         .any(|a| a.value.address == address);
     if own {
         return fail(
@@ -276,9 +370,11 @@ fn neighbor(
             format!("neighbor {address} is this router"),
         );
     }
-    let on_link = interfaces
-        .get(interface)
-        .is_some_and(|i| i.addresses.iter().any(|a| a.value.contains(address)));
+    let on_link = interfaces.get(interface).is_some_and(|i| {
+        let here =
+            |n: Network| n.contains(address) || (is_link_local(address) && n.address.is_ipv6());
+        i.addresses.iter().any(|a| here(a.value))
+    });
     let routed = routes
         .iter()
         .any(|r| r.target == RouteTarget::Interface(interface) && r.prefix.contains(address));

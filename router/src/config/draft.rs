@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::ConfigError;
-use super::model::Attachment;
+use super::advertise::DraftAdvertise;
+use super::model::{Attachment, ReversePath};
 use crate::addr::{Mac, Network};
 
 /// A value and the line it was written on.
@@ -31,6 +32,9 @@ pub(super) struct DraftInterface {
     pub(super) attachment: At<Attachment>,
     pub(super) addresses: Vec<At<Network>>,
     pub(super) mtu: Option<u16>,
+    pub(super) rpf: Option<ReversePath>,
+    pub(super) dad_transmits: u8,
+    pub(super) advertise: Option<At<DraftAdvertise>>,
 }
 
 #[derive(Debug)]
@@ -41,11 +45,19 @@ pub(super) struct DraftRoute {
 
 #[derive(Debug)]
 pub(super) enum DraftTarget {
-    Via(Vec<At<(IpAddr, u8)>>),
+    Via(Vec<At<DraftVia>>),
     Interface(At<String>),
     Blackhole,
     Unreachable,
     Prohibit,
+}
+
+/// A gateway, with the interface of its link if that was said.
+#[derive(Clone, Debug)]
+pub(super) struct DraftVia {
+    pub(super) address: IpAddr,
+    pub(super) zone: Option<String>,
+    pub(super) weight: u8,
 }
 
 #[derive(Debug)]
@@ -58,11 +70,15 @@ pub(super) struct DraftNeighbor {
 /// Smallest MTU that a link may have (RFC 791 3.2).
 pub(super) const MTU_MIN: u16 = 68;
 
+/// DupAddrDetectTransmits where nothing else is asked for (RFC 4862 5.1).
+pub(super) const DAD_TRANSMITS: u8 = 1;
+
 /// The highest vif number.
 pub(super) const VIF_MAX: u8 = 15;
 
-/// Reads `ADDRESS` or `ADDRESS@WEIGHT`.
-pub(super) fn parse_via(line: u32, text: &str) -> Result<At<(IpAddr, u8)>, ConfigError> {
+/// Reads `ADDRESS`, with `%INTERFACE` behind it (RFC 4007 11) and `@WEIGHT` at the end if need
+/// be.
+pub(super) fn parse_via(line: u32, text: &str) -> Result<At<DraftVia>, ConfigError> {
     use alloc::format;
     let (address, weight) = match text.split_once('@') {
         None => (text, 1),
@@ -74,11 +90,17 @@ pub(super) fn parse_via(line: u32, text: &str) -> Result<At<(IpAddr, u8)>, Confi
             }
         },
     };
+    let (address, zone) = match address.split_once('%') {
+        None => (address, None),
+        Some((address, zone)) => (address, Some(String::from(zone))),
+    };
     let address = parse_address(line, address)?;
-    Ok(At {
-        line,
-        value: (address, weight),
-    })
+    let value = DraftVia {
+        address,
+        zone,
+        weight,
+    };
+    Ok(At { line, value })
 }
 
 fn weight_has_sign(text: &str) -> bool {
@@ -90,7 +112,7 @@ pub(super) fn parse_address(line: u32, text: &str) -> Result<IpAddr, ConfigError
     text.parse().map_err(|_| {
         ConfigError::new(
             line,
-            alloc::format!("\"{text}\" isn't an IP address (such as 10.0.0.1)"),
+            alloc::format!("\"{text}\" isn't an IP address (such as 10.0.0.1 or 2001:db8::1)"),
         )
     })
 }

@@ -5,7 +5,8 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::draft::{
-    At, Draft, DraftInterface, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX, parse_network, parse_via,
+    At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX,
+    parse_network, parse_via,
 };
 use super::model::Attachment;
 use super::suggest::did_you_mean;
@@ -116,6 +117,9 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 },
                 addresses: Vec::new(),
                 mtu: None,
+                rpf: None,
+                dad_transmits: DAD_TRANSMITS,
+                advertise: None,
             });
             draft.interfaces.len() - 1
         }

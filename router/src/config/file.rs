@@ -10,10 +10,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::draft::{
-    At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX,
-    parse_address, parse_network, parse_via,
+    At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, MTU_MIN,
+    VIF_MAX, parse_address, parse_network, parse_via,
 };
-use super::model::Attachment;
+use super::model::{Attachment, ReversePath};
 use super::suggest::did_you_mean;
 use super::{Config, ConfigError, check};
 use crate::addr::Mac;
@@ -28,10 +28,10 @@ pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
     check::check(read(text)?)
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Where each line ends, to turn byte offsets into lines.
-struct Lines(Vec<usize>);
+pub(super) struct Lines(Vec<usize>);
 
 impl Lines {
     fn new(text: &str) -> Self {
@@ -44,7 +44,7 @@ impl Lines {
         )
     }
 
-    fn of(&self, span: &Range<usize>) -> u32 {
+    pub(super) fn of(&self, span: &Range<usize>) -> u32 {
         let before = self.0.partition_point(|&end| end < span.start);
         u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1))
     }
@@ -89,7 +89,7 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
 
 /// A table's entries as they stand in the file, so that the first mistake is reported
 /// first and interfaces keep their order.
-fn in_order<'a, 'i>(
+pub(super) fn in_order<'a, 'i>(
     table: &'a DeTable<'i>,
 ) -> Vec<(&'a Spanned<alloc::borrow::Cow<'i, str>>, &'a Value<'i>)> {
     let mut entries: Vec<_> = table.iter().collect();
@@ -106,7 +106,8 @@ fn interface(
     let whole = format!("interface.{name}");
     let mut attachment: Option<At<Attachment>> = None;
     let mut addresses = Vec::new();
-    let mut mtu = None;
+    let (mut mtu, mut rpf, mut advertise) = (None, None, None);
+    let mut dad_transmits = DAD_TRANSMITS;
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
         match key.get_ref().as_ref() {
@@ -132,8 +133,33 @@ fn interface(
                 let number = integer(lines, "mtu", value, MTU_MIN.into(), u16::MAX.into())?;
                 mtu = u16::try_from(number).ok();
             }
+            "rpf" => {
+                let text = string(lines, "rpf", value)?;
+                rpf = Some(match text.value.as_str() {
+                    "strict" => ReversePath::Strict,
+                    "loose" => ReversePath::Loose,
+                    other => {
+                        let hint = did_you_mean(other, ["strict", "loose"]);
+                        let text = format!("unknown rpf \"{other}\"{hint}");
+                        return Err(ConfigError::new(here, text));
+                    }
+                });
+            }
+            "dad_transmits" => {
+                let number = integer(lines, "dad_transmits", value, 0, 10)?;
+                dad_transmits = u8::try_from(number).unwrap_or(DAD_TRANSMITS);
+            }
+            "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
-                let known = ["vif", "mac", "address", "mtu"];
+                let known = [
+                    "vif",
+                    "mac",
+                    "address",
+                    "mtu",
+                    "rpf",
+                    "dad_transmits",
+                    "advertise",
+                ];
                 return Err(unknown(lines, key, other, &whole, &known));
             }
         }
@@ -147,6 +173,9 @@ fn interface(
         attachment,
         addresses,
         mtu,
+        rpf,
+        dad_transmits,
+        advertise,
     })
 }
 
@@ -257,7 +286,7 @@ fn mac(text: &At<String>) -> Result<Mac, ConfigError> {
     })
 }
 
-fn unknown(
+pub(super) fn unknown(
     lines: &Lines,
     key: &Spanned<alloc::borrow::Cow<'_, str>>,
     word: &str,
@@ -284,7 +313,7 @@ fn wrong(lines: &Lines, key: &str, value: &Value<'_>, wanted: &str) -> ConfigErr
     )
 }
 
-fn table<'a, 'i>(
+pub(super) fn table<'a, 'i>(
     lines: &Lines,
     key: &str,
     value: &'a Value<'i>,
@@ -295,7 +324,7 @@ fn table<'a, 'i>(
         .ok_or_else(|| wrong(lines, key, value, "a table"))
 }
 
-fn tables<'a, 'i>(
+pub(super) fn tables<'a, 'i>(
     lines: &Lines,
     key: &str,
     value: &'a Value<'i>,
@@ -308,7 +337,11 @@ fn tables<'a, 'i>(
     Ok(list.iter().collect())
 }
 
-fn string(lines: &Lines, key: &str, value: &Value<'_>) -> Result<At<String>, ConfigError> {
+pub(super) fn string(
+    lines: &Lines,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<At<String>, ConfigError> {
     let text = value
         .get_ref()
         .as_str()
@@ -319,7 +352,11 @@ fn string(lines: &Lines, key: &str, value: &Value<'_>) -> Result<At<String>, Con
     })
 }
 
-fn strings(lines: &Lines, key: &str, value: &Value<'_>) -> Result<Vec<At<String>>, ConfigError> {
+pub(super) fn strings(
+    lines: &Lines,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<Vec<At<String>>, ConfigError> {
     let wanted = "a list of strings";
     let list = value
         .get_ref()
@@ -328,7 +365,12 @@ fn strings(lines: &Lines, key: &str, value: &Value<'_>) -> Result<Vec<At<String>
     list.iter().map(|item| string(lines, key, item)).collect()
 }
 
-fn integer(
+pub(super) fn boolean(lines: &Lines, key: &str, value: &Value<'_>) -> Result<bool, ConfigError> {
+    let flag = value.get_ref().as_bool();
+    flag.ok_or_else(|| wrong(lines, key, value, "true or false"))
+}
+
+pub(super) fn integer(
     lines: &Lines,
     key: &str,
     value: &Value<'_>,

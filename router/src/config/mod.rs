@@ -4,6 +4,7 @@
 //! Each first makes a draft, which remembers the lines things came from, and then checks
 //! the draft as a whole: a [`Config`] that exists is one that can be applied.
 
+mod advertise;
 mod check;
 mod draft;
 mod extra;
@@ -16,7 +17,8 @@ mod tar;
 pub use extra::from_extra;
 pub use file::from_toml;
 pub use model::{
-    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
+    AdvertiseConfig, Attachment, Config, InterfaceConfig, NeighborConfig, Preference, PrefixConfig,
+    ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
 };
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};

@@ -1,11 +1,10 @@
 //! The checked configuration.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
-use crate::addr::{Mac, Network};
+use crate::addr::{Ipv6Network, Mac, Network};
 
 /// A complete configuration that can be applied as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +31,119 @@ pub struct InterfaceConfig {
     pub addresses: Vec<Network>,
     /// The largest IP packet to send, in bytes; `None` takes what the link offers.
     pub mtu: Option<u16>,
+    /// What is asked of the sources of packets from this interface.
+    pub rpf: Option<ReversePath>,
+    /// How often others are asked whether they have one of the IPv6 addresses before it is
+    /// used (DupAddrDetectTransmits, RFC 4862 5.1).
+    pub dad_transmits: u8,
+    /// The router advertisements sent there, if any.
+    pub advertise: Option<AdvertiseConfig>,
+}
+
+/// Whether packets may come from where their source isn't (RFC 3704 2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReversePath {
+    /// The source must be routed to the interface that the packet came from; with several
+    /// gateways, by one of them.
+    Strict,
+    /// The source must be routed somewhere.
+    Loose,
+}
+
+/// Router advertisements (RFC 4861 6.2.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdvertiseConfig {
+    /// The least time between two of them, in seconds (MinRtrAdvInterval).
+    pub min_interval_s: u16,
+    /// The most (MaxRtrAdvInterval).
+    pub max_interval_s: u16,
+    /// How long the router is a default router, in seconds; 0 if it is none
+    /// (AdvDefaultLifetime).
+    pub lifetime_s: u16,
+    /// Addresses are to be had by DHCPv6 (AdvManagedFlag).
+    pub managed: bool,
+    /// Other things are to be had by DHCPv6 (AdvOtherConfigFlag).
+    pub other: bool,
+    /// The hop limit hosts are to use; 0 leaves it to them (AdvCurHopLimit).
+    pub hop_limit: u8,
+    /// How long hosts are to believe in a neighbour, in ms; 0 leaves it to them.
+    pub reachable_time_ms: u32,
+    /// How long hosts are to wait for an answer, in ms; 0 leaves it to them.
+    pub retrans_timer_ms: u32,
+    /// The MTU hosts are to use, in bytes, if smaller than the link's.
+    pub mtu: Option<u16>,
+    /// Which of several default routers is better (RFC 4191).
+    pub preference: Preference,
+    /// The prefixes of the link.
+    pub prefixes: Vec<PrefixConfig>,
+    /// More specific routes through this router (RFC 4191).
+    pub routes: Vec<RouteInformation>,
+    /// Recursive DNS servers (RFC 8106).
+    pub dns: Vec<Ipv6Addr>,
+    /// Domains to search for names in (RFC 8106).
+    pub dns_search: Vec<String>,
+    /// How long these two are valid, in seconds.
+    pub dns_lifetime_s: u32,
+}
+
+/// Which of several routers is better (RFC 4191 2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Preference {
+    /// Better than others.
+    High,
+    /// The usual.
+    Medium,
+    /// Only if there is no other.
+    Low,
+}
+
+/// A prefix of the link (RFC 4861 4.6.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PrefixConfig {
+    /// The prefix; no bit beyond the length is set.
+    pub prefix: Ipv6Network,
+    /// Its addresses are on the link.
+    pub on_link: bool,
+    /// Hosts may make themselves addresses of it (RFC 4862).
+    pub autonomous: bool,
+    /// How long it is on the link, and addresses of it valid, in seconds.
+    pub valid_lifetime_s: u32,
+    /// How long addresses of it are preferred, in seconds.
+    pub preferred_lifetime_s: u32,
+}
+
+/// A more specific route through this router (RFC 4191 2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RouteInformation {
+    /// The destinations; no bit beyond the length is set.
+    pub prefix: Ipv6Network,
+    /// Which of several such routes is better.
+    pub preference: Preference,
+    /// How long it is valid, in seconds.
+    pub lifetime_s: u32,
+}
+
+impl AdvertiseConfig {
+    /// What an interface that stops to advertise says: nothing but that it does.
+    pub(crate) fn silent() -> Self {
+        Self {
+            min_interval_s: 200,
+            max_interval_s: 600,
+            lifetime_s: 0,
+            managed: false,
+            other: false,
+            hop_limit: 0,
+            reachable_time_ms: 0,
+            retrans_timer_ms: 0,
+            mtu: None,
+            preference: Preference::Medium,
+            prefixes: Vec::new(),
+            routes: Vec::new(),
+            dns: Vec::new(),
+            dns_search: Vec::new(),
+            dns_lifetime_s: 0,
+        }
+    }
 }
 
 /// How an interface finds its vif.
@@ -99,31 +211,5 @@ impl Config {
             routes: Vec::new(),
             neighbors: Vec::new(),
         }
-    }
-
-    /// One line for each thing that is accepted but has no effect in this version.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for interface in &self.interfaces {
-            for address in interface.addresses.iter().filter(|a| a.address.is_ipv6()) {
-                lines.push(format!(
-                    "interface {}: address {address} ignored, IPv6 isn't supported yet",
-                    interface.name
-                ));
-            }
-        }
-        for route in self.routes.iter().filter(|r| r.prefix.address.is_ipv6()) {
-            lines.push(format!(
-                "route {} ignored, IPv6 isn't supported yet",
-                route.prefix
-            ));
-        }
-        for neighbor in self.neighbors.iter().filter(|n| n.address.is_ipv6()) {
-            lines.push(format!(
-                "neighbor {} ignored, IPv6 isn't supported yet",
-                neighbor.address
-            ));
-        }
-        lines
     }
 }

@@ -1,8 +1,24 @@
 //! The forwarding table: from destinations to what is done with packets to them.
 
+mod address;
 pub(crate) mod group;
 pub(crate) mod lpm;
+mod node;
+mod pool;
+pub mod table;
 mod target;
+
+/// Longest-prefix match for IPv4.
+pub mod lpm4 {
+    /// From IPv4 prefixes to values.
+    pub type Table = super::table::Table<u32>;
+}
+
+/// Longest-prefix match for IPv6.
+pub mod lpm6 {
+    /// From IPv6 prefixes to values.
+    pub type Table = super::table::Table<u128>;
+}
 
 use alloc::vec::Vec;
 
@@ -80,12 +96,21 @@ impl Fib {
         Target::from_number(self.lpm.lookup(destination))
     }
 
-    /// The member of a group that a packet's flow uses. `ip` begins with its IPv4 header.
+    /// The member of a group that a packet's flow uses. `ip` begins with its IP header.
     pub(crate) fn member(&self, group: u32, ip: &[u8], key: u64) -> Target {
         self.groups
             .get(group as usize)
             .and_then(|g| g.pick(group::flow_hash(ip, key)))
             .map_or(Target::Nowhere(DropReason::NoRoute), Target::from_number)
+    }
+
+    /// All members of a group.
+    pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
+        let group = self.groups.get(group as usize);
+        group
+            .into_iter()
+            .flat_map(|g| g.targets())
+            .map(Target::from_number)
     }
 
     /// Bytes the table takes.

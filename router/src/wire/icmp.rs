@@ -1,4 +1,4 @@
-//! ICMP error messages (RFC 792).
+//! ICMP error messages (RFC 792), and what they are called in either family.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -7,26 +7,69 @@ use super::ipv4::{self, HEADER_LEN, Ipv4};
 use super::{checksum, put};
 use crate::frame::ETHERNET_LEN;
 
-/// An error to report to a packet's sender.
+/// An error to report to a packet's sender, of either family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum IcmpError {
     NetUnreachable,
     HostUnreachable,
-    /// With the MTU of the next link (RFC 1191).
+    /// With the MTU of the next link (RFC 1191, RFC 4443 3.2).
     FragmentationNeeded(u16),
     Prohibited,
     TimeExceeded,
+    /// Fragments that never came (IPv6 only).
+    ReassemblyTime,
+    /// A source address that has no meaning where the packet would go (IPv6 only).
+    BeyondScope,
+    /// A field that makes no sense, by its offset in the packet (IPv6 only).
+    Parameter(Parameter, u32),
+}
+
+/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Parameter {
+    Field = 0,
+    NextHeader = 1,
+    /// An option that is to be reported; for packets to groups only if it says so.
+    Option = 2,
+    OptionEvenForGroups = 3,
 }
 
 impl IcmpError {
-    fn type_and_code(self) -> (u8, u8) {
+    /// Type and code in ICMP for IPv4 (RFC 792, RFC 1812 5.2.7.1).
+    fn v4(self) -> (u8, u8) {
         match self {
             Self::NetUnreachable => (3, 0),
             Self::HostUnreachable => (3, 1),
             Self::FragmentationNeeded(_) => (3, 4),
-            Self::Prohibited => (3, 13),
+            Self::Prohibited | Self::BeyondScope => (3, 13),
             Self::TimeExceeded => (11, 0),
+            Self::ReassemblyTime => (11, 1),
+            Self::Parameter(..) => (12, 0),
         }
+    }
+
+    /// Type, code and the 32 bits behind the checksum in ICMPv6 (RFC 4443 3).
+    pub(crate) fn v6(self) -> (u8, u8, u32) {
+        match self {
+            Self::NetUnreachable => (1, 0, 0),
+            Self::Prohibited => (1, 1, 0),
+            Self::BeyondScope => (1, 2, 0),
+            Self::HostUnreachable => (1, 3, 0),
+            Self::FragmentationNeeded(mtu) => (2, 0, mtu.into()),
+            Self::TimeExceeded => (3, 0, 0),
+            Self::ReassemblyTime => (3, 1, 0),
+            Self::Parameter(Parameter::OptionEvenForGroups, at) => (4, 2, at),
+            Self::Parameter(what, at) => (4, what as u8, at),
+        }
+    }
+
+    /// Whether it is reported for packets to groups as well (RFC 4443 2.4 (e.3)).
+    pub(crate) fn even_for_groups(self) -> bool {
+        matches!(
+            self,
+            Self::FragmentationNeeded(_) | Self::Parameter(Parameter::OptionEvenForGroups, _)
+        )
     }
 }
 
@@ -55,7 +98,7 @@ pub(crate) fn error_frame(
     frame.resize(ETHERNET_LEN, 0);
     let header = header(ipv4::ICMP, source, destination, total);
     frame.extend_from_slice(&header);
-    let (kind, code) = error.type_and_code();
+    let (kind, code) = error.v4();
     frame.extend_from_slice(&[kind, code, 0, 0, 0, 0]);
     let mtu = if let IcmpError::FragmentationNeeded(mtu) = error {
         mtu

@@ -3,10 +3,17 @@
 pub(crate) mod arp;
 pub(crate) mod checksum;
 pub(crate) mod ethernet;
+pub(crate) mod extension;
 pub(crate) mod fragment;
+pub(crate) mod fragment6;
 pub(crate) mod icmp;
+pub(crate) mod icmpv6;
 pub(crate) mod ipv4;
+pub(crate) mod ipv6;
+pub(crate) mod mld;
+pub(crate) mod nd;
 pub(crate) mod options;
+pub(crate) mod ra;
 
 /// The 16 bits at `at`, or 0 beyond the end.
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
@@ -22,6 +29,14 @@ pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
         .get(at..at + 4)
         .and_then(|b| b.try_into().ok())
         .map_or(0, u32::from_be_bytes)
+}
+
+/// The 128 bits at `at`, or 0 beyond the end.
+pub(crate) fn be128(bytes: &[u8], at: usize) -> u128 {
+    bytes
+        .get(at..at + 16)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u128::from_be_bytes)
 }
 
 /// Writes `field` at `at` if it fits.

@@ -93,7 +93,7 @@ fn bad_frames_are_dropped_under_their_reason() {
         (
             "IPv6",
             with(|f| f[12..14].copy_from_slice(&[0x86, 0xdd])),
-            DropReason::Ipv6Unsupported,
+            DropReason::Ipv6Disabled,
         ),
         (
             "802.3",

@@ -1,7 +1,11 @@
 //! Whole frames into routers, and what comes out of them.
 
 mod bed;
+mod bed6;
 mod chain;
 mod forwarding;
+mod forwarding6;
 mod icmp;
+mod local6;
 mod neighbors;
+mod neighbors6;

@@ -2,7 +2,7 @@ use alloc::vec;
 
 use super::*;
 use crate::addr::Network;
-use crate::config::{RouteTarget, Via};
+use crate::config::{ReversePath, RouteTarget, Via};
 
 const BASE: &str = r#"
 hostname = "tenant-a"
@@ -62,7 +62,6 @@ mac = "02:00:00:00:00:fd"
         "2001:db8::/32".parse::<Network>().unwrap()
     );
     assert_eq!(config.neighbors.len(), 2);
-    assert_eq!(config.warnings().len(), 2);
 }
 
 #[test]
@@ -229,4 +228,122 @@ fn many_routes_are_read_quickly() {
         text += &format!("[[route]]\nprefix = \"20.{a}.{b}.0/24\"\nvia = [\"10.0.0.254\"]\n");
     }
     assert_eq!(from_toml(&text).unwrap().routes.len(), 10_000);
+}
+
+#[test]
+fn ipv6_in_full() {
+    let config = with(
+        r#"
+rpf = "strict"
+dad_transmits = 0
+[interface.six]
+vif = 2
+address = ["fe80::1/64", "2001:db8:6::1/64", "2001:db8:7::1/127"]
+mtu = 1280
+[interface.six.advertise]
+max_interval_s = 60
+other = true
+preference = "low"
+[[interface.six.advertise.prefix]]
+prefix = "2001:db8:6::/64"
+valid_lifetime_s = 7200
+[[route]]
+prefix = "::/0"
+via = ["fe80::2%six", "fe80::fe%wan@3", "2001:db8::2"]
+[[neighbor]]
+interface = "wan"
+address = "fe80::fe"
+mac = "02:00:00:00:00:fe"
+"#,
+    )
+    .unwrap();
+    let [_, lan, six] = config.interfaces.as_slice() else {
+        panic!("three interfaces")
+    };
+    assert_eq!((lan.rpf, lan.dad_transmits), (Some(ReversePath::Strict), 0));
+    let advertise = six.advertise.as_ref().unwrap();
+    assert_eq!((advertise.min_interval_s, advertise.lifetime_s), (20, 180));
+    assert_eq!((advertise.hop_limit, advertise.other), (64, true));
+    let [prefix] = advertise.prefixes.as_slice() else {
+        panic!("the one that was given")
+    };
+    assert_eq!(
+        (prefix.valid_lifetime_s, prefix.preferred_lifetime_s),
+        (7200, 7200)
+    );
+    let RouteTarget::Via(gateways) = &config.routes[0].target else {
+        panic!("gateways")
+    };
+    let found: Vec<(usize, u8)> = gateways.iter().map(|v| (v.interface, v.weight)).collect();
+    assert_eq!(found, [(2, 1), (0, 3), (0, 1)]);
+}
+
+#[test]
+fn ipv6_mistakes() {
+    let route = |via: &str| format!("[[route]]\nprefix = \"::/0\"\nvia = [\"{via}\"]");
+    let six = |more: &str| format!("[interface.six]\nvif = 2\n{more}");
+    let advertise = |more: &str| {
+        six(&format!(
+            "address = [\"2001:db8:6::1/64\"]\n[interface.six.advertise]\n{more}"
+        ))
+    };
+    for (more, wanted) in [
+        (route("fe80::1"), "did you mean \"fe80::1%wan\"?"),
+        (
+            route("fe80::1%wna"),
+            "no interface \"wna\" (did you mean \"wan\"?)",
+        ),
+        (route("fe80::1%lan"), "has no IPv6 address"),
+        (route("2001:db8::2%wan"), "only link-local addresses"),
+        (route("10.0.0.2"), "family"),
+        (
+            six("address = [\"2001:db8:6::/64\"]"),
+            "any router of its network",
+        ),
+        (six("address = [\"ff02::1/64\"]"), "not a unicast address"),
+        (six("address = [\"::1/128\"]"), "not a unicast address"),
+        (six("address = [\"fe80::1/10\"]"), "fe80::/64"),
+        (
+            six("address = [\"fe80::1/64\", \"fe80::2/64\"]"),
+            "more than one link-local",
+        ),
+        (six("address = [\"2001:db8:6::1/64\"]\nmtu = 1279"), "1280"),
+        (
+            six("address = [\"10.6.0.1/24\"]\n[interface.six.advertise]"),
+            "no IPv6 address",
+        ),
+        (six("rpf = \"stric\""), "did you mean \"strict\"?"),
+        (six("dad_transmits = 11"), "0 to 10"),
+        (advertise("lifetime = 3"), "did you mean \"lifetime_s\"?"),
+        (
+            advertise("lifetime_s = 599"),
+            "at least max_interval_s (600)",
+        ),
+        (
+            advertise("max_interval_s = 20\nmin_interval_s = 16"),
+            "at most 3/4",
+        ),
+        (advertise("preference = \"hihg\""), "did you mean \"high\"?"),
+        (advertise("dns = [\"10.0.0.1\"]"), "not IPv6"),
+        (advertise("dns_search = [\"a..b\"]"), "domain name"),
+        (advertise("managed = 1"), "true or false"),
+        (
+            advertise("[[interface.six.advertise.prefix]]\nprefix = \"2001:db8:6::1/64\""),
+            "did you mean \"2001:db8:6::/64\"?",
+        ),
+        (
+            advertise(
+                "[[interface.six.advertise.prefix]]\nprefix = \"2001:db8:6::/48\"\nautonomous = true",
+            ),
+            "length 64",
+        ),
+        (
+            advertise("[[interface.six.advertise.route]]\nprefix = \"10.0.0.0/8\""),
+            "IPv6 prefix",
+        ),
+    ] {
+        let error = with(&more).unwrap_err();
+        assert!(error.text.contains(wanted), "{more}: {error}");
+        assert!(error.line > 10, "{more}: {error}");
+    }
 }

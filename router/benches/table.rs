@@ -1,0 +1,321 @@
+//! The forwarding table at the size of the Internet's, beside other tables in Rust.
+//!
+//! ```text
+//! table dump DIR       writes the tables and addresses for programs in other languages
+//! table serve          for each line "FAMILY PATTERN CONTENDER" on stdin, looks all addresses
+//!                      up and prints ns a lookup and the sum of the answers
+//! table updates        fills tables and changes them: `name,value,unit` lines
+//! table count ...      looks some up, for callgrind to count instructions in `measured`
+//! ```
+//!
+//! `tests/bench/run.py` drives it.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{BufRead, BufWriter, Write};
+use std::time::Instant as Clock;
+
+use poptrie::Poptrie;
+use prefix_trie::PrefixMap;
+use router::fib::table::{Address, Table};
+
+mod internet;
+use internet::{Random, Route};
+
+const V4_PREFIXES: usize = 1_000_000;
+const V6_PREFIXES: usize = 230_000;
+const ADDRESSES: usize = 1 << 20;
+const BURST: usize = 64;
+/// Changes of a full table.
+const CHANGES: usize = 200_000;
+/// Addresses that are timed together.
+const PART: usize = 4096;
+
+/// The tables of one family, and the addresses to look up.
+struct Family<A> {
+    routes: Vec<Route<A>>,
+    uniform: Vec<A>,
+    mix: Vec<A>,
+}
+
+fn v4() -> Family<u32> {
+    let routes = internet::v4(V4_PREFIXES, 4);
+    let mut random = Random(44);
+    Family {
+        uniform: (0..ADDRESSES).map(|_| random.next() as u32).collect(),
+        mix: internet::mix(&routes, ADDRESSES, 444, internet::within4),
+        routes,
+    }
+}
+
+fn v6() -> Family<u128> {
+    let routes = internet::v6(V6_PREFIXES, 6);
+    let mut random = Random(66);
+    let mut any = |_| internet::within6(routes[random.below(V6_PREFIXES)], &mut random);
+    Family {
+        // Hardly any of all addresses has a route: uniform over the prefixes.
+        uniform: (0..ADDRESSES).map(&mut any).collect(),
+        mix: internet::mix(&routes, ADDRESSES, 666, internet::within6),
+        routes,
+    }
+}
+
+fn filled<A: Address>(routes: &[Route<A>]) -> Table<A> {
+    let mut table = Table::new(0);
+    for &(prefix, len, value) in routes {
+        table.insert(prefix, len, value);
+    }
+    table
+}
+
+#[inline(never)]
+fn measured<A>(addresses: &[A], values: &mut [u32; BURST], lookup: &dyn Fn(&[A], &mut [u32])) {
+    lookup(addresses, values);
+}
+
+/// Looks up all addresses. The median of nanoseconds a lookup over parts that are short
+/// enough to be seldom interrupted, and the sum of the answers.
+fn pass<A>(addresses: &[A], lookup: &dyn Fn(&[A], &mut [u32])) -> (f64, u64) {
+    let mut values = [0; BURST];
+    let mut sum = 0;
+    let mut nanos: Vec<u128> = Vec::with_capacity(addresses.len() / PART);
+    for part in addresses.chunks_exact(PART) {
+        let start = Clock::now();
+        for burst in part.chunks_exact(BURST) {
+            measured(burst, &mut values, lookup);
+            sum += values.iter().map(|&v| u64::from(v)).sum::<u64>();
+        }
+        nanos.push(start.elapsed().as_nanos());
+    }
+    nanos.sort_unstable();
+    (nanos[nanos.len() / 2] as f64 / PART as f64, sum)
+}
+
+type Lookup<'a, A> = Box<dyn Fn(&[A], &mut [u32]) + 'a>;
+
+/// One lookup after another, for tables that have no other way.
+fn each<'a, A: Copy>(one: impl Fn(A) -> u32 + 'a) -> Lookup<'a, A> {
+    Box::new(move |addresses, values| {
+        for (&address, value) in addresses.iter().zip(values) {
+            *value = one(address);
+        }
+    })
+}
+
+/// The tables in Rust.
+struct Contenders<A>
+where
+    (A, u8): prefix_trie::Prefix + poptrie::Prefix,
+{
+    ringway: Table<A>,
+    poptrie: Poptrie<(A, u8), u32>,
+    prefix_trie: PrefixMap<(A, u8), u32>,
+}
+
+macro_rules! contenders {
+    ($address:ty, $bits:expr) => {
+        impl Contenders<$address> {
+            fn new(routes: &[Route<$address>], only: Option<&str>) -> Self {
+                let wanted = |name| only.is_none_or(|only| only.starts_with(name));
+                let pairs = |name| {
+                    let routes = if wanted(name) { routes } else { &[] };
+                    routes
+                        .iter()
+                        .map(|&(prefix, len, value)| ((prefix, len), value))
+                };
+                Self {
+                    ringway: filled(if wanted("ringway") { routes } else { &[] }),
+                    poptrie: pairs("poptrie").collect(),
+                    prefix_trie: pairs("prefix-trie").collect(),
+                }
+            }
+
+            fn lookup(&self, contender: &str) -> Lookup<'_, $address> {
+                match contender {
+                    "ringway" => Box::new(|a, v| self.ringway.lookup_batch(a, v)),
+                    "ringway-single" => each(|a| self.ringway.lookup(a)),
+                    "poptrie" => each(|a| self.poptrie.lookup(a).copied().unwrap_or(0)),
+                    "prefix-trie" => each(|a| {
+                        self.prefix_trie
+                            .get_lpm(&(a, $bits))
+                            .map_or(0, |(_, &value)| value)
+                    }),
+                    other => panic!("no contender {other}"),
+                }
+            }
+        }
+    };
+}
+
+contenders!(u32, 32);
+contenders!(u128, 128);
+
+fn serve() {
+    let (v4, v6) = (v4(), v6());
+    let four = Contenders::<u32>::new(&v4.routes, None);
+    let six = Contenders::<u128>::new(&v6.routes, None);
+    println!("ready");
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("a line");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[family, pattern, contender] = &words[..] else {
+            break;
+        };
+        let (nanos, sum) = match (family, pattern) {
+            ("v4", "uniform") => twice(&v4.uniform, &four.lookup(contender)),
+            ("v4", _) => twice(&v4.mix, &four.lookup(contender)),
+            (_, "uniform") => twice(&v6.uniform, &six.lookup(contender)),
+            _ => twice(&v6.mix, &six.lookup(contender)),
+        };
+        println!("{nanos:.3} {sum}");
+    }
+}
+
+/// One pass to warm the caches, one that counts.
+fn twice<A>(addresses: &[A], lookup: &Lookup<'_, A>) -> (f64, u64) {
+    pass(addresses, lookup);
+    pass(addresses, lookup)
+}
+
+fn count(words: &[String]) {
+    let [family, pattern, contender] = words else {
+        panic!("count FAMILY PATTERN CONTENDER");
+    };
+    let addresses = 1 << 14;
+    if family == "v4" {
+        let v4 = v4();
+        let table = Contenders::<u32>::new(&v4.routes, Some(contender));
+        let all = if pattern == "uniform" {
+            &v4.uniform
+        } else {
+            &v4.mix
+        };
+        pass(&all[..addresses], &table.lookup(contender));
+    } else {
+        let v6 = v6();
+        let table = Contenders::<u128>::new(&v6.routes, Some(contender));
+        let all = if pattern == "uniform" {
+            &v6.uniform
+        } else {
+            &v6.mix
+        };
+        pass(&all[..addresses], &table.lookup(contender));
+    }
+    eprintln!("{addresses} lookups");
+}
+
+fn dump(folder: &str) {
+    let file =
+        |name: &str| BufWriter::new(File::create(format!("{folder}/{name}")).expect("a new file"));
+    let (v4, v6) = (v4(), v6());
+    let mut out = file("v4.routes");
+    for (prefix, len, value) in &v4.routes {
+        for word in [*prefix, u32::from(*len), *value] {
+            out.write_all(&word.to_le_bytes()).expect("room");
+        }
+    }
+    let mut out = file("v6.routes");
+    for (prefix, len, value) in &v6.routes {
+        out.write_all(&prefix.to_be_bytes()).expect("room");
+        for word in [u32::from(*len), *value] {
+            out.write_all(&word.to_le_bytes()).expect("room");
+        }
+    }
+    for (name, addresses) in [("v4.uniform", &v4.uniform), ("v4.mix", &v4.mix)] {
+        let mut out = file(name);
+        for address in addresses {
+            out.write_all(&address.to_le_bytes()).expect("room");
+        }
+    }
+    for (name, addresses) in [("v6.uniform", &v6.uniform), ("v6.mix", &v6.mix)] {
+        let mut out = file(name);
+        for address in addresses {
+            out.write_all(&address.to_be_bytes()).expect("room");
+        }
+    }
+}
+
+/// Time on a processor (/proc/self/schedstat), which others on the machine don't add to.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").expect("Linux");
+    let first = text.split_whitespace().next();
+    first.and_then(|ns| ns.parse().ok()).expect("a number")
+}
+
+/// Inserts a second from empty to full, single changes a second on the full table, bytes.
+fn updates() {
+    println!("name,value,unit");
+    let (v4, v6) = (v4(), v6());
+    updates_of("v4", &v4.routes);
+    updates_of("v6", &v6.routes);
+}
+
+fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
+    let rate = |what: &str, count: usize, start: u64| {
+        let rate = count as f64 * 1e9 / (cpu_ns() - start) as f64;
+        println!("table_{name}_{what},{rate:.0},changes/s");
+    };
+    let start = cpu_ns();
+    let table = filled(routes);
+    rate("fill_sorted", routes.len(), start);
+    let bytes = table.bytes() as f64 / routes.len() as f64;
+    println!("table_{name}_bytes_sorted,{bytes:.1},bytes/prefix");
+    drop(table);
+
+    let mut shuffled = routes.to_vec();
+    Random(7).shuffle(&mut shuffled);
+    let start = cpu_ns();
+    let mut table = filled(&shuffled);
+    rate("fill_shuffled", routes.len(), start);
+    let bytes = table.bytes() as f64 / routes.len() as f64;
+    println!("table_{name}_bytes_shuffled,{bytes:.1},bytes/prefix");
+    println!("table_{name}_bytes_total,{},bytes", table.bytes());
+
+    // What BGP does most: routes change their next hop, go away, and come back.
+    let mut random = Random(8);
+    let mut done = 0;
+    let mut times = Vec::with_capacity(CHANGES);
+    let start = cpu_ns();
+    for _ in 0..CHANGES {
+        let (prefix, len, value) = shuffled[random.below(shuffled.len())];
+        let before = Clock::now();
+        match random.below(2) {
+            0 => {
+                black_box(table.insert(prefix, len, value % 200 + 1));
+                done += 1;
+            }
+            _ => {
+                black_box(table.remove(prefix, len));
+                black_box(table.insert(prefix, len, value));
+                done += 2;
+            }
+        }
+        times.push(before.elapsed().as_nanos());
+    }
+    rate("churn", done, start);
+    times.sort_unstable();
+    let late = times[CHANGES - CHANGES / 10_000];
+    println!("table_{name}_change_9999th,{late},ns");
+    let bytes = table.bytes() as f64 / routes.len() as f64;
+    println!("table_{name}_bytes_churned,{bytes:.1},bytes/prefix");
+    let start = cpu_ns();
+    for &(prefix, len, _) in &shuffled {
+        table.remove(prefix, len);
+    }
+    rate("empty_shuffled", routes.len(), start);
+    assert!(table.is_empty());
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    match words.first().map(String::as_str) {
+        Some("dump") => dump(&words[1]),
+        Some("serve") => serve(),
+        Some("count") => count(&words[1..]),
+        Some("updates") | None => updates(),
+        Some(other) => panic!("unknown word {other}"),
+    }
+}

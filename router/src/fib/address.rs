@@ -1,0 +1,70 @@
+//! Addresses of both families as numbers.
+
+/// An address of either family, as a number in host order.
+pub trait Address: Copy + Ord + core::fmt::Debug {
+    /// Its length in bits.
+    const BITS: u8;
+    /// The address of which all bits are 0.
+    const ZERO: Self;
+    /// Leading bits that pick an entry of [`Table`](super::table::Table)'s index.
+    const INDEX: u32;
+
+    /// The address with all bits beyond the first `len` cleared.
+    #[must_use]
+    fn masked(self, len: u8) -> Self;
+
+    /// The address with the bits of `value` put in `depth` bits from the left, `width` of them.
+    #[must_use]
+    fn with_bits(self, depth: u32, width: u32, value: u32) -> Self;
+
+    /// The `width` bits that follow the first `depth`; those beyond the end are 0.
+    fn bits(self, depth: u32, width: u32) -> usize;
+}
+
+impl Address for u32 {
+    const BITS: u8 = 32;
+    const ZERO: Self = 0;
+    /// Blocks of addresses as large as an /6: a full table has prefixes in nearly all.
+    const INDEX: u32 = 6;
+
+    #[inline]
+    fn masked(self, len: u8) -> Self {
+        self & !u32::MAX.checked_shr(len.into()).unwrap_or(0)
+    }
+
+    #[inline]
+    fn with_bits(self, depth: u32, width: u32, value: u32) -> Self {
+        self | ((u64::from(value) << (64 - width)) >> depth >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn bits(self, depth: u32, width: u32) -> usize {
+        ((self << depth) >> (32 - width)) as usize
+    }
+}
+
+impl Address for u128 {
+    const BITS: u8 = 128;
+    const ZERO: Self = 0;
+    /// The size of block that IANA gives to a registry, a /12.
+    const INDEX: u32 = 12;
+
+    #[inline]
+    fn masked(self, len: u8) -> Self {
+        self & !u128::MAX.checked_shr(len.into()).unwrap_or(0)
+    }
+
+    #[inline]
+    fn with_bits(self, depth: u32, width: u32, value: u32) -> Self {
+        self | u128::from(value) << (128 - width) >> depth
+    }
+
+    #[inline(always)]
+    fn bits(self, depth: u32, width: u32) -> usize {
+        if depth + width <= 64 {
+            (((self >> 64) as u64) << depth >> (64 - width)) as usize
+        } else {
+            (self << depth >> (128 - width)) as usize
+        }
+    }
+}

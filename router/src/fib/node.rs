@@ -1,0 +1,175 @@
+//! The nodes of a table: what lookups read, and what updates keep beside it.
+
+/// Bits of the address that a node decides on.
+pub(super) const STRIDE: u32 = 6;
+
+/// What a lookup reads first of a node, which covers 64 equal blocks of addresses, its slots.
+///
+/// A slot either leads to a child or to an answer. Neighbouring slots with the same answer
+/// share a leaf, so that leaves are found by counting bits (as in poptrie, Asai and Ohara,
+/// SIGCOMM 2015). The children are apart: of most nodes in an IPv4 table nobody ever asks
+/// for them, and four of these fit into a line of the cache.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(16))]
+pub(super) struct Node {
+    /// The slots where a leaf begins that serves it and those that follow without a child.
+    pub(super) starts: u64,
+    /// The first leaf.
+    pub(super) leaf_base: u32,
+    /// Whether there are children: 0 or 1.
+    pub(super) is_inner: u32,
+}
+
+impl Node {
+    /// The leaf of a slot without a child.
+    #[inline(always)]
+    pub(super) fn leaf(&self, slot: usize) -> u32 {
+        let count = up_to(self.starts, slot).count_ones();
+        self.leaf_base.wrapping_add(count).wrapping_sub(1)
+    }
+
+    pub(super) fn leaf_count(&self) -> u32 {
+        self.starts.count_ones()
+    }
+}
+
+/// The children of a node, which are side by side.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(16))]
+pub(super) struct Children {
+    /// The slots with a child.
+    pub(super) set: u64,
+    /// The first child.
+    pub(super) base: u32,
+}
+
+impl Children {
+    #[inline(always)]
+    pub(super) fn has(&self, slot: usize) -> bool {
+        self.set >> slot & 1 != 0
+    }
+
+    /// How many there are up to a slot.
+    pub(super) fn up_to(&self, slot: usize) -> u32 {
+        up_to(self.set, slot).count_ones()
+    }
+
+    /// The child of a slot that has one.
+    #[inline(always)]
+    pub(super) fn child(&self, slot: usize) -> u32 {
+        let count = up_to(self.set, slot).count_ones();
+        self.base.wrapping_add(count).wrapping_sub(1)
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.set.count_ones()
+    }
+}
+
+/// The bits from 0 to `slot`, shifted to the left.
+#[inline(always)]
+fn up_to(bits: u64, slot: usize) -> u64 {
+    bits << (!slot & 63)
+}
+
+/// The prefixes that end in a node: those 1 to 6 bits longer than its depth. They are in two
+/// halves, of up to 5 and of 6 bits, so that each has no more than 64.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Routes {
+    /// Which there are, shorter ones first.
+    pub(super) set: [u64; 2],
+    /// Where the values of each half begin, which are in the order of `set`.
+    pub(super) values: [u32; 2],
+    /// The answer for slots that none of them covers.
+    pub(super) inherited: u32,
+}
+
+impl Routes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.set == [0; 2]
+    }
+
+    /// How many a half has.
+    pub(super) fn count(&self, half: usize) -> u32 {
+        self.set[half].count_ones()
+    }
+
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.set[place.half] >> place.bit & 1 != 0
+    }
+
+    /// How many prefixes of its half come before a place.
+    pub(super) fn rank(&self, place: Place) -> u32 {
+        (self.set[place.half] & !(u64::MAX << place.bit)).count_ones()
+    }
+
+    pub(super) fn flip(&mut self, place: Place) {
+        self.set[place.half] ^= 1 << place.bit;
+    }
+
+    /// The places of a half that are taken, in order.
+    pub(super) fn places(&self, half: usize) -> impl Iterator<Item = Place> + use<> {
+        let mut left = self.set[half];
+        core::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            left &= left.checked_sub(1)?;
+            Some(Place { half, bit })
+        })
+    }
+}
+
+/// Where a prefix is in its node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// 0 for prefixes shorter than 6 bits, else 1.
+    pub(super) half: usize,
+    /// Its bit in that half.
+    pub(super) bit: u32,
+}
+
+/// The place of a prefix in its node: `len` is 1 to 6, `slot` has its bits first.
+pub(super) fn place(slot: usize, len: u32) -> Place {
+    let bits = slot as u32 >> (STRIDE - len);
+    if len == STRIDE {
+        Place { half: 1, bit: bits }
+    } else {
+        let bit = (1 << len) - 2 + bits;
+        Place { half: 0, bit }
+    }
+}
+
+/// Length and bits of the prefix at a place.
+pub(super) fn prefix_at(place: Place) -> (u32, u32) {
+    if place.half == 1 {
+        return (STRIDE, place.bit);
+    }
+    let len = (place.bit + 2).ilog2();
+    (len, place.bit + 2 - (1 << len))
+}
+
+/// The slots that the prefix at a place covers: the first, and how many.
+pub(super) fn span(place: Place) -> (usize, usize) {
+    let (len, bits) = prefix_at(place);
+    let count = 1usize << (STRIDE - len);
+    (bits as usize * count, count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_and_prefixes() {
+        let mut taken = std::collections::BTreeSet::new();
+        for len in 1..=STRIDE {
+            for bits in 0..1u32 << len {
+                let slot = (bits << (STRIDE - len)) as usize;
+                let place = place(slot, len);
+                assert!(place.bit < 64 && taken.insert((place.half, place.bit)));
+                assert_eq!(prefix_at(place), (len, bits));
+                assert_eq!(span(place), (slot, 1 << (STRIDE - len)));
+            }
+        }
+        assert_eq!(taken.len(), 126);
+    }
+}

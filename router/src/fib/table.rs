@@ -1,0 +1,726 @@
+//! A longest-prefix match table whose prefixes come and go one by one.
+//!
+//! It is a tree that decides on 6 bits of the address at a time. Each node has two sides.
+//! Lookups read a [`Node`], in which longer prefixes have already been pushed over shorter
+//! ones. Updates keep the prefixes themselves beside it ([`Routes`]), and from them make the
+//! node anew. Where a block of addresses has many prefixes, its upper two levels are
+//! replaced by an index: all nodes of the third level, side by side.
+//!
+//! An update makes the new leaves and children first, then replaces the node that leads to
+//! them, then gives the old ones back.
+
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+
+pub use super::address::Address;
+use super::node::{Children, Node, Place, Routes, STRIDE, place, prefix_at, span};
+use super::pool::{Pages, Pool, Runs};
+
+/// The answer inside the table where no prefix but perhaps that of length 0 matches, so that
+/// a default route comes and goes without a change to all that it covers.
+const UNCOVERED: u32 = u32::MAX;
+/// Addresses that are looked up side by side.
+const BURST: usize = 64;
+/// Nodes of one page, and leaves or values of one page.
+const NODES: usize = 512;
+const WORDS: usize = 2048;
+/// Bits that an index decides on, and how many nodes that are.
+const INDEXED_BITS: u32 = 2 * STRIDE;
+const INDEXED: usize = 1 << INDEXED_BITS;
+/// Prefixes that a block must have before its nodes are indexed. The index takes 192 KiB.
+const MANY: u32 = 1024;
+const ROOT: u32 = 0;
+
+/// Where lookups for a block of addresses begin.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    /// The root, or the first of the indexed nodes.
+    node: u32,
+    /// Prefixes in the block that are longer than what the root and its like decide.
+    prefixes: u32,
+}
+
+/// Nodes with both of their sides.
+#[derive(Debug)]
+struct Nodes {
+    runs: Runs,
+    nodes: Pages<Node, NODES>,
+    children: Pages<Children, NODES>,
+    routes: Pages<Routes, NODES>,
+}
+
+/// One node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Whole {
+    node: Node,
+    children: Children,
+    routes: Routes,
+}
+
+/// From prefixes to values: any `u32` but the largest, the numbers of targets in the router.
+///
+/// Bits of a prefix beyond its length don't matter, and lengths beyond the family's count as
+/// the family's.
+#[derive(Debug)]
+pub struct Table<A> {
+    nodes: Nodes,
+    leaves: Pool<u32, WORDS>,
+    values: Pool<u32, WORDS>,
+    /// For each value that is the only answer of nodes: its leaf, and how many nodes use it.
+    common: BTreeMap<u32, (u32, u32)>,
+    starts: Vec<Start>,
+    /// The value of the prefix of length 0.
+    zero: Option<u32>,
+    default: u32,
+    len: usize,
+    /// Children that are to inherit another answer.
+    pending: Vec<(u32, u32)>,
+    family: core::marker::PhantomData<A>,
+}
+
+/// Depths at which an IPv6 table has nodes: 0, 6 and so on to 126.
+const DEPTHS: usize = 22;
+
+/// The depth of the node that a prefix of this length, 1 or more, ends in, and the rest.
+fn split(len: u8) -> (u32, u32) {
+    let depth = (u32::from(len) - 1) / STRIDE * STRIDE;
+    (depth, u32::from(len) - depth)
+}
+
+impl<A: Address> Table<A> {
+    /// A table without prefixes. Lookups that match nothing answer with `default`.
+    pub fn new(default: u32) -> Self {
+        let mut table = Self {
+            nodes: Nodes {
+                runs: Runs::new(),
+                nodes: Pages::new(),
+                children: Pages::new(),
+                routes: Pages::new(),
+            },
+            leaves: Pool::new(),
+            values: Pool::new(),
+            common: BTreeMap::new(),
+            starts: Vec::new(),
+            zero: None,
+            default,
+            len: 0,
+            pending: Vec::new(),
+            family: core::marker::PhantomData,
+        };
+        let root = table.blank(UNCOVERED);
+        table.nodes.add(&[root]);
+        table
+    }
+
+    /// Adds a prefix or changes its value. Returns the value it had.
+    pub fn insert(&mut self, prefix: A, len: u8, value: u32) -> Option<u32> {
+        let len = len.min(A::BITS);
+        if len == 0 {
+            let old = self.zero.replace(value);
+            self.len += usize::from(old.is_none());
+            return old;
+        }
+        let (depth, rest) = split(len);
+        let node = self.reach(prefix, depth);
+        let place = place(prefix.bits(depth, STRIDE), rest);
+        let routes = *self.nodes.routes.get(node);
+        let rank = routes.rank(place) as usize;
+        let held = self.value_run(&routes, place.half);
+        if routes.has(place) {
+            let old = held[rank];
+            if old != value {
+                *self.values.get_mut(routes.values[place.half] + rank as u32) = value;
+                self.refresh(node, span(place));
+            }
+            return Some(old);
+        }
+        let mut values = [0; 64];
+        let count = held.len();
+        values[..rank].copy_from_slice(&held[..rank]);
+        values[rank] = value;
+        values[rank + 1..=count].copy_from_slice(&held[rank..]);
+        self.set_values(node, &values[..=count], place);
+        self.refresh(node, span(place));
+        self.len += 1;
+        self.count(prefix, len, true);
+        None
+    }
+
+    /// Removes a prefix. Returns the value it had.
+    pub fn remove(&mut self, prefix: A, len: u8) -> Option<u32> {
+        let len = len.min(A::BITS);
+        if len == 0 {
+            let old = self.zero.take();
+            self.len -= usize::from(old.is_some());
+            return old;
+        }
+        let (depth, rest) = split(len);
+        let mut path = [ROOT; DEPTHS];
+        let node = self.find(prefix, depth, &mut path)?;
+        let place = place(prefix.bits(depth, STRIDE), rest);
+        let routes = *self.nodes.routes.get(node);
+        if !routes.has(place) {
+            return None;
+        }
+        let rank = routes.rank(place) as usize;
+        let held = self.value_run(&routes, place.half);
+        let (mut values, count, removed) = ([0; 64], held.len(), held[rank]);
+        values[..rank].copy_from_slice(&held[..rank]);
+        values[rank..count - 1].copy_from_slice(&held[rank + 1..]);
+        self.set_values(node, &values[..count - 1], place);
+        self.refresh(node, span(place));
+        self.len -= 1;
+        self.count(prefix, len, false);
+        self.prune(prefix, depth, &path);
+        Some(removed)
+    }
+
+    /// The value of exactly this prefix.
+    pub fn get(&self, prefix: A, len: u8) -> Option<u32> {
+        let len = len.min(A::BITS);
+        if len == 0 {
+            return self.zero;
+        }
+        let (depth, rest) = split(len);
+        let node = self.find(prefix, depth, &mut [ROOT; DEPTHS])?;
+        let place = place(prefix.bits(depth, STRIDE), rest);
+        let routes = self.nodes.routes.get(node);
+        routes.has(place).then(|| {
+            self.values
+                .get(routes.values[place.half] + routes.rank(place))
+        })
+    }
+
+    /// The value of the longest prefix that holds `address`.
+    #[inline]
+    pub fn lookup(&self, address: A) -> u32 {
+        let (mut at, mut depth) = self.start(address);
+        loop {
+            let slot = address.bits(depth, STRIDE);
+            let node = self.nodes.nodes.get(at);
+            if node.is_inner != 0 {
+                let children = self.nodes.children.get(at);
+                if children.has(slot) {
+                    at = children.child(slot);
+                    depth += STRIDE;
+                    continue;
+                }
+            }
+            return self.answer(node.leaf(slot));
+        }
+    }
+
+    /// Looks up many addresses at once, best 64: `values[i]` becomes the answer for
+    /// `addresses[i]`, as far as both slices reach.
+    ///
+    /// Each step is taken for all addresses before the next one, so that cache misses of
+    /// different addresses overlap.
+    pub fn lookup_batch(&self, addresses: &[A], values: &mut [u32]) {
+        for (addresses, values) in addresses.chunks(BURST).zip(values.chunks_mut(BURST)) {
+            self.lookup_burst(addresses, values);
+        }
+    }
+
+    /// At most [`BURST`] addresses; the slices have one length.
+    #[inline]
+    fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
+        // A step that loads does little else: the fewer instructions between two loads, the
+        // more of them the processor has under way.
+        let mut depths = [0u8; BURST];
+        let mut starts = [0u64; BURST];
+        let burst = addresses.iter().zip(values.iter_mut());
+        for ((&address, at), (depth, starts)) in burst.zip(depths.iter_mut().zip(&mut starts)) {
+            let (first, from) = self.start(address);
+            (*at, *depth) = (first, from as u8);
+            *starts = self.nodes.nodes.get(first).starts;
+        }
+        let mut inner = 0u64;
+        let burst = addresses.iter().zip(values.iter_mut());
+        for (i, ((&address, at), depth)) in burst.zip(&depths).enumerate() {
+            let node = self.nodes.nodes.get(*at);
+            inner |= u64::from(node.is_inner) << i;
+            if node.is_inner == 0 {
+                let slot = address.bits(u32::from(*depth), STRIDE);
+                *at = node.leaf(slot);
+            }
+        }
+        while inner != 0 {
+            self.descend(addresses, values, &mut depths, &mut inner);
+        }
+        for value in values {
+            *value = self.answer(*value);
+        }
+    }
+
+    /// One step down for each address that is at a node with children.
+    #[inline(never)]
+    fn descend(
+        &self,
+        addresses: &[A],
+        values: &mut [u32],
+        depths: &mut [u8; BURST],
+        inner: &mut u64,
+    ) {
+        let mut sets = [0u64; BURST];
+        for i in ones(*inner) {
+            if let Some(&at) = values.get(i) {
+                sets[i % BURST] = self.nodes.children.get(at).set;
+            }
+        }
+        let mut went = 0u64;
+        for i in ones(*inner) {
+            let (Some(address), Some(at), depth) =
+                (addresses.get(i), values.get_mut(i), &mut depths[i % BURST])
+            else {
+                continue;
+            };
+            let slot = address.bits(u32::from(*depth), STRIDE);
+            if sets[i % BURST] >> slot & 1 != 0 {
+                *at = self.nodes.children.get(*at).child(slot);
+                *depth += STRIDE as u8;
+                went |= 1 << i;
+            } else {
+                *at = self.nodes.nodes.get(*at).leaf(slot);
+            }
+        }
+        let mut next = 0u64;
+        for i in ones(went) {
+            if let Some(&at) = values.get(i) {
+                next |= u64::from(self.nodes.nodes.get(at).is_inner) << i;
+            }
+        }
+        for i in ones(went & !next) {
+            if let (Some(address), Some(at)) = (addresses.get(i), values.get_mut(i)) {
+                let slot = address.bits(u32::from(depths[i % BURST]), STRIDE);
+                *at = self.nodes.nodes.get(*at).leaf(slot);
+            }
+        }
+        *inner = next;
+    }
+
+    /// The first node of a lookup and its depth.
+    #[inline(always)]
+    fn start(&self, address: A) -> (u32, u32) {
+        let node = self
+            .starts
+            .get(address.bits(0, A::INDEX))
+            .map_or(ROOT, |start| start.node);
+        let indexed = u32::from(node != ROOT);
+        let within = address.bits(A::INDEX, INDEXED_BITS) as u32;
+        (
+            node + (within & indexed.wrapping_neg()),
+            (A::INDEX + INDEXED_BITS) & indexed.wrapping_neg(),
+        )
+    }
+
+    #[inline(always)]
+    fn answer(&self, leaf: u32) -> u32 {
+        let value = self.leaves.get(leaf);
+        if value == UNCOVERED {
+            self.zero.unwrap_or(self.default)
+        } else {
+            value
+        }
+    }
+
+    /// How many prefixes it has.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes it takes, with all that its changes need.
+    pub fn bytes(&self) -> usize {
+        self.nodes.bytes()
+            + self.leaves.bytes()
+            + self.values.bytes()
+            + self.starts.capacity() * size_of::<Start>()
+            + self.common.len() * 2 * size_of::<(u32, (u32, u32))>()
+            + self.pending.capacity() * size_of::<(u32, u32)>()
+    }
+
+    /// Calls `each` with all prefixes, their lengths and values, in no particular order.
+    pub fn for_each(&self, mut each: impl FnMut(A, u8, u32)) {
+        if let Some(value) = self.zero {
+            each(A::ZERO, 0, value);
+        }
+        let mut stack = vec![(ROOT, 0, A::ZERO)];
+        while let Some((at, depth, prefix)) = stack.pop() {
+            let routes = self.nodes.routes.get(at);
+            for half in [0, 1] {
+                let values = self.value_run(routes, half);
+                for (place, &value) in routes.places(half).zip(values) {
+                    let (len, bits) = prefix_at(place);
+                    let prefix = prefix.with_bits(depth, len, bits);
+                    each(prefix, (depth + len) as u8, value);
+                }
+            }
+            let children = self.nodes.children.get(at);
+            for slot in ones(children.set) {
+                let prefix = prefix.with_bits(depth, STRIDE, slot as u32);
+                stack.push((children.child(slot), depth + STRIDE, prefix));
+            }
+        }
+    }
+}
+
+/// What changes nodes.
+impl<A: Address> Table<A> {
+    /// The index entry of a prefix that is longer than those entries decide on.
+    fn is_indexed(&self, prefix: A) -> bool {
+        let start = self.starts.get(prefix.bits(0, A::INDEX));
+        start.is_some_and(|start| start.node != ROOT)
+    }
+
+    /// Where the way to a node of some depth begins.
+    fn way(&self, prefix: A, depth: u32) -> (u32, u32) {
+        match self.start(prefix) {
+            (node, from) if from <= depth => (node, from),
+            _ => (ROOT, 0),
+        }
+    }
+
+    /// The node of some depth on the way to a prefix, made if it doesn't exist.
+    fn reach(&mut self, prefix: A, depth: u32) -> u32 {
+        let (mut at, mut from) = self.way(prefix, depth);
+        while from < depth {
+            let slot = prefix.bits(from, STRIDE);
+            let children = self.nodes.children.get(at);
+            at = if children.has(slot) {
+                children.child(slot)
+            } else {
+                self.add_child(at, slot)
+            };
+            from += STRIDE;
+        }
+        at
+    }
+
+    /// The same if it exists. `path` gets the nodes on the way by their depths, as far as
+    /// they aren't indexed.
+    fn find(&self, prefix: A, depth: u32, path: &mut [u32; DEPTHS]) -> Option<u32> {
+        let (mut at, mut from) = self.way(prefix, depth);
+        while from < depth {
+            path[(from / STRIDE) as usize] = at;
+            let slot = prefix.bits(from, STRIDE);
+            let children = self.nodes.children.get(at);
+            if !children.has(slot) {
+                return None;
+            }
+            at = children.child(slot);
+            from += STRIDE;
+        }
+        path[(from / STRIDE) as usize] = at;
+        Some(at)
+    }
+
+    /// A node without prefixes and children.
+    fn blank(&mut self, inherited: u32) -> Whole {
+        let mut blank = Whole::default();
+        blank.node.starts = 1;
+        blank.node.leaf_base = self.common_leaf(inherited);
+        blank.routes.inherited = inherited;
+        blank
+    }
+
+    fn value_run(&self, routes: &Routes, half: usize) -> &[u32] {
+        self.values.run(routes.values[half], routes.count(half))
+    }
+
+    /// The answer of a node for each slot.
+    fn answers(&self, routes: &Routes) -> [u32; 64] {
+        let mut answers = [routes.inherited; 64];
+        for (place, &value) in routes.places(0).zip(self.value_run(routes, 0)) {
+            let (first, count) = span(place);
+            answers[first..first + count].fill(value);
+        }
+        for (place, &value) in routes.places(1).zip(self.value_run(routes, 1)) {
+            answers[place.bit as usize % 64] = value;
+        }
+        answers
+    }
+
+    /// Replaces the values of a node in which the prefix at `place` comes or goes.
+    fn set_values(&mut self, node: u32, values: &[u32], place: Place) {
+        let routes = self.nodes.routes.get_mut(node);
+        let (start, count) = (routes.values[place.half], routes.count(place.half));
+        routes.flip(place);
+        routes.values[place.half] = self.values.add(values);
+        self.values.remove(start, count);
+    }
+
+    fn add_child(&mut self, at: u32, slot: usize) -> u32 {
+        let inherited = self.leaves.get(self.nodes.nodes.get(at).leaf(slot));
+        let blank = self.blank(inherited);
+        let children = *self.nodes.children.get(at);
+        let (rank, count) = (children.up_to(slot) as usize, children.count() as usize);
+        let mut run = [Whole::default(); 64];
+        self.nodes.copy(children.base, &mut run[..count]);
+        run.copy_within(rank..count, rank + 1);
+        run[rank] = blank;
+        let base = self.nodes.add(&run[..=count]);
+        self.set_children(at, children.set | 1 << slot, base);
+        self.nodes.remove(children.base, count as u32);
+        base + rank as u32
+    }
+
+    fn remove_child(&mut self, at: u32, slot: usize) {
+        let children = *self.nodes.children.get(at);
+        let (rank, count) = (children.up_to(slot) as usize - 1, children.count() as usize);
+        let child = *self.nodes.nodes.get(children.child(slot));
+        let mut run = [Whole::default(); 64];
+        self.nodes.copy(children.base, &mut run[..count]);
+        run.copy_within(rank + 1..count, rank);
+        let base = self.nodes.add(&run[..count - 1]);
+        self.set_children(at, children.set & !(1 << slot), base);
+        self.renew(at, (0, 0));
+        self.nodes.remove(children.base, count as u32);
+        self.drop_leaves(child);
+    }
+
+    fn set_children(&mut self, at: u32, set: u64, base: u32) {
+        *self.nodes.children.get_mut(at) = Children { set, base };
+        self.nodes.nodes.get_mut(at).is_inner = u32::from(set != 0);
+    }
+
+    /// Takes nodes that serve no purpose any more away, from a depth upwards.
+    fn prune(&mut self, prefix: A, mut depth: u32, path: &[u32; DEPTHS]) {
+        let fixed = if self.is_indexed(prefix) {
+            A::INDEX + INDEXED_BITS
+        } else {
+            0
+        };
+        while depth > fixed {
+            let at = path[(depth / STRIDE) as usize];
+            let used = !self.nodes.routes.get(at).is_empty();
+            if used || self.nodes.children.get(at).set != 0 {
+                return;
+            }
+            depth -= STRIDE;
+            self.remove_child(path[(depth / STRIDE) as usize], prefix.bits(depth, STRIDE));
+        }
+    }
+
+    /// Makes the leaves of a node anew, and those of all that inherit from the given slots.
+    fn refresh(&mut self, at: u32, slots: (usize, usize)) {
+        self.renew(at, slots);
+        while let Some((child, inherited)) = self.pending.pop() {
+            self.nodes.routes.get_mut(child).inherited = inherited;
+            self.renew(child, (0, 64));
+        }
+    }
+
+    /// Makes the leaves of a node anew, and notes what children in the given slots are to
+    /// inherit.
+    fn renew(&mut self, at: u32, (first, count): (usize, usize)) {
+        let node = *self.nodes.nodes.get(at);
+        let children = *self.nodes.children.get(at);
+        let routes = self.nodes.routes.get(at);
+        let answers = self.answers(routes);
+        let (mut leaves, mut leaf_count, mut starts) = ([0; 64], 0, 0u64);
+        let mut last = None;
+        for (slot, &answer) in answers.iter().enumerate() {
+            if last != Some(answer) && !children.has(slot) {
+                last = Some(answer);
+                starts |= 1 << slot;
+                leaves[leaf_count] = answer;
+                leaf_count += 1;
+            }
+        }
+        let leaves = &leaves[..leaf_count];
+        if starts == node.starts && leaf_count > 1 {
+            let held = self.leaves.run_mut(node.leaf_base, node.leaf_count());
+            held.copy_from_slice(leaves);
+        } else {
+            let leaf_base = match *leaves {
+                [] => 0,
+                [only] => self.common_leaf(only),
+                _ => self.leaves.add(leaves),
+            };
+            let held = self.nodes.nodes.get_mut(at);
+            (held.starts, held.leaf_base) = (starts, leaf_base);
+            self.drop_leaves(node);
+        }
+        for slot in (first..first + count).filter(|&slot| children.has(slot)) {
+            let child = children.child(slot);
+            if self.nodes.routes.get(child).inherited != answers[slot] {
+                self.pending.push((child, answers[slot]));
+            }
+        }
+    }
+
+    /// The leaf that all nodes with this one answer share.
+    fn common_leaf(&mut self, value: u32) -> u32 {
+        if let Some((leaf, users)) = self.common.get_mut(&value) {
+            *users += 1;
+            return *leaf;
+        }
+        let leaf = self.leaves.add(&[value]);
+        self.common.insert(value, (leaf, 1));
+        leaf
+    }
+
+    /// Gives the leaves back that a node had.
+    fn drop_leaves(&mut self, node: Node) {
+        if node.leaf_count() != 1 {
+            self.leaves.remove(node.leaf_base, node.leaf_count());
+            return;
+        }
+        let value = self.leaves.get(node.leaf_base);
+        if let Some((leaf, users)) = self.common.get_mut(&value) {
+            *users -= 1;
+            if *users == 0 {
+                let leaf = *leaf;
+                self.common.remove(&value);
+                self.leaves.remove(leaf, 1);
+            }
+        }
+    }
+
+    /// Notes that a prefix came or went, and makes an index where there are many now.
+    fn count(&mut self, prefix: A, len: u8, came: bool) {
+        if u32::from(len) <= A::INDEX {
+            return;
+        }
+        let block = prefix.bits(0, A::INDEX);
+        if self.starts.is_empty() {
+            if self.len < MANY as usize {
+                return;
+            }
+            let mut starts = vec![
+                Start {
+                    node: ROOT,
+                    prefixes: 0
+                };
+                1 << A::INDEX
+            ];
+            self.for_each(|prefix, len, _| {
+                if u32::from(len) > A::INDEX {
+                    starts[prefix.bits(0, A::INDEX)].prefixes += 1;
+                }
+            });
+            self.starts = starts;
+        } else if came {
+            self.starts[block].prefixes += 1;
+        } else {
+            self.starts[block].prefixes -= 1;
+        }
+        if self.starts[block].node == ROOT && self.starts[block].prefixes >= MANY {
+            self.make_index(prefix, block);
+        }
+    }
+
+    /// Puts all nodes of a block's third level side by side. It stays that way.
+    fn make_index(&mut self, prefix: A, block: usize) {
+        let top = self.reach(prefix, A::INDEX);
+        for slot in 0..64 {
+            if !self.nodes.children.get(top).has(slot) {
+                self.add_child(top, slot);
+            }
+        }
+        let index = self.nodes.add_block();
+        for slot in 0..64u32 {
+            let at = self.nodes.children.get(top).child(slot as usize);
+            let middle = self.nodes.whole(at);
+            let base = index + slot * 64;
+            for below in 0..64 {
+                let child = if middle.children.has(below) {
+                    self.nodes.whole(middle.children.child(below))
+                } else {
+                    self.blank(self.leaves.get(middle.node.leaf(below)))
+                };
+                self.nodes.set(base + below as u32, child);
+            }
+            self.set_children(at, u64::MAX, base);
+            self.nodes
+                .remove(middle.children.base, middle.children.count());
+            self.renew(at, (0, 0));
+        }
+        self.renew(top, (0, 0));
+        self.starts[block].node = index;
+    }
+}
+
+impl Nodes {
+    fn whole(&self, at: u32) -> Whole {
+        Whole {
+            node: *self.nodes.get(at),
+            children: *self.children.get(at),
+            routes: *self.routes.get(at),
+        }
+    }
+
+    fn set(&mut self, at: u32, whole: Whole) {
+        *self.nodes.get_mut(at) = whole.node;
+        *self.children.get_mut(at) = whole.children;
+        *self.routes.get_mut(at) = whole.routes;
+    }
+
+    fn copy(&self, start: u32, to: &mut [Whole]) {
+        for (at, to) in (start..).zip(to) {
+            *to = self.whole(at);
+        }
+    }
+
+    fn grow(&mut self, pages: usize, free: bool) -> u32 {
+        for _ in 0..pages {
+            self.nodes.grow();
+            self.children.grow();
+            self.routes.grow();
+        }
+        self.runs.grow(pages * NODES, free)
+    }
+
+    /// Makes a run of these nodes; nothing for none.
+    fn add(&mut self, nodes: &[Whole]) -> u32 {
+        let len = nodes.len() as u32;
+        if len == 0 {
+            return 0;
+        }
+        let start = match self.runs.take(len) {
+            Some(start) => start,
+            None => {
+                self.grow(1, true);
+                // A page of free slots holds any run.
+                self.runs.take(len).unwrap_or(0)
+            }
+        };
+        for (at, &node) in (start..).zip(nodes) {
+            self.set(at, node);
+        }
+        start
+    }
+
+    /// Makes room for the nodes of an index.
+    fn add_block(&mut self) -> u32 {
+        self.grow(INDEXED / NODES, false)
+    }
+
+    fn remove(&mut self, start: u32, len: u32) {
+        if len != 0 {
+            self.runs.give(start, len);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.runs.bytes() + self.nodes.bytes() + self.children.bytes() + self.routes.bytes()
+    }
+}
+
+/// The bits that are set, from the lowest on.
+#[inline(always)]
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = bits.trailing_zeros();
+        bits &= bits.checked_sub(1)?;
+        Some(bit as usize)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! An interface's link: what is known about it, and the router's addresses there.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
+use crate::advertise::Advertiser;
+use crate::config::{InterfaceConfig, ReversePath};
+use crate::mld::Listener;
+use crate::time::Instant;
+
+/// Every node of the link (RFC 4291 2.7.1).
+pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// Every router of the link, and of the site.
+pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+const SITE_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2);
+
+/// The state of an interface.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) mac: Mac,
+    pub(crate) up: bool,
+    /// What the link offers, and what is used of it: the smaller of that and the
+    /// configured MTU.
+    pub(crate) offered_mtu: u16,
+    pub(crate) mtu: u16,
+    pub(crate) addresses: Vec<Ipv4Network>,
+    /// Its IPv4 addresses are to be announced.
+    pub(crate) announce: bool,
+    pub(crate) rpf: Option<ReversePath>,
+    /// What IPv6 needs, where the interface has an address of it.
+    pub(crate) v6: Option<Link6>,
+}
+
+impl Link {
+    pub(crate) fn new(config: &InterfaceConfig) -> Self {
+        let mut link = Self {
+            mac: Mac::default(),
+            up: false,
+            offered_mtu: 1500,
+            mtu: 1500,
+            addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
+            announce: false,
+            rpf: config.rpf,
+            v6: Link6::new(config),
+        };
+        link.set_mtu(config);
+        link
+    }
+
+    pub(crate) fn set_mtu(&mut self, config: &InterfaceConfig) {
+        self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
+    }
+
+    /// Whether a host on this link can have this address.
+    pub(crate) fn has_host(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.addresses.iter().any(|n| {
+                n.contains(address)
+                    && n.broadcast() != Some(address)
+                    && n.network_address() != Some(address)
+            }),
+            IpAddr::V6(address) => self.v6.as_ref().is_some_and(|v6| v6.has_host(address)),
+        }
+    }
+
+    /// The IPv4 address to use towards a host: the one in its network, or else the primary
+    /// one.
+    pub(crate) fn address_towards(&self, host: Ipv4Addr) -> Option<Ipv4Addr> {
+        let near = self.addresses.iter().find(|n| n.contains(host));
+        near.or(self.addresses.first()).map(|n| n.address)
+    }
+}
+
+/// Whether an address is known to be used by nobody else (RFC 4862 5.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Uniqueness {
+    /// Asked about so many times; what is next is due then.
+    Tentative {
+        asked: u8,
+        due: Instant,
+    },
+    Unique,
+    Duplicate,
+}
+
+/// One of the router's IPv6 addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Address6 {
+    pub(crate) network: Ipv6Network,
+    pub(crate) state: Uniqueness,
+}
+
+/// What an interface needs for IPv6.
+#[derive(Clone, Debug)]
+pub(crate) struct Link6 {
+    /// The link-local one too, while the link is up.
+    pub(crate) addresses: Vec<Address6>,
+    pub(crate) listener: Listener,
+    pub(crate) advertiser: Option<Advertiser>,
+    /// The link is to learn that the router is no default router any more.
+    pub(crate) farewell: bool,
+}
+
+impl Link6 {
+    fn new(config: &InterfaceConfig) -> Option<Self> {
+        let state = Uniqueness::Tentative {
+            asked: 0,
+            due: Instant(0),
+        };
+        let networks = config.addresses.iter().filter_map(|a| a.v6());
+        let addresses: Vec<Address6> = networks
+            .map(|network| Address6 { network, state })
+            .collect();
+        (!addresses.is_empty()).then(|| Self {
+            addresses,
+            listener: Listener::default(),
+            advertiser: config.advertise.as_ref().map(|_| Advertiser::default()),
+            farewell: false,
+        })
+    }
+
+    /// Begins with all addresses, unless `old` knew about them.
+    pub(crate) fn start(&mut self, now: Instant, mac: Mac, old: Option<&Self>) {
+        if self.link_local().is_none() {
+            self.addresses.insert(
+                0,
+                Address6 {
+                    network: Ipv6Network {
+                        address: mac.link_local(),
+                        len: 64,
+                    },
+                    state: Uniqueness::Duplicate,
+                },
+            );
+        }
+        let mut news = old.is_none();
+        for address in &mut self.addresses {
+            let known = old.into_iter().flat_map(|o| &o.addresses);
+            let known = known
+                .into_iter()
+                .find(|a| a.network.address == address.network.address);
+            news |= known.is_none();
+            address.state = known.map_or(Uniqueness::Tentative { asked: 0, due: now }, |a| a.state);
+        }
+        self.listener = match old {
+            Some(old) => old.listener,
+            None => Listener::default(),
+        };
+        if news {
+            self.listener.changed(now);
+        }
+        match (old.and_then(|o| o.advertiser), &mut self.advertiser) {
+            (Some(old), Some(new)) => *new = old.again(now),
+            (Some(old), None) => self.farewell = old.has_sent(),
+            (None, _) => self.farewell = false,
+        }
+    }
+
+    /// The addresses that may be used.
+    pub(crate) fn usable(&self) -> impl Iterator<Item = Ipv6Network> {
+        self.addresses
+            .iter()
+            .filter(|a| a.state == Uniqueness::Unique)
+            .map(|a| a.network)
+    }
+
+    /// The link-local address, in whatever state.
+    pub(crate) fn link_local(&self) -> Option<&Address6> {
+        let local = |a: &&Address6| a.network.address.is_unicast_link_local();
+        self.addresses.iter().find(local)
+    }
+
+    /// The link-local address, if it may be used.
+    pub(crate) fn source(&self) -> Option<Ipv6Addr> {
+        self.usable()
+            .map(|n| n.address)
+            .find(|a| a.is_unicast_link_local())
+    }
+
+    /// One of the router's addresses here, in whatever state.
+    pub(crate) fn address(&self, address: Ipv6Addr) -> Option<Address6> {
+        self.addresses
+            .iter()
+            .find(|a| a.network.address == address)
+            .copied()
+    }
+
+    /// Whether this means any router of one of the networks here (RFC 4291 2.6.1).
+    pub(crate) fn is_anycast(&self, address: Ipv6Addr) -> bool {
+        self.usable()
+            .any(|n| !n.address.is_unicast_link_local() && n.anycast() == Some(address))
+    }
+
+    fn has_host(&self, address: Ipv6Addr) -> bool {
+        let own = self.address(address).is_some();
+        let here = || self.addresses.iter().any(|a| a.network.contains(address));
+        !own && (address.is_unicast_link_local() || here()) && !self.is_anycast(address)
+    }
+
+    /// The groups listened to that routers with IGMP's like need to know of: not that of all
+    /// nodes (RFC 3810 6).
+    pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
+        let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
+        let anycast = self.addresses.iter().filter_map(|a| a.network.anycast());
+        let own = self.addresses.iter().map(|a| a.network.address);
+        for group in own.chain(anycast).map(solicited_node) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// When something is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let questions = self.addresses.iter().filter_map(|a| match a.state {
+            Uniqueness::Tentative { due, .. } => Some(due),
+            _ => None,
+        });
+        let advertiser = self.advertiser.filter(|_| self.source().is_some());
+        questions
+            .chain(self.listener.due())
+            .chain(advertiser.map(|a| a.due()))
+            .min()
+    }
+
+    /// Whether packets to this group are for the router.
+    pub(crate) fn listens_to(&self, group: Ipv6Addr) -> bool {
+        group == ALL_NODES || self.groups().contains(&group)
+    }
+}

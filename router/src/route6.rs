@@ -1,0 +1,210 @@
+//! The slow path for IPv6 (RFC 8200): forwarding what the fast path doesn't, and sending what
+//! the router says itself.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use crate::DropReason;
+use crate::fib::Target;
+use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
+use crate::neighbors::{Purpose, Waiting};
+use crate::process::segments_fit_at;
+use crate::router::{Egress, Router};
+use crate::time::Instant;
+use crate::wire::extension::{self, Refused};
+use crate::wire::icmp::IcmpError;
+use crate::wire::ipv6::{HEADER_LEN, Ipv6, MIN_MTU};
+use crate::wire::{fragment6, icmpv6};
+
+impl Router {
+    /// Does what is due on links, and says when the next thing is.
+    pub(crate) fn link_timers(&mut self, now: Instant, out: &mut dyn Egress) -> Option<Instant> {
+        for at in 0..self.links.len() {
+            let Ok(interface) = u8::try_from(at).map(InterfaceId) else {
+                break;
+            };
+            if self.links.get(at).is_some_and(|l| l.up && l.v6.is_some()) {
+                self.mld_due(now, interface, out);
+                self.uniqueness_due(now, interface, out);
+                self.advertise_due(now, interface, out);
+            }
+        }
+        let up = self.links.iter().filter(|l| l.up);
+        up.filter_map(|l| l.v6.as_ref()?.due()).min()
+    }
+
+    /// Sends an IPv6 packet, received or our own, on its way.
+    pub(crate) fn route6(&mut self, now: Instant, mut waiting: Waiting, out: &mut dyn Egress) {
+        let input = waiting.input;
+        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let ip = match Ipv6::parse(packet, packet.len()) {
+            Ok(ip) => ip,
+            Err(reason) => return self.drop_frames(input, reason, 1),
+        };
+        let mut target = self.target6(input, &ip, waiting.own);
+        if let Target::Group(group) = target {
+            target = self.fib.member(group, packet, self.flow_key);
+        }
+        // Padding ends here.
+        waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
+        waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
+        let neighbor = match target {
+            Target::Local if waiting.own => {
+                return self.drop_frames(input, DropReason::MartianDestination, 1);
+            }
+            Target::Local => return self.deliver6(now, waiting, &ip, out),
+            Target::Nowhere(reason) => {
+                self.drop_frames(input, reason, 1);
+                let error = match reason {
+                    DropReason::NoRoute => IcmpError::NetUnreachable,
+                    DropReason::Unreachable => IcmpError::HostUnreachable,
+                    DropReason::Prohibited => IcmpError::Prohibited,
+                    _ => return,
+                };
+                return self.report(now, &waiting, error, out);
+            }
+            Target::Neighbor(index) => Some(index as usize),
+            Target::OnLink(interface) => {
+                let host = ip.destination.into();
+                self.neighbor(now, InterfaceId(interface), host, Purpose::Resolve)
+            }
+            Target::Group(_) => None,
+        };
+        if !waiting.own && !self.may_forward(now, &waiting, &ip, out) {
+            return;
+        }
+        let Some(index) = neighbor else {
+            return self.drop_frames(input, DropReason::NeighborRateLimited, 1);
+        };
+        let Some(entry) = self.neighbors.entry(index) else {
+            return self.drop_frames(input, DropReason::NeighborTableFull, 1);
+        };
+        let Some(link) = self.links.get(entry.interface.index()).filter(|l| l.up) else {
+            return self.drop_frames(input, DropReason::LinkDown, 1);
+        };
+        let mtu = link.mtu;
+        let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+        // Beyond the link the path may be narrower, and the router doesn't remember how much.
+        let own_max = match target {
+            Target::OnLink(_) => mtu.into(),
+            _ => MIN_MTU.min(mtu.into()),
+        };
+        if waiting.own && ip.total_len > own_max {
+            self.fragment6(now, index, &waiting, &ip, own_max, out);
+        } else if ip.total_len <= usize::from(mtu)
+            || segments_fit_at(&waiting.bytes, HEADER_LEN, &waiting.meta, max_len)
+        {
+            self.send_to(now, index, waiting, out);
+        } else {
+            self.drop_frames(input, DropReason::TooBig, 1);
+            self.report(now, &waiting, IcmpError::FragmentationNeeded(mtu), out);
+        }
+    }
+
+    /// Where a packet goes. Link-local addresses and groups are on the link of the packet:
+    /// for one of our own, that which caused it.
+    fn target6(&self, input: InterfaceId, ip: &Ipv6, own: bool) -> Target {
+        let destination = ip.destination;
+        if destination.is_multicast() {
+            // The router listens to it, or the packet would not be here.
+            return Target::Local;
+        }
+        if !destination.is_unicast_link_local() {
+            return Target::from_number(self.fib6.lookup(destination.to_bits()));
+        }
+        let v6 = self.links.get(input.index()).and_then(|l| l.v6.as_ref());
+        let ours = v6.is_some_and(|v6| v6.usable().any(|n| n.address == destination));
+        if ours {
+            Target::Local
+        } else if own {
+            Target::OnLink(input.0)
+        } else {
+            Target::Nowhere(DropReason::BeyondScope)
+        }
+    }
+
+    /// Whether a received packet for others may go on. If not, it is dropped.
+    fn may_forward(
+        &mut self,
+        now: Instant,
+        waiting: &Waiting,
+        ip: &Ipv6,
+        out: &mut dyn Egress,
+    ) -> bool {
+        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let refused = if ip.source.is_unicast_link_local() {
+            Refused(DropReason::BeyondScope, Some(IcmpError::BeyondScope))
+        } else if ip.hop_limit <= 1 {
+            Refused(DropReason::TtlExpired, Some(IcmpError::TimeExceeded))
+        } else if let Err(refused) = extension::check_hop_by_hop(packet, ip) {
+            refused
+        } else {
+            return true;
+        };
+        let Refused(reason, error) = refused;
+        self.drop_frames(waiting.input, reason, 1);
+        if let Some(error) = error {
+            self.report(now, waiting, error, out);
+        }
+        false
+    }
+
+    /// Sends a packet of our own in fragments of at most `mtu` bytes.
+    fn fragment6(
+        &mut self,
+        now: Instant,
+        index: usize,
+        waiting: &Waiting,
+        ip: &Ipv6,
+        mtu: usize,
+        out: &mut dyn Egress,
+    ) {
+        let ident = u32::try_from(self.random(u32::MAX.into())).unwrap_or(0);
+        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let mut pieces = alloc::vec::Vec::new();
+        fragment6::fragment(packet, ip, mtu, ident, ETHERNET_LEN, |p| pieces.push(p));
+        if pieces.is_empty() {
+            return self.drop_frames(waiting.input, DropReason::TooBig, 1);
+        }
+        let more = pieces.len() as u64 - 1;
+        self.with_counters(waiting.input, |c| c.originated += more);
+        for bytes in pieces {
+            let piece = Waiting {
+                meta: FrameMeta::plain(bytes.len()),
+                bytes,
+                input: waiting.input,
+                own: true,
+            };
+            self.send_to(now, index, piece, out);
+        }
+    }
+
+    /// From which address to which one an error about an IPv6 packet goes, if it may: from
+    /// the one that the packet was sent to if it is ours (RFC 4443 2.2).
+    pub(crate) fn report6_between(
+        &self,
+        input: InterfaceId,
+        packet: &[u8],
+        error: IcmpError,
+        link_group: bool,
+    ) -> Option<(IpAddr, IpAddr)> {
+        let ip = Ipv6::parse(packet, packet.len()).ok()?;
+        let group = link_group || ip.destination.is_multicast();
+        if !icmpv6::may_answer(packet, &ip, error, group) {
+            return None;
+        }
+        let source = match self.is_own6(input, ip.destination) {
+            true => ip.destination,
+            false => self.source6(input, ip.source)?,
+        };
+        Some((source.into(), ip.source.into()))
+    }
+
+    /// Whether this is one of the router's unicast addresses, as seen from an interface.
+    pub(crate) fn is_own6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
+        let links = self.links.iter().enumerate();
+        links
+            .filter_map(|(at, l)| Some((at, l.v6.as_ref()?)))
+            .filter(|(at, _)| *at == input.index() || !address.is_unicast_link_local())
+            .any(|(_, v6)| v6.usable().any(|n| n.address == address))
+    }
+}

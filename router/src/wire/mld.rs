@@ -1,0 +1,139 @@
+//! Multicast Listener Discovery, the listener's part (RFC 3810, RFC 2710).
+
+use alloc::vec::Vec;
+use core::net::Ipv6Addr;
+use core::time::Duration;
+
+use super::icmpv6::{MLD_QUERY, MLD_REPORT, MLDV2_REPORT, fill_checksum};
+use super::ipv6::{HOP_BY_HOP, ICMP, Ipv6};
+use super::{be16, be128, ipv6};
+use crate::frame::ETHERNET_LEN;
+
+/// Where version 2 reports go (RFC 3810 5.2.14).
+pub(crate) const ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+
+/// Records of a report: what is listened to now, or what has changed (RFC 3810 5.2.12).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Record {
+    /// Every source is listened to.
+    IsExclude = 2,
+    /// Every source is listened to from now on.
+    ToExclude = 4,
+}
+
+/// A question about groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Query {
+    /// The group asked about, or all of them.
+    pub(crate) group: Option<Ipv6Addr>,
+    /// Within how long to answer.
+    pub(crate) within: Duration,
+    /// Asked by a router that knows version 1 only.
+    pub(crate) version_1: bool,
+}
+
+impl Query {
+    /// Reads a query whose checksum is right (RFC 3810 5.1).
+    pub(crate) fn parse(message: &[u8]) -> Option<Self> {
+        let kind = *message.get(..24)?.first()?;
+        let group = Ipv6Addr::from_bits(be128(message, 8));
+        let sound = kind == MLD_QUERY && (group.is_multicast() || group.is_unspecified());
+        let code = u64::from(be16(message, 4));
+        // From 32768 on it is a floating-point number.
+        let millis = if code < 0x8000 {
+            code
+        } else {
+            (code & 0xfff | 0x1000) << ((code >> 12 & 7) + 3)
+        };
+        let version_1 = message.len() == 24;
+        (sound && (version_1 || message.len() >= 28)).then_some(Self {
+            group: (!group.is_unspecified()).then_some(group),
+            within: Duration::from_millis(if version_1 { code } else { millis }),
+            version_1,
+        })
+    }
+}
+
+/// A frame, its Ethernet header still to be filled, with a version 2 report on groups.
+pub(crate) fn report(source: Ipv6Addr, record: Record, groups: &[Ipv6Addr]) -> Vec<u8> {
+    let count = u16::try_from(groups.len()).unwrap_or(u16::MAX);
+    let mut message = alloc::vec![MLDV2_REPORT, 0, 0, 0, 0, 0];
+    message.extend_from_slice(&count.to_be_bytes());
+    for group in groups {
+        message.extend_from_slice(&[record as u8, 0, 0, 0]);
+        message.extend_from_slice(&group.octets());
+    }
+    frame(source, ROUTERS, message)
+}
+
+/// The same as version 1 reports one group.
+pub(crate) fn report_version_1(source: Ipv6Addr, group: Ipv6Addr) -> Vec<u8> {
+    let mut message = alloc::vec![MLD_REPORT, 0, 0, 0, 0, 0, 0, 0];
+    message.extend_from_slice(&group.octets());
+    frame(source, group, message)
+}
+
+/// A message behind a router alert, which every MLD message has (RFC 3810 5).
+fn frame(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
+    const ALERT: [u8; 8] = [ICMP, 0, 5, 2, 0, 0, 1, 0];
+    fill_checksum(source, destination, &mut message);
+    let header = Ipv6 {
+        total_len: ipv6::HEADER_LEN + ALERT.len() + message.len(),
+        next_header: HOP_BY_HOP,
+        hop_limit: 1,
+        source,
+        destination,
+    };
+    let mut frame = Vec::with_capacity(ETHERNET_LEN + header.total_len);
+    frame.resize(ETHERNET_LEN, 0);
+    frame.extend_from_slice(&header.header());
+    frame.extend_from_slice(&ALERT);
+    frame.extend_from_slice(&message);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::icmpv6::verifies;
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let mut message = alloc::vec![0u8; 28];
+        message[0] = MLD_QUERY;
+        message[4..6].copy_from_slice(&10_000u16.to_be_bytes());
+        let query = Query::parse(&message).unwrap();
+        assert_eq!((query.group, query.within.as_millis()), (None, 10_000));
+        assert!(!query.version_1);
+        message[4..6].copy_from_slice(&[0x80, 1]);
+        assert_eq!(
+            Query::parse(&message).unwrap().within.as_millis(),
+            0x1001 << 3
+        );
+        assert!(Query::parse(&message[..24]).unwrap().version_1);
+        assert_eq!(Query::parse(&message[..27]), None);
+        assert_eq!(Query::parse(&message[..23]), None);
+        message[8] = 0x20;
+        assert_eq!(Query::parse(&message), None, "not a group");
+    }
+
+    #[test]
+    fn reports_are_well_formed() {
+        let source: Ipv6Addr = "fe80::1".parse().unwrap();
+        let groups: [Ipv6Addr; 2] = [
+            "ff02::2".parse().unwrap(),
+            "ff02::1:ff00:1".parse().unwrap(),
+        ];
+        let frame = report(source, Record::ToExclude, &groups);
+        let ip = Ipv6::parse(&frame[14..], frame.len() - 14).unwrap();
+        assert_eq!((ip.hop_limit, ip.next_header), (1, HOP_BY_HOP));
+        assert_eq!(frame[54..62], [58, 0, 5, 2, 0, 0, 1, 0]);
+        assert!(verifies(source, ROUTERS, &frame[62..]));
+        assert_eq!(frame[62..70], [143, 0, frame[64], frame[65], 0, 0, 0, 2]);
+        assert_eq!(frame[70..74], [4, 0, 0, 0]);
+        assert_eq!(frame[74..90], groups[0].octets());
+        let frame = report_version_1(source, groups[1]);
+        assert!(verifies(source, groups[1], &frame[62..]));
+    }
+}

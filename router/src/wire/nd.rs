@@ -1,0 +1,255 @@
+//! Neighbor Discovery messages (RFC 4861 4) with their options.
+
+use alloc::vec::Vec;
+use core::net::Ipv6Addr;
+
+use super::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION, ROUTER_SOLICITATION};
+use super::{be128, put};
+use crate::addr::Mac;
+
+/// The option with the sender's link-layer address.
+pub(crate) const SOURCE_ADDRESS: u8 = 1;
+/// The option with the target's.
+pub(crate) const TARGET_ADDRESS: u8 = 2;
+
+const ROUTER: u8 = 0x80;
+const SOLICITED: u8 = 0x40;
+const OVERRIDE: u8 = 0x20;
+
+/// A message of a host or router about itself or another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Nd {
+    /// Who has this address?
+    Solicitation {
+        target: Ipv6Addr,
+        /// The asker's own station.
+        station: Option<Mac>,
+    },
+    /// I have this address.
+    Advertisement {
+        target: Ipv6Addr,
+        station: Option<Mac>,
+        router: bool,
+        solicited: bool,
+        /// Whether what is known otherwise is to be forgotten.
+        overrides: bool,
+    },
+    /// Who routes here?
+    RouterSolicitation { station: Option<Mac> },
+}
+
+impl Nd {
+    /// Reads a message whose checksum and hop limit are right, sent from `source` to
+    /// `destination`. `None` if it isn't valid (RFC 4861 6.1.1, 7.1.1, 7.1.2).
+    pub(crate) fn parse(message: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> Option<Self> {
+        let [kind, code, ..] = *message.first_chunk::<8>()?;
+        if code != 0 {
+            return None;
+        }
+        let target = || {
+            let target = Ipv6Addr::from_bits(be128(message.get(8..24)?, 0));
+            (!target.is_multicast()).then_some(target)
+        };
+        match kind {
+            NEIGHBOR_SOLICITATION => {
+                let target = target()?;
+                let station = station(message.get(24..)?, SOURCE_ADDRESS)?;
+                // Who has no address yet asks a group, and nobody could answer it directly.
+                let group = destination == crate::addr::solicited_node(target);
+                let sound = !source.is_unspecified() || (group && station.is_none());
+                sound.then_some(Self::Solicitation { target, station })
+            }
+            NEIGHBOR_ADVERTISEMENT => {
+                let target = target()?;
+                let station = station(message.get(24..)?, TARGET_ADDRESS)?;
+                let flags = message.get(4).copied().unwrap_or(0);
+                let solicited = flags & SOLICITED != 0;
+                (!destination.is_multicast() || !solicited).then_some(Self::Advertisement {
+                    target,
+                    station,
+                    router: flags & ROUTER != 0,
+                    solicited,
+                    overrides: flags & OVERRIDE != 0,
+                })
+            }
+            ROUTER_SOLICITATION => {
+                let station = station(message.get(8..)?, SOURCE_ADDRESS)?;
+                let sound = !source.is_unspecified() || station.is_none();
+                sound.then_some(Self::RouterSolicitation { station })
+            }
+            _ => None,
+        }
+    }
+
+    /// The message, its checksum still to be filled.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32);
+        let (kind, flags, target, option) = match *self {
+            Self::Solicitation { target, station } => (
+                NEIGHBOR_SOLICITATION,
+                0,
+                Some(target),
+                station.map(|mac| (SOURCE_ADDRESS, mac)),
+            ),
+            Self::Advertisement {
+                target,
+                station,
+                router,
+                solicited,
+                overrides,
+            } => {
+                let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+                let flags =
+                    flag(router, ROUTER) | flag(solicited, SOLICITED) | flag(overrides, OVERRIDE);
+                let option = station.map(|mac| (TARGET_ADDRESS, mac));
+                (NEIGHBOR_ADVERTISEMENT, flags, Some(target), option)
+            }
+            Self::RouterSolicitation { station } => (
+                ROUTER_SOLICITATION,
+                0,
+                None,
+                station.map(|mac| (SOURCE_ADDRESS, mac)),
+            ),
+        };
+        bytes.extend_from_slice(&[kind, 0, 0, 0, flags, 0, 0, 0]);
+        if let Some(target) = target {
+            bytes.extend_from_slice(&target.octets());
+        }
+        if let Some((kind, mac)) = option {
+            push_station(&mut bytes, kind, mac);
+        }
+        bytes
+    }
+}
+
+/// Appends the option with a link-layer address.
+pub(crate) fn push_station(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
+    let mut option = [0; 8];
+    put(&mut option, 0, &[kind, 1]);
+    put(&mut option, 2, &mac.0);
+    bytes.extend_from_slice(&option);
+}
+
+/// The first station in an option of this kind. `None` if the options aren't well formed;
+/// unknown ones are skipped (RFC 4861 4.6).
+fn station(mut options: &[u8], wanted: u8) -> Option<Option<Mac>> {
+    let mut found = None;
+    while let Some((&kind, rest)) = options.split_first() {
+        let len = usize::from(*rest.first()?) * 8;
+        let (option, after) = options.split_at_checked(len).filter(|_| len > 0)?;
+        if kind == wanted && found.is_none() {
+            // One of another length is for another kind of link.
+            let mac = option.get(2..).and_then(|o| o.try_into().ok()).map(Mac)?;
+            found = Some(mac);
+            if !mac.is_station() {
+                return None;
+            }
+        }
+        options = after;
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
+
+    fn a() -> Ipv6Addr {
+        "fe80::9".parse().unwrap()
+    }
+
+    fn target() -> Ipv6Addr {
+        "2001:db8::1".parse().unwrap()
+    }
+
+    #[test]
+    fn round_trips() {
+        let group = crate::addr::solicited_node(target());
+        for message in [
+            Nd::Solicitation {
+                target: target(),
+                station: Some(MAC),
+            },
+            Nd::Solicitation {
+                target: target(),
+                station: None,
+            },
+            Nd::RouterSolicitation { station: Some(MAC) },
+            Nd::Advertisement {
+                target: target(),
+                station: Some(MAC),
+                router: true,
+                solicited: false,
+                overrides: true,
+            },
+        ] {
+            assert_eq!(Nd::parse(&message.message(), a(), group), Some(message));
+        }
+    }
+
+    #[test]
+    fn malformed() {
+        let group = crate::addr::solicited_node(target());
+        let good = Nd::Solicitation {
+            target: target(),
+            station: Some(MAC),
+        }
+        .message();
+        for len in 0..good.len() {
+            if len != 24 {
+                assert_eq!(Nd::parse(&good[..len], a(), group), None, "{len} bytes");
+            }
+        }
+        for (what, at, value) in [
+            ("code", 1, 1),
+            ("group as target", 8, 0xff),
+            ("option of no length", 25, 0),
+            ("option of 16 bytes", 25, 2),
+            ("group as station", 26, 1),
+        ] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert_eq!(Nd::parse(&bad, a(), group), None, "{what}");
+        }
+        let nobody = Ipv6Addr::UNSPECIFIED;
+        assert_eq!(
+            Nd::parse(&good, nobody, group),
+            None,
+            "a station without an address"
+        );
+        assert_eq!(
+            Nd::parse(&good[..24], nobody, target()),
+            None,
+            "asked directly"
+        );
+        assert!(Nd::parse(&good[..24], nobody, group).is_some());
+        let solicited = Nd::Advertisement {
+            target: target(),
+            station: None,
+            router: false,
+            solicited: true,
+            overrides: false,
+        };
+        assert!(Nd::parse(&solicited.message(), a(), target()).is_some());
+        assert_eq!(Nd::parse(&solicited.message(), a(), group), None);
+    }
+
+    #[test]
+    fn unknown_options_are_skipped() {
+        let mut message = Nd::Solicitation {
+            target: target(),
+            station: None,
+        }
+        .message();
+        message.extend([14, 2].into_iter().chain([7; 14]));
+        push_station(&mut message, SOURCE_ADDRESS, MAC);
+        let group = crate::addr::solicited_node(target());
+        let wanted = Nd::Solicitation {
+            target: target(),
+            station: Some(MAC),
+        };
+        assert_eq!(Nd::parse(&message, a(), group), Some(wanted));
+    }
+}
