@@ -111,18 +111,31 @@ fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
 
 fn show_cpu(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
     let state = kernel::sched::run_state();
-    let work = guest.plane.borrow().work();
+    let calls = kernel::sched::hypercalls();
+    let plane = guest.plane.borrow();
+    let (work, pace) = (plane.work(), plane.pace());
     for (name, value) in [
         ("running_ns", state.running),
         ("runnable_ns", state.runnable),
         ("blocked_ns", state.blocked),
         ("turns", work.turns),
         ("sleeps", work.sleeps),
+        ("gatherings", work.gatherings),
         ("bursts", work.bursts),
         ("frames", work.frames),
         ("notifications", work.notifications),
+        ("hypercalls", calls.total),
+        ("hypercalls.sched_op", calls.sched_op),
+        ("hypercalls.event_channel_op", calls.event_channel_op),
+        ("wake_price_ns", pace.price()),
+        ("wait_limit_ns", pace.wait()),
+        ("gathers", pace.gathers().into()),
     ] {
         writeln!(out, "{name} {value}")?;
+    }
+    for (bits, wakes) in work.frames_per_wake.iter().enumerate() {
+        // The least number of frames that is counted here.
+        writeln!(out, "wakes_by_frames.{} {wakes}", (1u32 << bits) >> 1)?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(crate) struct Guest {
     pub(crate) timers: Timers,
     /// The control plane's tasks.
     pub(crate) tasks: Tasks,
-    /// When the first instruction ran, in ns of system time.
+    /// The time-stamp counter at the first instruction.
     entered: u64,
     config_error: Option<ConfigError>,
     state: Cell<State>,
@@ -143,7 +143,7 @@ impl Guest {
             (false, Some(_)) => State::Degraded,
         };
         if up && self.ready_us.get().is_none() {
-            let took = kernel::time::now().saturating_sub(self.entered) / 1000;
+            let took = kernel::time::since(self.entered) / 1000;
             self.ready_us.set(Some(took));
             let _ = writeln!(Console, "ringway: ready in {took} us");
         }

@@ -41,7 +41,7 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
         Ok(boot) => boot,
         Err(error) => kernel::fault::die(format_args!("{error}")),
     };
-    let entered = time::when(first);
+    let started = time::now();
     let line = guest::command_line(&boot);
     let level = log_level(&line);
     kernel::logger::init(*level.as_ref().unwrap_or(&LevelFilter::Info));
@@ -69,9 +69,9 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
         kernel::fault::die(format_args!("no xenstore ring"));
     };
     let store = Store::new(RingTransport::new(XenHal, page, store_port));
-    let seed = time::wall_clock() ^ entered.rotate_left(32) ^ time::ticks();
-    let plane = Plane::new(&config, seed, entered);
-    let guest = Guest::new(plane, store, entered, error);
+    let seed = time::wall_clock() ^ started.rotate_left(32) ^ time::ticks();
+    let plane = Plane::new(&config, seed, started);
+    let guest = Guest::new(plane, store, first, error);
     guest.start();
     let mut prompt = Prompt::new(&config.hostname);
     run(&guest, store_port, &mut prompt)

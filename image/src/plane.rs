@@ -1,20 +1,22 @@
 //! The data plane: bursts from each vif through the router to the others.
 //!
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
-//! published at its end, with at most one event a ring. Nothing here allocates (but to complete
-//! a checksum for a backend that can't); frames move between vifs of one backend uncopied.
+//! published at its end, with at most one event a ring. Nothing here allocates; frames move
+//! between vifs of one backend uncopied, unless a backend can't take them as they are.
+
+mod send;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use heapless::Vec as Bounded;
 use kernel::XenHal;
-use netfront_rs::netif::Checksum;
+use netfront_rs::pace::{Pace, Since};
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
-    Frame, FrameInfo, HomeId, PagePool, PeerFault, PoolError, Queue, QueueError, QueueInfo,
-    SendError, Unsent, Wake,
+    Budget, Features, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault, PoolError,
+    Queue, QueueError, QueueInfo, Wake,
 };
 use router::{
     BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
@@ -23,6 +25,8 @@ use router::{
 use xen_hal::{DomId, PAGE_SIZE, Port};
 use xenbus::Signal;
 
+use self::send::{Cutting, Outgoing, forward_run, go_on_cutting, punt, with_pools};
+
 /// Punted frames, retries and packets of the router's own in one turn.
 const SLOW_BUDGET: usize = 16;
 /// A transmit ring that is full and whose backend completed nothing for so long is stuck:
@@ -30,6 +34,15 @@ const SLOW_BUDGET: usize = 16;
 const STUCK: u64 = 100_000_000;
 /// Most pages that a vif gets: a full receive ring, and as much on its way out.
 const PAGES_PER_VIF: usize = 512;
+/// What a backend needs to take every large frame as it is.
+const EVERY_LARGE: Features = Features::SG
+    .union(Features::GSO_TCPV4)
+    .union(Features::GSO_TCPV6)
+    .union(Features::CSUM_IPV4)
+    .union(Features::CSUM_IPV6);
+/// Pages a vif must have to be given large TCP frames (GSO): a quarter of them, what it never
+/// lends, then holds one such frame and more, without which its backend delivers nothing.
+const PAGES_FOR_LARGE: usize = 128;
 /// Pages for packets that the router makes itself, for each vif: as many as one that completes
 /// nothing can hold on to, so that it silences no other.
 const LOCAL_PAGES_PER_VIF: usize = 32;
@@ -67,7 +80,7 @@ struct Link {
     fault: Signal<PeerFault>,
     /// The backend is connected.
     up: bool,
-    /// Slots of a ring that the largest frame it receives takes.
+    /// Slots of a transmit ring that the largest frame it receives needs.
     slots: usize,
     /// When the backend last completed a burst, or had nothing to do.
     progress: u64,
@@ -75,6 +88,10 @@ struct Link {
     completed: usize,
     /// Frames of the router's own on the ring since the backend last completed something.
     unanswered: usize,
+    /// Its backend takes every large frame as it is.
+    takes_large: bool,
+    /// A large frame that it doesn't take, of which segments wait for room.
+    cutting: Option<Cutting>,
 }
 
 impl Link {
@@ -90,6 +107,10 @@ pub(crate) struct Work {
     pub(crate) turns: u64,
     /// Times it slept.
     pub(crate) sleeps: u64,
+    /// Of these, to let frames gather, with a limit.
+    pub(crate) gatherings: u64,
+    /// Sleeps that brought no frame, 1, 2 or 3, 4 to 7, and so on; the last: 64 and more.
+    pub(crate) frames_per_wake: [u64; 8],
     /// Bursts received, of one frame or more.
     pub(crate) bursts: u64,
     /// Frames received.
@@ -117,6 +138,16 @@ pub(crate) struct Plane {
     pages_per_vif: usize,
     /// When the router wants to be polled next; at once if it is due.
     poll_at: Option<u64>,
+    /// How to sleep.
+    pace: Pace,
+    /// When to wake so that frames that gather don't wait too long.
+    wake_at: Option<u64>,
+    /// What happened since a sleep was last planned, but for the frames.
+    slept: bool,
+    /// Frames received and processor time used, in ns, when a sleep was last planned.
+    planned: (u64, u64),
+    /// Frames received when it last slept.
+    frames_before: u64,
     work: Work,
 }
 
@@ -140,6 +171,11 @@ impl Plane {
             }),
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
+            pace: Pace::new(),
+            wake_at: None,
+            slept: false,
+            planned: (0, 0),
+            frames_before: 0,
             work: Work::default(),
         }
     }
@@ -149,7 +185,7 @@ impl Plane {
         &mut self,
         interface: InterfaceId,
         backend: DomId,
-        features: netfront_rs::Features,
+        features: Features,
         fault: Signal<PeerFault>,
     ) -> Result<QueueInfo, AttachError> {
         if self.links[interface.index()].is_some() {
@@ -180,18 +216,26 @@ impl Plane {
         queue.refill(pool);
         queue.publish();
         let progress = kernel::time::now();
+        let large = self.takes_large();
         self.links[interface.index()] = Some(Link {
             queue,
             pool: at,
             interface,
             fault,
             up: false,
-            slots: 1,
+            slots: if large { MAX_TX_SLOTS } else { 1 },
             progress,
             completed: 0,
             unanswered: 0,
+            takes_large: features.contains(EVERY_LARGE),
+            cutting: None,
         });
         Ok(info)
+    }
+
+    /// Whether vifs have the pages for large TCP frames.
+    pub(crate) fn takes_large(&self) -> bool {
+        self.pages_per_vif >= PAGES_FOR_LARGE
     }
 
     /// The backend of a vif is connected.
@@ -199,7 +243,9 @@ impl Plane {
         let now = kernel::time::now();
         if let Some(link) = self.links[interface.index()].as_mut() {
             link.up = true;
-            link.slots = (usize::from(mtu) + ETHERNET_LEN).div_ceil(PAGE_SIZE);
+            link.slots = link
+                .slots
+                .max((usize::from(mtu) + ETHERNET_LEN).div_ceil(PAGE_SIZE));
             link.progress = now;
             self.router.link_up(Instant(now), interface, mac, mtu);
             self.poll_at = Some(now);
@@ -219,6 +265,16 @@ impl Plane {
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
     pub(crate) fn detach(&mut self, interface: InterfaceId) {
         self.link_down(interface);
+        // Pages of this vif may be among what is cut for another.
+        for link in self.links.iter_mut().flatten() {
+            if let Some(Cutting { cut, pool, .. }) = link.cutting.take() {
+                self.router
+                    .count_tx_full(link.interface, 1, cut.left() as u64);
+                if let Some(pool) = self.pools.get_mut(pool).and_then(Option::as_mut) {
+                    pool.free(cut.into_frame());
+                }
+            }
+        }
         let Some(link) = self.links[interface.index()].take() else {
             return;
         };
@@ -271,12 +327,23 @@ impl Plane {
         }
     }
 
-    /// Takes one turn. Whether there may be more to do at once.
+    /// Takes one turn. Whether there is more to do at once, as far as that is known already:
+    /// [`Plane::arm`] finds out the rest.
     pub(crate) fn turn(&mut self, now: u64) -> bool {
         self.work.turns += 1;
         let mut busy = false;
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
             busy |= reap(link, &mut self.pools, now);
+            if let Some(cutting) = &link.cutting {
+                let from = (cutting.pool != link.pool).then_some(cutting.pool);
+                let lost = with_pools(&mut self.pools, link.pool, from, |pool, source| {
+                    go_on_cutting(&mut link.queue, &mut link.cutting, pool, source, now)
+                });
+                if lost.frames > 0 {
+                    self.router
+                        .count_tx_full(link.interface, lost.frames, lost.bytes);
+                }
+            }
         }
         for index in 0..MAX_INTERFACES {
             busy |= self.forward(index, now);
@@ -293,18 +360,22 @@ impl Plane {
         busy
     }
 
-    /// How many frames a burst may have so that any vif that works can take all of it.
+    /// How many slots the frames of a burst may need so that any vif that works can take all of
+    /// it; none if the largest frame finds no room, or one is being cut.
     fn room(&self, now: u64) -> usize {
         let working = || {
             let up = self.links.iter().flatten().filter(|link| link.up);
             up.filter(|link| !link.is_stuck(now))
         };
+        if working().any(|link| link.cutting.is_some()) {
+            return 0;
+        }
         let free = working().map(|link| link.queue.tx_free()).min();
         let slots = working().map(|link| link.slots).max();
-        (free.unwrap_or(0) / slots.unwrap_or(1)).min(BURST)
+        free.filter(|&free| free >= slots.unwrap_or(1)).unwrap_or(0)
     }
 
-    /// Takes a burst from one vif through the router. Whether there was one.
+    /// Takes a burst from one vif through the router. Whether there may be another.
     fn forward(&mut self, index: usize, now: u64) -> bool {
         if !self.links[index]
             .as_ref()
@@ -313,6 +384,9 @@ impl Plane {
             return false;
         }
         let room = self.room(now);
+        // What may have to be cut is to be the last of its burst.
+        let as_it_is = |link: &Link| !link.up || link.takes_large;
+        let any = self.links.iter().flatten().all(as_it_is);
         let Some(link) = self.links[index].as_mut() else {
             return false;
         };
@@ -330,7 +404,12 @@ impl Plane {
             verdicts,
         } = &mut *self.burst;
         let errors = link.queue.counters().rx_errors;
-        let received = link.queue.receive(pool, room, |frame, header, info| {
+        let budget = Budget {
+            frames: BURST,
+            slots: room,
+            large: if any { usize::MAX } else { 1 },
+        };
+        let received = link.queue.receive(pool, budget, |frame, header, info| {
             let at = frames.len();
             if let (Some(to), Some(meta)) = (headers.get_mut(at), metas.get_mut(at)) {
                 to.0 = *header;
@@ -362,7 +441,7 @@ impl Plane {
             &mut verdicts[..count],
         );
         self.dispatch(index, now);
-        true
+        count == room
     }
 
     /// Does what the router decided with the burst that came from vif `index`, in runs of the
@@ -388,7 +467,15 @@ impl Plane {
             match verdict {
                 Verdict::Forward(out) => {
                     let link = self.links[out.index()].as_mut().filter(|link| link.up);
-                    let lost = forward_run(link, &mut self.pools, from, &headers[run], frames);
+                    let lost = forward_run(
+                        link,
+                        &mut self.pools,
+                        from,
+                        home_of(input),
+                        &headers[run],
+                        frames,
+                        now,
+                    );
                     if lost.frames > 0 {
                         self.router.count_tx_full(out, lost.frames, lost.bytes);
                     }
@@ -400,9 +487,7 @@ impl Plane {
                     for (frame, meta) in frames.zip(&metas[run]) {
                         if verdict == Verdict::Punt {
                             self.poll_at = Some(now);
-                            self.router.punt(Instant(now), input, *meta, |bytes| {
-                                pool.copy_out(&frame, 0, bytes);
-                            });
+                            punt(&mut self.router, Instant(now), input, *meta, pool, &frame);
                         }
                         pool.free(frame);
                     }
@@ -428,23 +513,48 @@ impl Plane {
         poll.more
     }
 
-    /// Asks every backend for an event when something comes. Whether something came already.
+    /// Asks every backend for an event when enough has come. Whether it has already.
     pub(crate) fn arm(&mut self, now: u64) -> bool {
+        let ran = kernel::sched::run_state().running;
+        let since = Since {
+            slept: core::mem::take(&mut self.slept),
+            frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
+            ran: ran.saturating_sub(self.planned.1),
+        };
+        self.planned = (self.work.frames, ran);
+        let sleep = self.pace.plan(now, since);
+        self.wake_at = sleep.limit.map(|limit| now + limit);
         let blocked = self.room(now) == 0;
+        // Completions matter only where pages or room are short; otherwise they are found in
+        // passing. One alone would be no reason to wake. Pages missing on one ring may be on
+        // any other.
+        let few = BURST.min(self.pages_per_vif / 4);
+        let up = self.links.iter().flatten().filter(|link| link.up);
+        let short = blocked || up.into_iter().any(|link| link.queue.rx_posted() < few);
         let mut busy = false;
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
-            // Completions matter only where pages or room are short; otherwise they are
-            // found in passing.
-            let short = blocked || link.queue.rx_posted() < BURST;
             // Without room for what comes, only a completion is news.
             let wake = Wake {
-                rx: (!blocked).then_some(1),
-                tx: short.then_some(1),
+                rx: (!blocked).then_some(sleep.frames),
+                tx: short.then_some(BURST as u32),
             };
             busy |= link.queue.arm(wake);
         }
-        self.work.sleeps += u64::from(!busy);
+        if !busy {
+            self.count_sleep();
+        }
         busy
+    }
+
+    fn count_sleep(&mut self) {
+        let frames = self.work.frames - self.frames_before;
+        self.frames_before = self.work.frames;
+        let bits = (u64::BITS - frames.leading_zeros()) as usize;
+        let last = self.work.frames_per_wake.len() - 1;
+        self.work.frames_per_wake[bits.min(last)] += 1;
+        self.work.sleeps += 1;
+        self.work.gatherings += u64::from(self.wake_at.is_some());
+        self.slept = true;
     }
 
     /// When the next turn is due, whatever comes.
@@ -456,7 +566,15 @@ impl Plane {
                 .filter(|&at| at > now)
                 .min()
         });
-        self.poll_at.into_iter().chain(unstuck.flatten()).min()
+        let cutting = self.links.iter().flatten().filter(|link| link.up);
+        let cut_off = cutting
+            .filter_map(|link| link.cutting.as_ref())
+            .map(|cutting| cutting.progress + STUCK + 1)
+            .min();
+        [self.poll_at, self.wake_at, unstuck.flatten(), cut_off]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Clears the events of all vifs, and lists their channels for waiting.
@@ -480,6 +598,11 @@ impl Plane {
     /// What the loop did since the start.
     pub(crate) fn work(&self) -> Work {
         self.work
+    }
+
+    /// How it sleeps.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The vif of an interface: its backend, rings and pages.
@@ -527,7 +650,7 @@ fn meta_of(info: FrameInfo) -> FrameMeta {
     }
 }
 
-/// Takes completed pages from a transmit ring. Whether there were any.
+/// Takes completed pages from a transmit ring. Whether the backend broke the protocol there.
 fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bool {
     let Some(pool) = pools.get_mut(link.pool).and_then(Option::as_mut) else {
         return false;
@@ -544,150 +667,13 @@ fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bo
                 link.unanswered = 0;
                 link.progress = now;
             }
-            count > 0
+            false
         }
         Err(fault) => {
             // The control plane does the rest.
             link.up = false;
             link.fault.raise(fault);
             true
-        }
-    }
-}
-
-/// Frames that found no room.
-#[derive(Default)]
-struct Lost {
-    frames: u64,
-    bytes: u64,
-}
-
-impl Lost {
-    fn add(&mut self, len: usize) {
-        self.frames += 1;
-        self.bytes += len as u64;
-    }
-}
-
-/// Writes new headers into frames whose pages are of pool `from`, and sends them on one link: as they are if its backend is the same, else as copies in pages
-/// that only the other backend sees.
-fn forward_run(
-    link: Option<&mut Link>,
-    pools: &mut [Option<PagePool<XenHal>>],
-    from: usize,
-    headers: &[Header],
-    frames: impl ExactSizeIterator<Item = Frame>,
-) -> Lost {
-    let mut lost = Lost::default();
-    let to = link.as_ref().map(|link| link.pool);
-    let (source, target) = match to {
-        Some(to) if to != from => match pools.get_disjoint_mut([from, to]) {
-            Ok([source, target]) => (source.as_mut(), target.as_mut()),
-            Err(_) => return lost,
-        },
-        _ => (pools.get_mut(from).and_then(Option::as_mut), None),
-    };
-    let Some(source) = source else { return lost };
-    match (link, target) {
-        (Some(link), None) => {
-            for (mut frame, header) in frames.zip(headers) {
-                // Its page would be missed on the ring it was received on.
-                if !source.may_lend(&frame) {
-                    lost.add(frame.len());
-                    source.free(frame);
-                    continue;
-                }
-                source.write_header(&mut frame, &header.0, REWRITTEN);
-                if let Err(unsent) = link.queue.send(source, frame) {
-                    let len = unsent.frame.len();
-                    if !put_again(link, source, unsent) {
-                        lost.add(len);
-                    }
-                }
-            }
-        }
-        (Some(link), Some(target)) => {
-            let home = link.queue.home();
-            for (mut frame, header) in frames.zip(headers) {
-                source.write_header(&mut frame, &header.0, REWRITTEN);
-                let copy = (target.lendable(home) > frame.len().div_ceil(PAGE_SIZE))
-                    .then(|| PagePool::copy_between(source, &frame, target, home))
-                    .flatten();
-                if !copy.is_some_and(|copy| put(link, target, copy)) {
-                    lost.add(frame.len());
-                }
-                source.free(frame);
-            }
-        }
-        _ => {
-            for frame in frames {
-                lost.add(frame.len());
-                source.free(frame);
-            }
-        }
-    }
-    lost
-}
-
-/// Puts a frame of the link's own pool on its transmit ring. Whether that worked.
-fn put(link: &mut Link, pool: &mut PagePool<XenHal>, frame: Frame) -> bool {
-    match link.queue.send(pool, frame) {
-        Ok(()) => true,
-        Err(unsent) => put_again(link, pool, unsent),
-    }
-}
-
-/// Completes the checksum of a frame that was refused because its backend can't do that, and
-/// sends it; frees one that was refused for another reason. Whether it was sent.
-#[cold]
-fn put_again(link: &mut Link, pool: &mut PagePool<XenHal>, unsent: Unsent) -> bool {
-    let mut frame = unsent.frame;
-    if unsent.why != SendError::NoChecksum {
-        pool.free(frame);
-        return false;
-    }
-    complete_checksum(pool, &mut frame);
-    let again = link.queue.send(pool, frame);
-    again.map_err(|unsent| pool.free(unsent.frame)).is_ok()
-}
-
-/// Fills in the checksum that a frame's sender left blank.
-fn complete_checksum(pool: &mut PagePool<XenHal>, frame: &mut Frame) {
-    let mut bytes = alloc::vec![0; frame.len()];
-    pool.copy_out(frame, 0, &mut bytes);
-    router::complete_checksum(&mut bytes);
-    pool.copy_in(frame, 0, &bytes);
-    frame.set_checksum(Checksum::VALIDATED);
-}
-
-/// The way out for frames that the router makes.
-struct Outgoing<'a> {
-    links: &'a mut [Option<Link>; MAX_INTERFACES],
-    pools: &'a mut [Option<PagePool<XenHal>>],
-}
-
-impl Egress for Outgoing<'_> {
-    fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
-        let link = self
-            .links
-            .get_mut(out.index())
-            .and_then(Option::as_mut)
-            .ok_or(NoRoom)?;
-        let pool = self
-            .pools
-            .get_mut(link.pool)
-            .and_then(Option::as_mut)
-            .ok_or(NoRoom)?;
-        if !link.up || link.unanswered >= LOCAL_PAGES_PER_VIF {
-            return Err(NoRoom);
-        }
-        let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
-        frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
-        if put(link, pool, frame) {
-            link.unanswered += 1;
-            Ok(())
-        } else {
-            Err(NoRoom)
         }
     }
 }

@@ -7,20 +7,27 @@ use alloc::vec::Vec;
 
 use netfront_rs::features::KEYS;
 use netfront_rs::{Features, PeerFault, Ports};
-use router::InterfaceId;
 use router::addr::Mac;
 use router::config::Attachment;
+use router::{ETHERNET_LEN, InterfaceId};
+use xen_hal::PAGE_SIZE;
 use xenbus::{Device, DeviceError, Handler, KeyError, Signal, StoreError, XenbusState};
 
 use crate::guest::Guest;
 use crate::plane::AttachError;
 
-/// What this frontend takes: packets in several slots, blank IPv4 checksums.
+/// What this frontend takes: packets in several slots, blank checksums.
 const OURS: Features = Features::RX_NOTIFY
     .union(Features::SG)
-    .union(Features::CSUM_IPV4);
+    .union(Features::CSUM_IPV4)
+    .union(Features::CSUM_IPV6);
+/// And large TCP packets, if there is memory for them.
+const LARGE: Features = Features::GSO_TCPV4.union(Features::GSO_TCPV6);
 /// `mtu` where nobody says otherwise, in bytes of IP packet.
 const DEFAULT_MTU: u16 = 1500;
+
+/// The most that fits a frame in one slot, in bytes of IP packet.
+const ONE_SLOT_MTU: u16 = (PAGE_SIZE - ETHERNET_LEN) as u16;
 
 /// Why a vif can't be connected.
 #[derive(Debug)]
@@ -98,10 +105,13 @@ impl Handler for VifHandler {
             return Err(ConnectError::NoRxCopy);
         }
         let keys = device.frontend_keys(&["mac", "mtu"]).await?;
-        let connection = Connection {
+        let mut connection = Connection {
             mac: keys.require("mac")?,
             mtu: keys.get("mtu")?.unwrap_or(DEFAULT_MTU),
         };
+        if !theirs.contains(Features::SG) {
+            connection.mtu = connection.mtu.min(ONE_SLOT_MTU);
+        }
 
         let attached = self.guest.plane.borrow_mut().attach(
             self.interface,
@@ -128,8 +138,10 @@ impl Handler for VifHandler {
                 ("event-channel", None),
             ]),
         }
+        let mut ours = OURS;
+        ours.set(LARGE, self.guest.plane.borrow().takes_large());
         keys.extend(
-            OURS.frontend_keys()
+            ours.frontend_keys()
                 .map(|(key, on)| (key, number(u32::from(on)))),
         );
         if let Err(error) = device.write_all(&keys).await {

@@ -9,6 +9,7 @@
 )]
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) const SET_TRAP_TABLE: u64 = 0;
 pub(crate) const MMU_UPDATE: u64 = 1;
@@ -22,6 +23,21 @@ pub(crate) const EVENT_CHANNEL_OP: u64 = 32;
 /// This domain (`DOMID_SELF`, xen.h).
 pub(crate) const DOMID_SELF: u16 = 0x7FF0;
 
+/// How often each hypercall was made; the last cell is for those with higher numbers.
+static MADE: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// How often hypercall `number` was made since the start.
+#[must_use]
+pub(crate) fn made(number: u64) -> u64 {
+    MADE[number.min(63) as usize].load(Ordering::Relaxed)
+}
+
+/// How many hypercalls were made since the start.
+#[must_use]
+pub(crate) fn made_in_all() -> u64 {
+    MADE.iter().map(|made| made.load(Ordering::Relaxed)).sum()
+}
+
 /// Any hypercall of up to four arguments. Returns what the hypervisor returned, negative
 /// numbers being errors of errno.h.
 ///
@@ -30,6 +46,9 @@ pub(crate) const DOMID_SELF: u16 = 0x7FF0;
 /// overwritten where that hypercall writes.
 #[inline]
 pub(crate) unsafe fn call4(number: u64, a: u64, b: u64, c: u64, d: u64) -> i64 {
+    let made = &MADE[number.min(63) as usize];
+    // One CPU and no interrupts: a plain addition.
+    made.store(made.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     let result: i64;
     // SAFETY: the caller's contract; all registers that Xen may change are declared.
     unsafe {

@@ -38,8 +38,10 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
     let boot = boot?;
     memory::init(&boot);
     shared_info::init(&boot);
+    time::init();
     console::init(&boot);
     traps::init();
+    sched::init();
     grant::init(boot.pages);
     Ok(boot)
 }

@@ -1,8 +1,9 @@
 //! Time as Xen tells it: the time-stamp counter scaled by what Xen writes into the shared
 //! info page (`struct vcpu_time_info`, xen.h).
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::hypercall::{VCPU_OP, call4};
 use crate::shared_info::{self, offset};
 
 const VERSION: usize = offset::TIME / 4;
@@ -11,19 +12,42 @@ const SYSTEM_TIME: usize = offset::TIME / 8 + 2;
 /// `tsc_to_system_mul` (32 bits), `tsc_shift` (8 bits, signed), flags.
 const SCALE: usize = offset::TIME / 8 + 3;
 
+const VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA: u64 = 13;
+
+/// A second copy of `struct vcpu_time_info`, asked for only because asking makes Xen fill in
+/// the first one.
+static COPY: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+/// Has Xen tell the time from now on. By itself it may leave a young domain without one for
+/// a second, where it emulates the time-stamp counter: it writes nothing as long as the
+/// counter's value at its last calibration, which is 0 until then, has not changed.
+pub(crate) fn init() {
+    let area: *const [AtomicU64; 4] = &raw const COPY;
+    let argument: u64 = area as u64;
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: `vcpu_register_time_memory_area` is one address, of memory as large as
+    // `vcpu_time_info` that is there for ever and whose words are atomics.
+    unsafe {
+        call4(
+            VCPU_OP,
+            VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA,
+            0,
+            &raw const argument as u64,
+            0,
+        )
+    };
+}
+
+/// Nanoseconds since the time-stamp counter was at `tsc`.
+#[must_use]
+pub fn since(tsc: u64) -> u64 {
+    let scale = shared_info::page().words64()[SCALE].load(Ordering::Relaxed);
+    scaled(ticks().saturating_sub(tsc), scale)
+}
+
 /// Nanoseconds since the host booted (Xen's system time). Never goes back on one CPU.
 #[must_use]
 pub fn now() -> u64 {
-    at(ticks)
-}
-
-/// The system time at which the time-stamp counter was, or will be, at `tsc`.
-#[must_use]
-pub fn when(tsc: u64) -> u64 {
-    at(|| tsc)
-}
-
-fn at(ticks: impl Fn() -> u64) -> u64 {
     let page = shared_info::page();
     loop {
         let version = page.words32()[VERSION].load(Ordering::Acquire);

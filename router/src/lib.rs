@@ -60,6 +60,6 @@ pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
     REWRITTEN, Verdict,
 };
-pub use offload::complete_checksum;
+pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};
 pub use time::Instant;

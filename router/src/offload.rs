@@ -1,24 +1,154 @@
-//! What a sender left for its network card to do.
+//! What a sender left for its network card to do: checksums, and cutting large TCP frames.
+//!
+//! Frames that a backend takes as they are never come here. For the others the caller says how
+//! bytes are read and written, piece by piece, wherever they are.
+
+mod segments;
 
 use crate::frame::ETHERNET_LEN;
-use crate::wire::checksum;
 use crate::wire::ipv4::{self, Ipv4};
+use crate::wire::{be16, checksum};
 
-/// Completes the TCP or UDP checksum of an Ethernet frame with an IPv4 packet whose checksum
-/// field holds the sum of the pseudo header only ([`FrameFlags::CSUM_BLANK`]). Other frames,
-/// and fragments, stay as they are.
+pub use segments::Segments;
+
+/// Bytes at the start of a frame that must hold all its headers if something is to be done for
+/// its sender.
+const MAX_HEADERS: usize = 256;
+/// Bytes that are summed or copied at once; even, so that words stay whole.
+const PIECE: usize = 512;
+
+const ETHERTYPE: usize = 12;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const IPV6_HEADER_LEN: usize = 40;
+/// Extension headers of IPv6 that may stand before TCP or UDP (RFC 8200 4).
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// The transport segment of an unfragmented packet in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Transport {
+    /// Whether it is in IPv6.
+    v6: bool,
+    protocol: u8,
+    /// Where it starts and ends in the frame.
+    start: usize,
+    end: usize,
+}
+
+impl Transport {
+    /// Finds it in a frame of `len` bytes that starts with `head`; nothing if that isn't all of
+    /// its headers.
+    fn find(head: &[u8], len: usize) -> Option<Self> {
+        let packet = head.get(ETHERNET_LEN..)?;
+        let available = len.checked_sub(ETHERNET_LEN)?;
+        let mut found = match be16(head, ETHERTYPE) {
+            IPV4 => {
+                let ip = Ipv4::parse(packet, available).ok()?;
+                if ip.fragment & (ipv4::MF | ipv4::OFFSET) != 0 {
+                    return None;
+                }
+                Self {
+                    v6: false,
+                    protocol: ip.protocol,
+                    start: ip.header_len,
+                    end: ip.total_len,
+                }
+            }
+            IPV6 => {
+                let end = IPV6_HEADER_LEN + usize::from(be16(packet, 4));
+                if packet.first()? >> 4 != 6 || end > available {
+                    return None;
+                }
+                let (protocol, start) = behind_extensions(packet)?;
+                Self {
+                    v6: true,
+                    protocol,
+                    start,
+                    end,
+                }
+            }
+            _ => return None,
+        };
+        found.start += ETHERNET_LEN;
+        found.end += ETHERNET_LEN;
+        (found.start <= found.end).then_some(found)
+    }
+
+    /// Where in the frame the checksum is.
+    fn checksum_at(&self) -> Option<usize> {
+        let at = match self.protocol {
+            ipv4::TCP => 16,
+            ipv4::UDP => 6,
+            _ => return None,
+        };
+        (self.start + at + 2 <= self.end).then_some(self.start + at)
+    }
+}
+
+/// The protocol behind the extension headers of an IPv6 packet, and where it starts. Nothing
+/// if it is a fragment, or on its way by a routing header: its pseudo header has an address
+/// that isn't in the IPv6 header.
+fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
+    let (mut protocol, mut at) = (*packet.get(6)?, IPV6_HEADER_LEN);
+    while let HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS = protocol {
+        let segments_left = *packet.get(at + 3)?;
+        if protocol == ROUTING && segments_left != 0 {
+            return None;
+        }
+        protocol = *packet.get(at)?;
+        at += 8 * (usize::from(*packet.get(at + 1)?) + 1);
+    }
+    Some((protocol, at))
+}
+
+/// Completes the TCP or UDP checksum of an Ethernet frame whose checksum field holds the sum of
+/// the pseudo header only ([`FrameFlags::CSUM_BLANK`]). Other frames, and fragments, stay as they
+/// are.
 ///
 /// [`FrameFlags::CSUM_BLANK`]: crate::FrameFlags::CSUM_BLANK
 pub fn complete_checksum(frame: &mut [u8]) {
-    let Some(packet) = frame.get_mut(ETHERNET_LEN..) else {
-        return;
-    };
-    if let Ok(ip) = Ipv4::parse(packet, packet.len())
-        && ip.fragment & (ipv4::MF | ipv4::OFFSET) == 0
-        && let Some(segment) = packet.get_mut(ip.header_len..ip.total_len)
+    if let Some(found) = Transport::find(frame, frame.len())
+        && let Some(segment) = frame.get_mut(found.start..found.end)
     {
-        checksum::complete(ip.protocol, segment);
+        checksum::complete(found.protocol, segment);
     }
+}
+
+/// As [`complete_checksum`], for a frame of `len` bytes that is somewhere else: `read` fills a
+/// slice from a place in the frame. Returns where two bytes are to be overwritten, and by what;
+/// nothing if there is no such checksum, or the headers are longer than 256 bytes.
+pub fn completed_checksum(
+    len: usize,
+    mut read: impl FnMut(usize, &mut [u8]),
+) -> Option<(usize, [u8; 2])> {
+    let mut head = [0; MAX_HEADERS];
+    let head = head.get_mut(..len.min(MAX_HEADERS))?;
+    read(0, head);
+    let found = Transport::find(head, len)?;
+    let at = found.checksum_at()?;
+    let sum = sum_of(found.start..found.end, &mut read, |_, _| ());
+    Some((at, checksum::finish(found.protocol, sum).to_be_bytes()))
+}
+
+/// Sums the bytes of a range, which `read` fetches piece by piece and `then` gets to see, with
+/// their place in the range.
+fn sum_of(
+    range: core::ops::Range<usize>,
+    read: &mut impl FnMut(usize, &mut [u8]),
+    mut then: impl FnMut(usize, &[u8]),
+) -> u16 {
+    let mut buffer = [0; PIECE];
+    let mut sum = 0;
+    for at in range.clone().step_by(PIECE) {
+        let piece = buffer.get_mut(..range.end.saturating_sub(at).min(PIECE));
+        let piece = piece.unwrap_or_default();
+        read(at, piece);
+        sum += u64::from(checksum::sum(piece));
+        then(at - range.start, piece);
+    }
+    checksum::fold(sum)
 }
 
 #[cfg(test)]
@@ -31,6 +161,7 @@ mod tests {
     fn frame(payload: &[u8]) -> Vec<u8> {
         let udp_len = 8 + payload.len() as u16;
         let mut frame = [0; ETHERNET_LEN].to_vec();
+        frame[ETHERTYPE] = 8;
         frame.extend([0x45, 0]);
         frame.extend((20 + udp_len).to_be_bytes());
         frame.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 1, 2]);
@@ -57,6 +188,13 @@ mod tests {
             let mut all = pseudo_header(segment.len() as u16).to_vec();
             all.extend(segment);
             assert_eq!(sum(&all), 0xffff, "{payload:?}");
+            // The same, read piece by piece.
+            let blank = frame(payload);
+            let found = completed_checksum(blank.len(), |at, to| {
+                to.copy_from_slice(&blank[at..at + to.len()]);
+            });
+            let (at, checksum) = found.unwrap();
+            assert_eq!(bytes[at..at + 2], checksum, "{payload:?}");
         }
     }
 

@@ -5,6 +5,7 @@ tests of one file that leave it as they found it.
 """
 
 import contextlib
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -82,16 +83,31 @@ def right(topology: Topology) -> Host:
     return topology["right"]
 
 
+@pytest.fixture
+def undamaged(left: Host, right: Host) -> Iterator[None]:
+    """Nothing arrives damaged at a host while the test lasts, as far as the host looks."""
+    before = [_damage(host) for host in (left, right)]
+    yield
+    assert [_damage(host) for host in (left, right)] == before
+
+
+def _damage(host: Host) -> dict[str, int]:
+    found = json.loads(host.run("nstat", "-a", "-s", "-z", "-j"))["kernel"]
+    damage = {name: int(n) for name, n in found.items() if name.endswith(("CsumErrors", "InErrors", "InErrs"))}
+    assert {"TcpInCsumErrors", "UdpInCsumErrors", "IpInHdrErrors"} <= found.keys()
+    return damage
+
+
 @contextlib.contextmanager
 def _ending_guests() -> Iterator[Callable[..., Guest]]:
     """Give a function that creates guests, and end those it made."""
     guests: list[Guest] = []
 
-    def create(guest: Guest, *, says: str = "", timeout: float = 120) -> Guest:
+    def create(guest: Guest, *, says: str = "", timeout: float = 120, paused: bool = False) -> Guest:
         guests.append(guest)
         _alive.append(guest)
         try:
-            guest.create()
+            guest.create(paused=paused)
         except BaseException:
             guest.destroy()
             raise

@@ -5,6 +5,8 @@
     bed.py shell                   boot, and a shell in dom0
     bed.py test [PYTEST OPTIONS]   boot, and the system tests inside dom0
     bed.py figures NAME            boot, and measure: target/figures/NAME.csv
+    bed.py curve NAME SYSTEMS KPPS   boot, and measure by rate: target/figures/curve-NAME.csv
+    bed.py profile SYSTEMS KPPS      the same, and where instructions go: target/profile/*.csv
     bed.py run                     boot, create a router, send traffic through it, report
 """
 
@@ -14,6 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import counting
 import image
 import install
 from machine import Machine
@@ -22,6 +25,7 @@ from qemu import Options
 
 PAYLOAD = ("dist", "image/examples", "tests")
 RESULTS = "/ringway/results"
+CURVE = "tests/testbed/dom0/curve.py"
 
 
 def main() -> int:
@@ -31,13 +35,15 @@ def main() -> int:
     if arguments.command == "build":
         image.build()
         return 0
+    plugin = counting.option() if arguments.command == "profile" else ""
     options = Options(arguments.cpus, arguments.memory, icount=arguments.icount, pvh=arguments.pvh,
-                      native=arguments.native, xen=tuple(arguments.xen.split()))  # fmt: skip
+                      native=arguments.native, plugin=plugin,
+                      xen=tuple(arguments.xen.split()))  # fmt: skip
     print("booting Xen and dom0 in an emulated machine", flush=True)
     with Machine(arguments.command, options) as machine:
         print(f"dom0 is up after {machine.boot_seconds:.0f} s; logs: {_short(machine.logs)}", flush=True)
         put_payload(machine)
-        return {"exec": execute, "figures": figures, "run": report, "shell": shell, "test": test}[arguments.command](machine, arguments.rest)
+        return COMMANDS[arguments.command](machine, arguments.rest)
 
 
 def put_payload(machine: Machine) -> None:
@@ -75,12 +81,31 @@ def figures(machine: Machine, words: list[str]) -> int:
     if code != 0:
         machine.collect()
         return code
-    machine.get(f"{RESULTS}/figures.csv")
-    kept = REPO / "target" / "figures" / f"{words[0] if words else 'forwarding'}.csv"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(machine.logs / RESULTS.lstrip("/") / "figures.csv", kept)
-    print(f"written to {_short(kept)}")
+    folder = REPO / "target" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = words[0] if words else "forwarding"
+    for source, kept in (("figures.csv", f"{name}.csv"), ("bulk.csv", f"{name}-tcp.csv")):
+        machine.get(f"{RESULTS}/{source}")
+        shutil.copy(machine.logs / RESULTS.lstrip("/") / source, folder / kept)
+        print(f"written to {_short(folder / kept)}")
     return 0
+
+
+def curve(machine: Machine, words: list[str]) -> int:
+    """Measure by rate and keep the figures under the name that is the first word."""
+    name, *words = words
+    code = machine.stream(shlex.join(["python3", "-B", "-u", f"/ringway/{CURVE}", *words]))
+    machine.get(f"{RESULTS}/curve.csv")
+    kept = REPO / "target" / "figures" / f"curve-{name}.csv"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(machine.logs / RESULTS.lstrip("/") / "curve.csv", kept)
+    print(f"written to {_short(kept)}")
+    return code
+
+
+def profile(machine: Machine, words: list[str]) -> int:
+    """Measure by rate, and where the instructions of a frame go."""
+    return counting.profile(machine, ["python3", "-B", "-u", f"/ringway/{CURVE}", *words])
 
 
 def test(machine: Machine, words: list[str]) -> int:
@@ -94,6 +119,10 @@ def test(machine: Machine, words: list[str]) -> int:
     return code
 
 
+COMMANDS = {"curve": curve, "exec": execute, "figures": figures, "profile": profile, "run": report,
+            "shell": shell, "test": test}  # fmt: skip
+
+
 def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
@@ -103,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pvh", action="store_true", help="let PVH guests start")
     parser.add_argument("--native", action="store_true", help="Linux alone, without Xen")
     parser.add_argument("--xen", default="", help="more words for Xen's command line")
-    parser.add_argument("command", choices=["build", "exec", "figures", "run", "shell", "test"])
+    parser.add_argument("command", choices=["build", *COMMANDS])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="what follows goes into dom0")
     return parser
 

@@ -29,6 +29,7 @@ class Options:
     memory_mib: int = 2048
     dom0_mib: int = 1024
     icount: bool = False  # one instruction = one virtual nanosecond
+    plugin: str = ""  # QEMU's -plugin, to count what is executed
     pvh: bool = False  # offer SVM, so that PVH guests start
     native: bool = False  # dom0's Linux alone, without Xen
     xen: tuple[str, ...] = ()  # more words for Xen's command line
@@ -76,6 +77,7 @@ def command(
         "-machine", "q35", "-accel", "kvm" if kvm else tcg,
         "-cpu", "host" if kvm else emulated,
         *(["-icount", "shift=0,sleep=off"] if options.icount else []),
+        *(["-plugin", options.plugin] if options.plugin else []),
         "-smp", str(options.cpus), "-m", str(options.memory_mib),
         *_kernel(image, linux, initrd, options),
         "-drive", f"if=none,id=dom0,format=raw,snapshot=on,cache=unsafe,file={image.disk}",

@@ -48,15 +48,15 @@ fn front_turn(
         }
     });
     let count = count.unwrap_or(0);
-    for received in burst.iter_mut().take(count) {
-        let Some(mut frame) = received.frame.take() else {
-            continue;
-        };
-        if rewrite {
-            pool.write_header(&mut frame, &received.header, 40);
-        }
-        if let Err(unsent) = to.send(pool, frame) {
-            pool.free(unsent.frame);
+    if rewrite {
+        let received = burst.iter_mut().take(count);
+        let frames = received.filter_map(|it| Some((it.frame.take()?, &it.header)));
+        to.forward(pool, frames, 40, |_, pool, frame, _| pool.free(frame));
+    } else {
+        for frame in burst.iter_mut().filter_map(|it| it.frame.take()) {
+            if let Err(unsent) = to.send(pool, frame) {
+                pool.free(unsent.frame);
+            }
         }
     }
     from.refill(pool);

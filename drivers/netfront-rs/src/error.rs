@@ -84,8 +84,13 @@ pub enum SendError {
     NoScatter,
     /// The backend doesn't cut this kind of packet (`feature-gso-*`).
     NoGso,
-    /// The backend doesn't complete checksums (`feature-no-csum-offload`).
+    /// The backend doesn't complete checksums (`feature-no-csum-offload`), or not in this IP
+    /// version (`feature-ipv6-csum-offload`).
     NoChecksum,
+    /// It is in more slots than a backend must take ([`MAX_SLOTS`](crate::netif::MAX_SLOTS)).
+    TooManySlots,
+    /// It is longer than a packet may be ([`MAX_TX_SIZE`](crate::netif::MAX_TX_SIZE)).
+    TooLong,
     /// The frame is of a pool that is granted to somebody else: it must be copied.
     OtherPool,
     /// The queue is closed for a [`PeerFault`].
@@ -99,6 +104,8 @@ impl fmt::Display for SendError {
             SendError::NoScatter => "backend takes one slot a frame",
             SendError::NoGso => "backend takes no large frames",
             SendError::NoChecksum => "backend completes no checksums",
+            SendError::TooManySlots => "frame is in too many slots",
+            SendError::TooLong => "frame is too long",
             SendError::OtherPool => "frame is granted to another domain",
             SendError::Closed => "queue is closed",
         })

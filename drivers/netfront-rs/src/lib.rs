@@ -9,10 +9,12 @@ pub mod error;
 pub mod fake;
 pub mod features;
 pub mod netif;
+pub mod pace;
 pub mod pool;
 pub mod queue;
 
 pub use error::{PeerFault, PoolError, QueueError, SendError, Unsent};
 pub use features::Features;
+pub use pace::Pace;
 pub use pool::{Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool};
-pub use queue::{Ports, Queue, QueueInfo, Wake};
+pub use queue::{Budget, MAX_TX_SLOTS, Ports, Queue, QueueInfo, Wake};

@@ -13,6 +13,9 @@ pub const TX_WORDS: usize = 3;
 pub const RX_WORDS: usize = 2;
 /// Slots of a packet that every backend must take (`XEN_NETIF_NR_SLOTS_MIN`).
 pub const MAX_SLOTS: usize = 18;
+/// Slots of a received packet, beside those of its extra infos. netif.h gives no number; this
+/// is what Linux's netfront takes.
+pub const MAX_RX_SLOTS: usize = MAX_SLOTS + 1;
 /// Octets of the longest packet that can be sent (`XEN_NETIF_MAX_TX_SIZE`).
 pub const MAX_TX_SIZE: u32 = 0xffff;
 

@@ -153,6 +153,8 @@ pub(crate) mod kind {
     pub(crate) const PARTS: u32 = 1 << 5;
     pub(crate) const TCPV4: u32 = 1 << 6;
     pub(crate) const TCPV6: u32 = 1 << 7;
+    /// It is longer than its `len` by 65,536: possible for large packets only.
+    pub(crate) const LONG: u32 = 1 << 8;
     /// The checksum state is where a transmit request has it.
     pub(crate) const CHECKSUM_SHIFT: u32 = 16;
     pub(crate) const BLANK: u32 = 1 << CHECKSUM_SHIFT;
@@ -181,7 +183,14 @@ impl Frame {
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
     pub fn len(&self) -> usize {
-        usize::from(self.len)
+        usize::from(self.len) | ((self.kind & kind::LONG) as usize) << 8
+    }
+
+    /// Says how long it is; less than 2^17.
+    pub(crate) fn set_len(&mut self, len: usize) {
+        self.len = (len & 0xffff) as u16;
+        self.kind &= !kind::LONG;
+        self.kind |= (len >> 8) as u32 & kind::LONG;
     }
 
     /// Pages it is spread over.
@@ -189,6 +198,13 @@ impl Frame {
     #[inline]
     pub fn slots(&self) -> usize {
         (self.kind & kind::SLOTS) as usize
+    }
+
+    /// Slots of a transmit ring that it needs: its pages, and one that says how it is to be cut.
+    #[must_use]
+    #[inline]
+    pub fn tx_slots(&self) -> usize {
+        tx_slots(self.slots(), self.is_gso())
     }
 
     /// What is known of its TCP or UDP checksum.
@@ -212,6 +228,13 @@ impl Frame {
     pub fn is_gso(&self) -> bool {
         self.kind & (kind::TCPV4 | kind::TCPV6) != 0
     }
+}
+
+/// Slots of a transmit ring that a frame of so many pages needs. What is in more than a backend
+/// takes is copied into fewer before it is sent.
+#[inline]
+pub(crate) fn tx_slots(pages: usize, gso: bool) -> usize {
+    pages.min(MAX_SLOTS) + usize::from(gso)
 }
 
 /// Where the pages of a home are.
@@ -422,6 +445,14 @@ impl<H: Hal> PagePool<H> {
             let home = usize::from(slot.home) & (HOMES - 1);
             self.homes[home].present >= self.terms[home].floor
         })
+    }
+
+    /// Whether a frame that was just received into pages of `home` may be sent on or queued.
+    /// Sending takes nothing from what decides this.
+    #[must_use]
+    #[inline]
+    pub fn may_lend_from(&self, home: HomeId) -> bool {
+        self.homes[home.index()].present >= self.terms[home.index()].floor
     }
 
     /// Gives spare pages back to the machine, as far as no used ones have a higher index, and

@@ -20,16 +20,19 @@ use self::chain::Chain;
 use crate::error::{PeerFault, QueueError, SendError, Unsent};
 use crate::features::Features;
 use crate::netif::{
-    Checksum, Extra, ExtraInfo, GsoKind, MAX_SLOTS, RSP_NULL, RSP_OKAY, RX_WORDS, RxFlags,
-    RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
+    Checksum, Extra, ExtraInfo, GsoKind, MAX_RX_SLOTS, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RSP_OKAY,
+    RX_WORDS, RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
 };
 use crate::pool::{
-    Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place, QueueTag, kind,
+    Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place, QueueTag, kind, tx_slots,
 };
 
 /// Slots of either ring.
 const RING: usize = FrontRing::<TX_WORDS>::SLOTS as usize;
 const _: () = assert!(FrontRing::<RX_WORDS>::SLOTS as usize == RING && RING == 256);
+/// Slots of a transmit ring that no frame needs more of: any that a backend must take, and one
+/// for how it is to be cut.
+pub const MAX_TX_SLOTS: usize = MAX_SLOTS + 1;
 /// Extra infos of one received packet. There are four types, each of use once.
 const MAX_EXTRAS: usize = 8;
 
@@ -76,6 +79,28 @@ pub struct Counters {
     pub tx_errors: u64,
     /// Events sent.
     pub notifications: u64,
+}
+
+/// How much [`Queue::receive`] may take at most. A number of frames is one without other limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Frames.
+    pub frames: usize,
+    /// Slots of a transmit ring that they need together ([`Frame::tx_slots`]).
+    /// [`MAX_TX_SLOTS`] are enough for any one frame.
+    pub slots: usize,
+    /// Large frames ([`Frame::is_gso`]). The last of them ends the burst.
+    pub large: usize,
+}
+
+impl From<usize> for Budget {
+    fn from(frames: usize) -> Self {
+        Self {
+            frames,
+            slots: usize::MAX,
+            large: usize::MAX,
+        }
+    }
 }
 
 /// What no frame looks like: it has no slots.
@@ -219,7 +244,8 @@ impl<H: Hal> Queue<H> {
             unshare(hal, rx, rx_ring);
             return Err(QueueError::TooManyQueues);
         };
-        let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
+        // A backend that completes checksums of one IP version only gets a closer look.
+        let checksums = features.contains(Features::CSUM_IPV4 | Features::CSUM_IPV6);
         let accepted = kind::VALIDATED | if checksums { kind::BLANK } else { 0 };
         let plain = 1 | pool.kind();
         let info = QueueInfo {
@@ -283,7 +309,7 @@ impl<H: Hal> Queue<H> {
         count
     }
 
-    /// Receives up to `budget` frames and passes each to `sink`, with a private copy of its
+    /// Receives frames within `budget` and passes each to `sink`, with a private copy of its
     /// first bytes. Only that copy is to be trusted once it has been checked: the backend may
     /// go on writing to the page.
     ///
@@ -298,9 +324,10 @@ impl<H: Hal> Queue<H> {
     pub fn receive(
         &mut self,
         pool: &mut PagePool<H>,
-        budget: usize,
+        budget: impl Into<Budget>,
         mut sink: impl FnMut(Frame, &Header, FrameInfo),
     ) -> Result<usize, PeerFault> {
+        let mut budget: Budget = budget.into();
         if !self.is_live(pool) {
             return self.fault.map_or(Ok(0), Err);
         }
@@ -311,13 +338,17 @@ impl<H: Hal> Queue<H> {
         let start = self.rx.next_response();
         let end = start.wrapping_add(there);
         let mut index = start;
-        let mut frames = 0;
+        let frames = budget.frames;
         let mut bytes = 0_u64;
         let mut outcome = Ok(());
         self.partial = 0;
-        'burst: while index != end && frames < budget {
+        'burst: while index != end {
             // Plain packets, in a loop without calls. Each takes one slot.
-            let left = u32::try_from(budget - frames).unwrap_or(u32::MAX);
+            let left = budget.frames.min(budget.slots);
+            if left == 0 || budget.large == 0 {
+                break;
+            }
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
             let run = end.wrapping_sub(index).min(left);
             let first = index;
             let stop = index.wrapping_add(run);
@@ -361,23 +392,29 @@ impl<H: Hal> Queue<H> {
                 bytes += u64::from(len);
                 sink(Frame { kind, head, len }, &header, info);
                 if index == stop {
-                    frames += run as usize;
+                    budget.frames -= run as usize;
+                    budget.slots -= run as usize;
                     continue 'burst;
                 }
             };
-            frames += index.wrapping_sub(first) as usize;
-            match self.receive_chain(pool, index, end, words) {
+            let plain = index.wrapping_sub(first) as usize;
+            budget.frames -= plain;
+            budget.slots -= plain;
+            match self.receive_chain(pool, index, end, words, budget.slots) {
                 Ok(Chain::Frame {
                     frame,
                     header,
                     slots,
                 }) => {
                     index = index.wrapping_add(slots);
-                    frames += 1;
-                    bytes += u64::from(frame.len);
+                    budget.frames -= 1;
+                    budget.slots -= frame.tx_slots();
+                    budget.large -= usize::from(frame.is_gso());
+                    bytes += frame.len() as u64;
                     let info = pool.info(&frame);
                     sink(frame, &header, info);
                 }
+                Ok(Chain::NoRoom) => break,
                 Ok(Chain::Failed { slots }) => {
                     index = index.wrapping_add(slots);
                     self.counters.rx_errors += 1;
@@ -392,6 +429,7 @@ impl<H: Hal> Queue<H> {
                 }
             }
         }
+        let frames = frames - budget.frames;
         let taken = index.wrapping_sub(start);
         self.rx.consume(taken);
         pool.count_received(self.home, taken);
@@ -427,6 +465,61 @@ impl<H: Hal> Queue<H> {
             return Ok(());
         }
         self.send_chain(pool, frame)
+    }
+
+    /// Sends frames as they were received but for the first `len` bytes (at most
+    /// [`HEADER_LEN`]), which are replaced by those of their headers: the fast way to do so for
+    /// many. Up to 7 more bytes of a header are written; they must be as they were received.
+    ///
+    /// What isn't a plain frame of one slot, or finds no room, is given to `other` in its turn,
+    /// untouched.
+    #[inline]
+    pub fn forward<'a>(
+        &mut self,
+        pool: &mut PagePool<H>,
+        frames: impl Iterator<Item = (Frame, &'a Header)>,
+        len: usize,
+        mut other: impl FnMut(&mut Self, &mut PagePool<H>, Frame, &Header),
+    ) {
+        let mut frames = frames;
+        loop {
+            let (mask, plain, sending) = (self.plain_mask, self.send_plain, self.sending);
+            let slots = &mut pool.slots[..];
+            let mut bytes = 0;
+            let mut odd = None;
+            self.tx.fill(|_| {
+                let (frame, header) = frames.next()?;
+                if frame.kind & mask == plain
+                    && let Some(slot) = slots.get_mut(usize::from(frame.head))
+                {
+                    let (window, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
+                    let words = header.as_chunks::<8>().0;
+                    for (cell, word) in window[0].iter().zip(words).take(len.div_ceil(8)) {
+                        cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+                    }
+                    slot.place = sending;
+                    bytes += u64::from(frame.len);
+                    return Some(
+                        TxRequest {
+                            gref: slot.granted.reference(),
+                            offset: 0,
+                            flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
+                            id: frame.head,
+                            size: frame.len,
+                        }
+                        .encode(),
+                    );
+                }
+                odd = Some((frame, header));
+                None
+            });
+            self.counters.tx_bytes += bytes;
+            // If none is odd, the ring is full or they are all gone.
+            let Some((frame, header)) = odd.or_else(|| frames.next()) else {
+                return;
+            };
+            other(self, pool, frame, header);
+        }
     }
 
     /// Takes back the pages of what the backend has sent, to their homes. Returns how many

@@ -159,7 +159,7 @@ fn step(world: &mut World, step: &Step) {
         Step::Publish => back.publish(),
         Step::Receive { budget, keep } => {
             let before = held.len();
-            let _ = queue.receive(pool, budget.into(), |frame, _, _| held.push(frame));
+            let _ = queue.receive(pool, usize::from(budget), |frame, _, _| held.push(frame));
             if !keep {
                 for frame in held.drain(before..) {
                     pool.free(frame);

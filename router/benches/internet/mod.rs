@@ -207,7 +207,7 @@ pub(crate) fn v6(total: usize, seed: u64) -> Vec<Route<u128>> {
             let hop = next_hop(&mut random, owner);
             if routes.insert((prefix, len), hop).is_none() {
                 made += 1;
-                if len >= 28 && len <= 32 {
+                if (28..=32).contains(&len) {
                     let mut bell = 0.0;
                     for _ in 0..12 {
                         bell += random.unit();

@@ -54,12 +54,17 @@ pub(crate) fn complete(protocol: u8, segment: &mut [u8]) {
     if segment.len() < at + 2 {
         return;
     }
-    let value = match checksum(segment) {
+    let value = finish(protocol, sum(segment));
+    put(segment, at, value);
+}
+
+/// The checksum of a segment whose words, pseudo header included, have this sum.
+pub(crate) fn finish(protocol: u8, sum: u16) -> u16 {
+    match !sum {
         // In UDP 0 means that there is no checksum (RFC 768).
         0 if protocol == 17 => 0xffff,
         value => value,
-    };
-    put(segment, at, value);
+    }
 }
 
 /// Takes 1 from the TTL and corrects the checksum, both in the IPv4 header's third word as it

@@ -26,8 +26,15 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
+    /// Takes free pages of `home` for a frame of `len` bytes, which are what they were; `None`
+    /// if there are too few, or `len` is 0 or more than 65,535.
+    #[inline(never)]
+    pub fn alloc(&mut self, home: HomeId, len: usize) -> Option<Frame> {
+        self.take(home, len)
+    }
+
     /// Makes a frame of `bytes` in free pages of `home`; `None` if there are too few, or no
-    /// bytes, or too many for [`MAX_SLOTS`] pages.
+    /// bytes, or more than 65,535.
     pub fn alloc_frame(&mut self, home: HomeId, bytes: &[u8]) -> Option<Frame> {
         let mut frame = self.take(home, bytes.len())?;
         self.copy_in(&mut frame, 0, bytes);
@@ -72,7 +79,7 @@ impl<H: Hal> PagePool<H> {
 
     /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns how many.
     #[inline(never)]
-    pub fn copy_in(&mut self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
+    pub fn copy_in(&self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
         let mut done = 0;
         self.each_part(frame, offset, from.len(), |page, at, len| {
             done += page.write(at, &from[done..done + len]);
@@ -142,7 +149,7 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn info(&self, frame: &Frame) -> FrameInfo {
         FrameInfo {
-            len: frame.len.into(),
+            len: frame.len() as u32,
             slots: frame.slots() as u8,
             checksum: frame.checksum(),
             gso: self.gso(frame),

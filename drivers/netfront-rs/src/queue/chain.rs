@@ -4,6 +4,10 @@ use xen_hal::{Hal, PAGE_SIZE};
 
 use super::*;
 
+/// Where an Ethernet header without tags has its EtherType, and that of IPv6 (RFC 2464).
+const ETHERTYPE: usize = 12;
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+
 /// What [`Queue::receive_chain`] found.
 pub(super) enum Chain {
     /// A packet, its first bytes, and how many slots it took.
@@ -16,6 +20,8 @@ pub(super) enum Chain {
     Failed { slots: u32 },
     /// The first slots of a packet; the rest isn't there yet.
     Partial,
+    /// A packet that needs more slots to be sent than there may be. It stays on the ring.
+    NoRoom,
 }
 
 /// One fragment of a packet, checked.
@@ -31,7 +37,8 @@ impl<H: Hal> Queue<H> {
     /// Receives the packet whose first response is `words`, at `index`: of any shape.
     ///
     /// The responses are loaded once each and kept until the packet is known to be complete.
-    /// If it isn't, all is forgotten and loaded and checked again next time.
+    /// If it isn't, or needs more than `room` slots to be sent, all is forgotten and loaded and
+    /// checked again next time.
     #[inline(never)]
     pub(super) fn receive_chain(
         &self,
@@ -39,12 +46,13 @@ impl<H: Hal> Queue<H> {
         index: u32,
         end: u32,
         words: [u32; RX_WORDS],
+        room: usize,
     ) -> Result<Chain, PeerFault> {
         let mut fragments = [Fragment {
             page: 0,
             offset: 0,
             len: 0,
-        }; MAX_SLOTS];
+        }; MAX_RX_SLOTS];
         let mut extra_pages = [0; MAX_EXTRAS];
         let (mut count, mut extras) = (0, 0);
         let mut gso = None;
@@ -107,12 +115,15 @@ impl<H: Hal> Queue<H> {
             }
             if at == end {
                 // Whoever is to come has no place: better said now than waited for.
-                if count == MAX_SLOTS {
+                if count == MAX_RX_SLOTS {
                     return Err(PeerFault::RxTooManySlots);
                 }
                 return Ok(Chain::Partial);
             }
             words = self.rx.response(at);
+        }
+        if !failed && tx_slots(count, gso.is_some()) > room {
+            return Ok(Chain::NoRoom);
         }
         let slots = at.wrapping_sub(index);
         for page in extra_pages.into_iter().take(extras) {
@@ -123,11 +134,11 @@ impl<H: Hal> Queue<H> {
             .clone()
             .map(|fragment| usize::from(fragment.len))
             .sum();
-        // What can't be sent on is of no use.
-        let Some(total) = u16::try_from(total).ok().filter(|_| !failed) else {
+        // What can't be sent on in one piece nor in several is of no use.
+        if failed || (total > MAX_TX_SIZE as usize && gso.is_none()) {
             fragments.for_each(|fragment| pool.push(fragment.page));
             return Ok(Chain::Failed { slots });
-        };
+        }
         let mut next = u16::MAX;
         for Fragment { page, offset, len } in fragments.rev() {
             let index = usize::from(page);
@@ -147,8 +158,9 @@ impl<H: Hal> Queue<H> {
         let mut frame = Frame {
             kind,
             head: next,
-            len: total,
+            len: 0,
         };
+        frame.set_len(total);
         pool.set_gso(&mut frame, gso);
         let header = pool.header(&frame);
         Ok(Chain::Frame {
@@ -210,34 +222,59 @@ impl<H: Hal> Queue<H> {
             }
         }
         self.continued += self.tx.next_request().wrapping_sub(first) - 1;
-        self.counters.tx_bytes += u64::from(frame.len);
+        self.counters.tx_bytes += frame.len() as u64;
         Ok(())
     }
 
     /// Whether the backend takes such a frame, and now.
     pub(super) fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
-        let features = self.features;
-        let checksums = features.intersects(Features::CSUM_IPV4 | Features::CSUM_IPV6);
-        let gso = pool.gso(frame).map(|gso| match gso.kind {
-            GsoKind::TcpV4 => Features::GSO_TCPV4,
-            GsoKind::TcpV6 => Features::GSO_TCPV6,
-        });
-        let needed = frame.slots() + usize::from(gso.is_some());
         if self.fault.is_some() {
             Err(SendError::Closed)
         } else if self.pool != pool.tag || !pool.owns(frame) {
             Err(SendError::OtherPool)
-        } else if frame.slots() > 1 && !features.contains(Features::SG) {
-            Err(SendError::NoScatter)
-        } else if gso.is_some_and(|gso| !features.contains(gso)) {
+        } else if frame.is_gso() && !self.takes_large(pool, frame) {
             Err(SendError::NoGso)
-        } else if frame.kind & kind::BLANK != 0 && !checksums {
+        } else if frame.len() > MAX_TX_SIZE as usize {
+            Err(SendError::TooLong)
+        } else if frame.kind & kind::BLANK != 0 && !self.completes_checksum(pool, frame) {
             Err(SendError::NoChecksum)
-        } else if self.tx_free() < needed {
+        } else if frame.slots() > 1 && !self.features.contains(Features::SG) {
+            Err(SendError::NoScatter)
+        } else if frame.slots() > MAX_SLOTS {
+            Err(SendError::TooManySlots)
+        } else if self.tx_free() < frame.tx_slots() {
             Err(SendError::Full)
         } else {
             Ok(())
         }
+    }
+
+    /// Whether a frame, of any pool, is a large one that the backend doesn't take as it is.
+    #[must_use]
+    pub fn must_cut(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
+        let fits = frame.len() <= MAX_TX_SIZE as usize;
+        frame.is_gso() && !(fits && self.takes_large(pool, frame))
+    }
+
+    /// Whether the backend cuts large packets of this kind. It has to complete their
+    /// checksums, and to take packets in several slots, or it can't.
+    fn takes_large(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
+        let needed = match pool.gso(frame).map(|gso| gso.kind) {
+            Some(GsoKind::TcpV4) => Features::GSO_TCPV4 | Features::CSUM_IPV4,
+            Some(GsoKind::TcpV6) => Features::GSO_TCPV6 | Features::CSUM_IPV6,
+            None => return true,
+        };
+        self.features.contains(needed | Features::SG)
+    }
+
+    /// Whether the backend completes the checksum of a packet of this frame's IP version.
+    fn completes_checksum(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
+        let mut ethertype = [0; 2];
+        pool.copy_out(frame, ETHERTYPE, &mut ethertype);
+        self.features.contains(match ethertype {
+            ETHERTYPE_IPV6 => Features::CSUM_IPV6,
+            _ => Features::CSUM_IPV4,
+        })
     }
 
     /// Handles a transmit response that doesn't simply say that all is well.

@@ -243,14 +243,14 @@ fn a_chain_without_end() {
     assert_eq!(outcome, Err(PeerFault::RxTooManySlots));
     // Even if it is just as long as a packet may be, but goes on.
     let outcome = receive_after(|vif, _| {
-        for _ in 0..18 {
+        for _ in 0..19 {
             answer(vif, 0, MORE, 100);
         }
     });
     assert_eq!(outcome, Err(PeerFault::RxTooManySlots));
     // One that stops in the middle is waited for, without a loop.
     let outcome = receive_after(|vif, pool| {
-        for _ in 0..17 {
+        for _ in 0..18 {
             answer(vif, 0, MORE, 100);
         }
         vif.back.publish();

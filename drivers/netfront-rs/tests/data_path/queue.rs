@@ -972,3 +972,82 @@ fn a_post_limit_leaves_pages_to_copy_into() {
     from.free(frame);
     queue.close(&mut to);
 }
+
+#[test]
+fn forward_replaces_the_first_bytes() {
+    let mut pool = pool();
+    let mut a = Vif::new(&mut pool, 0, 256, Features::all());
+    let mut b = Vif::new(&mut pool, 1, 64, Features::all());
+    // Plain ones, shorter than what is replaced too, and what takes several slots between them.
+    let lengths = [60, 34, 1500, 9000, 4096, 64, 5000, 60];
+    for (seed, len) in lengths.into_iter().enumerate() {
+        assert!(a.back.deliver(&packet(len, seed as u8)));
+    }
+    a.back.publish();
+    let received = a.receive(&mut pool);
+    let headers: Vec<_> = received
+        .iter()
+        .map(|(_, header)| {
+            let mut new = *header;
+            new[..40].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            new
+        })
+        .collect();
+    let frames = received.into_iter().map(|(frame, _)| frame);
+    let mut others = Vec::new();
+    b.queue.forward(
+        &mut pool,
+        frames.zip(&headers),
+        40,
+        |queue, pool, mut frame, header| {
+            others.push(frame.len());
+            pool.write_header(&mut frame, header, 40);
+            queue.send(pool, frame).expect("room on the ring");
+        },
+    );
+    assert_eq!(others, [9000, 5000]);
+    b.queue.publish();
+    let sent = b.back.transmit();
+    assert_eq!(sent.len(), lengths.len());
+    for ((seed, len), sent) in lengths.into_iter().enumerate().zip(&sent) {
+        let mut data = packet(len, seed as u8);
+        data.iter_mut().take(40).for_each(|byte| *byte ^= 0x5a);
+        assert!(sent.bytes == data, "{len} bytes");
+    }
+    b.back.publish();
+    assert_eq!(b.queue.reap(&mut pool), Ok(lengths.len() + 3));
+    let counters = b.queue.counters();
+    assert_eq!(counters.tx_frames as usize, lengths.len());
+    assert_eq!(counters.tx_bytes as usize, lengths.into_iter().sum());
+    finish(pool, [a, b], 0);
+}
+
+#[test]
+fn forward_gives_back_what_finds_no_room() {
+    let mut pool = pool();
+    let mut a = Vif::new(&mut pool, 0, 512, Features::all());
+    let mut b = Vif::new(&mut pool, 1, 64, Features::all());
+    let mut order = Vec::new();
+    for round in 0..2 {
+        for seed in 0..200 {
+            assert!(a.back.deliver(&packet(60, seed)));
+        }
+        a.back.publish();
+        let (frames, headers): (Vec<_>, Vec<_>) = a.receive(&mut pool).into_iter().unzip();
+        let frames = frames.into_iter().zip(&headers);
+        b.queue
+            .forward(&mut pool, frames, 40, |queue, pool, frame, header| {
+                let unsent = queue.send(pool, frame).expect_err("the ring is full");
+                assert_eq!(unsent.why, SendError::Full);
+                order.push(header[0]);
+                pool.free(unsent.frame);
+            });
+        a.queue.refill(&mut pool);
+        a.queue.publish();
+        assert_eq!(order.len(), round * 144);
+    }
+    assert!(order.is_sorted_by_key(|first| first ^ packet(1, 0)[0]));
+    b.queue.publish();
+    assert_eq!(b.back.transmit().len(), 256);
+    finish(pool, [a, b], 0);
+}

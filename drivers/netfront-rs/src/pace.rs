@@ -1,0 +1,392 @@
+//! When to be woken: at once by every frame, or by many frames at a time.
+//!
+//! A wake-up costs the same whether one frame waits or sixty: the hypervisor's way in and out
+//! of the domain, the backend's event, and on the way out one event for what was sent. Being
+//! woken by each frame is best for as long as that is cheap, since then no frame waits. Where
+//! frames come so fast that wake-ups would take more than a few per cent of a processor,
+//! [`Pace`] lets frames gather: the loop then sleeps until [`GATHER`] have come or
+//! [`Pace::wait`] has passed, and no frame waits longer than that.
+//!
+//! How long that is follows from what a wake-up costs on this machine, as measured: so long
+//! that wake-ups take about 1 % of a processor, and never more than [`MAX_WAIT`].
+//!
+//! Gathering only pays when the frames don't depend on each other. Where each frame answers one
+//! that was delayed (a ping, a request and its response), delay lowers the rate and nothing is
+//! gained. So what the first waits bring is compared with what was expected; if it is less
+//! than half, frames wake at once again, and the next try is made only after a pause that
+//! grows with each failure.
+//!
+//! Nothing here keeps time: the caller says what it is. A loop that found nothing is told to
+//! sleep without a limit, so that there is no tick.
+
+/// Frames that end a wait: a burst of the loop, which is also what Linux's netback handles at a
+/// time.
+pub const GATHER: u32 = 64;
+/// Longest wait in ns, which bounds what is added to the delay of a frame.
+pub const MAX_WAIT: u64 = 1_000_000;
+/// Shortest wait in ns: below this a timer is no cheaper than the events.
+const MIN_WAIT: u64 = 50_000;
+/// A wait is so many times what a wake-up costs: wake-ups take at most one part in so many.
+const WAKES_TAKE: u64 = 100;
+/// Frames expected in a wait from which on they gather.
+const ENTER: u64 = 4;
+/// Frames expected in a wait below which they don't any more.
+const LEAVE: u64 = 2;
+/// Waits in a period, at whose end it is judged: frames come in lumps, so that a single wait
+/// says little.
+const PERIOD: u64 = 8;
+/// What a wake-up costs in ns until it has been measured.
+const FIRST_PRICE: u64 = 5_000;
+/// Waits to pass before the next try after one that failed, and after many.
+const PAUSE: core::ops::RangeInclusive<u64> = 64..=4096;
+/// A wake-up of so few frames costs what a wake-up costs.
+const FEW: u32 = 2;
+
+/// What happened since the last sleep was planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    /// Whether the caller slept.
+    pub slept: bool,
+    /// Frames received.
+    pub frames: u32,
+    /// Processor time used, in ns, the hypervisor's on our behalf included.
+    pub ran: u64,
+}
+
+/// How to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sleep {
+    /// Frames on one ring that are worth an event.
+    pub frames: u32,
+    /// When to wake whatever came, in ns from now.
+    pub limit: Option<u64>,
+}
+
+/// Woken by each frame.
+const PROMPT: Sleep = Sleep {
+    frames: 1,
+    limit: None,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Each frame wakes.
+    Prompt,
+    /// Frames gather, and so many were expected in each wait.
+    Trying { expected: u64 },
+    /// Frames gather.
+    Gathering,
+}
+
+/// Decides how to sleep from what came before.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    state: State,
+    /// What a wake-up costs in ns, as a moving average.
+    price: u64,
+    /// Start of the time in which `frames` came, in ns.
+    start: u64,
+    frames: u64,
+    /// Before this, in ns, frames don't gather.
+    not_before: u64,
+    /// Waits to pass after the next failure.
+    pause: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pace {
+    /// Each frame wakes, until there are many.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            state: State::Prompt,
+            price: FIRST_PRICE,
+            start: 0,
+            frames: 0,
+            not_before: 0,
+            pause: *PAUSE.start(),
+        }
+    }
+
+    /// How long frames may gather, in ns.
+    #[must_use]
+    pub fn wait(&self) -> u64 {
+        self.price
+            .saturating_mul(WAKES_TAKE)
+            .clamp(MIN_WAIT, MAX_WAIT)
+    }
+
+    /// Whether frames gather.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        self.state != State::Prompt
+    }
+
+    /// What a wake-up costs, in ns of processor time.
+    #[must_use]
+    pub fn price(&self) -> u64 {
+        self.price
+    }
+
+    /// How to sleep now, at `now` in ns. To be asked each time that the caller is about to
+    /// sleep, even if it then finds that it can't.
+    pub fn plan(&mut self, now: u64, since: Since) -> Sleep {
+        if since.slept && (1..=FEW).contains(&since.frames) {
+            let sample = since.ran.min(MAX_WAIT / WAKES_TAKE * 2);
+            self.price = (self.price * 7 + sample) / 8;
+        }
+        self.frames += u64::from(since.frames);
+        let wait = self.wait();
+        let elapsed = now.saturating_sub(self.start);
+        // `expected` frames in a wait, as a product that doesn't round.
+        let comes =
+            |expected: u64| self.frames.saturating_mul(wait) >= expected.saturating_mul(elapsed);
+        if elapsed >= PERIOD * wait {
+            match self.state {
+                State::Prompt if comes(ENTER) && now >= self.not_before => {
+                    let expected = self.frames.saturating_mul(wait) / elapsed;
+                    self.state = State::Trying { expected };
+                }
+                State::Trying { expected } if comes(expected / 2) => {
+                    self.state = State::Gathering;
+                    self.pause = *PAUSE.start();
+                }
+                State::Trying { .. } => {
+                    self.state = State::Prompt;
+                    self.not_before = now.saturating_add(self.pause.saturating_mul(wait));
+                    self.pause = (self.pause * 2).min(*PAUSE.end());
+                }
+                State::Gathering if !comes(LEAVE) => self.state = State::Prompt,
+                State::Prompt | State::Gathering => {}
+            }
+            self.start = now;
+            self.frames = 0;
+        }
+        // A wait that brought nothing is followed by one for the next frame, however long that
+        // takes: a timer that goes on by itself would be a tick.
+        if self.state == State::Prompt || (since.slept && since.frames == 0) {
+            return PROMPT;
+        }
+        Sleep {
+            frames: GATHER,
+            limit: Some(wait),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    /// What a wake-up costs here, in ns.
+    const PRICE: u64 = 3_000;
+    /// What a frame costs.
+    const WORK: u64 = 400;
+
+    /// A loop that sleeps as it is told.
+    #[derive(Default)]
+    struct Loop {
+        pace: Pace,
+        now: u64,
+        wakes: u64,
+        frames: u64,
+        /// Wake-ups without a frame.
+        empty: u64,
+        /// Longest that a frame waited, in ns.
+        delay: u64,
+    }
+
+    impl Loop {
+        /// Feeds frames that arrive at these times, in ns and in order, and goes to sleep for
+        /// good when they have all come. Returns the last plan.
+        fn run(&mut self, arrivals: impl IntoIterator<Item = u64>) -> Sleep {
+            let mut arrivals = arrivals.into_iter().peekable();
+            let mut since = Since::default();
+            loop {
+                let sleep = self.pace.plan(self.now, since);
+                let limit = sleep.limit.map_or(u64::MAX, |limit| self.now + limit);
+                let mut frames = 0;
+                let mut first = None;
+                let mut woken = limit;
+                while let Some(&at) = arrivals.peek() {
+                    if at > limit {
+                        break;
+                    }
+                    arrivals.next();
+                    first.get_or_insert(at);
+                    frames += 1;
+                    if frames == sleep.frames {
+                        woken = at.max(self.now);
+                        break;
+                    }
+                }
+                if woken == u64::MAX {
+                    return sleep;
+                }
+                // Late ones that came while it worked are found with the rest.
+                while arrivals.next_if(|&at| at <= woken).is_some() {
+                    frames += 1;
+                }
+                let ran = PRICE + u64::from(frames) * WORK;
+                self.delay = self
+                    .delay
+                    .max(first.map_or(0, |at| woken.saturating_sub(at)));
+                self.now = woken + ran;
+                self.wakes += 1;
+                self.frames += u64::from(frames);
+                self.empty += u64::from(frames == 0);
+                since = Since {
+                    slept: true,
+                    frames,
+                    ran,
+                };
+            }
+        }
+
+        /// The same with frames at `rate` a second for `ms` milliseconds, beginning now.
+        fn steady(&mut self, rate: u64, ms: u64) -> Sleep {
+            let (start, gap) = (self.now, 1_000_000_000 / rate);
+            self.run((1..=rate * ms / 1000).map(|i| start + i * gap))
+        }
+
+        fn per_wake(&mut self, rate: u64, ms: u64) -> u64 {
+            self.steady(rate, 200);
+            (self.wakes, self.frames) = (0, 0);
+            self.steady(rate, ms);
+            self.frames / self.wakes
+        }
+    }
+
+    #[test]
+    fn few_frames_never_wait() {
+        for rate in [1, 100, 1_000, 5_000, 9_000] {
+            let mut it = Loop::default();
+            it.steady(rate, 2_000);
+            assert_eq!((it.delay, it.empty), (0, 0), "{rate}");
+            assert_eq!(it.wakes, it.frames, "{rate}");
+        }
+    }
+
+    #[test]
+    fn many_frames_share_a_wake_up() {
+        let mut it = Loop::default();
+        assert!(it.per_wake(200_000, 1_000) >= 32);
+        assert!(it.per_wake(1_000_000, 1_000) >= 60);
+        assert!(it.pace.gathers());
+    }
+
+    #[test]
+    fn waits_are_worth_a_hundred_wake_ups() {
+        let mut it = Loop::default();
+        it.steady(1_000, 1_000);
+        let wait = it.pace.wait();
+        assert!((PRICE * 100..PRICE * 140).contains(&wait), "{wait}");
+        // Between few frames and a full burst, a wake-up takes about one part in a hundred.
+        (it.wakes, it.frames) = (0, 0);
+        it.steady(40_000, 2_000);
+        assert!(it.wakes * PRICE < 2_000_000_000 / 60, "{}", it.wakes);
+    }
+
+    #[test]
+    fn no_frame_waits_longer_than_said() {
+        for rate in [5_000, 20_000, 50_000, 100_000, 1_000_000] {
+            let mut it = Loop::default();
+            it.steady(rate, 500);
+            // Those that came while it worked on others waited for that as well.
+            let work = PRICE + u64::from(GATHER) * WORK;
+            assert!(
+                it.delay <= it.pace.wait().max(500_000) + work,
+                "{rate}: {}",
+                it.delay
+            );
+        }
+        // However dear a wake-up is said to be.
+        let mut pace = Pace::new();
+        for i in 0..100 {
+            let since = Since {
+                slept: true,
+                frames: 1,
+                ran: u64::MAX,
+            };
+            pace.plan(i * 1_000_000_000, since);
+        }
+        assert_eq!(pace.wait(), MAX_WAIT);
+    }
+
+    #[test]
+    fn silence_ends_all_waits() {
+        let mut it = Loop::default();
+        it.steady(300_000, 100);
+        // A single wait may have been in vain, none after it.
+        assert_eq!(it.steady(300_000, 100), PROMPT);
+        assert!(it.empty <= 2, "{}", it.empty);
+        it.now += 3_000_000_000;
+        it.delay = 0;
+        it.steady(10, 1_000);
+        assert_eq!(it.delay, 0, "the first frame after silence waited");
+        assert!(!it.pace.gathers());
+    }
+
+    #[test]
+    fn lumps_are_a_rate_too() {
+        let mut it = Loop::default();
+        // 64 frames at once every 3 ms.
+        it.run((0..12_800).map(|i| i / 64 * 3_000_000));
+        (it.wakes, it.frames, it.empty) = (0, 0, 0);
+        let start = it.now;
+        it.run((0..12_800).map(|i| start + i / 64 * 3_000_000));
+        assert!(it.frames / it.wakes >= 21, "{} in {}", it.frames, it.wakes);
+        assert!(
+            it.empty <= 200,
+            "at most one wait in vain a lump: {}",
+            it.empty
+        );
+    }
+
+    /// A ping-pong: each frame is sent when the one before was answered.
+    #[test]
+    fn frames_that_wait_for_each_other_are_left_alone() {
+        let mut pace = Pace::new();
+        let (mut now, mut since) = (0, Since::default());
+        let (mut prompt, mut total) = (0, 0);
+        while now < 20_000_000_000 {
+            let sleep = pace.plan(now, since);
+            let arrival = now + 30_000;
+            now = if sleep.frames == 1 {
+                arrival
+            } else {
+                now + sleep.limit.unwrap()
+            };
+            prompt += u64::from(sleep.frames == 1);
+            total += 1;
+            since = Since {
+                slept: true,
+                frames: 1,
+                ran: PRICE + WORK,
+            };
+            now += PRICE + WORK;
+        }
+        assert!(prompt * 1000 >= total * 995, "{prompt} of {total}");
+    }
+
+    #[test]
+    fn clocks_that_stand_still_or_jump_do_no_harm() {
+        let mut pace = Pace::new();
+        for now in [0, 0, 5, u64::MAX, 3, u64::MAX - 1, 0] {
+            let since = Since {
+                slept: true,
+                frames: u32::MAX,
+                ran: 0,
+            };
+            let sleep = pace.plan(now, since);
+            assert!(sleep.limit.is_none_or(|limit| limit <= MAX_WAIT));
+        }
+    }
+}

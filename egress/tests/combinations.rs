@@ -1,0 +1,342 @@
+//! Every combination of what backends can and what frames come: what arrives is what was sent.
+//!
+//! The packets are made and judged by code of this file alone.
+
+mod packets;
+
+use egress::{Cut, Refused};
+use netfront_rs::fake::{Backend, Delivery, Sent};
+use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, RxFlags};
+use netfront_rs::pool::Account;
+use netfront_rs::{Features, Frame, HomeId, PagePool, Queue};
+use xen_hal::fake::FakeHal;
+use xen_hal::{DomId, PAGE_SIZE};
+
+use packets::{Kind, Packet, Transport, judge};
+
+const OFFLOADS: [Features; 5] = [
+    Features::SG,
+    Features::GSO_TCPV4,
+    Features::GSO_TCPV6,
+    Features::CSUM_IPV4,
+    Features::CSUM_IPV6,
+];
+
+/// A vif with its backend.
+struct Vif {
+    queue: Queue<FakeHal>,
+    back: Backend,
+}
+
+impl Vif {
+    fn new(pool: &mut PagePool<FakeHal>, number: u8, pages: usize, features: Features) -> Self {
+        let home = HomeId::vif(number).expect("few vifs");
+        pool.add_home(home, pages).expect("pages");
+        let (mut queue, info) = Queue::new(pool, home, features).expect("a queue");
+        queue.set_post_limit(pages / 2);
+        queue.refill(pool);
+        queue.publish();
+        let back = Backend::connect(pool.hal(), pool.peer(), info);
+        Self { queue, back }
+    }
+}
+
+/// The sides of a router: where frames come in and where they leave, with backends in the same
+/// domain or in two.
+struct Bed {
+    input: PagePool<FakeHal>,
+    /// The pool of the way out, if it is another.
+    output: Option<PagePool<FakeHal>>,
+    from: Vif,
+    to: Vif,
+}
+
+impl Bed {
+    fn new(features: Features, one_domain: bool, pages: usize) -> Self {
+        let hal = FakeHal::new();
+        let mut input = PagePool::new(hal, DomId(0));
+        let from = Vif::new(&mut input, 0, 64, Features::all());
+        let mut output = (!one_domain).then(|| PagePool::new(hal, DomId(7)));
+        let to = Vif::new(output.as_mut().unwrap_or(&mut input), 1, pages, features);
+        Self {
+            input,
+            output,
+            from,
+            to,
+        }
+    }
+
+    /// Receives one packet.
+    fn receive(&mut self, packet: &Packet, fragment: usize) -> Frame {
+        let mut flags = RxFlags::empty();
+        flags.set(RxFlags::CSUM_BLANK, packet.blank);
+        flags.set(RxFlags::DATA_VALIDATED, packet.blank);
+        let kind = match packet.kind {
+            Kind::V4 => GsoKind::TcpV4,
+            Kind::V6 => GsoKind::TcpV6,
+        };
+        let gso = packet.gso.map(|size| Extra::Gso(Gso { kind, size }));
+        let how = Delivery {
+            fragment,
+            flags,
+            extras: gso.into_iter().collect(),
+            ..Delivery::default()
+        };
+        self.from.queue.refill(&mut self.input);
+        self.from.queue.publish();
+        assert!(self.from.back.deliver_as(&packet.bytes, &how));
+        self.from.back.publish();
+        let mut frames = Vec::new();
+        let received = self
+            .from
+            .queue
+            .receive(&mut self.input, 64, |frame, _, _| frames.push(frame));
+        assert_eq!(received, Ok(1));
+        frames.pop().expect("one frame")
+    }
+
+    /// Sends the frame as a router does, and returns what the backend got; `false` if it or a
+    /// part of it was lost.
+    fn send(&mut self, frame: Frame) -> (Vec<Sent>, bool) {
+        let Self {
+            input, output, to, ..
+        } = self;
+        let mut got = Vec::new();
+        let refused = match output {
+            Some(pool) => match egress::send_copy(&mut to.queue, pool, input, &frame) {
+                Ok(()) => {
+                    input.free(frame);
+                    None
+                }
+                Err(refused) => Some((frame, refused)),
+            },
+            None => {
+                let sent = to.queue.send(input, frame);
+                sent.or_else(|unsent| egress::resend(&mut to.queue, input, unsent))
+                    .err()
+            }
+        };
+        let whole = match refused {
+            None => true,
+            Some((frame, Refused::Lost)) => {
+                input.free(frame);
+                false
+            }
+            Some((frame, Refused::ToCut)) => {
+                let mut cut = Cut::new(input, frame).expect("TCP");
+                let whole = loop {
+                    let sent = match output {
+                        Some(pool) => cut.send(&mut to.queue, pool, Some(input)),
+                        None => cut.send(&mut to.queue, input, None),
+                    };
+                    if cut.is_done() || sent == 0 {
+                        break cut.is_done();
+                    }
+                    got.extend(flush(to, output.as_mut().unwrap_or(input)));
+                };
+                assert_eq!(cut.left() == 0, whole);
+                input.free(cut.into_frame());
+                whole
+            }
+        };
+        got.extend(flush(to, output.as_mut().unwrap_or(input)));
+        (got, whole)
+    }
+
+    /// All pages are free or posted again.
+    fn is_idle(&mut self) -> bool {
+        self.from.queue.refill(&mut self.input);
+        let all = [Some(&self.input), self.output.as_ref()];
+        all.into_iter().flatten().all(|pool| {
+            let Account { sending, held, .. } = pool.stats().sum();
+            (sending, held) == (0, 0) && pool.stats().sum().total() == pool.stats().total
+        })
+    }
+}
+
+/// Lets the backend take what was sent.
+fn flush(to: &mut Vif, pool: &mut PagePool<FakeHal>) -> Vec<Sent> {
+    to.queue.publish();
+    let sent = to.back.transmit();
+    to.back.publish();
+    to.queue.reap(pool).expect("an honest backend");
+    sent
+}
+
+/// The features that are bits of `bits`.
+fn features(bits: usize) -> Features {
+    let base = Features::RX_COPY | Features::RX_NOTIFY;
+    OFFLOADS
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| bits >> at & 1 != 0)
+        .fold(base, |all, (_, one)| all | one)
+}
+
+/// Asserts that the backend was asked for nothing that it doesn't do.
+fn assert_taken(sent: &Sent, features: Features, kind: Kind) {
+    let (gso, csum) = match kind {
+        Kind::V4 => (Features::GSO_TCPV4, Features::CSUM_IPV4),
+        Kind::V6 => (Features::GSO_TCPV6, Features::CSUM_IPV6),
+    };
+    assert!(sent.ids.len() == 1 || features.contains(Features::SG));
+    assert!(sent.gso.is_none() || features.contains(gso | Features::SG));
+    assert!(!sent.checksum.contains(Checksum::BLANK) || features.contains(csum));
+}
+
+/// Frames of every kind: what they are, and the length of the slots that they come in.
+fn kinds() -> Vec<(Packet, usize)> {
+    let mut all = Vec::new();
+    for kind in [Kind::V4, Kind::V6] {
+        for blank in [false, true] {
+            for len in [0, 1, 17, 1400] {
+                for transport in [Transport::Tcp, Transport::Udp] {
+                    all.push((Packet::new(kind, transport, len, blank, None), PAGE_SIZE));
+                }
+            }
+            // Jumbo frames, and small ones in several slots.
+            all.push((
+                Packet::new(kind, Transport::Udp, 8000, blank, None),
+                PAGE_SIZE,
+            ));
+            all.push((Packet::new(kind, Transport::Tcp, 1001, blank, None), 200));
+            for (len, size) in [
+                (2800, 1400),
+                (2801, 1400),
+                (30_000, 1399),
+                (65_000, 1448),
+                (65_000, 536),
+                (65_000, 8948),
+                (1000, 1448),
+            ] {
+                let packet = Packet::new(kind, Transport::Tcp, len, blank, Some(size));
+                all.push((packet, PAGE_SIZE));
+            }
+            // In more slots than a backend must take.
+            let packet = Packet::new(kind, Transport::Tcp, 64_900, blank, Some(1448));
+            all.push((packet, 3450));
+            // Longer than may be sent in one piece.
+            let longest = 65_535 - packets::headers_len(kind, Transport::Tcp) + 14;
+            let packet = Packet::new(kind, Transport::Tcp, longest, blank, Some(1448));
+            all.push((packet, PAGE_SIZE));
+        }
+    }
+    all
+}
+
+#[test]
+fn all_that_can_arrive_arrives() {
+    for bits in 0..1 << OFFLOADS.len() {
+        let features = features(bits);
+        for one_domain in [true, false] {
+            let mut bed = Bed::new(features, one_domain, 256);
+            for (packet, fragment) in kinds() {
+                let what = format!("{features:?}, one domain: {one_domain}, {packet}");
+                let frame = bed.receive(&packet, fragment);
+                let (sent, whole) = bed.send(frame);
+                for one in &sent {
+                    assert_taken(one, features, packet.kind);
+                }
+                // Without scatter-gather what doesn't fit a page can't be sent: the router
+                // doesn't know a larger MTU there.
+                let piece = packet.gso.map_or(packet.bytes.len(), |size| {
+                    packets::headers_len(packet.kind, Transport::Tcp) + usize::from(size)
+                });
+                let fits =
+                    features.contains(Features::SG) || piece.min(packet.bytes.len()) <= PAGE_SIZE;
+                assert_eq!(whole, fits, "{what}");
+                if whole {
+                    judge(&packet, &sent, &what);
+                } else {
+                    assert!(sent.is_empty(), "{what}");
+                }
+                assert!(bed.is_idle(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_backend_takes_is_not_touched() {
+    let mut bed = Bed::new(Features::all(), true, 256);
+    for (packet, fragment) in kinds() {
+        let frame = bed.receive(&packet, fragment);
+        let (len, slots) = (frame.len(), frame.slots());
+        let (sent, _) = bed.send(frame);
+        if len <= 0xffff && slots <= 18 {
+            assert_eq!(sent.len(), 1, "{packet}");
+            assert_eq!(sent[0].bytes, packet.bytes, "{packet}");
+            assert_eq!(sent[0].checksum.contains(Checksum::BLANK), packet.blank);
+            assert_eq!(sent[0].gso.map(|gso| gso.size), packet.gso);
+            assert_eq!(sent[0].ids.len(), slots);
+        }
+    }
+}
+
+#[test]
+fn few_pages_cut_in_several_turns() {
+    for one_domain in [true, false] {
+        // 32 free, of which 16 are kept: about three turns for what is 45 segments.
+        let mut bed = Bed::new(features(0), one_domain, 64);
+        let packet = Packet::new(Kind::V4, Transport::Tcp, 65_000, true, Some(1448));
+        for _ in 0..5 {
+            let frame = bed.receive(&packet, PAGE_SIZE);
+            let (sent, whole) = bed.send(frame);
+            assert!(whole);
+            judge(&packet, &sent, "few pages");
+            assert!(bed.is_idle());
+        }
+    }
+}
+
+#[test]
+fn segments_for_one_who_takes_no_large_frames() {
+    let mut bed = Bed::new(Features::all(), true, 64);
+    for kind in [Kind::V4, Kind::V6] {
+        let packet = Packet::new(kind, Transport::Tcp, 20_000, true, Some(1448));
+        let frame = bed.receive(&packet, PAGE_SIZE);
+        let mut sent = Vec::new();
+        let cut = egress::each_segment(&bed.input, &frame, |len, write| {
+            let mut bytes = vec![0; len];
+            write(&mut bytes);
+            sent.push(Sent {
+                bytes,
+                checksum: Checksum::VALIDATED,
+                gso: None,
+                ids: vec![0],
+                grefs: Vec::new(),
+            });
+        });
+        assert!(cut);
+        judge(&packet, &sent, "punted");
+        bed.input.free(frame);
+    }
+    let plain = Packet::new(Kind::V4, Transport::Tcp, 1000, true, None);
+    let frame = bed.receive(&plain, PAGE_SIZE);
+    assert!(!egress::each_segment(&bed.input, &frame, |_, _| panic!(
+        "not large"
+    )));
+    bed.input.free(frame);
+}
+
+#[test]
+fn what_calls_itself_large_and_is_not_tcp() {
+    let mut bed = Bed::new(features(0), true, 64);
+    let mut packet = Packet::new(Kind::V4, Transport::Udp, 5000, true, None);
+    packet.gso = Some(1448);
+    let frame = bed.receive(&packet, PAGE_SIZE);
+    assert!(!egress::each_segment(&bed.input, &frame, |_, _| panic!(
+        "not TCP"
+    )));
+    let unsent = bed
+        .to
+        .queue
+        .send(&mut bed.input, frame)
+        .expect_err("no GSO there");
+    let (frame, refused) =
+        egress::resend(&mut bed.to.queue, &mut bed.input, unsent).expect_err("to be cut");
+    assert_eq!(refused, Refused::ToCut);
+    let frame = Cut::new(&bed.input, frame).expect_err("not TCP");
+    bed.input.free(frame);
+    assert!(bed.is_idle());
+}

@@ -1,0 +1,280 @@
+//! Sending: what the fast path forwards, what the router makes, and what has to be done to a frame
+//! for a backend that doesn't take it as it is.
+
+use egress::{Cut, Refused};
+use netfront_rs::netif::Checksum;
+
+use super::*;
+
+/// A large frame of which segments wait, and all that comes after it with them.
+pub(super) struct Cutting {
+    pub(super) cut: Cut,
+    /// Index of the frame's pool.
+    pub(super) pool: usize,
+    /// When a segment was last sent.
+    pub(super) progress: u64,
+}
+
+/// Calls `f` with pool `at`, and pool `other` if that is another.
+pub(super) fn with_pools<T: Default>(
+    pools: &mut [Option<PagePool<XenHal>>],
+    at: usize,
+    other: Option<usize>,
+    f: impl FnOnce(&mut PagePool<XenHal>, Option<&mut PagePool<XenHal>>) -> T,
+) -> T {
+    match other {
+        None => match pools.get_mut(at) {
+            Some(Some(pool)) => f(pool, None),
+            _ => T::default(),
+        },
+        Some(other) => match pools.get_disjoint_mut([at, other]) {
+            Ok([Some(pool), other]) => f(pool, other.as_mut()),
+            _ => T::default(),
+        },
+    }
+}
+
+/// Frames that found no room.
+#[derive(Default)]
+pub(super) struct Lost {
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+}
+
+impl Lost {
+    fn of(len: usize) -> Self {
+        Self {
+            frames: 1,
+            bytes: len as u64,
+        }
+    }
+
+    fn add(&mut self, len: usize) {
+        self.join(Self::of(len));
+    }
+
+    fn join(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Hands a frame to the router's slow path, which takes no large ones: those come to it as the
+/// segments that they would have been.
+pub(super) fn punt(
+    router: &mut Router,
+    now: Instant,
+    input: InterfaceId,
+    meta: FrameMeta,
+    pool: &PagePool<XenHal>,
+    frame: &Frame,
+) {
+    let cut = frame.is_gso()
+        && egress::each_segment(pool, frame, |len, write| {
+            let flags = FrameFlags::DATA_VALIDATED;
+            let meta = FrameMeta {
+                flags,
+                ..FrameMeta::plain(len)
+            };
+            router.punt(now, input, meta, |bytes| write(bytes));
+        });
+    if !cut {
+        router.punt(now, input, meta, |bytes| {
+            pool.copy_out(frame, 0, bytes);
+        });
+    }
+}
+
+/// Writes new headers into frames whose pages are of pool `from`, and sends them on one link:
+/// as they are if its backend is the same and takes them so, else as copies in pages that only
+/// the other backend sees. They were just received into pages of `home`.
+#[inline(never)]
+pub(super) fn forward_run(
+    link: Option<&mut Link>,
+    pools: &mut [Option<PagePool<XenHal>>],
+    from: usize,
+    home: HomeId,
+    headers: &[Header],
+    frames: impl ExactSizeIterator<Item = Frame>,
+    now: u64,
+) -> Lost {
+    let mut lost = Lost::default();
+    let to = link.as_ref().map(|link| link.pool);
+    let (source, target) = match to {
+        Some(to) if to != from => match pools.get_disjoint_mut([from, to]) {
+            Ok([source, target]) => (source.as_mut(), target.as_mut()),
+            Err(_) => return lost,
+        },
+        _ => (pools.get_mut(from).and_then(Option::as_mut), None),
+    };
+    let Some(source) = source else { return lost };
+    match (link, target) {
+        (Some(link), None) => {
+            let Link { queue, cutting, .. } = link;
+            let frames = frames.zip(headers.iter().map(|header| &header.0));
+            let mut one = |queue: &mut Queue<XenHal>, pool: &mut _, frame, header: &_| {
+                lost.join(forward_one(queue, cutting, pool, from, frame, header, now));
+            };
+            if source.may_lend_from(home) {
+                queue.forward(source, frames, REWRITTEN, one);
+            } else {
+                for (frame, header) in frames {
+                    one(queue, source, frame, header);
+                }
+            }
+        }
+        (Some(link), Some(target)) => {
+            for (mut frame, header) in frames.zip(headers) {
+                source.write_header(&mut frame, &header.0, REWRITTEN);
+                match egress::send_copy(&mut link.queue, target, source, &frame) {
+                    Ok(()) => source.free(frame),
+                    Err(Refused::Lost) => {
+                        lost.add(frame.len());
+                        source.free(frame);
+                    }
+                    Err(Refused::ToCut) => {
+                        let Link { queue, cutting, .. } = &mut *link;
+                        lost.join(cut(queue, cutting, target, Some(source), from, frame, now));
+                    }
+                }
+            }
+        }
+        _ => {
+            for frame in frames {
+                lost.add(frame.len());
+                source.free(frame);
+            }
+        }
+    }
+    lost
+}
+
+/// Writes the new header into a frame of the queue's own pool, number `from`, does for it what
+/// the backend can't, and sends it.
+#[inline(never)]
+fn forward_one(
+    queue: &mut Queue<XenHal>,
+    cutting: &mut Option<Cutting>,
+    pool: &mut PagePool<XenHal>,
+    from: usize,
+    mut frame: Frame,
+    header: &netfront_rs::Header,
+    now: u64,
+) -> Lost {
+    let refused = if pool.may_lend(&frame) {
+        pool.write_header(&mut frame, header, REWRITTEN);
+        let sent = queue.send(pool, frame);
+        sent.or_else(|unsent| egress::resend(queue, pool, unsent))
+    } else {
+        // Its page would be missed on the ring it was received on.
+        Err((frame, Refused::Lost))
+    };
+    match refused {
+        Ok(()) => Lost::default(),
+        Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, from, frame, now),
+        Err((frame, Refused::Lost)) => {
+            let lost = Lost::of(frame.len());
+            pool.free(frame);
+            lost
+        }
+    }
+}
+
+/// Begins to cut a large frame for a queue whose pool is `pool`. The frame's pool has number
+/// `from`, and is `source` if it is another.
+#[cold]
+fn cut(
+    queue: &mut Queue<XenHal>,
+    cutting: &mut Option<Cutting>,
+    pool: &mut PagePool<XenHal>,
+    mut source: Option<&mut PagePool<XenHal>>,
+    from: usize,
+    frame: Frame,
+    now: u64,
+) -> Lost {
+    let len = frame.len();
+    let cut = if cutting.is_none() {
+        Cut::new(source.as_deref().unwrap_or(pool), frame)
+    } else {
+        Err(frame)
+    };
+    match cut {
+        Ok(cut) => {
+            *cutting = Some(Cutting {
+                cut,
+                pool: from,
+                progress: now,
+            });
+            go_on_cutting(queue, cutting, pool, source, now)
+        }
+        Err(frame) => {
+            source.take().unwrap_or(pool).free(frame);
+            Lost::of(len)
+        }
+    }
+}
+
+/// Sends segments of the frame that a link cuts, as many as can be. They wait no longer than
+/// frames on a ring do.
+pub(super) fn go_on_cutting(
+    queue: &mut Queue<XenHal>,
+    cutting: &mut Option<Cutting>,
+    pool: &mut PagePool<XenHal>,
+    source: Option<&mut PagePool<XenHal>>,
+    now: u64,
+) -> Lost {
+    let Some(this) = cutting else {
+        return Lost::default();
+    };
+    if this.cut.send(queue, pool, source.as_deref()) > 0 {
+        this.progress = now;
+    }
+    let done = this.cut.is_done();
+    if (done || now.saturating_sub(this.progress) > STUCK)
+        && let Some(Cutting { cut, .. }) = cutting.take()
+    {
+        let left = cut.left();
+        source.unwrap_or(pool).free(cut.into_frame());
+        if !done {
+            return Lost::of(left);
+        }
+    }
+    Lost::default()
+}
+
+/// The way out for frames that the router makes.
+pub(super) struct Outgoing<'a> {
+    pub(super) links: &'a mut [Option<Link>; MAX_INTERFACES],
+    pub(super) pools: &'a mut [Option<PagePool<XenHal>>],
+}
+
+impl Egress for Outgoing<'_> {
+    fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
+        let link = self
+            .links
+            .get_mut(out.index())
+            .and_then(Option::as_mut)
+            .ok_or(NoRoom)?;
+        let pool = self
+            .pools
+            .get_mut(link.pool)
+            .and_then(Option::as_mut)
+            .ok_or(NoRoom)?;
+        if !link.up || link.unanswered >= LOCAL_PAGES_PER_VIF {
+            return Err(NoRoom);
+        }
+        let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
+        frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
+        let sent = link.queue.send(pool, frame);
+        match sent.or_else(|unsent| egress::resend(&mut link.queue, pool, unsent)) {
+            Ok(()) => {
+                link.unanswered += 1;
+                Ok(())
+            }
+            Err((frame, _)) => {
+                pool.free(frame);
+                Err(NoRoom)
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Large TCP frames cut into segments, as a network card with TSO does.
+
+use super::{MAX_HEADERS, Transport, sum_of};
+use crate::frame::ETHERNET_LEN;
+use crate::wire::{be16, be32, checksum, ipv4, put};
+
+/// Places in a TCP header (RFC 9293 3.1), and flags.
+const SEQUENCE: usize = 4;
+const DATA_OFFSET: usize = 12;
+const FLAGS: usize = 13;
+const CHECKSUM: usize = 16;
+const TCP_HEADER_LEN: usize = 20;
+const FIN: u8 = 0x01;
+const PSH: u8 = 0x08;
+const CWR: u8 = 0x80;
+
+/// How a large TCP frame is cut: each segment is a whole frame with checksums, as if its sender
+/// had sent it so.
+#[derive(Clone, Debug)]
+pub struct Segments {
+    /// The headers of the large frame.
+    headers: [u8; MAX_HEADERS],
+    v6: bool,
+    /// Where TCP's header starts, and where all of them end.
+    tcp: usize,
+    header_len: usize,
+    /// Bytes of payload in all, and in each segment but the last.
+    payload: usize,
+    size: usize,
+}
+
+impl Segments {
+    /// Prepares to cut a frame of `len` bytes into segments with `gso_size` bytes of payload.
+    /// `read` fills a slice from a place in the frame.
+    ///
+    /// Nothing if it isn't a whole TCP packet whose headers are in the first 256 bytes, or
+    /// `gso_size` is 0.
+    pub fn new(len: usize, gso_size: u16, mut read: impl FnMut(usize, &mut [u8])) -> Option<Self> {
+        let mut headers = [0; MAX_HEADERS];
+        let head = headers.get_mut(..len.min(MAX_HEADERS))?;
+        read(0, head);
+        let found = Transport::find(head, len)?;
+        let tcp = head.get(found.start..)?;
+        let tcp_len = usize::from(be16(tcp, DATA_OFFSET) >> 12) * 4;
+        let header_len = found.start + tcp_len;
+        let size = usize::from(gso_size);
+        if found.protocol != ipv4::TCP || tcp_len < TCP_HEADER_LEN || size == 0 {
+            return None;
+        }
+        if header_len > head.len() {
+            return None;
+        }
+        Some(Self {
+            headers,
+            v6: found.v6,
+            tcp: found.start,
+            header_len,
+            payload: found.end.checked_sub(header_len)?,
+            size,
+        })
+    }
+
+    /// How many segments there are; at least 1.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.payload.div_ceil(self.size).max(1)
+    }
+
+    /// Bytes of a segment's frame.
+    #[must_use]
+    pub fn frame_len(&self, index: usize) -> usize {
+        self.header_len + self.payload_len(index)
+    }
+
+    fn payload_len(&self, index: usize) -> usize {
+        self.payload
+            .saturating_sub(index * self.size)
+            .min(self.size)
+    }
+
+    /// Makes the frame of a segment: `read` fills a slice from a place in the large frame,
+    /// `write` puts bytes to a place in the new one. Everything is written once, from a copy
+    /// that nobody else can change any more.
+    pub fn make(
+        &self,
+        index: usize,
+        mut read: impl FnMut(usize, &mut [u8]),
+        mut write: impl FnMut(usize, &[u8]),
+    ) {
+        let start = self.header_len + index * self.size;
+        let payload = start..start + self.payload_len(index);
+        let sum = sum_of(payload, &mut read, |at, piece| {
+            write(self.header_len + at, piece);
+        });
+        let mut headers = self.headers;
+        if let Some(headers) = headers.get_mut(..self.header_len) {
+            self.rewrite(index, headers, sum);
+            write(0, headers);
+        }
+    }
+
+    /// Makes the headers those of a segment whose payload has this sum.
+    fn rewrite(&self, index: usize, headers: &mut [u8], payload_sum: u16) {
+        let Some((link, packet)) = headers.split_at_mut_checked(ETHERNET_LEN) else {
+            return;
+        };
+        let Some((ip, tcp)) = packet.split_at_mut_checked(self.tcp - link.len()) else {
+            return;
+        };
+        let payload_len = self.payload_len(index);
+        let packet_len = ip.len() + tcp.len() + payload_len;
+        let segment_len = tcp.len() + payload_len;
+        // No segment is longer than the packet, whose length was 16 bits.
+        let u16_of = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
+        let addresses = if self.v6 {
+            let rest = packet_len.saturating_sub(super::IPV6_HEADER_LEN);
+            put(ip, 4, &u16_of(rest).to_be_bytes());
+            ip.get(8..40)
+        } else {
+            put(ip, 2, &u16_of(packet_len).to_be_bytes());
+            // Each is a packet of its own (RFC 6864 4): all get numbers, as if sent in a row.
+            let ident = be16(ip, 4).wrapping_add((index & 0xffff) as u16);
+            put(ip, 4, &ident.to_be_bytes());
+            checksum::fill(ip, 10);
+            ip.get(12..20)
+        };
+        let before = u32::try_from(index * self.size).unwrap_or(0);
+        let sequence = be32(tcp, SEQUENCE).wrapping_add(before);
+        put(tcp, SEQUENCE, &sequence.to_be_bytes());
+        // What belongs to the end of the data goes with the last segment, and that the
+        // congestion window was reduced is said once (RFC 3168 6.1.2).
+        let mut not_here = 0;
+        if index + 1 < self.count() {
+            not_here |= FIN | PSH;
+        }
+        if index > 0 {
+            not_here |= CWR;
+        }
+        if let Some(flags) = tcp.get_mut(FLAGS) {
+            *flags &= !not_here;
+        }
+        put(tcp, CHECKSUM, &[0, 0]);
+        let sum = [
+            u64::from(checksum::sum(addresses.unwrap_or(&[]))),
+            u64::from(ipv4::TCP),
+            segment_len as u64,
+            u64::from(checksum::sum(tcp)),
+            u64::from(payload_sum),
+        ];
+        let value = checksum::finish(ipv4::TCP, checksum::fold(sum.iter().sum()));
+        put(tcp, CHECKSUM, &value.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn segments(frame: &[u8], gso_size: u16) -> Option<Segments> {
+        Segments::new(frame.len(), gso_size, |at, to| {
+            to.copy_from_slice(&frame[at..at + to.len()]);
+        })
+    }
+
+    fn make(frame: &[u8], segments: &Segments, index: usize) -> Vec<u8> {
+        let mut made = vec![0; segments.frame_len(index)];
+        segments.make(
+            index,
+            |at, to| to.copy_from_slice(&frame[at..at + to.len()]),
+            |at, piece| made[at..at + piece.len()].copy_from_slice(piece),
+        );
+        made
+    }
+
+    /// TCP in IPv6 behind `extensions`, the first of which is of type `next`.
+    fn tcp6(next: u8, extensions: &[u8], payload: usize) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        let len = extensions.len() + TCP_HEADER_LEN + payload;
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend((len as u16).to_be_bytes());
+        frame.extend([next, 64]);
+        frame.extend([0x20; 32]);
+        frame.extend(extensions);
+        frame.extend([
+            0, 80, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 1, 0, 0, 0, 0, 0,
+        ]);
+        frame.extend((0..payload).map(|i| i as u8));
+        frame
+    }
+
+    #[test]
+    fn extension_headers_are_passed_or_not() {
+        let tcp = ipv4::TCP;
+        let options = [tcp, 0, 1, 4, 0, 0, 0, 0];
+        let arrived = [tcp, 0, 0, 0, 0, 0, 0, 0];
+        let under_way = [tcp, 0, 0, 1, 0, 0, 0, 0];
+        for (next, extensions, can) in [
+            (tcp, &[][..], true),
+            (0, &options, true),
+            (60, &options, true),
+            (43, &arrived, true),
+            (43, &under_way, false),
+            (44, &arrived, false),
+            (
+                0,
+                &[43, 0, 1, 4, 0, 0, 0, 0, tcp, 0, 0, 0, 0, 0, 0, 0],
+                true,
+            ),
+            (ipv4::UDP, &[], false),
+        ] {
+            let frame = tcp6(next, extensions, 100);
+            let found = segments(&frame, 40);
+            assert_eq!(found.is_some(), can, "{next} {extensions:?}");
+            if let Some(found) = found {
+                assert_eq!(found.count(), 3);
+                assert_eq!(make(&frame, &found, 2).len(), frame.len() - 80);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cut() {
+        let good = tcp6(ipv4::TCP, &[], 100);
+        assert_eq!(segments(&good, 100).map(|s| s.count()), Some(1));
+        assert!(segments(&good, 0).is_none());
+        // Longer than the frame, shorter than its headers, a header of no words.
+        for (at, value) in [(18, 1), (19, 10), (14 + 40 + 12, 0x10)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert!(segments(&bad, 40).is_none(), "{at}");
+        }
+        for len in 0..14 + 40 + 20 {
+            assert!(segments(&good[..len], 40).is_none());
+        }
+        let long = [[0, 30, 1, 4].as_slice(), &[0; 244]].concat();
+        assert!(segments(&tcp6(0, &long, 100), 40).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_cut_or_not(
+            mut frame in prop::collection::vec(any::<u8>(), 0..700),
+            ipv6: bool,
+            gso_size: u16,
+        ) {
+            // Near enough to TCP that it is often taken for it.
+            if frame.len() > 80 {
+                let len = frame.len() as u16;
+                put(&mut frame, 12, if ipv6 { &[0x86, 0xdd, 0x60] } else { &[8, 0, 0x45] });
+                put(&mut frame, if ipv6 { 18 } else { 16 }, &(len - if ipv6 { 54 } else { 14 }).to_be_bytes());
+                put(&mut frame, 20, &[if ipv6 { ipv4::TCP } else { 0x40 }, 0]);
+                put(&mut frame, 22, &[64, if ipv6 { 0 } else { ipv4::TCP }]);
+                if !ipv6 {
+                    checksum::fill(&mut frame[14..34], 10);
+                }
+            }
+            if let Some(found) = segments(&frame, gso_size) {
+                let mut payload = 0;
+                for index in 0..found.count() {
+                    let made = make(&frame, &found, index);
+                    prop_assert!(made.len() <= frame.len());
+                    payload += made.len() - found.header_len;
+                }
+                prop_assert_eq!(payload + found.header_len, frame.len());
+            }
+        }
+    }
+}
