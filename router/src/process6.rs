@@ -40,6 +40,7 @@ impl Router {
         let link = self.links.get(input.index());
         let enabled = link.is_some_and(|l| l.v6.is_some());
         let rpf = link.and_then(|l| l.rpf);
+        let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
         let mut forward = 0u64;
         let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
         for (at, ((header, meta), verdict)) in frames.enumerate() {
@@ -114,7 +115,9 @@ impl Router {
                 *verdict = Verdict::Punt;
                 continue;
             };
-            if meta.len > adjacency.max_len && !segments_fit(header, meta, adjacency.max_len) {
+            if meta.len > adjacency.max_len
+                && !segments_fit(header, meta, link_max, adjacency.max_len)
+            {
                 *verdict = Verdict::Punt;
                 continue;
             }
@@ -159,11 +162,12 @@ impl Router {
     }
 }
 
-/// Whether each segment of an aggregate surely fits into a frame of `max_len` bytes; the slow
-/// path knows better.
+/// Whether each segment of an aggregate fits into a frame of `max_len` bytes. As segments they
+/// would have had to pass the link that the aggregate came from, with frames of `link_max`; if
+/// that doesn't tell, the slow path sees the whole TCP header.
 #[cold]
-fn segments_fit(header: &Header, meta: &FrameMeta, max_len: u32) -> bool {
+fn segments_fit(header: &Header, meta: &FrameMeta, link_max: u32, max_len: u32) -> bool {
     let tcp = header.0[NEXT_HEADER] == ipv6::TCP;
-    let segment = HEADERS + TCP_HEADER_MAX + u32::from(meta.gso_size);
-    meta.gso_size != 0 && tcp && segment <= max_len
+    let most = HEADERS + TCP_HEADER_MAX + u32::from(meta.gso_size);
+    meta.gso_size != 0 && tcp && most.min(link_max) <= max_len
 }

@@ -285,6 +285,41 @@ fn too_big_packets_are_reported_not_cut() {
 }
 
 #[test]
+fn aggregates_whose_segments_fit_are_forwarded() {
+    let mut bed = bed();
+    let mut segment = vec![0; 20 + 5000];
+    segment[12] = 0x50;
+    let frame = ip6(WAN, A, B, 64, 6, &segment);
+    let meta = |gso_size| FrameMeta {
+        gso_size,
+        ..FrameMeta::plain(frame.len())
+    };
+    let forward = [Verdict::Forward(InterfaceId(LAN))];
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(1440))]), forward);
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(0))]), [Verdict::Punt]);
+    bed.poll();
+    assert_eq!(bed.dropped(WAN, DropReason::TooBig), 1);
+    bed.sent.clear();
+    // To a smaller link: those that surely fit, and those that do as is seen at leisure.
+    bed.router
+        .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 1400);
+    for _ in 0..30 {
+        bed.pass(100);
+    }
+    bed.introduce(LAN, B);
+    bed.sent.clear();
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(1300))]), forward);
+    for (gso_size, fits) in [(1340, true), (1341, false)] {
+        bed.sent.clear();
+        bed.receive_as(WAN, &frame, meta(gso_size));
+        let sent = bed.take6();
+        assert_eq!(sent[0].out == LAN, fits, "{gso_size}");
+    }
+    assert_eq!(bed.dropped(WAN, DropReason::TooBig), 2);
+    bed.assert_balance();
+}
+
+#[test]
 fn hop_limits_end() {
     let mut bed = bed();
     for hops in [0, 1] {
