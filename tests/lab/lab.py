@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,15 +32,16 @@ PUBLISHED = REPO / "docs" / "results"
 TRAFFIC = OUTPUT / "traffic"
 PAYLOAD = ("dist", "tests", "target/lab/traffic", "target/lab/supplied")
 IN_DOM0 = "cd /ringway && PYTHONPATH=tests:tests/testbed exec python3 -B -u -m lab.inside.run"
-ROWS = "/ringway/results/rows"
+RESULTS = "/ringway/results"
+PARTS_A_BOOT = 4  # of coarse ones
 DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's matplotlib is for
 
 
 def main() -> int:
     """Do what the command line says and return the exit code."""
     arguments = _parser().parse_args()
-    if arguments.part:
-        return measure_part(**json.loads(arguments.part))
+    if arguments.job:
+        return measure_job(**json.loads(arguments.job))
     words = arguments.words
     if words[:1] == ["compare"]:
         return 0 if compare(Path(words[1]), chosen(words[2:])) else 1
@@ -52,7 +54,7 @@ def main() -> int:
     else:
         OUTPUT.mkdir(parents=True, exist_ok=True)
         build_traffic()
-        failed = measure(chosen(words), arguments.quick, arguments.jobs)
+        failed = measure(chosen(words), arguments.quick, arguments.machines)
     drawn = subprocess.call([DEBIAN_PYTHON, "-B", HERE / "plots.py", *map(str, chosen(words))])
     if failed:
         print(f"{failed} parts failed; their logs are named above")
@@ -87,11 +89,35 @@ def build_traffic() -> None:
     subprocess.run(["cc", "-O2", "-Wall", "-static", "-o", TRAFFIC, source], check=True)
 
 
-def measure(experiments: list[int], quick: bool, jobs: int) -> int:
+@dataclass(frozen=True)
+class Job:
+    """Parts that are measured in one boot of a machine."""
+
+    bed: str
+    parts: list[tuple[int, int, Part]]  # experiment, place in it, part
+
+    @property
+    def name(self) -> str:
+        """Its parts, for the user."""
+        texts = [" ".join([f"E{number}", *map(str, part.what.values())]) for number, _, part in self.parts]
+        return f"{self.bed}: {', '.join(texts)}"
+
+
+def jobs(experiments: list[int], quick: bool) -> list[Job]:
+    """What is to be done, longest first. Coarse parts are short, so several share a boot."""
+    parts: dict[str, list[tuple[int, int, Part]]] = {}
+    for number in experiments:
+        for index, part in enumerate(load(number).parts(quick)):
+            parts.setdefault(part.bed, []).append((number, index, part))
+    size = PARTS_A_BOOT if quick else 1
+    found = [Job(bed, all_[at::step]) for bed, all_ in parts.items() for step in [-(-len(all_) // size)] for at in range(step)]
+    return sorted(found, key=lambda job: -sum(part.minutes for *_, part in job.parts))
+
+
+def measure(experiments: list[int], quick: bool, machines: int) -> int:
     """Measure in as many machines at once as there are CPUs; how many parts failed."""
-    work = [(number, part) for number in experiments for part in load(number).parts(quick)]
-    work.sort(key=lambda item: -item[1].minutes)
-    queue = deque(enumerate(work))
+    work = jobs(experiments, quick)
+    queue = deque(work)
     rows: dict[int, dict[int, list[dict]]] = {number: {} for number in experiments}
     failed: list[str] = []
     lock = threading.Lock()
@@ -102,21 +128,19 @@ def measure(experiments: list[int], quick: bool, jobs: int) -> int:
             with lock:
                 if not queue:
                     return
-                index, (number, part) = queue.popleft()
-            started = time.monotonic()
-            name = f"experiment {number} on {part.bed} {' '.join(map(str, part.what.values()))}".strip()
-            print(f"[{_clock(began)}] {name}: begins", flush=True)
-            got, log = run_part(number, part, quick, index)
+                job = queue.popleft()
+            print(f"[{_clock(began)}] {job.name}: begins", flush=True)
+            got, log = run_job(job, quick)
             with lock:
-                if got is None:
-                    failed.append(name)
-                    print(f"[{_clock(began)}] {name}: FAILED, see {log.relative_to(REPO)}", flush=True)
-                else:
-                    rows[number][index] = got
-                    took = time.monotonic() - started
-                    print(f"[{_clock(began)}] {name}: {len(got)} rows in {took:.0f} s", flush=True)
+                missing = [f"E{number} on {job.bed}" for number, index, _ in job.parts if (number, index) not in got]
+                for (number, index), found in got.items():
+                    rows[number][index] = found
+                failed.extend(missing)
+                count = sum(map(len, got.values()))
+                verdict = f"FAILED: {', '.join(missing)}; see {log.relative_to(REPO)}" if missing else f"{count} rows"
+                print(f"[{_clock(began)}] {job.name}: {verdict}", flush=True)
 
-    threads = [threading.Thread(target=worker) for _ in range(min(jobs, len(work)))]
+    threads = [threading.Thread(target=worker) for _ in range(min(machines, len(work)))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -129,39 +153,48 @@ def measure(experiments: list[int], quick: bool, jobs: int) -> int:
     return len(failed)
 
 
-def run_part(number: int, part: Part, quick: bool, index: int) -> tuple[list[dict] | None, Path]:
-    """Measure one part in a process of its own; its rows (None: it failed), and its log."""
-    folder = OUTPUT / "parts" / f"{number}-{index}"
-    folder.mkdir(parents=True, exist_ok=True)
+def run_job(job: Job, quick: bool) -> tuple[dict[tuple[int, int], list[dict]], Path]:
+    """Measure in a process of its own; the rows of the parts that succeeded, and the log."""
+    number, index, _ = job.parts[0]
+    folder = OUTPUT / "parts" / f"{job.bed}-{number}-{index}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     log = folder / "log.txt"
-    (folder / "rows").unlink(missing_ok=True)
-    request = {"number": number, "bed": part.bed, "quick": quick, "what": part.what, "folder": str(folder)}
+    parts = [[number, index, part.what] for number, index, part in job.parts]
+    request = {"bed": job.bed, "quick": quick, "parts": parts, "folder": str(folder)}
     with log.open("w") as file:
-        line = [sys.executable, "-B", "-u", __file__, "--part", json.dumps(request)]
-        code = subprocess.call(line, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
-    if code != 0:
-        return None, log
-    lines = (folder / "rows").read_text().splitlines()
-    return [json.loads(line) for line in lines], log
+        line = [sys.executable, "-B", "-u", __file__, "--job", json.dumps(request)]
+        subprocess.call(line, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+    found = {}
+    for number, index, _ in job.parts:
+        path = folder / f"{number}-{index}"
+        if path.exists():
+            found[number, index] = [json.loads(line) for line in path.read_text().splitlines()]
+    return found, log
 
 
-def measure_part(number: int, bed: str, quick: bool, what: dict, folder: str) -> int:
-    """Boot a machine and measure one part in it."""
-    with Machine(f"lab-{number}", BEDS[bed].options()) as machine:
+def measure_job(bed: str, quick: bool, parts: list, folder: str) -> int:
+    """Boot a machine and measure parts in it; the files of those that succeed are kept."""
+    failures = 0
+    with Machine(f"lab-{bed}", BEDS[bed].options()) as machine:
         print(f"dom0 is up after {machine.boot_seconds:.0f} s", flush=True)
         for name in filter(lambda name: (REPO / name).exists(), PAYLOAD):
             machine.put(REPO / name, folder=str(Path("/ringway", name).parent))
-        machine.run(f"mkdir -p {Path(ROWS).parent}")
-        words = (str(number), bed, "quick" if quick else "full", f"'{json.dumps(what)}'", ROWS)
-        code = machine.stream(f"{IN_DOM0} {' '.join(words)}")
-        machine.get(ROWS, folder=Path(folder, "fetched"))
-        if code != 0:
+        machine.run(f"mkdir -p {RESULTS}")
+        for number, index, what in parts:
+            began = time.monotonic()
+            rows = f"{RESULTS}/{number}-{index}"
+            words = (str(number), bed, "quick" if quick else "full", f"'{json.dumps(what)}'", rows)
+            code = machine.stream(f"{IN_DOM0} {' '.join(words)}")
+            print(f"experiment {number}: {time.monotonic() - began:.0f} s, exit code {code}", flush=True)
+            if code == 0:
+                machine.get(rows, folder=Path(folder, "fetched"))
+                Path(folder, "fetched", rows.lstrip("/")).rename(Path(folder, f"{number}-{index}"))
+            failures += code != 0
+        if failures:
             machine.collect()
             print(f"logs: {machine.logs}")
-        fetched = Path(folder, "fetched", ROWS.lstrip("/"))
-        if fetched.exists():
-            fetched.rename(Path(folder, "rows"))
-        return code
+    return failures
 
 
 def _clock(began: float) -> str:
@@ -173,8 +206,8 @@ def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--quick", action="store_true", help="fewer and coarser points")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="machines at once")
-    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--machines", type=int, default=os.cpu_count(), help="machines at once")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT")
     return parser
 

@@ -34,7 +34,7 @@ def measure(context: Context) -> None:
             wires.drop_at_sinks()
             flow = path(wires, mode)
             for rate in QUICK_RATES if context.quick else RATES:
-                point = offer([flow], [rate], domids=domids, cpu=context.far)
+                point = offer([flow], [rate], domids=domids, coarse=context.quick, cpu=context.far)
                 context.record({
                     "system": mode if mode == MODES[0] else f"{kind} {mode}",
                     "asked_pps": rate,

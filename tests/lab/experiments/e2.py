@@ -43,7 +43,7 @@ def measure(context: Context, system: str) -> None:
             for mode in ("routed", "bridged"):
                 flow = path(wires, mode)
                 for rate in (ABOVE,) if context.quick else (BELOW, ABOVE):
-                    point = offer([flow], [rate], domids=(0, *idle), cpu=context.far)
+                    point = offer([flow], [rate], domids=(0, *idle), coarse=context.quick, cpu=context.far)
                     context.record({
                         "system": system,
                         "mode": mode,

@@ -47,7 +47,7 @@ def measure(context: Context, system: str, network: str) -> None:
             flows = [flow(wires, number, guest) for number, guest in enumerate(guests)]
             domids = [guest.domid for guest in guests]
             for rate in QUICK_RATES if context.quick else RATES:
-                point = offer(flows, [rate // count] * count, domids=(0, *domids), cpu=context.far)
+                point = offer(flows, [rate // count] * count, domids=(0, *domids), coarse=context.quick, cpu=context.far)
                 context.record({
                     "system": system,
                     "network": network,

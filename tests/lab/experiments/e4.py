@@ -29,7 +29,7 @@ TOGETHER = (10_000, 20_000, 40_000, 60_000, 80_000, 120_000)  # frames/s in all
 QUICK_TOGETHER = (20_000, 60_000)
 QUIET = 1_000  # frames/s for each tenant that isn't flooded
 FLOOD = 90_000  # frames/s for domU 0, where it is
-PROBES, PROBE_US = 250, 8_000
+PROBES, PROBE_US = 230, 8_000  # as long as a point takes
 EQUAL = (256, 256)  # credit2's weights of domU 0 and of the others; dom0 has 256
 CASES = (("quiet", QUIET, EQUAL), ("flood", FLOOD, EQUAL), ("flood weighted", FLOOD, (64, 512)))
 
@@ -55,7 +55,7 @@ def measure(context: Context, system: str, count: int) -> None:
         own = path(wires, "routed")
         fixed = {"system": system, "domus": count}
         for rate in QUICK_TOGETHER if context.quick else TOGETHER:
-            point = offer([own, *flows], [rate // (count + 1)] * (count + 1), cpu=context.far)
+            point = offer([own, *flows], [rate // (count + 1)] * (count + 1), coarse=context.quick, cpu=context.far)
             for name, row in zip(["dom0", *range(count)], per_flow(point), strict=True):
                 context.record({**fixed, "case": "together", "flow": name, **row})
         for case, rate, weights in CASES:

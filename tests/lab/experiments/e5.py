@@ -27,7 +27,8 @@ COLUMNS = {
     "ping_p99": "us there and back, idle",
 }
 LOADS = (0.0, 0.1, 0.5, 0.9)
-PROBES, PROBE_US = 400, 5_000
+QUICK_LOADS = (0.0, 0.5)
+PROBES, PROBE_US = 370, 5_000  # as long as a point takes
 PINGS = 100
 LOW, HIGH = 4_000, 160_000  # frames/s between which the loss-free rate lies
 
@@ -60,9 +61,9 @@ def measure(context: Context) -> None:
 
 def curve(context: Context, system: str, way: Flow, base: dict | None) -> dict:
     """Delays of one system at each load; what is added to `base`, or what to compare with."""
-    free, _ = search(LOW, HIGH, lambda rate: offer([way], [rate], cpu=context.far), 0.1 if context.quick else 0.05)
+    free, _ = search(LOW, HIGH, lambda rate: offer([way], [rate], coarse=context.quick, cpu=context.far), 0.1 if context.quick else 0.05)
     pings = ping(way)
-    for load in LOADS:
+    for load in QUICK_LOADS if context.quick else LOADS:
         rate = int(free * load)
         if rate:
             with ThreadPoolExecutor() as pool:

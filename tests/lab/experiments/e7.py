@@ -56,7 +56,7 @@ def sizes(context: Context, system: str, way: Flow, domid: int | None) -> None:
     for size in QUICK_SIZES if context.quick else SIZES:
 
         def at(rate: int, size: int = size):
-            return offer([way], [rate], size=size - FCS, domids=domids, cpu=context.far)
+            return offer([way], [rate], size=size - FCS, domids=domids, coarse=context.quick, cpu=context.far)
 
         low, high = (near * 2 // 3, near * 6 // 5) if near else (LOW, HIGH)
         rate, points = search(low, high, at, 0.1 if context.quick else 0.03)

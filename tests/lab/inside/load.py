@@ -21,6 +21,7 @@ from .wires import End
 
 TRAFFIC = "/ringway/target/lab/traffic"
 SECONDS, WARM_UP, SETTLE = 1.5, 0.4, 0.8
+COARSE = 0.4  # of those, where a run is to be quick
 LOSS_FREE = 0.001  # the part that may be lost where "loss-free" is said
 KEEPS_UP = 0.99  # of what is offered must come out in the window
 UDP_PORT = 9
@@ -97,16 +98,18 @@ def offer(
     rates: Sequence[int],
     *,
     size: int = 60,
-    seconds: float = SECONDS,
+    coarse: bool = False,
     domids: Sequence[int] = (),
     cpu: int | None = None,
 ) -> Point:
     """Send every flow at its rate (frames/s of `size` bytes without FCS) and count.
 
-    `domids` are the domains whose CPU time is taken, `cpu` the one the generator runs on.
+    A `coarse` point is a shorter one. `domids` are the domains whose CPU time is taken, `cpu` the one the generator runs on.
     """
     clock = CpuTime() if domids else None
-    line = [TRAFFIC, "send", flows[0].source.space, str(seconds), str(WARM_UP), str(SETTLE)]
+    part = COARSE if coarse else 1.0
+    times = (SECONDS * part, WARM_UP * part, SETTLE)
+    line = [TRAFFIC, "send", flows[0].source.space, *map(str, times)]
     if cpu is not None:
         line = ["taskset", "-c", str(cpu), *line]
     text = "".join(flow.line(size, rate) for flow, rate in zip(flows, rates, strict=True))
