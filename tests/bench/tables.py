@@ -23,7 +23,7 @@ from paths import read_list  # noqa: E402
 FOLDER = REPO / "target" / "tables"
 # DPDK's defaults, then with the vector instructions that it uses only when told to.
 EAL = ["--lcores=0@0", "--no-huge", "--no-pci", "--no-telemetry", "-m", "4000"]
-EAL += ["--force-max-simd-bitwidth=512", "--log-level=error"]
+EAL += [f"--file-prefix=ringway{os.getpid()}", "--force-max-simd-bitwidth=512", "--log-level=error"]
 RUST = ["ringway", "ringway-single", "poptrie", "prefix-trie"]
 DPDK = {
     "v4": ["rte_fib", "rte_fib-avx512", "rte_lpm"],
