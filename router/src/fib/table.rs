@@ -226,77 +226,66 @@ impl<A: Address> Table<A> {
     #[inline]
     fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
         // A step that loads does little else: the fewer instructions between two loads, the
-        // more of them the processor has under way.
+        // more of them the processor has under way. And no step branches on what it found.
         let mut depths = [0u8; BURST];
-        let mut starts = [0u64; BURST];
+        let mut nodes = [Node::default(); BURST];
         let burst = addresses.iter().zip(values.iter_mut());
-        for ((&address, at), (depth, starts)) in burst.zip(depths.iter_mut().zip(&mut starts)) {
+        for ((&address, at), (depth, node)) in burst.zip(depths.iter_mut().zip(&mut nodes)) {
             let (first, from) = self.start(address);
             (*at, *depth) = (first, from as u8);
-            *starts = self.nodes.nodes.get(first).starts;
+            *node = *self.nodes.nodes.get(first);
         }
         let mut inner = 0u64;
         let burst = addresses.iter().zip(values.iter_mut());
-        for (i, ((&address, at), depth)) in burst.zip(&depths).enumerate() {
-            let node = self.nodes.nodes.get(*at);
+        for (i, ((address, at), (depth, node))) in burst.zip(depths.iter().zip(&nodes)).enumerate()
+        {
+            let leaf = node.leaf(address.bits(u32::from(*depth), STRIDE));
             inner |= u64::from(node.is_inner) << i;
-            if node.is_inner == 0 {
-                let slot = address.bits(u32::from(*depth), STRIDE);
-                *at = node.leaf(slot);
-            }
+            *at = select(node.is_inner != 0, *at, leaf);
         }
         while inner != 0 {
-            self.descend(addresses, values, &mut depths, &mut inner);
+            inner = self.descend(addresses, values, &mut depths, &mut nodes, inner);
         }
+        let zero = self.zero.unwrap_or(self.default);
         for value in values {
-            *value = self.answer(*value);
+            let leaf = self.leaves.get(*value);
+            *value = select(leaf == UNCOVERED, zero, leaf);
         }
     }
 
-    /// One step down for each address that is at a node with children.
+    /// One step down for each address in `inner`, those at a node with children. Returns
+    /// those that are at one again.
     #[inline(never)]
     fn descend(
         &self,
         addresses: &[A],
         values: &mut [u32],
         depths: &mut [u8; BURST],
-        inner: &mut u64,
-    ) {
-        let mut sets = [0u64; BURST];
-        for i in ones(*inner) {
-            if let Some(&at) = values.get(i) {
-                sets[i % BURST] = self.nodes.children.get(at).set;
-            }
+        nodes: &mut [Node; BURST],
+        inner: u64,
+    ) -> u64 {
+        let mut children = [Children::default(); BURST];
+        for i in ones(inner) {
+            children[i] = *self.nodes.children.get(values[i]);
         }
         let mut went = 0u64;
-        for i in ones(*inner) {
-            let (Some(address), Some(at), depth) =
-                (addresses.get(i), values.get_mut(i), &mut depths[i % BURST])
-            else {
-                continue;
-            };
-            let slot = address.bits(u32::from(*depth), STRIDE);
-            if sets[i % BURST] >> slot & 1 != 0 {
-                *at = self.nodes.children.get(*at).child(slot);
-                *depth += STRIDE as u8;
-                went |= 1 << i;
-            } else {
-                *at = self.nodes.nodes.get(*at).leaf(slot);
-            }
+        for i in ones(inner) {
+            let slot = addresses[i].bits(u32::from(depths[i]), STRIDE);
+            let has = children[i].has(slot);
+            values[i] = select(has, children[i].child(slot), nodes[i].leaf(slot));
+            depths[i] += STRIDE as u8;
+            went |= u64::from(has) << i;
         }
-        let mut next = 0u64;
         for i in ones(went) {
-            if let Some(&at) = values.get(i) {
-                next |= u64::from(self.nodes.nodes.get(at).is_inner) << i;
-            }
+            nodes[i] = *self.nodes.nodes.get(values[i]);
         }
-        for i in ones(went & !next) {
-            if let (Some(address), Some(at)) = (addresses.get(i), values.get_mut(i)) {
-                let slot = address.bits(u32::from(depths[i % BURST]), STRIDE);
-                *at = self.nodes.nodes.get(*at).leaf(slot);
-            }
+        let mut again = 0u64;
+        for i in ones(went) {
+            let leaf = nodes[i].leaf(addresses[i].bits(u32::from(depths[i]), STRIDE));
+            values[i] = select(nodes[i].is_inner != 0, values[i], leaf);
+            again |= u64::from(nodes[i].is_inner) << i;
         }
-        *inner = next;
+        again
     }
 
     /// The first node of a lookup and its depth.
@@ -710,6 +699,12 @@ impl Nodes {
     fn bytes(&self) -> usize {
         self.runs.bytes() + self.nodes.bytes() + self.children.bytes() + self.routes.bytes()
     }
+}
+
+/// One of two values, both of which are known, without a branch to mispredict.
+#[inline(always)]
+fn select(first: bool, one: u32, other: u32) -> u32 {
+    core::hint::select_unpredictable(first, one, other)
 }
 
 /// The bits that are set, from the lowest on.
