@@ -8,7 +8,7 @@
 //! [`Pace::wait`] has passed, and no frame waits longer than that.
 //!
 //! How long that is follows from what a wake-up costs on this machine, as measured: so long
-//! that wake-ups take about 1 % of a processor, and never more than [`MAX_WAIT`].
+//! that wake-ups take about 2.5 % of a processor, and never more than [`MAX_WAIT`].
 //!
 //! Gathering only pays when the frames don't depend on each other. Where each frame answers one
 //! that was delayed (a ping, a request and its response), delay lowers the rate and nothing is
@@ -23,11 +23,11 @@
 /// time.
 pub const GATHER: u32 = 64;
 /// Longest wait in ns, which bounds what is added to the delay of a frame.
-pub const MAX_WAIT: u64 = 1_000_000;
+pub const MAX_WAIT: u64 = 250_000;
 /// Shortest wait in ns: below this a timer is no cheaper than the events.
 const MIN_WAIT: u64 = 50_000;
 /// A wait is so many times what a wake-up costs: wake-ups take at most one part in so many.
-const WAKES_TAKE: u64 = 100;
+const WAKES_TAKE: u64 = 40;
 /// Frames expected in a wait from which on they gather.
 const ENTER: u64 = 4;
 /// Frames expected in a wait below which they don't any more.
@@ -277,21 +277,21 @@ mod tests {
     #[test]
     fn many_frames_share_a_wake_up() {
         let mut it = Loop::default();
-        assert!(it.per_wake(200_000, 1_000) >= 32);
+        assert!(it.per_wake(400_000, 1_000) >= 32);
         assert!(it.per_wake(1_000_000, 1_000) >= 60);
         assert!(it.pace.gathers());
     }
 
     #[test]
-    fn waits_are_worth_a_hundred_wake_ups() {
+    fn waits_are_worth_forty_wake_ups() {
         let mut it = Loop::default();
         it.steady(1_000, 1_000);
         let wait = it.pace.wait();
-        assert!((PRICE * 100..PRICE * 140).contains(&wait), "{wait}");
-        // Between few frames and a full burst, a wake-up takes about one part in a hundred.
+        assert!((PRICE * 40..PRICE * 56).contains(&wait), "{wait}");
+        // Between few frames and a full burst, wake-ups take about one part in forty.
         (it.wakes, it.frames) = (0, 0);
         it.steady(40_000, 2_000);
-        assert!(it.wakes * PRICE < 2_000_000_000 / 60, "{}", it.wakes);
+        assert!(it.wakes * PRICE < 2_000_000_000 / 24, "{}", it.wakes);
     }
 
     #[test]
@@ -302,7 +302,7 @@ mod tests {
             // Those that came while it worked on others waited for that as well.
             let work = PRICE + u64::from(GATHER) * WORK;
             assert!(
-                it.delay <= it.pace.wait().max(500_000) + work,
+                it.delay <= it.pace.wait().max(MAX_WAIT) + work,
                 "{rate}: {}",
                 it.delay
             );
