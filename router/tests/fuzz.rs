@@ -494,3 +494,62 @@ fn command_lines() {
         command::completions(&[], &line);
     });
 }
+
+/// One change of a forwarding table. Few bits make prefixes that nest and meet again.
+#[derive(Debug, TypeGenerator)]
+struct Change {
+    remove: bool,
+    high: u8,
+    low: u16,
+    len: u8,
+    value: u8,
+}
+
+#[test]
+fn forwarding_tables() {
+    use router::fib::table::Table;
+    check!()
+        .with_iterations(300)
+        .with_type::<(u8, Vec<Change>)>()
+        .for_each(|(filled, changes)| {
+            let (mut four, mut six) = (Table::<u32>::new(0), Table::<u128>::new(0));
+            let mut held = std::collections::BTreeMap::new();
+            if filled.is_multiple_of(16) {
+                // Enough for an index.
+                for i in 0..1100u32 {
+                    four.insert(i << 14, 20, 7);
+                    six.insert(u128::from(i) << 100, 30, 7);
+                    held.insert((i << 14, 20), 7);
+                }
+            }
+            for change in changes {
+                let len = change.len % 33;
+                let mask = !u32::MAX.checked_shr(len.into()).unwrap_or(0);
+                let address = u32::from(change.high & 3) << 24 | u32::from(change.low) << 8;
+                let (prefix, value) = (address & mask, u32::from(change.value));
+                let wide = |prefix: u32, len: u8| (u128::from(prefix) << 96 >> 10, len + 10);
+                let (prefix6, len6) = wide(prefix, len);
+                let wanted = if change.remove {
+                    assert_eq!(four.remove(prefix, len), six.remove(prefix6, len6));
+                    held.remove(&(prefix, len))
+                } else {
+                    let old = four.insert(prefix, len, value);
+                    assert_eq!(old, six.insert(prefix6, len6, value));
+                    let before = held.insert((prefix, len), value);
+                    assert_eq!(old, before);
+                    before
+                };
+                let now = held.get(&(prefix, len)).copied();
+                assert_eq!(four.get(prefix, len), now, "{wanted:?}");
+                let longest = (0..=32u8).rev().find_map(|len| {
+                    let mask = !u32::MAX.checked_shr(len.into()).unwrap_or(0);
+                    held.get(&(address & mask, len)).copied()
+                });
+                assert_eq!(four.lookup(address), longest.unwrap_or(0));
+                let mut values = [9; 2];
+                six.lookup_batch(&[wide(address, 0).0; 2], &mut values);
+                assert_eq!(values, [longest.unwrap_or(0); 2]);
+            }
+            assert_eq!((four.len(), six.len()), (held.len(), held.len()));
+        });
+}
