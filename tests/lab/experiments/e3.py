@@ -21,7 +21,7 @@ COLUMNS = {
 }
 RATES = (5_000, 10_000, 20_000, 30_000, 40_000, 55_000, 80_000, 120_000)
 QUICK_RATES = (10_000, 30_000, 80_000)
-COMPARED = 20_000  # frames/s at which instructions are shown
+COMPARED = 30_000  # frames/s at which instructions are shown
 
 
 def parts(quick: bool) -> list[Part]:
