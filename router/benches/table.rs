@@ -38,8 +38,18 @@ struct Family<A> {
     mix: Vec<A>,
 }
 
-fn v4() -> Family<u32> {
-    let routes = internet::v4(V4_PREFIXES, 4);
+impl<A> Family<A> {
+    fn pattern(&self, name: &str) -> &[A] {
+        if name == "uniform" {
+            &self.uniform
+        } else {
+            &self.mix
+        }
+    }
+}
+
+fn v4(prefixes: usize) -> Family<u32> {
+    let routes = internet::v4(prefixes, 4);
     let mut random = Random(44);
     Family {
         uniform: (0..ADDRESSES).map(|_| random.next() as u32).collect(),
@@ -48,10 +58,10 @@ fn v4() -> Family<u32> {
     }
 }
 
-fn v6() -> Family<u128> {
-    let routes = internet::v6(V6_PREFIXES, 6);
+fn v6(prefixes: usize) -> Family<u128> {
+    let routes = internet::v6(prefixes, 6);
     let mut random = Random(66);
-    let mut any = |_| internet::within6(routes[random.below(V6_PREFIXES)], &mut random);
+    let mut any = |_| internet::within6(routes[random.below(prefixes)], &mut random);
     Family {
         // Hardly any of all addresses has a route: uniform over the prefixes.
         uniform: (0..ADDRESSES).map(&mut any).collect(),
@@ -151,7 +161,7 @@ contenders!(u32, 32);
 contenders!(u128, 128);
 
 fn serve() {
-    let (v4, v6) = (v4(), v6());
+    let (v4, v6) = (v4(V4_PREFIXES), v6(V6_PREFIXES));
     let four = Contenders::<u32>::new(&v4.routes, None);
     let six = Contenders::<u128>::new(&v6.routes, None);
     println!("ready");
@@ -161,11 +171,9 @@ fn serve() {
         let &[family, pattern, contender] = &words[..] else {
             break;
         };
-        let (nanos, sum) = match (family, pattern) {
-            ("v4", "uniform") => twice(&v4.uniform, &four.lookup(contender)),
-            ("v4", _) => twice(&v4.mix, &four.lookup(contender)),
-            (_, "uniform") => twice(&v6.uniform, &six.lookup(contender)),
-            _ => twice(&v6.mix, &six.lookup(contender)),
+        let (nanos, sum) = match family {
+            "v4" => twice(v4.pattern(pattern), &four.lookup(contender)),
+            _ => twice(v6.pattern(pattern), &six.lookup(contender)),
         };
         println!("{nanos:.3} {sum}");
     }
@@ -178,28 +186,19 @@ fn twice<A>(addresses: &[A], lookup: &Lookup<'_, A>) -> (f64, u64) {
 }
 
 fn count(words: &[String]) {
-    let [family, pattern, contender] = words else {
-        panic!("count FAMILY PATTERN CONTENDER");
+    let [family, pattern, contender, rest @ ..] = words else {
+        panic!("count FAMILY PATTERN CONTENDER [PREFIXES]");
     };
+    let prefixes = rest.first().and_then(|n| n.parse().ok());
     let addresses = 1 << 14;
     if family == "v4" {
-        let v4 = v4();
+        let v4 = v4(prefixes.unwrap_or(V4_PREFIXES));
         let table = Contenders::<u32>::new(&v4.routes, Some(contender));
-        let all = if pattern == "uniform" {
-            &v4.uniform
-        } else {
-            &v4.mix
-        };
-        pass(&all[..addresses], &table.lookup(contender));
+        pass(&v4.pattern(pattern)[..addresses], &table.lookup(contender));
     } else {
-        let v6 = v6();
+        let v6 = v6(prefixes.unwrap_or(V6_PREFIXES));
         let table = Contenders::<u128>::new(&v6.routes, Some(contender));
-        let all = if pattern == "uniform" {
-            &v6.uniform
-        } else {
-            &v6.mix
-        };
-        pass(&all[..addresses], &table.lookup(contender));
+        pass(&v6.pattern(pattern)[..addresses], &table.lookup(contender));
     }
     eprintln!("{addresses} lookups");
 }
@@ -207,7 +206,7 @@ fn count(words: &[String]) {
 fn dump(folder: &str) {
     let file =
         |name: &str| BufWriter::new(File::create(format!("{folder}/{name}")).expect("a new file"));
-    let (v4, v6) = (v4(), v6());
+    let (v4, v6) = (v4(V4_PREFIXES), v6(V6_PREFIXES));
     let mut out = file("v4.routes");
     for (prefix, len, value) in &v4.routes {
         for word in [*prefix, u32::from(*len), *value] {
@@ -245,7 +244,7 @@ fn cpu_ns() -> u64 {
 /// Inserts a second from empty to full, single changes a second on the full table, bytes.
 fn updates() {
     println!("name,value,unit");
-    let (v4, v6) = (v4(), v6());
+    let (v4, v6) = (v4(V4_PREFIXES), v6(V6_PREFIXES));
     updates_of("v4", &v4.routes);
     updates_of("v6", &v6.routes);
 }

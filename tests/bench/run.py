@@ -106,7 +106,8 @@ def instructions(count: Count) -> float:
     collected = re.search(r"Collected : (\d+)", text)
     if collected is None:
         raise RuntimeError(f"callgrind counted nothing:\n{text}")
-    frames = sum(int(next(filter(None, found))) for found in re.findall(count.frames, text))
+    matches = re.finditer(count.frames, text)
+    frames = sum(int(next(filter(None, match.groups()))) for match in matches)
     return int(collected.group(1)) / frames
 
 
