@@ -28,7 +28,7 @@ const WORDS: usize = 2048;
 /// Bits that an index decides on, and how many nodes that are.
 const INDEXED_BITS: u32 = 2 * STRIDE;
 const INDEXED: usize = 1 << INDEXED_BITS;
-/// Prefixes that a block must have before its nodes are indexed. The index takes 192 KiB.
+/// Prefixes that a block must have before its nodes are indexed. The index takes 256 KiB.
 const MANY: u32 = 1024;
 const ROOT: u32 = 0;
 
@@ -195,7 +195,16 @@ impl<A: Address> Table<A> {
     /// The value of the longest prefix that holds `address`.
     #[inline]
     pub fn lookup(&self, address: A) -> u32 {
-        let (mut at, mut depth) = self.start(address);
+        let (first, depth) = self.start(address);
+        match self.leaves.get(self.walk(address, first, depth)) {
+            UNCOVERED => self.zero.unwrap_or(self.default),
+            value => value,
+        }
+    }
+
+    /// The leaf for an address, from a node on the way to it.
+    #[inline]
+    fn walk(&self, address: A, mut at: u32, mut depth: u32) -> u32 {
         loop {
             let slot = address.bits(depth, STRIDE);
             let node = self.nodes.nodes.get(at);
@@ -207,7 +216,7 @@ impl<A: Address> Table<A> {
                     continue;
                 }
             }
-            return self.answer(node.leaf(slot));
+            return node.leaf(slot);
         }
     }
 
@@ -233,7 +242,12 @@ impl<A: Address> Table<A> {
         for ((&address, at), (depth, node)) in burst.zip(depths.iter_mut().zip(&mut nodes)) {
             let (first, from) = self.start(address);
             (*at, *depth) = (first, from as u8);
-            *node = *self.nodes.nodes.get(first);
+            *node = if from == 0 {
+                // Few prefixes, all in the cache: steps for all would only be more work.
+                Node::with_leaf(self.walk(address, first, from))
+            } else {
+                *self.nodes.nodes.get(first)
+            };
         }
         let mut inner = 0u64;
         let burst = addresses.iter().zip(values.iter_mut());
@@ -243,8 +257,8 @@ impl<A: Address> Table<A> {
             inner |= u64::from(node.is_inner) << i;
             *at = select(node.is_inner != 0, *at, leaf);
         }
-        while inner != 0 {
-            inner = self.descend(addresses, values, &mut depths, &mut nodes, inner);
+        if inner != 0 {
+            self.descend(addresses, values, &mut depths, &mut nodes, inner);
         }
         let zero = self.zero.unwrap_or(self.default);
         for value in values {
@@ -253,8 +267,7 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// One step down for each address in `inner`, those at a node with children. Returns
-    /// those that are at one again.
+    /// Goes down to the leaves for each address in `inner`, those at a node with children.
     #[inline(never)]
     fn descend(
         &self,
@@ -262,30 +275,31 @@ impl<A: Address> Table<A> {
         values: &mut [u32],
         depths: &mut [u8; BURST],
         nodes: &mut [Node; BURST],
-        inner: u64,
-    ) -> u64 {
+        mut inner: u64,
+    ) {
         let mut children = [Children::default(); BURST];
         for i in ones(inner) {
             children[i] = *self.nodes.children.get(values[i]);
         }
-        let mut went = 0u64;
-        for i in ones(inner) {
-            let slot = addresses[i].bits(u32::from(depths[i]), STRIDE);
-            let has = children[i].has(slot);
-            values[i] = select(has, children[i].child(slot), nodes[i].leaf(slot));
-            depths[i] += STRIDE as u8;
-            went |= u64::from(has) << i;
+        loop {
+            let mut went = 0u64;
+            for i in ones(inner) {
+                let slot = addresses[i].bits(u32::from(depths[i]), STRIDE);
+                let has = children[i].has(slot);
+                values[i] = select(has, children[i].child(slot), nodes[i].leaf(slot));
+                depths[i] += STRIDE as u8;
+                went |= u64::from(has) << i;
+            }
+            if went == 0 {
+                return;
+            }
+            for i in ones(went) {
+                // Both at once, although most need one: neither waits for the other.
+                nodes[i] = *self.nodes.nodes.get(values[i]);
+                children[i] = *self.nodes.children.get(values[i]);
+            }
+            inner = went;
         }
-        for i in ones(went) {
-            nodes[i] = *self.nodes.nodes.get(values[i]);
-        }
-        let mut again = 0u64;
-        for i in ones(went) {
-            let leaf = nodes[i].leaf(addresses[i].bits(u32::from(depths[i]), STRIDE));
-            values[i] = select(nodes[i].is_inner != 0, values[i], leaf);
-            again |= u64::from(nodes[i].is_inner) << i;
-        }
-        again
     }
 
     /// The first node of a lookup and its depth.
@@ -301,16 +315,6 @@ impl<A: Address> Table<A> {
             node + (within & indexed.wrapping_neg()),
             (A::INDEX + INDEXED_BITS) & indexed.wrapping_neg(),
         )
-    }
-
-    #[inline(always)]
-    fn answer(&self, leaf: u32) -> u32 {
-        let value = self.leaves.get(leaf);
-        if value == UNCOVERED {
-            self.zero.unwrap_or(self.default)
-        } else {
-            value
-        }
     }
 
     /// How many prefixes it has.
