@@ -231,34 +231,34 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// At most [`BURST`] addresses; the slices have one length.
+    /// At most [`BURST`] addresses, as far as both slices reach.
     #[inline]
     fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
         // A step that loads does little else: the fewer instructions between two loads, the
         // more of them the processor has under way. And no step branches on what it found.
-        let mut depths = [0u8; BURST];
         let mut nodes = [Node::default(); BURST];
         let burst = addresses.iter().zip(values.iter_mut());
-        for ((&address, at), (depth, node)) in burst.zip(depths.iter_mut().zip(&mut nodes)) {
-            let (first, from) = self.start(address);
-            (*at, *depth) = (first, from as u8);
-            *node = if from == 0 {
-                // Few prefixes, all in the cache: steps for all would only be more work.
-                Node::with_leaf(self.walk(address, first, from))
+        for ((&address, at), node) in burst.zip(&mut nodes) {
+            let start = self.starts.get(address.bits(0, A::INDEX));
+            let first = start.map_or(ROOT, |start| start.node);
+            if first == ROOT {
+                *at = self.leaf_among_few(address);
+                *node = Node::with_leaf(*at);
             } else {
-                *self.nodes.nodes.get(first)
-            };
+                *at = first + address.bits(A::INDEX, INDEXED_BITS) as u32;
+                *node = *self.nodes.nodes.get(*at);
+            }
         }
+        let depth = A::INDEX + INDEXED_BITS;
         let mut inner = 0u64;
         let burst = addresses.iter().zip(values.iter_mut());
-        for (i, ((address, at), (depth, node))) in burst.zip(depths.iter().zip(&nodes)).enumerate()
-        {
-            let leaf = node.leaf(address.bits(u32::from(*depth), STRIDE));
+        for (i, ((address, at), node)) in burst.zip(&nodes).enumerate() {
+            let leaf = node.leaf(address.bits(depth, STRIDE));
             inner |= u64::from(node.is_inner) << i;
             *at = select(node.is_inner != 0, *at, leaf);
         }
         if inner != 0 {
-            self.descend(addresses, values, &mut depths, &mut nodes, inner);
+            self.descend(addresses, values, &mut nodes, inner);
         }
         let zero = self.zero.unwrap_or(self.default);
         for value in values {
@@ -267,38 +267,49 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// Goes down to the leaves for each address in `inner`, those at a node with children.
+    /// The leaf for an address in a block without an index. There all is in the cache, and
+    /// steps for a whole burst would only be more work.
     #[inline(never)]
-    fn descend(
-        &self,
-        addresses: &[A],
-        values: &mut [u32],
-        depths: &mut [u8; BURST],
-        nodes: &mut [Node; BURST],
-        mut inner: u64,
-    ) {
+    fn leaf_among_few(&self, address: A) -> u32 {
+        self.walk(address, ROOT, 0)
+    }
+
+    /// Goes down to the leaves for each address in `inner`, those whose indexed node has
+    /// children. All go down together, so that all are at one depth.
+    #[inline(never)]
+    fn descend(&self, addresses: &[A], values: &mut [u32], nodes: &mut [Node; BURST], inner: u64) {
         let mut children = [Children::default(); BURST];
+        let mut active = [0u8; BURST];
+        let mut count = 0;
         for i in ones(inner) {
-            children[i] = *self.nodes.children.get(values[i]);
+            active[count % BURST] = i as u8;
+            count += 1;
+            children[i % BURST] = *self.nodes.children.get(values[i]);
         }
+        let mut depth = A::INDEX + INDEXED_BITS;
         loop {
-            let mut went = 0u64;
-            for i in ones(inner) {
-                let slot = addresses[i].bits(u32::from(depths[i]), STRIDE);
-                let has = children[i].has(slot);
-                values[i] = select(has, children[i].child(slot), nodes[i].leaf(slot));
-                depths[i] += STRIDE as u8;
-                went |= u64::from(has) << i;
+            let mut went = 0;
+            for k in 0..count {
+                let i = usize::from(active[k % BURST]) % BURST;
+                let slot = addresses[i].bits(depth, STRIDE);
+                let (children, node) = (&children[i], &nodes[i]);
+                let has = children.has(slot);
+                values[i] = select(has, children.child(slot), node.leaf(slot));
+                active[went % BURST] = i as u8;
+                went += usize::from(has);
             }
             if went == 0 {
                 return;
             }
-            for i in ones(went) {
-                // Both at once, although most need one: neither waits for the other.
-                nodes[i] = *self.nodes.nodes.get(values[i]);
-                children[i] = *self.nodes.children.get(values[i]);
+            for &i in active.iter().take(went) {
+                let i = usize::from(i) % BURST;
+                // Both at once, although some need one: neither waits for the other.
+                let at = values[i];
+                nodes[i] = *self.nodes.nodes.get(at);
+                children[i] = *self.nodes.children.get(at);
             }
-            inner = went;
+            count = went;
+            depth += STRIDE;
         }
     }
 
