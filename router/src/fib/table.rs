@@ -258,7 +258,7 @@ impl<A: Address> Table<A> {
             *at = select(node.is_inner != 0, *at, leaf);
         }
         if inner != 0 {
-            self.descend(addresses, values, &mut nodes, inner);
+            self.descend(addresses, values, inner);
         }
         let zero = self.zero.unwrap_or(self.default);
         for value in values {
@@ -277,39 +277,39 @@ impl<A: Address> Table<A> {
     /// Goes down to the leaves for each address in `inner`, those whose indexed node has
     /// children. All go down together, so that all are at one depth.
     #[inline(never)]
-    fn descend(&self, addresses: &[A], values: &mut [u32], nodes: &mut [Node; BURST], inner: u64) {
+    fn descend(&self, addresses: &[A], values: &mut [u32], inner: u64) {
+        let mut at = [0u32; BURST];
+        let mut slots = [0u8; BURST];
         let mut children = [Children::default(); BURST];
         let mut active = [0u8; BURST];
         let mut count = 0;
         for i in ones(inner) {
             active[count % BURST] = i as u8;
             count += 1;
-            children[i % BURST] = *self.nodes.children.get(values[i]);
+            at[i % BURST] = values[i];
         }
         let mut depth = A::INDEX + INDEXED_BITS;
-        loop {
+        while count != 0 {
+            for &i in active.iter().take(count) {
+                let i = usize::from(i) % BURST;
+                children[i] = *self.nodes.children.get(at[i]);
+            }
             let mut went = 0;
             for k in 0..count {
                 let i = usize::from(active[k % BURST]) % BURST;
                 let slot = addresses[i].bits(depth, STRIDE);
-                let (children, node) = (&children[i], &nodes[i]);
-                let has = children.has(slot);
-                values[i] = select(has, children.child(slot), node.leaf(slot));
+                let has = children[i].has(slot);
+                at[i] = select(has, children[i].child(slot), at[i]);
+                slots[i] = slot as u8;
                 active[went % BURST] = i as u8;
                 went += usize::from(has);
             }
-            if went == 0 {
-                return;
-            }
-            for &i in active.iter().take(went) {
-                let i = usize::from(i) % BURST;
-                // Both at once, although some need one: neither waits for the other.
-                let at = values[i];
-                nodes[i] = *self.nodes.nodes.get(at);
-                children[i] = *self.nodes.children.get(at);
-            }
             count = went;
             depth += STRIDE;
+        }
+        for i in ones(inner) {
+            let (node, slot) = (self.nodes.nodes.get(at[i % BURST]), slots[i % BURST]);
+            values[i] = node.leaf(usize::from(slot));
         }
     }
 
