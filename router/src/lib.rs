@@ -32,6 +32,7 @@ mod local;
 mod mld;
 mod nd;
 mod neighbors;
+mod next_hop;
 mod offload;
 mod own;
 mod process;

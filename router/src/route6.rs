@@ -6,7 +6,8 @@ use core::net::{IpAddr, Ipv6Addr};
 use crate::DropReason;
 use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::neighbors::{Purpose, Waiting};
+use crate::neighbors::Waiting;
+use crate::next_hop::NextHop;
 use crate::process::segments_fit_at;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
@@ -47,41 +48,18 @@ impl Router {
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
-        let neighbor = match target {
-            Target::Local if waiting.own => {
-                return self.drop_frames(input, DropReason::MartianDestination, 1);
-            }
-            Target::Local => return self.deliver6(now, waiting, &ip, out),
-            Target::Nowhere(reason) => {
-                self.drop_frames(input, reason, 1);
-                let error = match reason {
-                    DropReason::NoRoute => IcmpError::NetUnreachable,
-                    DropReason::Unreachable => IcmpError::HostUnreachable,
-                    DropReason::Prohibited => IcmpError::Prohibited,
-                    _ => return,
-                };
-                return self.report(now, &waiting, error, out);
-            }
-            Target::Neighbor(index) => Some(index as usize),
-            Target::OnLink(interface) => {
-                let host = ip.destination.into();
-                self.neighbor(now, InterfaceId(interface), host, Purpose::Resolve)
-            }
-            Target::Group(_) => None,
+        let destination = ip.destination.into();
+        let neighbor = match self.next_hop(now, target, destination, &waiting, out) {
+            None => return,
+            Some(NextHop::Local) => return self.deliver6(now, waiting, &ip, out),
+            Some(NextHop::Neighbor(neighbor)) => neighbor,
         };
         if !waiting.own && !self.may_forward(now, &waiting, &ip, out) {
             return;
         }
-        let Some(index) = neighbor else {
-            return self.drop_frames(input, DropReason::NeighborRateLimited, 1);
+        let Some((index, mtu)) = self.within_reach(input, neighbor) else {
+            return;
         };
-        let Some(entry) = self.neighbors.entry(index) else {
-            return self.drop_frames(input, DropReason::NeighborTableFull, 1);
-        };
-        let Some(link) = self.links.get(entry.interface.index()).filter(|l| l.up) else {
-            return self.drop_frames(input, DropReason::LinkDown, 1);
-        };
-        let mtu = link.mtu;
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         // Beyond the link the path may be narrower, and the router doesn't remember how much.
         let own_max = match target {
