@@ -50,6 +50,4 @@ BEDS = {
     "one-pvh": Bed("one CPU for everything, PVH guests", memory_mib=4096, pvh=True),
     "two": Bed("a CPU for dom0, generator and sinks; one for domUs", cpus=2, xen=TWO, guests="1", memory_mib=4096),
     "two-pvh": Bed("the same, PVH guests", cpus=2, xen=TWO, guests="1", pvh=True, memory_mib=4096),
-    "far": Bed("a CPU for generator and sinks, one for dom0, one for domUs", cpus=3, xen=FAR, far=1, guests="2", memory_mib=4096),
-    "far-pvh": Bed("the same, PVH guests", cpus=3, xen=FAR, far=1, guests="2", pvh=True, memory_mib=4096),
 }  # fmt: skip

@@ -48,13 +48,15 @@ class Plan(unittest.TestCase):
     """What is to be measured exists."""
 
     def test_parts_name_beds_and_systems(self):
-        names = {system.name for system in all_systems()}
+        names, used = {system.name for system in all_systems()}, set()
         self.assertEqual(numbers(), list(range(1, 9)))
         for number in numbers():
             for quick in (False, True):
                 for part in load(number).parts(quick):
                     self.assertIn(part.bed, BEDS)
                     self.assertIn(part.what.get("system", "linux-pv"), names)
+                    used.add(part.bed)
+        self.assertEqual(used, set(BEDS))
 
     def test_colours_differ(self):
         colours = [system.colour for system in all_systems()]

@@ -30,7 +30,7 @@ def domus(system: DomU, count: int, wires: Wires, options: Sequence[str] = ()) -
         for number, guest in enumerate(guests):
             guest.wait_console(system.ready, READY_TIMEOUT)
             names = [guest.vif_name(index) for index in range(2)]
-            wires.connect(number, names, guest.vifs[0].mac)
+            wires.connect(number, names)
         for number in range(count):
             wait_forwarding(wires, number)
         yield guests

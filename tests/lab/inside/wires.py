@@ -112,7 +112,7 @@ class Wires:
         """Where the two vifs of a domU are plugged in, for its hotplug script."""
         return (LEFT, RIGHT) if self.bridged else ("none", "none")
 
-    def connect(self, number: int, vifs: Sequence[str], mac: str) -> None:
+    def connect(self, number: int, vifs: Sequence[str]) -> None:
         """Give dom0's and the generator's routes through a domU that is up; `vifs` as dom0 names them."""
         if self.bridged:
             self.gen.run("ip", "route", "replace", f"10.1.{number}.2", "via", f"10.0.{number}.1")
@@ -138,12 +138,10 @@ class Wires:
         with open(f"/sys/class/net/{port}/address") as file:
             return file.read().strip()
 
-    def drop_at_sinks(self, drop: bool = True) -> None:
-        """Let sinks drop UDP as it arrives, or take it like other hosts do."""
+    def drop_at_sinks(self) -> None:
+        """Let sinks drop UDP as it arrives."""
         for end in (*self.sinks, self.direct_sink):
-            execute("ip", "netns", "exec", end.space, "tc", "qdisc", "del", "dev", end.device, "clsact")
-            if drop:
-                _drop_udp(end.device, "ip", "netns", "exec", end.space)
+            _drop_udp(end.device, "ip", "netns", "exec", end.space)
 
     def drop_here(self, port: str) -> None:
         """Let dom0's end of a wire be the sink of what comes in there."""
