@@ -89,7 +89,7 @@ def report(rows, plots) -> str:
         ax.set_xlabel("frame, bytes with FCS")
         ax.set_ylabel(f"loss-free, {unit}")
         ax.set_ylim(0)
-    axes[0].legend(fontsize=8)
+    axes[1].legend(fontsize=8)
     plots.save(figure, "sizes", "Loss-free rate by frame size, one CPU for everything")
     name, size = (lambda row: plots.label(row["system"])), (lambda row: f"{row['frame_bytes']} B")
     rates = pivot(rows, name, size, lambda row: row["loss_free_pps"], "loss-free, frames/s")
