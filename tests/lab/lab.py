@@ -33,7 +33,7 @@ TRAFFIC = OUTPUT / "traffic"
 PAYLOAD = ("dist", "tests", "target/lab/traffic", "target/lab/supplied")
 IN_DOM0 = "cd /ringway && PYTHONPATH=tests:tests/testbed exec python3 -B -u -m lab.inside.run"
 RESULTS = "/ringway/results"
-PARTS_A_BOOT = 4  # of coarse ones
+PARTS_A_BOOT, COARSE_PARTS_A_BOOT = 2, 4
 DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's matplotlib is for
 
 
@@ -99,18 +99,24 @@ class Job:
     @property
     def name(self) -> str:
         """Its parts, for the user."""
-        texts = [" ".join([f"E{number}", *map(str, part.what.values())]) for number, _, part in self.parts]
+        texts = [" ".join([f"E{number}", *map(_word, part.what.values())]) for number, _, part in self.parts]
         return f"{self.bed}: {', '.join(texts)}"
 
 
 def jobs(experiments: list[int], quick: bool) -> list[Job]:
-    """What is to be done, longest first. Coarse parts are short, so several share a boot."""
+    """What is to be done, longest first. Parts share a boot, since that takes as long as some of them."""
+    found: list[Job] = []
     parts: dict[str, list[tuple[int, int, Part]]] = {}
     for number in experiments:
         for index, part in enumerate(load(number).parts(quick)):
-            parts.setdefault(part.bed, []).append((number, index, part))
-    size = PARTS_A_BOOT if quick else 1
-    found = [Job(bed, all_[at::step]) for bed, all_ in parts.items() for step in [-(-len(all_) // size)] for at in range(step)]
+            if part.alone:
+                found.append(Job(part.bed, [(number, index, part)]))
+            else:
+                parts.setdefault(part.bed, []).append((number, index, part))
+    size = COARSE_PARTS_A_BOOT if quick else PARTS_A_BOOT
+    for bed, shared in parts.items():
+        step = -(-len(shared) // size)
+        found += [Job(bed, shared[at::step]) for at in range(step)]
     return sorted(found, key=lambda job: -sum(part.minutes for *_, part in job.parts))
 
 
@@ -195,6 +201,10 @@ def measure_job(bed: str, quick: bool, parts: list, folder: str) -> int:
             machine.collect()
             print(f"logs: {machine.logs}")
     return failures
+
+
+def _word(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _clock(began: float) -> str:

@@ -19,11 +19,12 @@ from ..beds import Bed
 
 @dataclass(frozen=True)
 class Part:
-    """Something to measure in one boot of a machine."""
+    """Something to measure on one machine."""
 
     bed: str
     what: dict = field(default_factory=dict)  # arguments for measure()
     minutes: float = 3.0  # roughly, at full length: long parts start first
+    alone: bool = False  # changes dom0 for as long as it is up
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Does an idle domU cost dom0 anything? dom0 forwards beside more and more of them."""
 
-from ..inside.domus import domus
+from ..inside.domus import DomUs
 from ..inside.load import offer
 from ..inside.wires import Wires
 from ..systems import all_systems, by_name
@@ -25,21 +25,25 @@ BELOW, ABOVE = 100_000, 170_000  # saturation, in frames/s
 
 
 def parts(quick: bool) -> list[Part]:
-    """One boot for each kind of domU."""
+    """Each kind of domU; coarsely, those that start quickest."""
     beds = {"pv": "one", "pvh": "one-pvh"}
-    return [Part(beds[system.kind], {"system": system.name}, 5) for system in all_systems()]
+    return [
+        Part(beds[system.kind], {"system": system.name}, 5)
+        for system in all_systems() if not (quick and system.kind == "pvh")
+    ]  # fmt: skip
 
 
 def measure(context: Context, system: str) -> None:
     """Both ways of forwarding, below and above saturation, for every number of domUs."""
     kind = by_name(system)
-    for count in QUICK_COUNTS if context.quick else COUNTS:
-        with (
-            Wires("bridged", count, context.bed.cpu, context.bed.far) as wires,
-            domus(kind, count, wires, context.bed.guest_options()) as guests,
-        ):
-            wires.drop_at_sinks()
-            idle = [guest.domid for guest in guests]
+    counts = QUICK_COUNTS if context.quick else COUNTS
+    with (
+        Wires("bridged", max(counts), context.bed.cpu, context.bed.far) as wires,
+        DomUs(kind, wires, context.bed.guest_options()) as domus,
+    ):
+        wires.drop_at_sinks()
+        for count in counts:
+            idle = [guest.domid for guest in domus.up_to(count)]
             for mode in ("routed", "bridged"):
                 flow = path(wires, mode)
                 for rate in (ABOVE,) if context.quick else (BELOW, ABOVE):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dom0.shell import run
 
-from ..inside.domus import domus, flow
+from ..inside.domus import DomUs, flow
 from ..inside.load import Point, offer, percentile, probe
 from ..inside.wires import Wires
 from ..systems import all_systems, by_name
@@ -48,9 +48,10 @@ def measure(context: Context, system: str, count: int) -> None:
     """Both halves, with the same domUs."""
     with (
         Wires("bridged", count, context.bed.cpu, context.bed.far) as wires,
-        domus(by_name(system), count, wires, context.bed.guest_options()) as guests,
+        DomUs(by_name(system), wires, context.bed.guest_options()) as domus,
     ):
         wires.drop_at_sinks()
+        guests = domus.up_to(count)
         flows = [flow(wires, number, guest) for number, guest in enumerate(guests)]
         own = path(wires, "routed")
         fixed = {"system": system, "domus": count}

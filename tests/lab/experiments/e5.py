@@ -4,7 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 from ..beds import BEDS
-from ..inside.domus import domus, flow
+from ..inside.domus import DomUs, flow
 from ..inside.load import Flow, offer, percentile, probe, search
 from ..inside.wires import Wires
 from ..systems import all_systems
@@ -53,15 +53,16 @@ def measure(context: Context) -> None:
         if (system.kind == "pvh") == context.bed.pvh:
             with (
                 Wires("bridged", 1, context.bed.cpu, context.bed.far) as wires,
-                domus(system, 1, wires, context.bed.guest_options()) as guests,
+                DomUs(system, wires, context.bed.guest_options()) as domus,
             ):
                 wires.drop_at_sinks()
-                curve(context, system.name, flow(wires, 0, guests[0]), base)
+                [guest] = domus.up_to(1)
+                curve(context, system.name, flow(wires, 0, guest), base)
 
 
 def curve(context: Context, system: str, way: Flow, base: dict | None) -> dict:
     """Delays of one system at each load; what is added to `base`, or what to compare with."""
-    free, _ = search(LOW, HIGH, lambda rate: offer([way], [rate], coarse=context.quick, cpu=context.far), 0.1 if context.quick else 0.05)
+    free, _ = search(LOW, HIGH, lambda rate: offer([way], [rate], coarse=context.quick, cpu=context.far), 0.2 if context.quick else 0.1)
     pings = ping(way)
     for load in QUICK_LOADS if context.quick else LOADS:
         rate = int(free * load)

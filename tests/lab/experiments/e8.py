@@ -26,7 +26,7 @@ COLUMNS = {
     "dom0_kib": "KiB that dom0's available memory shrank by since before the first",
     "image_kib": "KiB of kernel and initial ramdisk",
 }
-COUNT, QUICK_COUNT = 30, 3
+COUNT, QUICK_COUNT = 30, 2
 
 
 def parts(quick: bool) -> list[Part]:

@@ -20,6 +20,7 @@ from dom0.topology import add_bridge
 
 LEFT, RIGHT = "left", "right"  # the bridges
 DIRECT = "direct"  # dom0's own bridge, between e1 and sinkd
+DIRECT_BRIDGED = "10.2.0.3/24"  # sinkd's address then
 GENERATOR = "gen"
 TABLE = 100  # dom0's routes for what comes from the generator
 QUIET = {"net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 0}
@@ -124,6 +125,9 @@ class Wires:
     def direct_routed(self) -> None:
         """dom0 routes from e1 to its own sink."""
         forward(True)
+        for end in (self.direct, self.direct_sink):
+            run("ip", "link", "set", end.port, "nomaster")
+        execute("ip", "-n", self.direct_sink.space, "address", "delete", DIRECT_BRIDGED, "dev", self.direct_sink.device)
         run("ip", "address", "replace", "10.2.0.1/24", "dev", self.direct.port)
         run("ip", "address", "replace", "10.3.0.1/24", "dev", self.direct_sink.port)
         self.direct.run("ip", "route", "replace", "10.3.0.0/24", "via", "10.2.0.1")
@@ -131,7 +135,7 @@ class Wires:
     def direct_bridged(self) -> None:
         """dom0 bridges from e1 to its own sink, whose network then is e1's."""
         self._plug(DIRECT, self.direct, self.direct_sink)
-        self.direct_sink.run("ip", "address", "add", "10.2.0.3/24", "dev", "e0")
+        self.direct_sink.run("ip", "address", "add", DIRECT_BRIDGED, "dev", self.direct_sink.device)
 
     def mac_of(self, port: str) -> str:
         """The address of a device of dom0."""
