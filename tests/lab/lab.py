@@ -3,7 +3,7 @@
     lab.py [--quick] [EXPERIMENT ...]       measure, then tables and plots: target/lab/
     lab.py plot [EXPERIMENT ...]            tables and plots of what was measured before
     lab.py compare FOLDER [EXPERIMENT ...]  how far the CSV files in FOLDER differ from these
-    lab.py publish [EXPERIMENT ...]         copy plots and raw numbers to docs/results/
+    lab.py publish [EXPERIMENT ...]         plots and raw numbers to docs/results/, tables into docs/RESULTS.md
 """
 
 import argparse
@@ -29,6 +29,7 @@ from lab.rows import OUTPUT, compare, csv_path, write_csv  # noqa: E402
 from paths import REPO, read_list  # noqa: E402
 
 PUBLISHED = REPO / "docs" / "results"
+RESULTS_PAGE = REPO / "docs" / "RESULTS.md"
 TRAFFIC = OUTPUT / "traffic"
 PAYLOAD = ("dist", "tests", "target/lab/traffic", "target/lab/supplied")
 IN_DOM0 = "cd /ringway && PYTHONPATH=tests:tests/testbed exec python3 -B -u -m lab.inside.run"
@@ -74,13 +75,29 @@ def chosen(words: list[str]) -> list[int]:
 
 
 def publish(experiments: list[int]) -> int:
-    """Copy plots and raw numbers to docs/results/, for docs/RESULTS.md."""
+    """Copy plots and raw numbers to docs/results/, and tables to their places in docs/RESULTS.md."""
     PUBLISHED.mkdir(parents=True, exist_ok=True)
+    page = RESULTS_PAGE.read_text()
     for number in experiments:
-        for path in sorted(OUTPUT.glob(f"exp{number}[.-]*")):
+        files = [path for path in sorted(OUTPUT.glob(f"exp{number}[.-]*")) if path.suffix != ".md"]
+        for path in files:
             shutil.copy(path, PUBLISHED)
-            print(path.name)
+        tables = OUTPUT / f"exp{number}.md"
+        if files and tables.exists():
+            page = with_tables(page, number, tables.read_text())
+            print(f"experiment {number}: tables, {', '.join(path.name for path in files)}")
+    RESULTS_PAGE.write_text(page)
     return 0
+
+
+def with_tables(page: str, number: int, tables: str) -> str:
+    """The page with an experiment's tables between its two marks."""
+    begin, end = f"<!-- tables of experiment {number} -->\n", f"<!-- end of experiment {number} -->"
+    before, found, rest = page.partition(begin)
+    _old, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise SystemExit(f"{RESULTS_PAGE.relative_to(REPO)} has no place for the tables of experiment {number}")
+    return f"{before}{begin}\n{tables.strip()}\n\n{end}{after}"
 
 
 def build_traffic() -> None:

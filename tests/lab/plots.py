@@ -122,8 +122,10 @@ def pivot(rows: Iterable[Row], line: Callable[[Row], str], column: Callable[[Row
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, int | float) and abs(value) >= 1000:
+        return f"{value:,.0f}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
     return "" if value is None else str(value)
 
 

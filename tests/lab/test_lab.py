@@ -9,6 +9,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 from lab.experiments import load, numbers  # noqa: E402
 from lab.beds import BEDS  # noqa: E402
+from lab.lab import with_tables  # noqa: E402
 from lab.inside.load import Count, Point, percentile, search  # noqa: E402
 from lab.systems import all_systems  # noqa: E402
 from lab.systems.ringway_pvh import has_entry  # noqa: E402
@@ -42,6 +43,18 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(percentile([5, 1, 3], 0.5), 3)
         self.assertEqual(percentile(list(range(100)), 0.99), 99)
         self.assertNotEqual(percentile([], 0.5), percentile([], 0.5))  # not a number
+
+
+class Page(unittest.TestCase):
+    """docs/RESULTS.md."""
+
+    def test_tables_take_the_place_of_those_before(self):
+        page = "a\n<!-- tables of experiment 3 -->\nold\n<!-- end of experiment 3 -->\nb\n"
+        done = with_tables(page, 3, "| x |\n")
+        self.assertEqual(done, "a\n<!-- tables of experiment 3 -->\n\n| x |\n\n<!-- end of experiment 3 -->\nb\n")
+        self.assertEqual(with_tables(done, 3, "| x |"), done)
+        with self.assertRaises(SystemExit):
+            with_tables(page, 4, "")
 
 
 class Plan(unittest.TestCase):

@@ -62,7 +62,7 @@ def measure(context: Context, system: str) -> None:
 
 def report(rows, plots) -> str:
     """What dom0 forwards at its limit, over the number of idle domUs."""
-    from ..plots import groups, table
+    from ..plots import groups, pivot
 
     full = [row for row in rows if row["offered_pps"] > BELOW * 1.2]
     figure, axes = plots.figure(2)
@@ -77,8 +77,11 @@ def report(rows, plots) -> str:
         ax.set_ylim(0)
     axes[0].legend()
     plots.save(figure, "idle", f"dom0's forwarding beside idle domUs ({ABOVE // 1000},000 frames/s offered)")
-    return table(
-        ["idle domUs", "mode", "offered, frames/s", "forwarded, frames/s", "loss", "dom0 instructions a frame", "CPU taken by domUs"],
-        ([f"{row['idle_domus']} {plots.label(row['system'])}", row["mode"], row["offered_pps"], row["forwarded_pps"],
-          f"{row['loss']:.1%}", row["dom0_instructions_per_frame"], f"{row['domus_share']:.3%}"] for row in rows),
-    )  # fmt: skip
+    line = lambda row: f"dom0 {row['mode']}, idle {plots.label(row['system'])}"  # noqa: E731
+    column = lambda row: f"{row['idle_domus']} domUs"  # noqa: E731
+    tables = [pivot(full, line, column, lambda row: row["forwarded_pps"] / 1000, f"forwarded of {ABOVE // 1000},000, 1000 frames/s")]
+    if below := [row for row in rows if row not in full]:
+        text = f"dom0 instructions a frame at {BELOW // 1000},000"
+        tables.append(pivot(below, line, column, lambda row: row["dom0_instructions_per_frame"], text))
+        tables.append(pivot(below, line, column, lambda row: f"{row['domus_share']:.2%}", "part of the CPU that the idle domUs took, there"))
+    return "\n".join(tables)

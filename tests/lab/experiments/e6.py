@@ -97,7 +97,7 @@ def offload(on: bool, source: End, sink: End, vifs: list[str]) -> None:
 
 def report(rows, plots) -> str:
     """Throughput of every case, a panel for each machine."""
-    from ..plots import groups, table
+    from ..plots import groups, pivot
 
     beds = groups(rows, lambda row: row["bed"].removesuffix("-pvh"))
     figure, axes = plots.figure(1, len(beds), width=9, height=3.6)
@@ -108,8 +108,13 @@ def report(rows, plots) -> str:
         ax.set_title(BEDS[bed].text, fontsize=10)
     axes[0].legend(fontsize=8)
     plots.save(figure, "tcp", "TCP through a router, MTU 1500: streams and direction")
-    head = ["machine", "system", "offloads", "direction", "streams", "Mbit/s", "retransmits", "domU instructions a byte", "dom0's"]
-    return table(head, ([
-        row["bed"], plots.label(row["system"]), row["offloads"], row["direction"], row["streams"], row["mbit_per_s"],
-        row["retransmits"], row["domu_instructions_per_byte"], row["dom0_instructions_per_byte"],
-    ] for row in rows))  # fmt: skip
+    line = lambda row: f"{row['bed'].removesuffix('-pvh')}: {plots.label(row['system'])}"  # noqa: E731
+    column = lambda row: f"{row['streams']} {row['direction']}, offloads {row['offloads']}"  # noqa: E731
+    ordered = sorted(rows, key=lambda row: row["bed"].removesuffix("-pvh"))
+    return "\n".join(
+        pivot((row for row in ordered if row[key] is not None), line, column, lambda row, key=key: row[key], text)
+        for key, text in (
+            ("mbit_per_s", "Mbit/s"), ("domu_instructions_per_byte", "domU instructions a byte"),
+            ("dom0_instructions_per_byte", "dom0 instructions a byte"), ("retransmits", "segments sent again"),
+        )
+    )  # fmt: skip
