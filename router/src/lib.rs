@@ -41,6 +41,7 @@ mod punt;
 mod rate_limit;
 mod reachability;
 mod reassembly;
+mod record;
 mod reverse_path;
 mod route6;
 mod router;

@@ -20,11 +20,12 @@ pub(crate) enum IcmpError {
     ReassemblyTime,
     /// A source address that has no meaning where the packet would go (IPv6 only).
     BeyondScope,
-    /// A field that makes no sense, by its offset in the packet (IPv6 only).
+    /// A field that makes no sense, by its offset in the packet.
     Parameter(Parameter, u32),
 }
 
-/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code.
+/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code. IPv4 has one code
+/// for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Parameter {
@@ -73,6 +74,8 @@ impl IcmpError {
     }
 }
 
+pub(crate) const ECHO_REQUEST: u8 = 8;
+
 /// The largest error message, IP header included (RFC 1812 4.3.2.3).
 const MESSAGE_MAX: usize = 576;
 
@@ -99,13 +102,13 @@ pub(crate) fn error_frame(
     let header = header(ipv4::ICMP, source, destination, total);
     frame.extend_from_slice(&header);
     let (kind, code) = error.v4();
-    frame.extend_from_slice(&[kind, code, 0, 0, 0, 0]);
-    let mtu = if let IcmpError::FragmentationNeeded(mtu) = error {
-        mtu
-    } else {
-        0
+    frame.extend_from_slice(&[kind, code, 0, 0]);
+    let rest = match error {
+        IcmpError::FragmentationNeeded(mtu) => u32::from(mtu),
+        IcmpError::Parameter(_, at) => at << 24,
+        _ => 0,
     };
-    frame.extend_from_slice(&mtu.to_be_bytes());
+    frame.extend_from_slice(&rest.to_be_bytes());
     frame.extend_from_slice(quote);
     if let Some(message) = frame.get_mut(ETHERNET_LEN + HEADER_LEN..) {
         checksum::fill(message, 2);
