@@ -60,7 +60,7 @@ reasons! {
     LinkBroadcast => "link_broadcast",
     /// Multicast isn't forwarded, and no group is joined.
     Multicast => "multicast",
-    /// The limited or a directed broadcast; none is forwarded (RFC 2644).
+    /// The limited broadcast, or a directed one that isn't to be forwarded (RFC 2644).
     Broadcast => "broadcast",
     /// A source route; refused by default (RFC 6274 3.13.2.3).
     SourceRoute => "source_route",

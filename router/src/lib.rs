@@ -19,6 +19,7 @@ extern crate alloc;
 pub mod addr;
 mod advertise;
 mod arp;
+mod broadcast;
 pub mod command;
 pub mod config;
 mod counters;

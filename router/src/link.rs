@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
 use crate::advertise::Advertiser;
-use crate::config::{InterfaceConfig, ReversePath};
+use crate::config::{Allowed, InterfaceConfig, ReversePath};
 use crate::mld::Listener;
 use crate::time::Instant;
 
@@ -28,6 +28,7 @@ pub(crate) struct Link {
     /// Its IPv4 addresses are to be announced.
     pub(crate) announce: bool,
     pub(crate) rpf: Option<ReversePath>,
+    pub(crate) allow: Allowed,
     /// What IPv6 needs, where the interface has an address of it.
     pub(crate) v6: Option<Link6>,
 }
@@ -42,6 +43,7 @@ impl Link {
             addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
             announce: false,
             rpf: config.rpf,
+            allow: config.allow,
             v6: Link6::new(config),
         };
         link.set_mtu(config);

@@ -332,6 +332,7 @@ impl Router {
             }
         }
         self.connect(&mut fib);
+        self.connect_broadcasts(&mut fib);
         self.connect6(&mut fib6);
         self.fib = fib.build();
         self.fib6 = fib6;
@@ -424,7 +425,7 @@ impl Router {
     }
 
     /// A neighbour that keeps its index while the forwarding table refers to it.
-    fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
+    pub(crate) fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
         self.neighbors.entry_mut(index)?.pinned = true;
         Some(index)

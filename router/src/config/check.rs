@@ -99,6 +99,7 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
             rpf: i.rpf,
+            allow: i.allow,
             dad_transmits: i.dad_transmits,
         });
     }

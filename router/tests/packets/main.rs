@@ -2,6 +2,7 @@
 
 mod bed;
 mod bed6;
+mod broadcast;
 mod chain;
 mod forwarding;
 mod forwarding6;

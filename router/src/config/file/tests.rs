@@ -231,6 +231,23 @@ fn many_routes_are_read_quickly() {
 }
 
 #[test]
+fn what_is_done_only_if_told_to() {
+    let config = with("directed-broadcast = true").unwrap();
+    assert_eq!(config.interfaces[0].allow, Allowed::default());
+    assert!(config.interfaces[1].allow.directed_broadcast);
+    for (more, wanted) in [
+        ("directed-broadcast = 1", "true or false"),
+        (
+            "directed_broadcast = true",
+            "did you mean \"directed-broadcast\"?",
+        ),
+    ] {
+        let error = with(more).unwrap_err();
+        assert!(error.text.contains(wanted), "{more}: {error}");
+    }
+}
+
+#[test]
 fn ipv6_in_full() {
     let config = with(
         r#"
