@@ -43,6 +43,7 @@ mod rate_limit;
 mod reachability;
 mod reassembly;
 mod record;
+mod redirect;
 mod reverse_path;
 mod route6;
 mod router;

@@ -7,6 +7,7 @@ use crate::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
 use crate::advertise::Advertiser;
 use crate::config::{Allowed, InterfaceConfig, ReversePath};
 use crate::mld::Listener;
+use crate::rate_limit::RateLimit;
 use crate::time::Instant;
 
 /// Every node of the link (RFC 4291 2.7.1).
@@ -29,6 +30,9 @@ pub(crate) struct Link {
     pub(crate) announce: bool,
     pub(crate) rpf: Option<ReversePath>,
     pub(crate) allow: Allowed,
+    /// How many redirects may be sent, and whether one may be now.
+    pub(crate) redirects: RateLimit,
+    pub(crate) redirect_due: bool,
     /// What IPv6 needs, where the interface has an address of it.
     pub(crate) v6: Option<Link6>,
 }
@@ -44,6 +48,8 @@ impl Link {
             announce: false,
             rpf: config.rpf,
             allow: config.allow,
+            redirects: RateLimit::default(),
+            redirect_due: false,
             v6: Link6::new(config),
         };
         link.set_mtu(config);

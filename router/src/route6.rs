@@ -60,6 +60,7 @@ impl Router {
         let Some((index, mtu)) = self.within_reach(input, neighbor) else {
             return;
         };
+        self.redirect(now, &waiting, target, out);
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         // Beyond the link the path may be narrower, and the router doesn't remember how much.
         let own_max = match target {

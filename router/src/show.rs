@@ -226,6 +226,7 @@ pub fn show_counters(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
             ("originated", c.originated),
             ("icmp.errors", c.icmp_errors),
             ("icmp.suppressed", c.icmp_suppressed),
+            ("icmp.redirects", c.icmp_redirects),
             ("neighbors.evicted", c.neighbors_evicted),
         ] {
             writeln!(out, "interface.{name}.{what} {value}")?;

@@ -150,6 +150,7 @@ impl Router {
         let Some((index, mtu)) = self.within_reach(input, neighbor) else {
             return;
         };
+        self.redirect(now, &waiting, target, out);
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         if ip.total_len <= usize::from(mtu)
             || segments_fit_at(&waiting.bytes, ip.header_len, &waiting.meta, max_len)
@@ -398,7 +399,11 @@ impl Router {
     }
 
     /// From which address to which one an error about an IPv4 packet goes, if it may.
-    fn report4_between(&self, input: InterfaceId, packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    pub(crate) fn report4_between(
+        &self,
+        input: InterfaceId,
+        packet: &[u8],
+    ) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let ip = Ipv4::parse(packet, packet.len()).ok()?;
         let payload = packet.get(ip.header_len..).unwrap_or(&[]);
         // What was for more than one host is no one's error (RFC 1812 4.3.2.7).

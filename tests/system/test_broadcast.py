@@ -48,24 +48,9 @@ def through(guest: Guest, left: Host, right: Host, station: str, **ip) -> list[t
     return [(ip.destination_mac, ip.ttl) for ip in arrived]
 
 
-def test_they_pass_where_they_are_allowed(allowing: Guest, left: Host, right: Host) -> None:
-    before = drops(allowing, "left"), drops(allowing, "right")
-    assert through(allowing, left, right, allowing.vifs[0].mac) == [(BROADCAST, 63)]
-    # In a link-layer broadcast they don't, nor with nothing left of their TTL.
-    assert through(allowing, left, right, BROADCAST) == []
-    assert through(allowing, left, right, allowing.vifs[0].mac, ttl=1) == []
-    with Wire(right) as far:
-        packet = udp4(right.address, TO_LEFT, os.urandom(12))
-        far.send(ethernet(allowing.vifs[1].mac, right.mac, IPV4, packet))
-        right.ping(left.address)  # when this is answered, that was seen
-    assert grown(before[0], drops(allowing, "left")) == {"broadcast": 1, "ttl_expired": 1}
-    assert grown(before[1], drops(allowing, "right")) == {"broadcast": 1}
-
-
-def test_by_default_they_do_not(router: Guest, left: Host, right: Host) -> None:
-    before = drops(router, "left")
-    assert through(router, left, right, router.vifs[0].mac) == []
-    assert grown(before, drops(router, "left")) == {"broadcast": 1}
+def vifs() -> list[Vif]:
+    """Interfaces on the left and on the right."""
+    return [Vif(bridge) for bridge in VIFS]
 
 
 def test_as_linux_has_it(start: Callable[..., Guest], left: Host, right: Host) -> None:
@@ -88,6 +73,22 @@ def test_as_linux_has_it(start: Callable[..., Guest], left: Host, right: Host) -
     assert ours == linux == [[(BROADCAST, 63)], []]
 
 
-def vifs() -> list[Vif]:
-    """Interfaces on the left and on the right."""
-    return [Vif(bridge) for bridge in VIFS]
+def test_by_default_they_do_not(start: Callable[..., Guest], left: Host, right: Host) -> None:
+    guest = start(Guest("default", vifs(), config=CONFIG), says=READY)
+    before = drops(guest, "left")
+    assert through(guest, left, right, guest.vifs[0].mac) == []
+    assert grown(before, drops(guest, "left")) == {"broadcast": 1}
+
+
+def test_they_pass_where_they_are_allowed(allowing: Guest, left: Host, right: Host) -> None:
+    before = drops(allowing, "left"), drops(allowing, "right")
+    assert through(allowing, left, right, allowing.vifs[0].mac) == [(BROADCAST, 63)]
+    # In a link-layer broadcast they don't, nor with nothing left of their TTL.
+    assert through(allowing, left, right, BROADCAST) == []
+    assert through(allowing, left, right, allowing.vifs[0].mac, ttl=1) == []
+    with Wire(right) as far:
+        packet = udp4(right.address, TO_LEFT, os.urandom(12))
+        far.send(ethernet(allowing.vifs[1].mac, right.mac, IPV4, packet))
+        right.ping(left.address)  # when this is answered, that was seen
+    assert grown(before[0], drops(allowing, "left")) == {"broadcast": 1, "ttl_expired": 1}
+    assert grown(before[1], drops(allowing, "right")) == {"broadcast": 1}

@@ -153,6 +153,7 @@ fn interface(
             word @ "directed-broadcast" => {
                 allow.directed_broadcast = boolean(lines, word, value)?;
             }
+            word @ "redirects" => allow.redirects = boolean(lines, word, value)?,
             "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
                 let known = [
@@ -163,6 +164,7 @@ fn interface(
                     "rpf",
                     "dad_transmits",
                     "directed-broadcast",
+                    "redirects",
                     "advertise",
                 ];
                 return Err(unknown(lines, key, other, &whole, &known));

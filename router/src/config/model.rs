@@ -47,6 +47,8 @@ pub struct InterfaceConfig {
 pub struct Allowed {
     /// Packets from elsewhere go to all hosts of its networks (RFC 2644).
     pub directed_broadcast: bool,
+    /// Hosts there are told of next hops on their own link (RFC 1812 5.2.7.2, RFC 4861 8.2).
+    pub redirects: bool,
 }
 
 /// Whether packets may come from where their source isn't (RFC 3704 2).

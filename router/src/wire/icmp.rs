@@ -94,6 +94,33 @@ pub(crate) fn error_frame(
     destination: Ipv4Addr,
     original: &[u8],
 ) -> Vec<u8> {
+    let (kind, code) = error.v4();
+    let rest = match error {
+        IcmpError::FragmentationNeeded(mtu) => u32::from(mtu),
+        IcmpError::Parameter(_, at) => at << 24,
+        _ => 0,
+    };
+    frame([kind, code], rest, source, destination, original)
+}
+
+/// The same with a redirect for one host, never for a network (RFC 1812 5.2.7.2).
+pub(crate) fn redirect_frame(
+    next_hop: Ipv4Addr,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    original: &[u8],
+) -> Vec<u8> {
+    frame([5, 1], next_hop.to_bits(), source, destination, original)
+}
+
+/// A message of this type and code, `rest` behind the checksum.
+fn frame(
+    kind: [u8; 2],
+    rest: u32,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    original: &[u8],
+) -> Vec<u8> {
     let quote_max = MESSAGE_MAX - HEADER_LEN - 8;
     let quote = original.get(..quote_max).unwrap_or(original);
     let total = HEADER_LEN + 8 + quote.len();
@@ -101,13 +128,8 @@ pub(crate) fn error_frame(
     frame.resize(ETHERNET_LEN, 0);
     let header = header(ipv4::ICMP, source, destination, total);
     frame.extend_from_slice(&header);
-    let (kind, code) = error.v4();
-    frame.extend_from_slice(&[kind, code, 0, 0]);
-    let rest = match error {
-        IcmpError::FragmentationNeeded(mtu) => u32::from(mtu),
-        IcmpError::Parameter(_, at) => at << 24,
-        _ => 0,
-    };
+    frame.extend_from_slice(&kind);
+    frame.extend_from_slice(&[0; 2]);
     frame.extend_from_slice(&rest.to_be_bytes());
     frame.extend_from_slice(quote);
     if let Some(message) = frame.get_mut(ETHERNET_LEN + HEADER_LEN..) {

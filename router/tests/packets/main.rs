@@ -11,3 +11,4 @@ mod local6;
 mod neighbors;
 mod neighbors6;
 mod options;
+mod redirect;

@@ -232,9 +232,13 @@ fn many_routes_are_read_quickly() {
 
 #[test]
 fn what_is_done_only_if_told_to() {
-    let config = with("directed-broadcast = true").unwrap();
+    let config = with("directed-broadcast = true\nredirects = true").unwrap();
     assert_eq!(config.interfaces[0].allow, Allowed::default());
-    assert!(config.interfaces[1].allow.directed_broadcast);
+    let all = Allowed {
+        directed_broadcast: true,
+        redirects: true,
+    };
+    assert_eq!(config.interfaces[1].allow, all);
     for (more, wanted) in [
         ("directed-broadcast = 1", "true or false"),
         (
