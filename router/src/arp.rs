@@ -25,8 +25,12 @@ impl Router {
         let Some(link) = self.links.get(input.index()).filter(|l| l.up) else {
             return self.drop_frames(input, DropReason::LinkDown, 1);
         };
+        if arp.sender_mac == link.mac {
+            // Our own, come back.
+            return self.drop_frames(input, DropReason::OwnSource, 1);
+        }
         if link.addresses.iter().any(|n| n.address == arp.sender) {
-            return self.drop_frames(input, DropReason::ArpConflict, 1);
+            return self.conflict(now, input, &arp, out);
         }
         let mac = link.mac;
         let ours = link.addresses.iter().any(|n| n.address == arp.target);
@@ -86,31 +90,7 @@ impl Router {
         self.send_arp(interface, &request, station.unwrap_or(Mac::BROADCAST), out)
     }
 
-    /// Tells the link of an interface who has its addresses (RFC 5227 3).
-    pub(crate) fn announce(&mut self, interface: InterfaceId, out: &mut dyn Egress) {
-        let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return;
-        };
-        let mac = link.mac;
-        for at in 0..link.addresses.len() {
-            let address = self
-                .links
-                .get(interface.index())
-                .and_then(|l| l.addresses.get(at));
-            if let Some(address) = address.map(|n| n.address) {
-                let announcement = Arp {
-                    operation: REQUEST,
-                    sender_mac: mac,
-                    sender: address,
-                    target_mac: Mac::default(),
-                    target: address,
-                };
-                self.send_arp(interface, &announcement, Mac::BROADCAST, out);
-            }
-        }
-    }
-
-    fn send_arp(
+    pub(crate) fn send_arp(
         &mut self,
         interface: InterfaceId,
         arp: &Arp,

@@ -52,7 +52,7 @@ reasons! {
     ReversePath => "reverse_path",
     /// To an address of this router that isn't known to be unique (RFC 4862 5.4).
     TentativeAddress => "tentative_address",
-    /// One of this router's own addresses as source.
+    /// One of this router's own addresses as source, or its own ARP packet come back.
     OwnSource => "own_source",
     /// A destination address that can't be forwarded to (RFC 1812 5.3.7).
     MartianDestination => "martian_destination",

@@ -22,6 +22,7 @@ mod arp;
 mod broadcast;
 pub mod command;
 pub mod config;
+mod conflict;
 mod counters;
 mod deliver6;
 mod drop_reason;

@@ -30,7 +30,11 @@ impl Router {
             }
         }
         let up = self.links.iter().filter(|l| l.up);
-        up.filter_map(|l| l.v6.as_ref()?.due()).min()
+        up.filter_map(|l| {
+            let v6 = l.v6.as_ref().and_then(|v6| v6.due());
+            v6.into_iter().chain(l.claims.due()).min()
+        })
+        .min()
     }
 
     /// Sends an IPv6 packet, received or our own, on its way.

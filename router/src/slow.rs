@@ -48,11 +48,11 @@ impl Router {
     /// bounds how many frames and how many neighbours' timers are handled.
     pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
         for index in 0..self.links.len() {
-            if let Some(link) = self.links.get_mut(index)
-                && core::mem::take(&mut link.announce)
-            {
-                self.announce(InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)), out);
-            }
+            self.claims_due(
+                now,
+                InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)),
+                out,
+            );
         }
         for waiting in core::mem::take(&mut self.again) {
             self.route(now, waiting, out);

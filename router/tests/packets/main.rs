@@ -4,6 +4,7 @@ mod bed;
 mod bed6;
 mod broadcast;
 mod chain;
+mod conflict;
 mod forwarding;
 mod forwarding6;
 mod icmp;

@@ -73,8 +73,8 @@ fn the_route_is_recorded_with_the_address_towards_the_next_hop() {
 fn the_time_is_entered_with_what_the_flags_ask_for() {
     let mut bed = bed();
     bed.pass(4321);
-    // A second passed before. Not the time of day, as the highest bit says.
-    let time = [0x80, 0, 0x14, 0xc9];
+    // Three seconds passed before. Not the time of day, as the highest bit says.
+    let time = [0x80, 0, 0x1c, 0x99];
     let [a, b, c, d] = time;
     for (before, after) in [
         (
