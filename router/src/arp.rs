@@ -38,14 +38,17 @@ impl Router {
         let here = link.has_host(arp.sender.into());
         let known = self.neighbors.find(input, arp.sender.into());
         // Hosts ask with whatever address the waiting packet has, so any may ask for ours.
-        let asked = ours && arp.operation == REQUEST;
+        let request = arp.operation == REQUEST;
+        let asked = ours && request;
         let alien = !link.addresses.iter().any(|n| n.contains(arp.sender));
         let welcome = probe || here || known.is_some() || (asked && alien);
         if !welcome {
             return self.drop_frames(input, DropReason::ForeignArp, 1);
         }
         self.with_counters(input, |c| c.consumed += 1);
-        if asked {
+        // Who only asks whether an address is free isn't told that it is taken elsewhere.
+        let proxied = !ours && request && here && self.is_proxy_for(input, arp.target);
+        if asked || proxied {
             let reply = Arp {
                 operation: REPLY,
                 sender_mac: mac,
@@ -58,7 +61,9 @@ impl Router {
         // Merge what is known already; learn anew only from those who talk to us.
         let index = match known {
             Some(index) => Some(index),
-            None if ours && here => self.neighbor(now, input, arp.sender.into(), Purpose::Learn),
+            None if (ours || proxied) && here => {
+                self.neighbor(now, input, arp.sender.into(), Purpose::Learn)
+            }
             None => None,
         };
         if let Some(index) = index {

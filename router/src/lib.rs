@@ -39,6 +39,7 @@ mod offload;
 mod own;
 mod process;
 mod process6;
+mod proxy;
 mod punt;
 mod rate_limit;
 mod reachability;

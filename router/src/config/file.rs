@@ -154,6 +154,7 @@ fn interface(
                 allow.directed_broadcast = boolean(lines, word, value)?;
             }
             word @ "redirects" => allow.redirects = boolean(lines, word, value)?,
+            word @ "proxy-arp" => allow.proxy_arp = boolean(lines, word, value)?,
             "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
                 let known = [
@@ -165,6 +166,7 @@ fn interface(
                     "dad_transmits",
                     "directed-broadcast",
                     "redirects",
+                    "proxy-arp",
                     "advertise",
                 ];
                 return Err(unknown(lines, key, other, &whole, &known));

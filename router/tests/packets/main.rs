@@ -1,5 +1,6 @@
 //! Whole frames into routers, and what comes out of them.
 
+mod addresses;
 mod bed;
 mod bed6;
 mod broadcast;
@@ -12,4 +13,5 @@ mod local6;
 mod neighbors;
 mod neighbors6;
 mod options;
+mod proxy_arp;
 mod redirect;
