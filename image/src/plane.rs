@@ -505,6 +505,9 @@ impl Plane {
             pools: &mut self.pools,
         };
         let poll = self.router.poll(Instant(now), SLOW_BUDGET, &mut out);
+        for notice in self.router.take_notices() {
+            log::warn!(target: "net", "{notice}");
+        }
         self.poll_at = if poll.more {
             Some(now)
         } else {

@@ -25,8 +25,12 @@ impl Router {
         let Some(link) = self.links.get(input.index()).filter(|l| l.up) else {
             return self.drop_frames(input, DropReason::LinkDown, 1);
         };
+        if arp.sender_mac == link.mac {
+            // Our own, come back.
+            return self.drop_frames(input, DropReason::OwnSource, 1);
+        }
         if link.addresses.iter().any(|n| n.address == arp.sender) {
-            return self.drop_frames(input, DropReason::ArpConflict, 1);
+            return self.conflict(now, input, &arp, out);
         }
         let mac = link.mac;
         let ours = link.addresses.iter().any(|n| n.address == arp.target);
@@ -34,14 +38,17 @@ impl Router {
         let here = link.has_host(arp.sender.into());
         let known = self.neighbors.find(input, arp.sender.into());
         // Hosts ask with whatever address the waiting packet has, so any may ask for ours.
-        let asked = ours && arp.operation == REQUEST;
+        let request = arp.operation == REQUEST;
+        let asked = ours && request;
         let alien = !link.addresses.iter().any(|n| n.contains(arp.sender));
         let welcome = probe || here || known.is_some() || (asked && alien);
         if !welcome {
             return self.drop_frames(input, DropReason::ForeignArp, 1);
         }
         self.with_counters(input, |c| c.consumed += 1);
-        if asked {
+        // Who only asks whether an address is free isn't told that it is taken elsewhere.
+        let proxied = !ours && request && here && self.is_proxy_for(input, arp.target);
+        if asked || proxied {
             let reply = Arp {
                 operation: REPLY,
                 sender_mac: mac,
@@ -54,7 +61,9 @@ impl Router {
         // Merge what is known already; learn anew only from those who talk to us.
         let index = match known {
             Some(index) => Some(index),
-            None if ours && here => self.neighbor(now, input, arp.sender.into(), Purpose::Learn),
+            None if (ours || proxied) && here => {
+                self.neighbor(now, input, arp.sender.into(), Purpose::Learn)
+            }
             None => None,
         };
         if let Some(index) = index {
@@ -86,31 +95,7 @@ impl Router {
         self.send_arp(interface, &request, station.unwrap_or(Mac::BROADCAST), out)
     }
 
-    /// Tells the link of an interface who has its addresses (RFC 5227 3).
-    pub(crate) fn announce(&mut self, interface: InterfaceId, out: &mut dyn Egress) {
-        let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return;
-        };
-        let mac = link.mac;
-        for at in 0..link.addresses.len() {
-            let address = self
-                .links
-                .get(interface.index())
-                .and_then(|l| l.addresses.get(at));
-            if let Some(address) = address.map(|n| n.address) {
-                let announcement = Arp {
-                    operation: REQUEST,
-                    sender_mac: mac,
-                    sender: address,
-                    target_mac: Mac::default(),
-                    target: address,
-                };
-                self.send_arp(interface, &announcement, Mac::BROADCAST, out);
-            }
-        }
-    }
-
-    fn send_arp(
+    pub(crate) fn send_arp(
         &mut self,
         interface: InterfaceId,
         arp: &Arp,

@@ -27,6 +27,8 @@ pub struct Counters {
     pub icmp_errors: u64,
     /// ICMP errors not sent because of the rate limit (RFC 1812 4.3.2.8).
     pub icmp_suppressed: u64,
+    /// Redirects sent because of frames received here.
+    pub icmp_redirects: u64,
     /// Neighbours that made room for newer ones.
     pub neighbors_evicted: u64,
     drops: [u64; DropReason::COUNT],
@@ -43,6 +45,7 @@ impl Default for Counters {
             originated: 0,
             icmp_errors: 0,
             icmp_suppressed: 0,
+            icmp_redirects: 0,
             neighbors_evicted: 0,
             drops: [0; DropReason::COUNT],
         }

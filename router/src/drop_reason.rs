@@ -52,7 +52,7 @@ reasons! {
     ReversePath => "reverse_path",
     /// To an address of this router that isn't known to be unique (RFC 4862 5.4).
     TentativeAddress => "tentative_address",
-    /// One of this router's own addresses as source.
+    /// One of this router's own addresses as source, or its own ARP packet come back.
     OwnSource => "own_source",
     /// A destination address that can't be forwarded to (RFC 1812 5.3.7).
     MartianDestination => "martian_destination",
@@ -60,7 +60,7 @@ reasons! {
     LinkBroadcast => "link_broadcast",
     /// Multicast isn't forwarded, and no group is joined.
     Multicast => "multicast",
-    /// The limited or a directed broadcast; none is forwarded (RFC 2644).
+    /// The limited broadcast, or a directed one that isn't to be forwarded (RFC 2644).
     Broadcast => "broadcast",
     /// A source route; refused by default (RFC 6274 3.13.2.3).
     SourceRoute => "source_route",

@@ -63,7 +63,12 @@ impl Router {
             return Seen::Bad(reason);
         }
         if group && !self.is_group_destination(ip.destination) {
-            return Seen::Bad(DropReason::LinkBroadcast);
+            let end = self.own.reason(ip.destination) == Some(DropReason::MartianSource);
+            return Seen::Bad(if end {
+                DropReason::Broadcast
+            } else {
+                DropReason::LinkBroadcast
+            });
         }
         Seen::Ip(ip)
     }

@@ -5,8 +5,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
 use crate::advertise::Advertiser;
-use crate::config::{InterfaceConfig, ReversePath};
+use crate::config::{Allowed, InterfaceConfig, ReversePath};
+use crate::conflict::Claims;
 use crate::mld::Listener;
+use crate::rate_limit::RateLimit;
 use crate::time::Instant;
 
 /// Every node of the link (RFC 4291 2.7.1).
@@ -25,9 +27,13 @@ pub(crate) struct Link {
     pub(crate) offered_mtu: u16,
     pub(crate) mtu: u16,
     pub(crate) addresses: Vec<Ipv4Network>,
-    /// Its IPv4 addresses are to be announced.
-    pub(crate) announce: bool,
+    /// What others are told and say about its IPv4 addresses.
+    pub(crate) claims: Claims,
     pub(crate) rpf: Option<ReversePath>,
+    pub(crate) allow: Allowed,
+    /// How many redirects may be sent, and whether one may be now.
+    pub(crate) redirects: RateLimit,
+    pub(crate) redirect_due: bool,
     /// What IPv6 needs, where the interface has an address of it.
     pub(crate) v6: Option<Link6>,
 }
@@ -40,8 +46,11 @@ impl Link {
             offered_mtu: 1500,
             mtu: 1500,
             addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
-            announce: false,
+            claims: Claims::default(),
             rpf: config.rpf,
+            allow: config.allow,
+            redirects: RateLimit::default(),
+            redirect_due: false,
             v6: Link6::new(config),
         };
         link.set_mtu(config);

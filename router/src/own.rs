@@ -56,6 +56,11 @@ impl Own {
         self.exact.get(&address.to_bits()).copied()
     }
 
+    /// Whether this is one of the router's IPv4 addresses.
+    pub(crate) fn has(&self, address: Ipv4Addr) -> bool {
+        self.reason(address) == Some(DropReason::OwnSource)
+    }
+
     fn slot(&self, address: u32) -> usize {
         (address.wrapping_mul(self.multiplier) >> (32 - FILTER.ilog2())) as usize
     }

@@ -82,7 +82,7 @@ impl Router {
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
     ) {
-        let _ = now;
+        self.note_redirects(now, input);
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
         for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
             let count = headers.len().min(metas.len()).min(verdicts.len());
@@ -107,7 +107,7 @@ impl Router {
     ) {
         let count = headers.len();
         let up = self.links.get(input.index()).filter(|l| l.up);
-        let Some((mac, rpf)) = up.map(|l| (l.mac.0, l.rpf)) else {
+        let Some((mac, rpf, redirect)) = up.map(|l| (l.mac.0, l.rpf, l.redirect_due)) else {
             verdicts.fill(Verdict::Drop);
             let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
             self.count_received(input, count as u64, bytes);
@@ -166,6 +166,11 @@ impl Router {
                 answer = self.fib.lpm.lookup(asked);
             }
             *lookup = answer;
+        }
+        if redirect {
+            let which = !decided & u64::MAX >> (BURST - count);
+            let answer = |at| lookups.get(at).copied().unwrap_or(0);
+            decided |= self.punt_detour(input, headers, verdicts, which, answer);
         }
 
         let known = self.neighbors.adjacencies.len();

@@ -40,6 +40,7 @@ impl Router {
         let link = self.links.get(input.index());
         let enabled = link.is_some_and(|l| l.v6.is_some());
         let rpf = link.and_then(|l| l.rpf);
+        let redirect = link.is_some_and(|l| l.redirect_due);
         let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
         let mut forward = 0u64;
         let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
@@ -84,6 +85,13 @@ impl Router {
         }
         if let (Some(asked), Some(answers)) = (asked.get(..lookups), answers.get_mut(..lookups)) {
             self.fib6.lookup_batch(asked, answers);
+        }
+        if redirect {
+            let answer = |at: usize| {
+                let lookup = lookup_of.get(at).map_or(0, |&l| usize::from(l));
+                answers.get(lookup).copied().unwrap_or(0)
+            };
+            forward &= !self.punt_detour(input, headers, verdicts, forward, answer);
         }
 
         let known = self.neighbors.adjacencies.len();

@@ -20,6 +20,12 @@ pub(crate) const ICMP_ERRORS: Rate = Rate {
     burst: 100,
 };
 
+/// Redirects of an interface (RFC 1812 4.3.2.8, RFC 4861 8.2). Hosts may ignore them.
+pub(crate) const REDIRECTS: Rate = Rate {
+    interval: Duration::from_millis(100),
+    burst: 10,
+};
+
 /// Neighbours of an interface that are newly looked for (RFC 6583 7.1): a scan of a /64 must
 /// not flood its link with questions.
 pub(crate) const RESOLUTIONS: Rate = Rate {
@@ -32,14 +38,18 @@ pub(crate) const RESOLUTIONS: Rate = Rate {
 pub(crate) struct RateLimit(Instant);
 
 impl RateLimit {
+    /// Whether there is a token.
+    pub(crate) fn has_token(self, now: Instant, rate: Rate) -> bool {
+        self.0.saturating_since(now) <= rate.interval * (rate.burst - 1)
+    }
+
     /// Takes a token if there is one.
     pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
-        let full = self.0.max(now);
-        if full.saturating_since(now) > rate.interval * (rate.burst - 1) {
-            return false;
+        let has = self.has_token(now, rate);
+        if has {
+            self.0 = self.0.max(now).saturating_add(rate.interval);
         }
-        self.0 = full.saturating_add(rate.interval);
-        true
+        has
     }
 }
 

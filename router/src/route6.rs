@@ -30,7 +30,11 @@ impl Router {
             }
         }
         let up = self.links.iter().filter(|l| l.up);
-        up.filter_map(|l| l.v6.as_ref()?.due()).min()
+        up.filter_map(|l| {
+            let v6 = l.v6.as_ref().and_then(|v6| v6.due());
+            v6.into_iter().chain(l.claims.due()).min()
+        })
+        .min()
     }
 
     /// Sends an IPv6 packet, received or our own, on its way.
@@ -60,6 +64,7 @@ impl Router {
         let Some((index, mtu)) = self.within_reach(input, neighbor) else {
             return;
         };
+        self.redirect(now, &waiting, target, out);
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         // Beyond the link the path may be narrower, and the router doesn't remember how much.
         let own_max = match target {

@@ -1,10 +1,12 @@
 //! The router: its state, and what changes it beside packets.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::addr::Mac;
 use crate::config::{InterfaceConfig, RouteTarget};
+use crate::conflict::Claims;
 use crate::fib::{Fib, FibBuilder, Target, lpm6};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::link::{Link, Uniqueness};
@@ -41,6 +43,9 @@ pub struct Poll {
     pub next: Option<Instant>,
 }
 
+/// Notices that are kept.
+const NOTICES: usize = 16;
+
 /// What was sent on an interface.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
@@ -72,6 +77,7 @@ pub struct Router {
     pub(crate) punts: PuntQueue,
     /// Frames to be routed anew after a change of configuration.
     pub(crate) again: Vec<Waiting>,
+    notices: Vec<String>,
     pub(crate) local: Local,
     pub(crate) reassembly: Reassembly,
     pub(crate) scratch: Vec<u8>,
@@ -110,6 +116,7 @@ impl Router {
             resolutions: [RateLimit::default(); MAX_INTERFACES],
             punts: PuntQueue::new(),
             again: Vec::new(),
+            notices: Vec::new(),
             local: Local::new(mixed(&mut state), now),
             reassembly: Reassembly::default(),
             scratch: Vec::new(),
@@ -163,7 +170,10 @@ impl Router {
         for (at, (interface, &was)) in config.interfaces.iter().zip(&before).enumerate() {
             let mut link = Link::new(interface);
             if let Some(was) = was.and_then(|w| old_links.get(w)) {
-                link.announce = was.up && was.addresses != link.addresses || was.announce;
+                link.claims = match was.up && was.addresses != link.addresses {
+                    true => Claims::begin(now),
+                    false => was.claims.clone(),
+                };
                 (link.mac, link.up, link.offered_mtu) = (was.mac, was.up, was.offered_mtu);
                 link.set_mtu(interface);
                 if link.up
@@ -260,7 +270,7 @@ impl Router {
         link.offered_mtu = mtu;
         link.set_mtu(config);
         link.up = true;
-        link.announce = true;
+        link.claims = Claims::begin(now);
         if let Some(v6) = &mut link.v6 {
             v6.start(now, link.mac, None);
         }
@@ -332,6 +342,7 @@ impl Router {
             }
         }
         self.connect(&mut fib);
+        self.connect_broadcasts(&mut fib);
         self.connect6(&mut fib6);
         self.fib = fib.build();
         self.fib6 = fib6;
@@ -424,7 +435,7 @@ impl Router {
     }
 
     /// A neighbour that keeps its index while the forwarding table refers to it.
-    fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
+    pub(crate) fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
         self.neighbors.entry_mut(index)?.pinned = true;
         Some(index)
@@ -453,6 +464,19 @@ impl Router {
         counters.tx_packets = traffic.packets;
         counters.tx_bytes = traffic.bytes;
         Some(counters)
+    }
+
+    /// Keeps what whoever looks after the network should know.
+    pub(crate) fn notice(&mut self, text: String) {
+        if self.notices.len() < NOTICES {
+            self.notices.push(text);
+        }
+    }
+
+    /// What whoever looks after the network should know, a line each: to be logged. It happens
+    /// rarely, and if it is never asked for only the first few are kept.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.notices)
     }
 
     /// How many frames wait, for the slow path or for a neighbour.

@@ -74,6 +74,7 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
             String::from("-")
         };
         let mut addresses: Vec<String> = config.addresses.iter().map(|a| a.to_string()).collect();
+        mark_ipv4(link, &mut addresses);
         mark_ipv6(link, &mut addresses);
         rows.push(alloc::vec![
             String::from(name),
@@ -99,6 +100,19 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
         "ADDRESSES",
     ];
     table(out, &head, &rows)
+}
+
+/// Says who else uses an interface's addresses.
+fn mark_ipv4(link: &Link, addresses: &mut [String]) {
+    for network in &link.addresses {
+        let Some(rival) = link.claims.rival(network.address) else {
+            continue;
+        };
+        let text = format!("{}/{}", network.address, network.len);
+        if let Some(known) = addresses.iter_mut().find(|a| **a == text) {
+            known.push_str(&format!(" (also used by {rival})"));
+        }
+    }
 }
 
 /// Adds what the router made itself to an interface's addresses, and says which can't be used.
@@ -226,6 +240,7 @@ pub fn show_counters(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
             ("originated", c.originated),
             ("icmp.errors", c.icmp_errors),
             ("icmp.suppressed", c.icmp_suppressed),
+            ("icmp.redirects", c.icmp_redirects),
             ("neighbors.evicted", c.neighbors_evicted),
         ] {
             writeln!(out, "interface.{name}.{what} {value}")?;

@@ -14,11 +14,12 @@ use crate::offload;
 use crate::process::segments_fit_at;
 use crate::punt::Punted;
 use crate::rate_limit::ICMP_ERRORS;
+use crate::record;
 use crate::router::{Egress, Poll, Router};
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError};
 use crate::wire::ipv4::{self, DF, Ipv4};
-use crate::wire::{be32, checksum, ethernet, fragment, icmpv6, options, put};
+use crate::wire::{self, checksum, ethernet, fragment, icmpv6, put};
 
 /// Frames that may wait for one neighbour.
 const NEIGHBOR_QUEUE: usize = 8;
@@ -47,11 +48,11 @@ impl Router {
     /// bounds how many frames and how many neighbours' timers are handled.
     pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
         for index in 0..self.links.len() {
-            if let Some(link) = self.links.get_mut(index)
-                && core::mem::take(&mut link.announce)
-            {
-                self.announce(InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)), out);
-            }
+            self.claims_due(
+                now,
+                InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)),
+                out,
+            );
         }
         for waiting in core::mem::take(&mut self.again) {
             self.route(now, waiting, out);
@@ -91,14 +92,6 @@ impl Router {
         let Punted { input, meta } = punted;
         let seen = match self.examine(input, &bytes, meta.len as usize) {
             Seen::Incomplete => Seen::Bad(DropReason::Truncated),
-            Seen::Ip(ip) => {
-                let header = ETHERNET_LEN..ETHERNET_LEN + ip.header_len;
-                let all = bytes.get(header).and_then(|h| h.get(ipv4::HEADER_LEN..));
-                match options::check(all.unwrap_or(&[])) {
-                    Ok(()) => Seen::Ip(ip),
-                    Err(reason) => Seen::Bad(reason),
-                }
-            }
             seen => seen,
         };
         match seen {
@@ -106,16 +99,16 @@ impl Router {
             Seen::Arp => self.arp_input(now, input, &bytes, out),
             Seen::Incomplete => {}
             Seen::Ip(_) | Seen::Ip6(_) => {
-                self.route(
-                    now,
-                    Waiting {
-                        bytes,
-                        meta,
-                        input,
-                        own: false,
-                    },
-                    out,
-                );
+                let waiting = Waiting {
+                    bytes,
+                    meta,
+                    input,
+                    own: false,
+                };
+                if matches!(seen, Seen::Ip(_)) && !self.has_good_options(now, &waiting, out) {
+                    return waiting.bytes;
+                }
+                self.route(now, waiting, out);
                 return Vec::new();
             }
         }
@@ -157,6 +150,7 @@ impl Router {
         let Some((index, mtu)) = self.within_reach(input, neighbor) else {
             return;
         };
+        self.redirect(now, &waiting, target, out);
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         if ip.total_len <= usize::from(mtu)
             || segments_fit_at(&waiting.bytes, ip.header_len, &waiting.meta, max_len)
@@ -188,7 +182,8 @@ impl Router {
             self.ident = self.ident.wrapping_add(1);
             put(packet, 4, &self.ident.to_be_bytes());
             put(packet, 6, &[0, 0]);
-            if let Some(header) = packet.get_mut(..ipv4::HEADER_LEN) {
+            let len = record::header(packet).len();
+            if let Some(header) = packet.get_mut(..len) {
                 checksum::fill(header, 10);
             }
         }
@@ -228,11 +223,11 @@ impl Router {
         };
         match state {
             State::Reachable | State::Delay | State::Probe(_) | State::Static => {
-                self.finish(index, waiting, out);
+                self.finish(now, index, waiting, out);
             }
             State::Stale => {
                 self.use_stale(now, index);
-                self.finish(index, waiting, out);
+                self.finish(now, index, waiting, out);
             }
             State::Failed => {
                 self.drop_frames(waiting.input, DropReason::NeighborUnreachable, 1);
@@ -267,8 +262,11 @@ impl Router {
     }
 
     /// Gives a packet its last touches and sends it to a known neighbour.
-    fn finish(&mut self, index: usize, waiting: Waiting, out: &mut dyn Egress) {
+    fn finish(&mut self, now: Instant, index: usize, waiting: Waiting, out: &mut dyn Egress) {
         let ipv6 = waiting.is_ipv6();
+        let Some(neighbor) = self.neighbors.entry(index).map(|e| e.address) else {
+            return;
+        };
         let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
             return;
         };
@@ -291,27 +289,10 @@ impl Router {
                     .unwrap_or([1]);
                 put(packet, 7, &[hops.saturating_sub(1)]);
             } else {
-                self.age4(interface, packet);
+                self.age4(now, interface, neighbor, packet);
             }
         }
         let _ = self.emit(interface, &bytes, meta, out);
-    }
-
-    /// Takes 1 from a forwarded IPv4 packet's TTL, and enters an address where the packet
-    /// asks for it.
-    fn age4(&self, interface: InterfaceId, packet: &mut [u8]) {
-        let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
-        put(packet, 8, &word.to_le_bytes());
-        let header_len = packet.first().map_or(0, |b| usize::from(b & 15) * 4);
-        let destination = Ipv4Addr::from_bits(be32(packet, 16));
-        if header_len > ipv4::HEADER_LEN
-            && let Some(header) = packet.get_mut(..header_len)
-            && let Some(link) = self.links.get(interface.index())
-            && let Some(address) = link.address_towards(destination)
-            && options::record_route(header, address)
-        {
-            checksum::fill(header, 10);
-        }
     }
 
     /// Hands a frame to the caller and counts what becomes of it. Whether there was room.
@@ -342,7 +323,9 @@ impl Router {
         self.with_counters(input, |c| c.consumed += 1);
         bytes.drain(..ETHERNET_LEN);
         bytes.truncate(ip.total_len);
-        for bytes in self.local.receive(now, bytes) {
+        let options = self.reply_options(now, &bytes, ip);
+        for mut bytes in self.local.receive(now, bytes) {
+            wire::record::insert(&mut bytes, ETHERNET_LEN, &options);
             self.originate(now, input, bytes, out);
         }
     }
@@ -416,10 +399,17 @@ impl Router {
     }
 
     /// From which address to which one an error about an IPv4 packet goes, if it may.
-    fn report4_between(&self, input: InterfaceId, packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    pub(crate) fn report4_between(
+        &self,
+        input: InterfaceId,
+        packet: &[u8],
+    ) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let ip = Ipv4::parse(packet, packet.len()).ok()?;
         let payload = packet.get(ip.header_len..).unwrap_or(&[]);
-        if !icmp::may_answer(&ip, payload) {
+        // What was for more than one host is no one's error (RFC 1812 4.3.2.7).
+        let many = ipv4::is_martian_source(ip.destination)
+            || self.own.reason(ip.destination) == Some(DropReason::MartianSource);
+        if many || !icmp::may_answer(&ip, payload) {
             return None;
         }
         let link = self.links.get(input.index());

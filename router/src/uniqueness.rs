@@ -1,5 +1,6 @@
 //! Whether the router's IPv6 addresses are its own: Duplicate Address Detection (RFC 4862 5.4).
 
+use alloc::format;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
@@ -77,6 +78,10 @@ impl Router {
     /// Somebody else has an address that we were about to use: nobody gets it from us.
     pub(crate) fn duplicate(&mut self, interface: InterfaceId, address: Ipv6Addr) {
         self.set_uniqueness(interface, address, Uniqueness::Duplicate);
+        let name = self.config().interfaces.get(interface.index());
+        let name = name.map_or("", |i| i.name.as_str());
+        let text = format!("{name}: {address} isn't used, somebody has it already");
+        self.notice(text);
     }
 
     fn set_uniqueness(&mut self, interface: InterfaceId, address: Ipv6Addr, state: Uniqueness) {

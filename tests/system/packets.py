@@ -9,7 +9,7 @@ ICMP, UDP = 1, 17
 DF, MF = 0x4000, 0x2000
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 REQUEST, REPLY = 1, 2
-TIME_EXCEEDED, UNREACHABLE = 11, 3
+TIME_EXCEEDED, UNREACHABLE, REDIRECT, PARAMETER = 11, 3, 5, 12
 
 
 def mac(text: str) -> bytes:
@@ -149,13 +149,18 @@ def read_ip(frame: bytes) -> Ip | None:
 
 @dataclass(frozen=True)
 class IcmpError:
-    """An ICMP error as it was received."""
+    """An ICMP error as it was received; `rest` is what stands between checksum and quote."""
 
     source: str
     kind: int
     code: int
-    mtu: int
+    rest: bytes
     quote: bytes
+
+    @property
+    def mtu(self) -> int:
+        """The MTU of the next link, of a fragmentation needed."""
+        return int.from_bytes(self.rest[2:])
 
 
 def read_error(frame: bytes) -> IcmpError | None:
@@ -164,5 +169,4 @@ def read_error(frame: bytes) -> IcmpError | None:
     if ip is None or ip.protocol != ICMP or ip.payload[0] not in (3, 4, 5, 11, 12):
         return None
     assert ip.sound and checksum(ip.payload) == 0, frame.hex()
-    kind, code, _, _, mtu = struct.unpack_from("!BBHHH", ip.payload)
-    return IcmpError(ip.source, kind, code, mtu, ip.payload[8:])
+    return IcmpError(ip.source, ip.payload[0], ip.payload[1], ip.payload[4:8], ip.payload[8:])

@@ -31,7 +31,8 @@ def test_says_that_it_is_ready(left: Host, right: Host, start) -> None:
             (before_vif_0, "10.0.0.1", guest.vifs[0]),
             (before_vif_1, "10.0.1.1", guest.vifs[1]),
         ):
-            heard = read_arp(wire.until(read_arp, timeout=30)[-1])
+            said = lambda frame: (found := read_arp(frame)) and found.sender != "0.0.0.0"  # noqa: E731
+            heard = read_arp(wire.until(said, timeout=30)[-1])
             assert (heard.sender, heard.target, heard.sender_mac) == (address, address, vif.mac)
             assert (heard.destination, heard.operation) == (BROADCAST, REQUEST)
     assert left.ping(right.address, 3).lost == 0

@@ -58,8 +58,6 @@ BAD_PACKETS = {
     "to 255.255.255.255": ("broadcast", lambda t: plain(t, destination="255.255.255.255")),
     "to a network's broadcast": ("broadcast", lambda t: plain(t, destination="10.0.1.255")),
     "loose source route": ("source_route", loose_source_route),
-    "option of length 0": ("bad_options", lambda t: plain(t, options=b"\x07\x00\x04\x00")),
-    "option beyond the header": ("bad_options", lambda t: plain(t, options=b"\x07\x27\x04\x00")),
 }
 
 BAD_FRAMES = {

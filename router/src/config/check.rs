@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget, DraftVia};
+use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, DraftVia};
 use super::model::{
     Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
 };
@@ -67,7 +67,7 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             DraftTarget::Via(gateways) => RouteTarget::Via(
                 gateways
                     .iter()
-                    .map(|gateway| via(&draft.interfaces, &names, prefix, gateway))
+                    .map(|gateway| via(&draft.interfaces, &draft.routes, &names, prefix, gateway))
                     .collect::<Result<_, _>>()?,
             ),
             DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
@@ -99,6 +99,7 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
             rpf: i.rpf,
+            allow: i.allow,
             dad_transmits: i.dad_transmits,
         });
     }
@@ -248,6 +249,7 @@ fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
 
 fn via(
     interfaces: &[DraftInterface],
+    routes: &[DraftRoute],
     names: &[&str],
     prefix: Network,
     gateway: &At<DraftVia>,
@@ -299,9 +301,24 @@ fn via(
             }
         }
     }
-    fail(format!(
-        "gateway {address} isn't on the network of any interface"
-    ))
+    // A route may put it on a link, beside a single address there.
+    let on_link = routes.iter().filter_map(|route| match &route.target {
+        DraftTarget::Interface(name) => Some((route.prefix.value, name)),
+        _ => None,
+    });
+    let nearest = on_link
+        .filter(|(prefix, _)| prefix.contains(address))
+        .max_by_key(|(prefix, _)| prefix.len);
+    match nearest {
+        Some((_, name)) => Ok(Via {
+            address,
+            interface: named(names, name)?,
+            weight,
+        }),
+        None => fail(format!(
+            "gateway {address} isn't on the network of any interface"
+        )),
+    }
 }
 
 /// A gateway whose address means something on its link only.

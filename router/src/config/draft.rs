@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use super::ConfigError;
 use super::advertise::DraftAdvertise;
-use super::model::{Attachment, ReversePath};
+use super::model::{Allowed, Attachment, ReversePath};
 use crate::addr::{Mac, Network};
 
 /// A value and the line it was written on.
@@ -33,6 +33,7 @@ pub(super) struct DraftInterface {
     pub(super) addresses: Vec<At<Network>>,
     pub(super) mtu: Option<u16>,
     pub(super) rpf: Option<ReversePath>,
+    pub(super) allow: Allowed,
     pub(super) dad_transmits: u8,
     pub(super) advertise: Option<At<DraftAdvertise>>,
 }

@@ -8,7 +8,7 @@ use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX,
     parse_network, parse_via,
 };
-use super::model::Attachment;
+use super::model::{Allowed, Attachment};
 use super::suggest::did_you_mean;
 use super::{Config, ConfigError, check};
 
@@ -118,6 +118,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 addresses: Vec::new(),
                 mtu: None,
                 rpf: None,
+                allow: Allowed::default(),
                 dad_transmits: DAD_TRANSMITS,
                 advertise: None,
             });

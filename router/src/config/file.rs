@@ -13,7 +13,7 @@ use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, MTU_MIN,
     VIF_MAX, parse_address, parse_network, parse_via,
 };
-use super::model::{Attachment, ReversePath};
+use super::model::{Allowed, Attachment, ReversePath};
 use super::suggest::did_you_mean;
 use super::{Config, ConfigError, check};
 use crate::addr::Mac;
@@ -108,6 +108,7 @@ fn interface(
     let mut addresses = Vec::new();
     let (mut mtu, mut rpf, mut advertise) = (None, None, None);
     let mut dad_transmits = DAD_TRANSMITS;
+    let mut allow = Allowed::default();
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
         match key.get_ref().as_ref() {
@@ -149,6 +150,11 @@ fn interface(
                 let number = integer(lines, "dad_transmits", value, 0, 10)?;
                 dad_transmits = u8::try_from(number).unwrap_or(DAD_TRANSMITS);
             }
+            word @ "directed-broadcast" => {
+                allow.directed_broadcast = boolean(lines, word, value)?;
+            }
+            word @ "redirects" => allow.redirects = boolean(lines, word, value)?,
+            word @ "proxy-arp" => allow.proxy_arp = boolean(lines, word, value)?,
             "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
                 let known = [
@@ -158,6 +164,9 @@ fn interface(
                     "mtu",
                     "rpf",
                     "dad_transmits",
+                    "directed-broadcast",
+                    "redirects",
+                    "proxy-arp",
                     "advertise",
                 ];
                 return Err(unknown(lines, key, other, &whole, &known));
@@ -174,6 +183,7 @@ fn interface(
         addresses,
         mtu,
         rpf,
+        allow,
         dad_transmits,
         advertise,
     })

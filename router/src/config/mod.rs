@@ -17,8 +17,8 @@ mod tar;
 pub use extra::from_extra;
 pub use file::from_toml;
 pub use model::{
-    AdvertiseConfig, Attachment, Config, InterfaceConfig, NeighborConfig, Preference, PrefixConfig,
-    ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
+    AdvertiseConfig, Allowed, Attachment, Config, InterfaceConfig, NeighborConfig, Preference,
+    PrefixConfig, ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
 };
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};

@@ -33,11 +33,24 @@ pub struct InterfaceConfig {
     pub mtu: Option<u16>,
     /// What is asked of the sources of packets from this interface.
     pub rpf: Option<ReversePath>,
+    /// What it does only if told to.
+    pub allow: Allowed,
     /// How often others are asked whether they have one of the IPv6 addresses before it is
     /// used (DupAddrDetectTransmits, RFC 4862 5.1).
     pub dad_transmits: u8,
     /// The router advertisements sent there, if any.
     pub advertise: Option<AdvertiseConfig>,
+}
+
+/// What an interface does only if told to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Allowed {
+    /// Packets from elsewhere go to all hosts of its networks (RFC 2644).
+    pub directed_broadcast: bool,
+    /// Hosts there are told of next hops on their own link (RFC 1812 5.2.7.2, RFC 4861 8.2).
+    pub redirects: bool,
+    /// It answers ARP there for hosts that are reached through other interfaces (RFC 1027).
+    pub proxy_arp: bool,
 }
 
 /// Whether packets may come from where their source isn't (RFC 3704 2).

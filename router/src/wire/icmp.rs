@@ -20,11 +20,12 @@ pub(crate) enum IcmpError {
     ReassemblyTime,
     /// A source address that has no meaning where the packet would go (IPv6 only).
     BeyondScope,
-    /// A field that makes no sense, by its offset in the packet (IPv6 only).
+    /// A field that makes no sense, by its offset in the packet.
     Parameter(Parameter, u32),
 }
 
-/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code.
+/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code. IPv4 has one code
+/// for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Parameter {
@@ -73,6 +74,8 @@ impl IcmpError {
     }
 }
 
+pub(crate) const ECHO_REQUEST: u8 = 8;
+
 /// The largest error message, IP header included (RFC 1812 4.3.2.3).
 const MESSAGE_MAX: usize = 576;
 
@@ -91,6 +94,33 @@ pub(crate) fn error_frame(
     destination: Ipv4Addr,
     original: &[u8],
 ) -> Vec<u8> {
+    let (kind, code) = error.v4();
+    let rest = match error {
+        IcmpError::FragmentationNeeded(mtu) => u32::from(mtu),
+        IcmpError::Parameter(_, at) => at << 24,
+        _ => 0,
+    };
+    frame([kind, code], rest, source, destination, original)
+}
+
+/// The same with a redirect for one host, never for a network (RFC 1812 5.2.7.2).
+pub(crate) fn redirect_frame(
+    next_hop: Ipv4Addr,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    original: &[u8],
+) -> Vec<u8> {
+    frame([5, 1], next_hop.to_bits(), source, destination, original)
+}
+
+/// A message of this type and code, `rest` behind the checksum.
+fn frame(
+    kind: [u8; 2],
+    rest: u32,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    original: &[u8],
+) -> Vec<u8> {
     let quote_max = MESSAGE_MAX - HEADER_LEN - 8;
     let quote = original.get(..quote_max).unwrap_or(original);
     let total = HEADER_LEN + 8 + quote.len();
@@ -98,14 +128,9 @@ pub(crate) fn error_frame(
     frame.resize(ETHERNET_LEN, 0);
     let header = header(ipv4::ICMP, source, destination, total);
     frame.extend_from_slice(&header);
-    let (kind, code) = error.v4();
-    frame.extend_from_slice(&[kind, code, 0, 0, 0, 0]);
-    let mtu = if let IcmpError::FragmentationNeeded(mtu) = error {
-        mtu
-    } else {
-        0
-    };
-    frame.extend_from_slice(&mtu.to_be_bytes());
+    frame.extend_from_slice(&kind);
+    frame.extend_from_slice(&[0; 2]);
+    frame.extend_from_slice(&rest.to_be_bytes());
     frame.extend_from_slice(quote);
     if let Some(message) = frame.get_mut(ETHERNET_LEN + HEADER_LEN..) {
         checksum::fill(message, 2);

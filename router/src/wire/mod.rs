@@ -14,6 +14,8 @@ pub(crate) mod mld;
 pub(crate) mod nd;
 pub(crate) mod options;
 pub(crate) mod ra;
+pub(crate) mod record;
+pub(crate) mod redirect;
 
 /// The 16 bits at `at`, or 0 beyond the end.
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {

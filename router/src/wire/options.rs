@@ -1,18 +1,21 @@
-//! Options in IPv4 headers (RFC 791 3.1).
+//! Options in IPv4 headers (RFC 791 3.1): which there are, and whether they are well formed. What
+//! routers enter in them is in [`record`](super::record).
 
-use core::net::Ipv4Addr;
-
-use super::{be16, put};
-use crate::DropReason;
+use super::record;
 
 const END: u8 = 0;
 const NOP: u8 = 1;
-const RECORD_ROUTE: u8 = 7;
+pub(crate) const RECORD_ROUTE: u8 = 7;
+pub(crate) const TIMESTAMP: u8 = 68;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
+const ROUTER_ALERT: u8 = 148;
 
 /// Set in the kind of an option that every fragment carries.
 pub(crate) const COPIED: u8 = 0x80;
+
+/// Bytes of kind, length and value in a router alert (RFC 2113 2.1).
+const ROUTER_ALERT_LEN: usize = 4;
 
 /// One option: where it begins in the header's options and all its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,8 +25,19 @@ pub(crate) struct IpOption<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// The octet of a header's options that is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Malformed(pub(crate) usize);
+
+/// Why a packet with these options goes no further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    SourceRoute,
+    Malformed(Malformed),
+}
+
 /// The options, without those that only pad; ends after a malformed one.
-pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, DropReason>> {
+pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malformed>> {
     let mut at = 0;
     core::iter::from_fn(move || {
         loop {
@@ -33,11 +47,13 @@ pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, D
                 END => return None,
                 NOP => at += 1,
                 _ => {
-                    let len = rest.get(1).copied().map_or(0, usize::from);
                     let start = at;
+                    let len = rest.get(1).copied().map_or(0, usize::from);
                     let Some(bytes) = rest.get(..len).filter(|b| b.len() >= 2) else {
                         at = usize::MAX;
-                        return Some(Err(DropReason::BadOptions));
+                        // The length, if there is one.
+                        let wrong = start + usize::from(rest.len() > 1);
+                        return Some(Err(Malformed(wrong)));
                     };
                     at += len;
                     return Some(Ok(IpOption {
@@ -51,44 +67,33 @@ pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, D
     })
 }
 
-/// Checks that all options are well formed and none is a source route.
-pub(crate) fn check(all: &[u8]) -> Result<(), DropReason> {
+/// Checks that all options are well formed and none is a source route. Unknown ones are left
+/// alone (RFC 1812 5.2.4.1).
+pub(crate) fn check(all: &[u8]) -> Result<(), Fault> {
+    let mut seen = 0u8;
     for option in options(all) {
-        let option = option?;
+        let option = option.map_err(Fault::Malformed)?;
+        let malformed = |at| Fault::Malformed(Malformed(option.at + at));
+        let mut once = |bit: u8| {
+            let again = seen & bit != 0;
+            seen |= bit;
+            if again { Err(malformed(0)) } else { Ok(()) }
+        };
         match option.kind {
-            LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => return Err(DropReason::SourceRoute),
+            LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => return Err(Fault::SourceRoute),
             RECORD_ROUTE => {
-                let pointer = option.bytes.get(2).copied().unwrap_or(0);
-                if pointer < 4 {
-                    return Err(DropReason::BadOptions);
-                }
+                once(1)?;
+                record::route_room(option.bytes).map_err(malformed)?;
             }
+            TIMESTAMP => {
+                once(2)?;
+                record::timestamp_room(option.bytes).map_err(malformed)?;
+            }
+            ROUTER_ALERT if option.bytes.len() != ROUTER_ALERT_LEN => return Err(malformed(1)),
             _ => {}
         }
     }
     Ok(())
-}
-
-/// Enters `address` into a record-route option that has room, and says whether it did (the
-/// header's checksum is then to be computed anew). `header` is the whole IPv4 header.
-pub(crate) fn record_route(header: &mut [u8], address: Ipv4Addr) -> bool {
-    const FIXED: usize = super::ipv4::HEADER_LEN;
-    let found = header.get(FIXED..).and_then(|all| {
-        options(all)
-            .filter_map(Result::ok)
-            .find(|o| o.kind == RECORD_ROUTE)
-            .map(|o| (o.at, o.bytes.len()))
-    });
-    let Some((at, len)) = found else { return false };
-    // Kind and length fill the first two bytes; the pointer counts from 1.
-    let pointer = usize::from(be16(header, FIXED + at + 1) & 0xff);
-    if pointer < 4 || pointer + 3 > len {
-        return false;
-    }
-    put(header, FIXED + at + pointer - 1, &address.octets());
-    let next = u8::try_from(pointer + 4).unwrap_or(u8::MAX);
-    put(header, FIXED + at + 2, &[next]);
-    true
 }
 
 #[cfg(test)]
@@ -100,31 +105,36 @@ mod tests {
         let all = [NOP, 7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0, END, 9, 9, 9];
         assert_eq!(options(&all).count(), 2);
         assert_eq!(check(&all), Ok(()));
+        // Unknown ones, and a router alert of an unknown value.
+        assert_eq!(check(&[99, 2, 148, 4, 0, 7, 130, 3, 1]), Ok(()));
     }
 
     #[test]
     fn malformed() {
-        for (all, reason) in [
-            (&[7u8][..], DropReason::BadOptions),
-            (&[7, 0, 0, 0], DropReason::BadOptions),
-            (&[7, 1, 0, 0], DropReason::BadOptions),
-            (&[7, 5, 4, 0], DropReason::BadOptions),
-            (&[7, 3, 3, 0], DropReason::BadOptions),
-            (&[1, 1, 1, 68], DropReason::BadOptions),
-            (&[131, 3, 4, 0], DropReason::SourceRoute),
-            (&[1, 137, 3, 4], DropReason::SourceRoute),
+        for (all, at) in [
+            (&[7u8][..], 0),
+            (&[7, 0, 0, 0], 1),
+            (&[7, 1, 0, 0], 1),
+            (&[7, 5, 4, 0], 1),
+            (&[7, 2, 0, 0], 1),
+            (&[7, 3, 3, 0], 2),
+            (&[1, 7, 6, 4, 0, 0, 0], 3),
+            (&[1, 1, 1, 68], 3),
+            (&[68, 3, 5, 0], 1),
+            (&[68, 8, 4, 0, 0, 0, 0, 0], 2),
+            (&[68, 8, 5, 1, 0, 0, 0, 0], 2),
+            (&[68, 8, 6, 0, 0, 0, 0, 0], 2),
+            (&[68, 8, 8, 3, 0, 0, 0, 0], 2),
+            (&[68, 8, 9, 0xf0, 0, 0, 0, 0], 3),
+            (&[148, 3, 0, 0], 1),
+            (&[1, 148, 5, 0, 0, 0], 2),
+            (&[7, 3, 4, 7, 3, 4], 3),
+            (&[68, 4, 5, 0, 68, 4, 5, 0], 4),
         ] {
-            assert_eq!(check(all), Err(reason), "{all:?}");
+            assert_eq!(check(all), Err(Fault::Malformed(Malformed(at))), "{all:?}");
         }
-    }
-
-    #[test]
-    fn a_route_is_recorded_until_it_is_full() {
-        let mut header = [0u8; 32];
-        header[20..32].copy_from_slice(&[NOP, 7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(record_route(&mut header, Ipv4Addr::new(1, 2, 3, 4)));
-        assert!(record_route(&mut header, Ipv4Addr::new(5, 6, 7, 8)));
-        assert!(!record_route(&mut header, Ipv4Addr::new(9, 9, 9, 9)));
-        assert_eq!(header[20..32], [NOP, 7, 11, 12, 1, 2, 3, 4, 5, 6, 7, 8]);
+        for all in [&[131, 3, 4, 0][..], &[1, 137, 3, 4]] {
+            assert_eq!(check(all), Err(Fault::SourceRoute), "{all:?}");
+        }
     }
 }

@@ -99,6 +99,7 @@ impl Bed {
     pub(crate) fn ready(text: &str, hosts: &[(u8, [u8; 4])]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();
+        bed.pass(2000);
         for &(interface, host) in hosts {
             // Asking for the router's address makes the host known.
             let target = if interface == WAN {

@@ -342,7 +342,7 @@ fn links_go_and_come() {
     assert!(bed.router.all_links_up());
     bed.poll();
     let announced = bed.take();
-    assert_eq!(announced.len(), 2);
+    assert_eq!(announced.len(), 4);
     assert_eq!(&announced[0].1[6..12], [2, 0, 0, 0, 9, 9]);
     bed.receive(WAN, &udp(WAN, A, B, 10));
     let asked = bed.take();

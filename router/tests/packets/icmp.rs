@@ -266,35 +266,3 @@ fn closed_ports_are_refused() {
     assert_eq!(sent[0].1[47] & 4, 4, "RST");
     bed.assert_balance();
 }
-
-#[test]
-fn options_take_the_slow_path() {
-    let with_options = |options: &[u8]| {
-        let mut frame = udp(WAN, A, B, 30);
-        frame.splice(34..34, options.iter().copied());
-        edit(frame, |ip| {
-            ip[0] += options.len() as u8 / 4;
-            let total = ip.len() as u16;
-            ip[2..4].copy_from_slice(&total.to_be_bytes());
-        })
-    };
-    let mut bed = bed();
-    bed.receive(WAN, &with_options(&[148, 4, 0, 0]));
-    let (out, frame) = bed.take().remove(0);
-    assert_eq!((out, frame[22], checksum(&frame[14..38])), (LAN, 63, 0));
-    bed.receive(WAN, &with_options(&[7, 7, 4, 0, 0, 0, 0, 0]));
-    let (_, frame) = bed.take().remove(0);
-    assert_eq!(frame[34..42], [7, 7, 8, 10, 0, 1, 1, 0]);
-    assert_eq!(checksum(&frame[14..42]), 0);
-    // The longest header goes beyond what the fast path sees.
-    let mut all = vec![1; 40];
-    all[36..].copy_from_slice(&[148, 4, 0, 0]);
-    bed.receive(WAN, &with_options(&all));
-    assert_eq!(bed.take().len(), 1);
-    bed.receive(WAN, &with_options(&[131, 7, 4, 10, 0, 1, 9, 0]));
-    assert_eq!(bed.dropped(WAN, DropReason::SourceRoute), 1);
-    bed.receive(WAN, &with_options(&[7, 9, 4, 0]));
-    assert_eq!(bed.dropped(WAN, DropReason::BadOptions), 1);
-    assert!(bed.take().is_empty());
-    bed.assert_balance();
-}

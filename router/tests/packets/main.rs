@@ -1,11 +1,17 @@
 //! Whole frames into routers, and what comes out of them.
 
+mod addresses;
 mod bed;
 mod bed6;
+mod broadcast;
 mod chain;
+mod conflict;
 mod forwarding;
 mod forwarding6;
 mod icmp;
 mod local6;
 mod neighbors;
 mod neighbors6;
+mod options;
+mod proxy_arp;
+mod redirect;

@@ -231,6 +231,50 @@ fn many_routes_are_read_quickly() {
 }
 
 #[test]
+fn a_route_may_put_a_gateway_on_a_link() {
+    let text = |more: &str| {
+        format!(
+            "[interface.wan]\nvif = 0\naddress = [\"192.0.2.1/32\"]\n[interface.lan]\nvif = 1\n\
+             [[route]]\nprefix = \"0.0.0.0/0\"\nvia = [\"203.0.113.1\"]\n{more}"
+        )
+    };
+    let error = from_toml(&text("")).unwrap_err();
+    assert!(error.text.contains("isn't on the network"), "{error}");
+    let to = |prefix: &str, name: &str| {
+        format!("[[route]]\nprefix = \"{prefix}\"\ninterface = \"{name}\"\n")
+    };
+    // The most specific one says where.
+    let more = to("203.0.0.0/8", "lan") + &to("203.0.113.1/32", "wan");
+    let config = from_toml(&text(&more)).unwrap();
+    let RouteTarget::Via(gateways) = &config.routes[0].target else {
+        panic!("a gateway")
+    };
+    assert_eq!(gateways[0].interface, 0);
+}
+
+#[test]
+fn what_is_done_only_if_told_to() {
+    let config = with("directed-broadcast = true\nredirects = true\nproxy-arp = true").unwrap();
+    assert_eq!(config.interfaces[0].allow, Allowed::default());
+    let all = Allowed {
+        directed_broadcast: true,
+        redirects: true,
+        proxy_arp: true,
+    };
+    assert_eq!(config.interfaces[1].allow, all);
+    for (more, wanted) in [
+        ("directed-broadcast = 1", "true or false"),
+        (
+            "directed_broadcast = true",
+            "did you mean \"directed-broadcast\"?",
+        ),
+    ] {
+        let error = with(more).unwrap_err();
+        assert!(error.text.contains(wanted), "{more}: {error}");
+    }
+}
+
+#[test]
 fn ipv6_in_full() {
     let config = with(
         r#"

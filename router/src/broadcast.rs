@@ -1,0 +1,37 @@
+//! Directed broadcasts: packets to all hosts of a network here, from elsewhere (RFC 2644).
+
+use alloc::vec::Vec;
+
+use crate::addr::Mac;
+use crate::fib::{FibBuilder, Target};
+use crate::frame::InterfaceId;
+use crate::neighbors::{NEVER, State};
+use crate::router::Router;
+
+impl Router {
+    /// Lets packets to the broadcast addresses of links go there, where that is allowed. Such an
+    /// address is a neighbour whose station is all stations; what came in a link-layer broadcast
+    /// already isn't for it (RFC 1812 5.3.4).
+    pub(crate) fn connect_broadcasts(&mut self, fib: &mut FibBuilder) {
+        for at in 0..self.links.len() {
+            let link = self.links.get(at).filter(|l| l.up);
+            let Some(link) = link.filter(|l| l.allow.directed_broadcast) else {
+                continue;
+            };
+            let Ok(interface) = u8::try_from(at).map(InterfaceId) else {
+                break;
+            };
+            let ends = link.addresses.iter().filter_map(|n| n.broadcast());
+            for end in ends.collect::<Vec<_>>() {
+                let Some(index) = self.pin(interface, end.into()) else {
+                    continue;
+                };
+                self.neighbors.set(index, State::Static, NEVER);
+                self.open_neighbor(index, interface, Mac::BROADCAST);
+                if let Ok(index) = u32::try_from(index) {
+                    fib.route(end.to_bits(), 32, Target::Neighbor(index));
+                }
+            }
+        }
+    }
+}

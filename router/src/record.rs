@@ -1,0 +1,96 @@
+//! IPv4 options on the slow path (RFC 1812 5.2.4): which packets are refused for theirs, and what
+//! the router enters in those of others.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use crate::DropReason;
+use crate::frame::{ETHERNET_LEN, InterfaceId};
+use crate::neighbors::Waiting;
+use crate::router::{Egress, Router};
+use crate::time::Instant;
+use crate::wire::icmp::{self, IcmpError, Parameter};
+use crate::wire::ipv4::{self, HEADER_LEN, Ipv4, MF};
+use crate::wire::options::{self, Fault, Malformed};
+use crate::wire::{be32, checksum, put, record};
+
+/// The header of a packet that was checked.
+pub(crate) fn header(packet: &[u8]) -> &[u8] {
+    let words = packet.first().map_or(0, |b| usize::from(b & 15));
+    packet.get(..words * 4).unwrap_or(&[])
+}
+
+impl Router {
+    /// Whether a received packet may go on, as far as its options tell. If not, it is dropped,
+    /// and its sender told of the octet that is wrong (RFC 1812 4.3.3.5).
+    pub(crate) fn has_good_options(
+        &mut self,
+        now: Instant,
+        waiting: &Waiting,
+        out: &mut dyn Egress,
+    ) -> bool {
+        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let all = header(packet).get(HEADER_LEN..).unwrap_or(&[]);
+        match options::check(all) {
+            Ok(()) => return true,
+            Err(Fault::SourceRoute) => {
+                self.drop_frames(waiting.input, DropReason::SourceRoute, 1);
+            }
+            Err(Fault::Malformed(Malformed(at))) => {
+                self.drop_frames(waiting.input, DropReason::BadOptions, 1);
+                let at = u32::try_from(HEADER_LEN + at).unwrap_or(0);
+                let error = IcmpError::Parameter(Parameter::Field, at);
+                self.report(now, waiting, error, out);
+            }
+        }
+        false
+    }
+
+    /// Takes 1 from the TTL of a packet on its way to a neighbour, and enters what its options
+    /// ask for.
+    pub(crate) fn age4(
+        &self,
+        now: Instant,
+        interface: InterfaceId,
+        neighbor: IpAddr,
+        packet: &mut [u8],
+    ) {
+        let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
+        put(packet, 8, &word.to_le_bytes());
+        let len = header(packet).len();
+        let address = match neighbor {
+            IpAddr::V4(neighbor) => self
+                .links
+                .get(interface.index())
+                .and_then(|l| l.address_towards(neighbor)),
+            IpAddr::V6(_) => None,
+        };
+        if len > HEADER_LEN
+            && let Some(header) = packet.get_mut(..len)
+            && let Some(address) = address
+        {
+            record::enter(header, &self.entry(now, address));
+        }
+    }
+
+    fn entry(&self, now: Instant, address: Ipv4Addr) -> record::Entry<'_> {
+        record::Entry {
+            address,
+            now,
+            own: &self.own,
+        }
+    }
+
+    /// What the answer to a packet for the router has to carry in options, if it is an echo
+    /// request.
+    pub(crate) fn reply_options(&self, now: Instant, packet: &[u8], ip: &Ipv4) -> Vec<u8> {
+        let request = ip.protocol == ipv4::ICMP
+            && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST)
+            && ip.fragment & MF == 0
+            && !ip.is_later_fragment();
+        if !request || ip.header_len == HEADER_LEN {
+            return Vec::new();
+        }
+        record::for_reply(header(packet), &self.entry(now, ip.destination))
+    }
+}

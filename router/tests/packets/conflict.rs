@@ -1,0 +1,120 @@
+//! Others who use the router's IPv4 addresses (RFC 5227).
+
+use crate::bed::*;
+use router::{DropReason, InterfaceId};
+
+const A: [u8; 4] = [10, 0, 0, 9];
+const OURS: [u8; 4] = [10, 0, 0, 1];
+const RIVAL: [u8; 6] = [2, 7, 7, 7, 7, 7];
+
+fn announcement() -> Frame {
+    arp(1, router_mac(0, WAN), OURS, [0; 6], OURS)
+}
+
+fn interfaces(bed: &Bed) -> String {
+    let mut text = String::new();
+    router::show::show_interfaces(&bed.router, &mut text).unwrap();
+    text
+}
+
+/// What a rival sends: an answer to our question, a question, an announcement.
+fn claims() -> [Frame; 3] {
+    [
+        arp(2, RIVAL, OURS, router_mac(0, WAN), [0; 4]),
+        arp(1, RIVAL, OURS, [0; 6], A),
+        arp(1, RIVAL, OURS, [0; 6], OURS),
+    ]
+}
+
+#[test]
+fn a_conflict_is_counted_logged_shown_and_answered_once() {
+    for claim in claims() {
+        let mut bed = Bed::ready(CONFIG, &[(WAN, A)]);
+        assert!(bed.router.take_notices().is_empty());
+        bed.receive(WAN, &claim);
+        assert_eq!(bed.take(), [(WAN, announcement())]);
+        assert_eq!(bed.dropped(WAN, DropReason::ArpConflict), 1);
+        assert_eq!(
+            bed.router.take_notices(),
+            ["wan: 02:07:07:07:07:07 also uses our 10.0.0.1"]
+        );
+        let text = interfaces(&bed);
+        assert!(
+            text.contains("10.0.0.1/24 (also used by 02:07:07:07:07:07)"),
+            "{text}"
+        );
+        assert!(text.contains("10.0.1.1/24 10.0.11.1/24"), "{text}");
+        // Two who both defend an address must not go on for ever.
+        for _ in 0..9 {
+            bed.pass(1000);
+            bed.receive(WAN, &claim);
+        }
+        assert!(bed.take().is_empty());
+        assert!(bed.router.take_notices().is_empty());
+        bed.pass(1000);
+        bed.receive(WAN, &claim);
+        assert_eq!(bed.take(), [(WAN, announcement())]);
+        assert_eq!(bed.router.take_notices().len(), 1);
+        assert_eq!(bed.dropped(WAN, DropReason::ArpConflict), 11);
+        // The address stays ours.
+        bed.receive(WAN, &echo(WAN, A, OURS, 10));
+        assert_eq!(bed.take().len(), 1);
+        bed.assert_balance();
+    }
+}
+
+#[test]
+fn a_conflict_is_forgotten_when_it_is_over() {
+    let mut bed = Bed::ready(CONFIG, &[]);
+    bed.receive(WAN, &claims()[1]);
+    bed.pass(59_999);
+    assert!(interfaces(&bed).contains("also used by"));
+    bed.pass(1);
+    assert!(!interfaces(&bed).contains("also used by"));
+    assert_eq!(bed.next, None);
+    bed.sent.clear();
+    bed.receive(WAN, &claims()[1]);
+    assert_eq!(bed.take().len(), 1);
+    // With the link it begins anew.
+    bed.router.link_down(bed.now, InterfaceId(WAN));
+    assert!(!interfaces(&bed).contains("also used by"));
+    // With a new configuration it doesn't, as long as the addresses stay.
+    bed.router
+        .link_up(bed.now, InterfaceId(WAN), router_mac(0, WAN), 1500);
+    bed.pass(5000);
+    bed.receive(WAN, &claims()[1]);
+    let config = bed.router.config().clone();
+    bed.router.apply(bed.now, &config);
+    assert!(interfaces(&bed).contains("also used by"));
+    bed.assert_balance();
+}
+
+#[test]
+fn our_own_packets_that_come_back_are_no_conflict() {
+    let mut bed = Bed::ready(CONFIG, &[]);
+    bed.receive(WAN, &announcement());
+    bed.receive(WAN, &arp(1, router_mac(0, WAN), [0; 4], [0; 6], OURS));
+    assert!(bed.take().is_empty());
+    assert_eq!(bed.dropped(WAN, DropReason::OwnSource), 2);
+    assert_eq!(bed.dropped(WAN, DropReason::ArpConflict), 0);
+    assert!(bed.router.take_notices().is_empty());
+    bed.assert_balance();
+}
+
+#[test]
+fn a_new_address_is_announced() {
+    let mut bed = Bed::ready(CONFIG, &[]);
+    let text = CONFIG.replace("10.0.0.1/24", "10.0.0.1/24\", \"10.0.7.1/24");
+    let config = router::config::from_toml(&text).unwrap();
+    bed.router.apply(bed.now, &config);
+    bed.poll();
+    let about: Vec<_> = bed
+        .take()
+        .into_iter()
+        .map(|(_, f)| f[38..42].to_vec())
+        .collect();
+    assert_eq!(
+        about,
+        [[10, 0, 0, 1], [10, 0, 0, 1], [10, 0, 7, 1], [10, 0, 7, 1]]
+    );
+}
