@@ -38,7 +38,8 @@ impl Router {
         read: impl FnOnce(&mut [u8]),
     ) {
         let _ = now;
-        if !self.punts.push(Punted { input, meta }, read) {
+        let (vif, _) = self.vlans.port(input);
+        if !self.punts.push(Punted { input, vif, meta }, read) {
             self.drop_frames(input, DropReason::PuntFull, 1);
         }
     }
@@ -88,7 +89,7 @@ impl Router {
         bytes: Vec<u8>,
         out: &mut dyn Egress,
     ) -> Vec<u8> {
-        let Punted { input, meta } = punted;
+        let Punted { input, meta, .. } = punted;
         let seen = match self.examine(input, &bytes, meta.len as usize) {
             Seen::Incomplete => Seen::Bad(DropReason::Truncated),
             Seen::Ip(ip) => {

@@ -7,16 +7,13 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget, DraftVia};
-use super::model::{
-    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
-};
+use super::model::{Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
 use super::suggest::did_you_mean;
-use super::{ConfigError, advertise};
+use super::{ConfigError, advertise, attach};
 use crate::addr::Network;
-use crate::frame::MAX_INTERFACES;
 use crate::wire::ipv6::{self, MIN_MTU};
 
-pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
+pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     let hostname = draft.hostname.unwrap_or_else(|| String::from("ringway"));
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     if hostname.is_empty() || hostname.len() > 63 || !hostname.bytes().all(legal) {
@@ -29,11 +26,10 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             "no interface is configured ([interface.NAME])",
         ));
     }
-    if let Some(extra) = draft.interfaces.get(MAX_INTERFACES) {
-        let text = format!("more than {MAX_INTERFACES} interfaces");
-        return Err(ConfigError::new(extra.line, text));
+    for interface in &draft.interfaces {
+        interface_name(interface)?;
     }
-    attachments(&draft.interfaces)?;
+    attach::arrange(&mut draft.interfaces)?;
     addresses(&draft.interfaces)?;
 
     let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
@@ -90,12 +86,13 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
         neighbors.push(checked);
     }
 
+    let names: Vec<String> = draft.interfaces.iter().map(|i| i.name.clone()).collect();
     let mut interfaces = Vec::with_capacity(draft.interfaces.len());
     for i in draft.interfaces {
         interfaces.push(InterfaceConfig {
             advertise: advertise::check(&i)?,
             name: i.name,
-            attachment: i.attachment.value,
+            attachment: attach::resolve(&i.attachment.value, &names),
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
             rpf: i.rpf,
@@ -110,31 +107,13 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
     })
 }
 
-fn attachments(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
-    for (i, interface) in interfaces.iter().enumerate() {
-        let name = &interface.name;
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if name.is_empty() || name.len() > 31 || !name.bytes().all(legal) {
-            let text =
-                format!("interface name \"{name}\" isn't 1 to 31 letters, digits, \"-\" or \"_\"");
-            return Err(ConfigError::new(interface.line, text));
-        }
-        let At { line, value } = interface.attachment;
-        if let Attachment::Mac(mac) = value
-            && !mac.is_station()
-        {
-            let text = format!("{mac} can't be the MAC address of an interface");
-            return Err(ConfigError::new(line, text));
-        }
-        let earlier = interfaces.iter().take(i);
-        if let Some(other) = earlier.into_iter().find(|e| e.attachment.value == value) {
-            let what = match value {
-                Attachment::Vif(vif) => format!("vif {vif}"),
-                Attachment::Mac(mac) => format!("mac {mac}"),
-            };
-            let text = format!("{what} is already interface {}", other.name);
-            return Err(ConfigError::new(line, text));
-        }
+fn interface_name(interface: &DraftInterface) -> Result<(), ConfigError> {
+    let name = &interface.name;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if name.is_empty() || name.len() > 31 || !name.bytes().all(legal) {
+        let text =
+            format!("interface name \"{name}\" isn't 1 to 31 letters, digits, \"-\" or \"_\"");
+        return Err(ConfigError::new(interface.line, text));
     }
     Ok(())
 }

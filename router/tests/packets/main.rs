@@ -9,3 +9,4 @@ mod icmp;
 mod local6;
 mod neighbors;
 mod neighbors6;
+mod vlan;
