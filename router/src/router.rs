@@ -162,7 +162,8 @@ impl Router {
         self.vlans = Vlans::new(config);
         for (at, (interface, &was)) in config.interfaces.iter().zip(&before).enumerate() {
             let mut link = Link::new(interface);
-            if let Some(was) = was.and_then(|w| old_links.get(w)) {
+            let loopback = interface.attachment == Attachment::Loopback;
+            if let Some(was) = was.and_then(|w| old_links.get(w)).filter(|_| !loopback) {
                 link.announce = was.up && was.addresses != link.addresses || was.announce;
                 (link.mac, link.up, link.offered_mtu) = (was.mac, was.up, was.offered_mtu);
                 link.set_mtu(interface);
@@ -251,6 +252,9 @@ impl Router {
     /// The link of an interface that is a vif works, and so do those of its sub-interfaces:
     /// `mtu` is the largest IP packet it carries, in bytes, tags not counted.
     pub fn link_up(&mut self, now: Instant, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
+        if interface.index() >= self.config.vifs() {
+            return;
+        }
         self.link_down(now, interface);
         self.raise(now, interface, Mac(mac), mtu);
         self.follow_parents(now);

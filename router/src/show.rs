@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::addr::Network;
+use crate::addr::{Mac, Network};
 use crate::config::{Attachment, RouteTarget};
 use crate::frame::InterfaceId;
 use crate::link::{Link, Uniqueness};
@@ -68,6 +68,7 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
         let vif = match config.attachment {
             Attachment::Vif(vif) => format!("vif {vif}"),
             Attachment::Mac(_) => String::from("by mac"),
+            Attachment::Loopback => String::from("loopback"),
             Attachment::Vlan { parent, tag } => {
                 let protocol = match tag.protocol {
                     TagProtocol::Customer => "",
@@ -76,7 +77,7 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
                 format!("vlan {}{protocol} of {}", tag.vid, name_of(router, parent))
             }
         };
-        let mac = if link.up {
+        let mac = if link.up && link.mac != Mac::default() {
             link.mac.to_string()
         } else {
             String::from("-")

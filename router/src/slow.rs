@@ -423,15 +423,23 @@ impl Router {
         if !icmp::may_answer(&ip, payload) {
             return None;
         }
-        let link = self.links.get(input.index());
+        let link_of = |interface: InterfaceId| self.links.get(interface.index());
         let any = || {
             let mut all = self.links.iter().flat_map(|l| &l.addresses);
             all.next().map(|n| n.address)
         };
-        let source = link
+        let source = link_of(self.error_source(input))
             .and_then(|l| l.address_towards(ip.source))
+            .or_else(|| link_of(input)?.address_towards(ip.source))
             .or_else(any)?;
         Some((source, ip.source))
+    }
+
+    /// The interface whose addresses errors about packets from `input` come from.
+    pub(crate) fn error_source(&self, input: InterfaceId) -> InterfaceId {
+        let configured = self.links.get(input.index()).and_then(|l| l.source);
+        let configured = configured.and_then(|at| u8::try_from(at).ok());
+        configured.map_or(input, InterfaceId)
     }
 }
 

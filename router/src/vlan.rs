@@ -155,7 +155,7 @@ impl Vlans {
                     let parent = vlans.ports.get(parent).copied();
                     parent.and_then(|(vif, tags)| Some((vif, tags.with(tag)?)))
                 }
-                Attachment::Vif(_) | Attachment::Mac(_) => None,
+                Attachment::Vif(_) | Attachment::Mac(_) | Attachment::Loopback => None,
             };
             let (vif, tags) = port.unwrap_or((interface, Tags::NONE));
             vlans.ports.push((vif, tags));

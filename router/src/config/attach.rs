@@ -18,6 +18,7 @@ use crate::vlan::{MAX_TAGS, Tag, TagProtocol, VID_MAX};
 pub(super) enum DraftAttachment {
     Vif(u8),
     Mac(Mac),
+    Loopback,
     Vlan { parent: At<String>, tag: Tag },
 }
 
@@ -28,10 +29,11 @@ pub(super) struct Keys {
     parent: Option<At<String>>,
     vlan: Option<At<u16>>,
     protocol: Option<At<TagProtocol>>,
+    loopback: bool,
 }
 
 impl Keys {
-    pub(super) const NAMES: [&str; 5] = ["vif", "mac", "parent", "vlan", "protocol"];
+    pub(super) const NAMES: [&str; 6] = ["vif", "mac", "type", "parent", "vlan", "protocol"];
 
     /// Reads one of the keys in [`Keys::NAMES`] of the table `whole`.
     pub(super) fn read(
@@ -43,6 +45,15 @@ impl Keys {
     ) -> Result<(), ConfigError> {
         let line = lines.of(&value.span());
         match key {
+            "type" => {
+                let text = string(lines, "type", value)?.value;
+                if text != "loopback" {
+                    let hint = did_you_mean(&text, ["loopback"]);
+                    let text = format!("unknown type \"{text}\"{hint}");
+                    return Err(ConfigError::new(line, text));
+                }
+                self.loopback = true;
+            }
             "parent" => self.parent = Some(string(lines, "parent", value)?),
             "vlan" => {
                 let number = integer(lines, "vlan", value, 1, VID_MAX.into())?;
@@ -84,7 +95,23 @@ impl Keys {
             parent,
             vlan,
             protocol,
+            loopback,
         } = self;
+        if loopback {
+            let others = [
+                vif.map(|at| at.line),
+                parent.map(|at| at.line),
+                vlan.map(|at| at.line),
+                protocol.map(|at| at.line),
+            ];
+            return match others.into_iter().flatten().next() {
+                Some(line) => fail(line, "is a loopback and has neither vif nor VLAN"),
+                None => Ok(At {
+                    line,
+                    value: DraftAttachment::Loopback,
+                }),
+            };
+        }
         match (vif, parent, vlan) {
             (Some(_), Some(At { line, .. }), _) => {
                 fail(line, "has a vif and a \"parent\", it needs one")
@@ -112,7 +139,8 @@ impl Keys {
                 (Some(vif), None) => Ok(vif),
                 (None, None) => fail(
                     line,
-                    "needs \"vif\" (a number) or \"mac\", or \"parent\" and \"vlan\"",
+                    "needs \"vif\" (a number) or \"mac\", or \"parent\" and \"vlan\", \
+                     or type = \"loopback\"",
                 ),
             },
         }
@@ -142,6 +170,10 @@ pub(super) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), Config
         let (earlier, rest) = interfaces.split_at_mut(at);
         let Some(this) = rest.first_mut() else { break };
         let value = &this.attachment.value;
+        if *value == DraftAttachment::Loopback {
+            loopback(this)?;
+            continue;
+        }
         if let DraftAttachment::Mac(mac) = value
             && !mac.is_station()
         {
@@ -155,6 +187,7 @@ pub(super) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), Config
                 DraftAttachment::Vlan { parent, tag } => {
                     format!("vlan {} of {}", tag.vid, parent.value)
                 }
+                DraftAttachment::Loopback => continue,
             };
             let text = format!("{what} is already interface {}", other.name);
             return Err(ConfigError::new(this.attachment.line, text));
@@ -174,9 +207,39 @@ pub(super) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), Config
     Ok(())
 }
 
-/// How many tags frames of an interface have.
+/// Checks that a loopback has only what makes sense there.
+fn loopback(interface: &DraftInterface) -> Result<(), ConfigError> {
+    let name = &interface.name;
+    let keys = [
+        ("mtu", interface.mtu.is_some()),
+        ("rpf", interface.rpf.is_some()),
+        ("source", interface.source.is_some()),
+        ("advertise", interface.advertise.is_some()),
+    ];
+    if let Some((key, _)) = keys.into_iter().find(|&(_, given)| given) {
+        let text = format!("{name} is a loopback, for which \"{key}\" means nothing");
+        return Err(ConfigError::new(interface.line, text));
+    }
+    for &At { line, value } in &interface.addresses {
+        let whole = if value.address.is_ipv4() { 32 } else { 128 };
+        if value.len != whole {
+            let text = format!(
+                "{value}: nobody else is on the network of a loopback (did you mean \"{}/{whole}\"?)",
+                value.address
+            );
+            return Err(ConfigError::new(line, text));
+        }
+    }
+    Ok(())
+}
+
+/// How far behind the vifs an interface comes: as many tags as its frames have.
 fn depth(interfaces: &[DraftInterface], of: usize) -> Result<usize, ConfigError> {
-    let mut depth = 0;
+    let is_loopback = |at: usize| {
+        let interface = interfaces.get(at);
+        interface.is_some_and(|i| i.attachment.value == DraftAttachment::Loopback)
+    };
+    let mut depth = usize::from(is_loopback(of));
     let mut at = of;
     while let Some(DraftInterface {
         attachment:
@@ -193,6 +256,9 @@ fn depth(interfaces: &[DraftInterface], of: usize) -> Result<usize, ConfigError>
             let hint = did_you_mean(&parent.value, names());
             return fail(format!("no interface \"{}\"{hint}", parent.value));
         };
+        if is_loopback(next) {
+            return fail(format!("{} is a loopback and has no VLANs", parent.value));
+        }
         if next == of {
             return fail(match depth {
                 0 => format!("interface {} can't be its own parent", parent.value),
@@ -216,6 +282,7 @@ pub(super) fn resolve(attachment: &DraftAttachment, names: &[String]) -> Attachm
     match attachment {
         DraftAttachment::Vif(vif) => Attachment::Vif(*vif),
         DraftAttachment::Mac(mac) => Attachment::Mac(*mac),
+        DraftAttachment::Loopback => Attachment::Loopback,
         DraftAttachment::Vlan { parent, tag } => Attachment::Vlan {
             // It is there, or the interfaces would not have been arranged.
             parent: names.iter().position(|n| *n == parent.value).unwrap_or(0),

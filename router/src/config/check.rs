@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::attach::DraftAttachment;
 use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget, DraftVia};
 use super::model::{Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
 use super::suggest::did_you_mean;
@@ -66,7 +67,11 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
                     .map(|gateway| via(&draft.interfaces, &names, prefix, gateway))
                     .collect::<Result<_, _>>()?,
             ),
-            DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
+            DraftTarget::Interface(name) => {
+                let at = named(&names, name)?;
+                not_a_loopback(&draft.interfaces, at, name.line)?;
+                RouteTarget::Interface(at)
+            }
             DraftTarget::Blackhole => RouteTarget::Blackhole,
             DraftTarget::Unreachable => RouteTarget::Unreachable,
             DraftTarget::Prohibit => RouteTarget::Prohibit,
@@ -86,9 +91,13 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
         neighbors.push(checked);
     }
 
+    let sources = draft.interfaces.iter().map(|i| &i.source);
+    let sources: Vec<Option<usize>> = sources
+        .map(|source| source.as_ref().map(|name| named(&names, name)).transpose())
+        .collect::<Result<_, _>>()?;
     let names: Vec<String> = draft.interfaces.iter().map(|i| i.name.clone()).collect();
     let mut interfaces = Vec::with_capacity(draft.interfaces.len());
-    for i in draft.interfaces {
+    for (i, source) in draft.interfaces.into_iter().zip(sources) {
         interfaces.push(InterfaceConfig {
             advertise: advertise::check(&i)?,
             name: i.name,
@@ -96,6 +105,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
             rpf: i.rpf,
+            source,
             dad_transmits: i.dad_transmits,
         });
     }
@@ -225,6 +235,16 @@ fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
         })
 }
 
+fn not_a_loopback(interfaces: &[DraftInterface], at: usize, line: u32) -> Result<(), ConfigError> {
+    match interfaces.get(at) {
+        Some(i) if i.attachment.value == DraftAttachment::Loopback => Err(ConfigError::new(
+            line,
+            format!("{} is a loopback: nobody is there", i.name),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn via(
     interfaces: &[DraftInterface],
     names: &[&str],
@@ -307,6 +327,7 @@ fn link_local_via(
         value: zone.clone(),
     };
     let interface = named(names, &zone)?;
+    not_a_loopback(interfaces, interface, gateway.line)?;
     match interfaces.get(interface).filter(has_v6) {
         None => fail(format!(
             "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
@@ -331,6 +352,7 @@ fn neighbor(
     entry: &DraftNeighbor,
 ) -> Result<NeighborConfig, ConfigError> {
     let interface = named(names, &entry.interface)?;
+    not_a_loopback(interfaces, interface, entry.interface.line)?;
     let address = entry.address.value;
     let fail = |line, text: String| Err(ConfigError::new(line, text));
     if !entry.mac.value.is_station() {

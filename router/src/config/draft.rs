@@ -41,6 +41,7 @@ pub(super) struct DraftInterface {
     pub(super) addresses: Vec<At<Network>>,
     pub(super) mtu: Option<u16>,
     pub(super) rpf: Option<ReversePath>,
+    pub(super) source: Option<At<String>>,
     pub(super) dad_transmits: u8,
     pub(super) advertise: Option<At<DraftAdvertise>>,
 }

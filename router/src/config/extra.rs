@@ -118,6 +118,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 addresses: Vec::new(),
                 mtu: None,
                 rpf: None,
+                source: None,
                 dad_transmits: DAD_TRANSMITS,
                 advertise: None,
             });

@@ -107,7 +107,7 @@ fn interface(
     let whole = format!("interface.{name}");
     let mut attachment = attach::Keys::default();
     let mut addresses = Vec::new();
-    let (mut mtu, mut rpf, mut advertise) = (None, None, None);
+    let (mut mtu, mut rpf, mut source, mut advertise) = (None, None, None, None);
     let mut dad_transmits = DAD_TRANSMITS;
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
@@ -136,13 +136,21 @@ fn interface(
                     }
                 });
             }
+            "source" => source = Some(string(lines, "source", value)?),
             "dad_transmits" => {
                 let number = integer(lines, "dad_transmits", value, 0, 10)?;
                 dad_transmits = u8::try_from(number).unwrap_or(DAD_TRANSMITS);
             }
             "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
-                let known = ["address", "mtu", "rpf", "dad_transmits", "advertise"];
+                let known = [
+                    "address",
+                    "mtu",
+                    "rpf",
+                    "source",
+                    "dad_transmits",
+                    "advertise",
+                ];
                 let known = [&attach::Keys::NAMES[..], &known].concat();
                 return Err(unknown(lines, key, other, &whole, &known));
             }
@@ -156,6 +164,7 @@ fn interface(
         addresses,
         mtu,
         rpf,
+        source,
         dad_transmits,
         advertise,
     })

@@ -35,6 +35,9 @@ pub struct InterfaceConfig {
     pub mtu: Option<u16>,
     /// What is asked of the sources of packets from this interface.
     pub rpf: Option<ReversePath>,
+    /// The interface (an index) whose addresses ICMP errors about packets from this one come
+    /// from, if it isn't this one.
+    pub source: Option<usize>,
     /// How often others are asked whether they have one of the IPv6 addresses before it is
     /// used (DupAddrDetectTransmits, RFC 4862 5.1).
     pub dad_transmits: u8,
@@ -155,6 +158,8 @@ pub enum Attachment {
     Vif(u8),
     /// From a vif, by its MAC address.
     Mac(Mac),
+    /// From nowhere: the interface has only addresses, which are always up.
+    Loopback,
     /// Those of another interface (an index) that have this tag.
     Vlan {
         /// The interface, which may itself be of this kind.

@@ -7,6 +7,7 @@ mod forwarding;
 mod forwarding6;
 mod icmp;
 mod local6;
+mod loopback;
 mod neighbors;
 mod neighbors6;
 mod vlan;

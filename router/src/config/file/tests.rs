@@ -85,9 +85,13 @@ vlan = 1
 parent = "lan"
 vlan = 1
 mtu = 1400
+[interface.lo]
+type = "loopback"
 [interface.deeper]
 parent = "narrow"
 vlan = 1
+[interface.lo2]
+type = "loopback"
 "#,
     )
     .unwrap();
@@ -95,7 +99,7 @@ vlan = 1
     assert_eq!(
         names,
         [
-            "wan", "lan", "late", "outer", "same", "narrow", "inner", "deeper"
+            "wan", "lan", "late", "outer", "same", "narrow", "lo", "lo2", "inner", "deeper"
         ]
     );
     assert_eq!(config.vifs(), 3);
@@ -110,12 +114,14 @@ vlan = 1
             vlan(0, TagProtocol::Service, 1),
             vlan(0, TagProtocol::Customer, 1),
             vlan(1, TagProtocol::Customer, 1),
+            Attachment::Loopback,
+            Attachment::Loopback,
             vlan(3, TagProtocol::Customer, 4094),
             vlan(5, TagProtocol::Customer, 1),
         ]
     );
     let mtus: Vec<Option<u16>> = config.interfaces.iter().map(|i| i.mtu).collect();
-    assert_eq!(mtus[5..], [Some(1400), None, Some(1400)]);
+    assert_eq!(mtus[5..], [Some(1400), None, None, None, Some(1400)]);
 }
 
 #[test]
@@ -281,6 +287,47 @@ fn mistakes_name_line_and_reason() {
             "[interface.c]\nparent = \"lan\"\nvlan = 1\naddress = [\"10.0.1.9/24\"]",
             13,
             "overlaps 10.0.1.1/24 of lan",
+        ),
+        (
+            "[interface.c]\ntype = \"lopback\"",
+            11,
+            "unknown type \"lopback\" (did you mean \"loopback\"?)",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\nvif = 2",
+            12,
+            "c is a loopback and has neither vif nor VLAN",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\nmtu = 1500",
+            10,
+            "c is a loopback, for which \"mtu\" means nothing",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\naddress = [\"10.9.0.1/24\"]",
+            12,
+            "(did you mean \"10.9.0.1/32\"?)",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\n[interface.d]\nparent = \"c\"\nvlan = 1",
+            13,
+            "c is a loopback and has no VLANs",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\n[[route]]\nprefix = \"10.9.0.0/16\"\ninterface = \"c\"",
+            14,
+            "c is a loopback: nobody is there",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\n[[neighbor]]\ninterface = \"c\"\n\
+             address = \"10.9.0.1\"\nmac = \"02:00:00:00:00:01\"",
+            13,
+            "c is a loopback: nobody is there",
+        ),
+        (
+            "[interface.c]\nvif = 2\nsource = \"wna\"",
+            12,
+            "no interface \"wna\" (did you mean \"wan\"?)",
         ),
         ("[interface.\"a b\"]\nvif = 2", 10, "interface name"),
         ("[intreface.c]\nvif = 2", 10, "did you mean \"interface\""),
