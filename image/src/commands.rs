@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use kernel::console;
 use router::command::{self, Command};
-use router::{InterfaceId, MAX_INTERFACES, Router};
+use router::{InterfaceId, Router};
 
 use crate::HEAP;
 use crate::guest::Guest;
@@ -58,7 +58,7 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
 
 fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
     let plane = guest.plane.borrow();
-    for index in 0..MAX_INTERFACES {
+    for index in 0..plane.router.config().vifs() {
         let Some(interface) = plane.router.config().interfaces.get(index) else {
             break;
         };

@@ -18,14 +18,15 @@ use netfront_rs::{
     Budget, Features, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault, PoolError,
     Queue, QueueError, QueueInfo, Wake,
 };
+use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
-    BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
-    InterfaceId, MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
+    BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, HEADER_LEN, Header,
+    Instant, InterfaceId, MAX_VIFS, NoRoom, REWRITTEN, Router, Verdict,
 };
 use xen_hal::{DomId, PAGE_SIZE, Port};
 use xenbus::Signal;
 
-use self::send::{Cutting, Outgoing, forward_run, go_on_cutting, punt, with_pools};
+use self::send::{Cutting, Outgoing, Way, forward_run, go_on_cutting, punt, with_pools};
 
 /// Punted frames, retries and packets of the router's own in one turn.
 const SLOW_BUDGET: usize = 16;
@@ -46,6 +47,9 @@ const PAGES_FOR_LARGE: usize = 128;
 /// Pages for packets that the router makes itself, for each vif: as many as one that completes
 /// nothing can hold on to, so that it silences no other.
 const LOCAL_PAGES_PER_VIF: usize = 32;
+
+/// Bytes before the IP packet in a frame with all tags it may have.
+const LONGEST_HEADER: usize = ETHERNET_LEN + MAX_TAGS * TAG_LEN;
 
 /// Why a vif could not be set up.
 #[derive(Debug)]
@@ -88,7 +92,7 @@ struct Link {
     completed: usize,
     /// Frames of the router's own on the ring since the backend last completed something.
     unanswered: usize,
-    /// Its backend takes every large frame as it is.
+    /// Its backend takes every large frame as it is, and none leaves with a tag.
     takes_large: bool,
     /// A large frame that it doesn't take, of which segments wait for room.
     cutting: Option<Cutting>,
@@ -125,13 +129,18 @@ struct Burst {
     headers: [Header; BURST],
     metas: [FrameMeta; BURST],
     verdicts: [Verdict; BURST],
+    /// The interfaces that frames came in on, if some had tags.
+    inputs: [InterfaceId; BURST],
+    tagged: bool,
 }
 
 /// The router and the vifs it has.
 pub(crate) struct Plane {
     /// What decides about each packet.
     pub(crate) router: Router,
-    links: [Option<Link>; MAX_INTERFACES],
+    /// Where the frames of each interface leave: the index of the vif, and their tags.
+    ports: Vec<(InterfaceId, Tags)>,
+    links: [Option<Link>; MAX_VIFS],
     /// A pool for each backend domain; one without vifs is gone.
     pools: Vec<Option<PagePool<XenHal>>>,
     burst: Box<Burst>,
@@ -154,20 +163,25 @@ pub(crate) struct Plane {
 impl Plane {
     /// A data plane without vifs for a router configured as `config`.
     pub(crate) fn new(config: &Config, seed: u64, now: u64) -> Self {
-        let vifs = config.interfaces.len().max(1);
+        let vifs = config.vifs().max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
         // ring pages are needed for each vif.
         let pages = kernel::memory::stats().free * 3 / 4 / vifs;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
+        let router = Router::new(config, seed, Instant(now));
+        let interfaces = (0..).map(InterfaceId).take(config.interfaces.len());
         Self {
-            router: Router::new(config, seed, Instant(now)),
-            links: [const { None }; MAX_INTERFACES],
+            ports: interfaces.map(|interface| router.port(interface)).collect(),
+            router,
+            links: [const { None }; MAX_VIFS],
             pools: Vec::new(),
             burst: Box::new(Burst {
                 frames: Bounded::new(),
                 headers: [Header::default(); BURST],
                 metas: [FrameMeta::default(); BURST],
                 verdicts: [Verdict::Drop; BURST],
+                inputs: [InterfaceId(0); BURST],
+                tagged: false,
             }),
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
@@ -217,6 +231,8 @@ impl Plane {
         queue.publish();
         let progress = kernel::time::now();
         let large = self.takes_large();
+        let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
+        let any_tags = self.ports.iter().any(tags);
         self.links[interface.index()] = Some(Link {
             queue,
             pool: at,
@@ -227,7 +243,7 @@ impl Plane {
             progress,
             completed: 0,
             unanswered: 0,
-            takes_large: features.contains(EVERY_LARGE),
+            takes_large: features.contains(EVERY_LARGE) && !any_tags,
             cutting: None,
         });
         Ok(info)
@@ -245,7 +261,7 @@ impl Plane {
             link.up = true;
             link.slots = link
                 .slots
-                .max((usize::from(mtu) + ETHERNET_LEN).div_ceil(PAGE_SIZE));
+                .max((usize::from(mtu) + LONGEST_HEADER).div_ceil(PAGE_SIZE));
             link.progress = now;
             self.router.link_up(Instant(now), interface, mac, mtu);
             self.poll_at = Some(now);
@@ -267,9 +283,9 @@ impl Plane {
         self.link_down(interface);
         // Pages of this vif may be among what is cut for another.
         for link in self.links.iter_mut().flatten() {
-            if let Some(Cutting { cut, pool, .. }) = link.cutting.take() {
-                self.router
-                    .count_tx_full(link.interface, 1, cut.left() as u64);
+            if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
+                let pool = way.from;
+                self.router.count_tx_full(way.out, 1, cut.left() as u64);
                 if let Some(pool) = self.pools.get_mut(pool).and_then(Option::as_mut) {
                     pool.free(cut.into_frame());
                 }
@@ -293,7 +309,7 @@ impl Plane {
             return Ok(at);
         }
         let mut pool = PagePool::new(XenHal, backend);
-        let vifs = self.router.config().interfaces.len().max(1);
+        let vifs = self.router.config().vifs().max(1);
         pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
             .map_err(AttachError::Pool)?;
         pool.set_floor(HomeId::LOCAL, 0);
@@ -335,17 +351,17 @@ impl Plane {
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
             busy |= reap(link, &mut self.pools, now);
             if let Some(cutting) = &link.cutting {
-                let from = (cutting.pool != link.pool).then_some(cutting.pool);
+                let way = cutting.way;
+                let from = (way.from != link.pool).then_some(way.from);
                 let lost = with_pools(&mut self.pools, link.pool, from, |pool, source| {
                     go_on_cutting(&mut link.queue, &mut link.cutting, pool, source, now)
                 });
                 if lost.frames > 0 {
-                    self.router
-                        .count_tx_full(link.interface, lost.frames, lost.bytes);
+                    self.router.count_tx_full(way.out, lost.frames, lost.bytes);
                 }
             }
         }
-        for index in 0..MAX_INTERFACES {
+        for index in 0..MAX_VIFS {
             busy |= self.forward(index, now);
         }
         if self.poll_at.is_some_and(|at| at <= now) {
@@ -402,6 +418,8 @@ impl Plane {
             headers,
             metas,
             verdicts,
+            tagged,
+            ..
         } = &mut *self.burst;
         let errors = link.queue.counters().rx_errors;
         let budget = Budget {
@@ -433,15 +451,66 @@ impl Plane {
         }
         self.work.bursts += 1;
         self.work.frames += count as u64;
-        self.router.process(
+        *tagged = self.router.process(
             Instant(now),
             input,
             &mut headers[..count],
             &metas[..count],
             &mut verdicts[..count],
         );
+        if *tagged {
+            self.untag(index, now);
+        }
         self.dispatch(index, now);
         count == room
+    }
+
+    /// Takes the tags off frames of the burst that came from vif `index`, and lets the router
+    /// decide about them as frames of the interfaces that they are for.
+    #[cold]
+    fn untag(&mut self, index: usize, now: u64) {
+        let pool = self.links[index].as_ref().map(|link| link.pool);
+        let pool = pool.and_then(|pool| self.pools[pool].as_mut());
+        let Some(pool) = pool else { return };
+        let Burst {
+            frames,
+            headers,
+            metas,
+            verdicts,
+            inputs,
+            ..
+        } = &mut *self.burst;
+        inputs.fill(InterfaceId(index as u8));
+        let mut start = 0;
+        while let Some(&verdict) = verdicts[..frames.len()].get(start) {
+            let same = verdicts[start..frames.len()].iter();
+            let len = same.take_while(|&&other| other == verdict).count();
+            let run = start..start + len;
+            start += len;
+            let Verdict::Tagged(interface) = verdict else {
+                continue;
+            };
+            for at in run.clone() {
+                let (frame, header) = (&mut frames[at], &mut headers[at]);
+                // The header's bytes are not read again, only those behind it.
+                let mut next = [0; MAX_TAGS * TAG_LEN];
+                pool.copy_out(frame, HEADER_LEN, &mut next);
+                let tags = header.tags_len();
+                header.untag(next);
+                // More follows the tags: the router has seen an EtherType.
+                pool.trim_front(frame, tags);
+                pool.copy_in(frame, 0, &header.0[..ETHERNET_LEN]);
+                metas[at].len -= tags as u32;
+            }
+            inputs[run.clone()].fill(interface);
+            self.router.process(
+                Instant(now),
+                interface,
+                &mut headers[run.clone()],
+                &metas[run.clone()],
+                &mut verdicts[run],
+            );
+        }
     }
 
     /// Does what the router decided with the burst that came from vif `index`, in runs of the
@@ -455,8 +524,10 @@ impl Plane {
             headers,
             metas,
             verdicts,
+            inputs,
+            tagged,
         } = &mut *self.burst;
-        let input = InterfaceId(index as u8);
+        let vif = InterfaceId(index as u8);
         let mut taken = frames.drain(..);
         let mut rest = &verdicts[..taken.len()];
         let mut start = 0;
@@ -466,27 +537,35 @@ impl Plane {
             let frames = taken.by_ref().take(len);
             match verdict {
                 Verdict::Forward(out) => {
-                    let link = self.links[out.index()].as_mut().filter(|link| link.up);
+                    let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
+                    let link = self.links.get_mut(to.index()).and_then(Option::as_mut);
                     let lost = forward_run(
-                        link,
+                        link.filter(|link| link.up),
                         &mut self.pools,
-                        from,
-                        home_of(input),
+                        &Way {
+                            from,
+                            out,
+                            tags,
+                            now,
+                        },
+                        home_of(vif),
                         &headers[run],
                         frames,
-                        now,
                     );
                     if lost.frames > 0 {
                         self.router.count_tx_full(out, lost.frames, lost.bytes);
                     }
                 }
-                Verdict::Punt | Verdict::Drop => {
+                Verdict::Punt | Verdict::Drop | Verdict::Tagged(_) => {
                     let Some(pool) = self.pools[from].as_mut() else {
                         return;
                     };
-                    for (frame, meta) in frames.zip(&metas[run]) {
+                    for (frame, (meta, input)) in
+                        frames.zip(metas[run.clone()].iter().zip(&inputs[run]))
+                    {
                         if verdict == Verdict::Punt {
                             self.poll_at = Some(now);
+                            let input = if *tagged { *input } else { vif };
                             punt(&mut self.router, Instant(now), input, *meta, pool, &frame);
                         }
                         pool.free(frame);
@@ -501,6 +580,7 @@ impl Plane {
     /// Lets the router do what waits. Whether more does.
     fn slow_path(&mut self, now: u64) -> bool {
         let mut out = Outgoing {
+            ports: &self.ports,
             links: &mut self.links,
             pools: &mut self.pools,
         };

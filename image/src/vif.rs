@@ -181,6 +181,7 @@ pub(crate) async fn interface_of(guest: &Guest, id: u32) -> Option<InterfaceId> 
     let is_it = |attachment: Attachment| match attachment {
         Attachment::Vif(number) => u32::from(number) == id,
         Attachment::Mac(wanted) => mac == Some(wanted),
+        Attachment::Vlan { .. } | Attachment::Loopback => false,
     };
     let plane = guest.plane.borrow();
     let interfaces = &plane.router.config().interfaces;

@@ -28,7 +28,7 @@ reasons! {
     Truncated => "truncated",
     /// Sent to another station's MAC address.
     OtherHost => "other_host",
-    /// Carries an 802.1Q or 802.1ad tag; tags aren't supported yet.
+    /// Carries an 802.1Q or 802.1ad tag that is no interface's, or more tags than two.
     Vlan => "vlan",
     /// An EtherType that this router doesn't speak.
     UnknownEthertype => "unknown_ethertype",

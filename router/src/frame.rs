@@ -75,7 +75,10 @@ impl InterfaceId {
 }
 
 /// The most interfaces a router has.
-pub const MAX_INTERFACES: usize = 16;
+pub const MAX_INTERFACES: usize = 64;
+
+/// The most of these that are vifs.
+pub const MAX_VIFS: usize = 16;
 
 /// What is to become of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,4 +89,7 @@ pub enum Verdict {
     Punt,
     /// Forget the frame. It has been counted.
     Drop,
+    /// Take the tags off ([`Header::untag`]) and let the frame be processed anew, as one of
+    /// this interface. Tags there are always the first bytes behind the two stations.
+    Tagged(InterfaceId),
 }

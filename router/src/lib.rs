@@ -6,6 +6,9 @@
 //! [`Router::poll`] work it off within a budget. Frames that the router makes itself leave
 //! through [`Egress`].
 //!
+//! Frames of VLANs are told by `process`, whose caller takes their tags off and lets them be
+//! processed again, and puts those of the outgoing interface on ([`vlan`]).
+//!
 //! `process` allocates nothing and looks at no more than [`HEADER_LEN`] bytes of a frame.
 //! Everything else may allocate, within fixed bounds.
 //!
@@ -54,6 +57,7 @@ mod slow;
 mod source;
 mod time;
 mod uniqueness;
+pub mod vlan;
 mod wire;
 
 #[cfg(test)]
@@ -64,7 +68,7 @@ pub use counters::Counters;
 pub use drop_reason::DropReason;
 pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
-    REWRITTEN, Verdict,
+    MAX_VIFS, REWRITTEN, Verdict,
 };
 pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
 use crate::advertise::Advertiser;
-use crate::config::{Allowed, InterfaceConfig, ReversePath};
+use crate::config::{Allowed, Attachment, InterfaceConfig, ReversePath};
 use crate::conflict::Claims;
 use crate::mld::Listener;
 use crate::rate_limit::RateLimit;
@@ -34,23 +34,29 @@ pub(crate) struct Link {
     /// How many redirects may be sent, and whether one may be now.
     pub(crate) redirects: RateLimit,
     pub(crate) redirect_due: bool,
+    /// The interface whose addresses ICMP errors come from, if it isn't this one.
+    pub(crate) source: Option<usize>,
     /// What IPv6 needs, where the interface has an address of it.
     pub(crate) v6: Option<Link6>,
 }
 
 impl Link {
     pub(crate) fn new(config: &InterfaceConfig) -> Self {
+        // A loopback is up by itself.
+        let up = config.attachment == Attachment::Loopback;
+        let mtu = if up { u16::MAX } else { 1500 };
         let mut link = Self {
             mac: Mac::default(),
-            up: false,
-            offered_mtu: 1500,
-            mtu: 1500,
+            up,
+            offered_mtu: mtu,
+            mtu,
             addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
             claims: Claims::default(),
             rpf: config.rpf,
             allow: config.allow,
             redirects: RateLimit::default(),
             redirect_due: false,
+            source: config.source,
             v6: Link6::new(config),
         };
         link.set_mtu(config);
@@ -113,9 +119,13 @@ pub(crate) struct Link6 {
 
 impl Link6 {
     fn new(config: &InterfaceConfig) -> Option<Self> {
-        let state = Uniqueness::Tentative {
-            asked: 0,
-            due: Instant(0),
+        let state = match config.attachment {
+            // There is nobody to ask.
+            Attachment::Loopback => Uniqueness::Unique,
+            _ => Uniqueness::Tentative {
+                asked: 0,
+                due: Instant(0),
+            },
         };
         let networks = config.addresses.iter().filter_map(|a| a.v6());
         let addresses: Vec<Address6> = networks

@@ -8,7 +8,7 @@
 
 use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict};
-use crate::router::Router;
+use crate::router::{Router, Traffic};
 use crate::time::Instant;
 use crate::wire::{be16, checksum, ethernet, ipv4, ipv6};
 use crate::{DropReason, examine::Seen};
@@ -74,6 +74,8 @@ impl Router {
     /// Decides about frames that arrived on one interface, best [`BURST`] or fewer at once,
     /// and rewrites the headers of those to forward. Frames beyond the shortest of the
     /// slices aren't looked at.
+    ///
+    /// Says whether some are [`Verdict::Tagged`].
     pub fn process(
         &mut self,
         now: Instant,
@@ -81,8 +83,9 @@ impl Router {
         headers: &mut [Header],
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
-    ) {
+    ) -> bool {
         self.note_redirects(now, input);
+        self.for_others = Traffic::default();
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
         for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
             let count = headers.len().min(metas.len()).min(verdicts.len());
@@ -94,6 +97,15 @@ impl Router {
                 self.burst(input, headers, metas, verdicts);
             }
         }
+        let Traffic { packets, bytes } = self.for_others;
+        if packets == 0 {
+            return false;
+        }
+        self.with_counters(input, |c| {
+            c.rx_packets -= packets;
+            c.rx_bytes -= bytes;
+        });
+        true
     }
 
     /// At most [`BURST`] frames; the slices have one length.
@@ -251,6 +263,12 @@ impl Router {
         *verdict = Verdict::Punt;
         match self.examine(input, &header.0, meta.len as usize) {
             Seen::Bad(reason) => {
+                if reason == DropReason::Vlan
+                    && let Some(tagged) = self.tagged(input, header, meta)
+                {
+                    *verdict = tagged;
+                    return false;
+                }
                 self.drop_frames(input, reason, 1);
                 *verdict = Verdict::Drop;
                 false

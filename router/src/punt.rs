@@ -3,13 +3,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::frame::{FrameMeta, InterfaceId, MAX_VIFS};
 
 /// Frames that may wait.
 const FRAMES: usize = 256;
 /// Bytes that may wait.
 const BYTES: usize = 96 * 1024;
-/// Of either, an interface may fill one part in this many, so that a flood on one leaves
+/// Of either, a vif may fill one part in this many, so that a flood on one leaves
 /// room for the others.
 const SHARE: usize = 2;
 
@@ -17,6 +17,8 @@ const SHARE: usize = 2;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Punted {
     pub(crate) input: InterfaceId,
+    /// The vif that it came from; those of all its VLANs share its part of the room.
+    pub(crate) vif: InterfaceId,
     pub(crate) meta: FrameMeta,
 }
 
@@ -30,7 +32,7 @@ struct Share {
 pub(crate) struct PuntQueue {
     frames: VecDeque<Punted>,
     bytes: VecDeque<u8>,
-    shares: [Share; MAX_INTERFACES],
+    shares: [Share; MAX_VIFS],
     scratch: Vec<u8>,
 }
 
@@ -39,7 +41,7 @@ impl PuntQueue {
         Self {
             frames: VecDeque::new(),
             bytes: VecDeque::new(),
-            shares: [Share::default(); MAX_INTERFACES],
+            shares: [Share::default(); MAX_VIFS],
             scratch: Vec::new(),
         }
     }
@@ -47,7 +49,7 @@ impl PuntQueue {
     /// Takes in a frame of `meta.len` bytes, which `read` writes; says whether there was room.
     pub(crate) fn push(&mut self, punted: Punted, read: impl FnOnce(&mut [u8])) -> bool {
         let len = punted.meta.len as usize;
-        let Some(share) = self.shares.get_mut(punted.input.index()) else {
+        let Some(share) = self.shares.get_mut(punted.vif.index()) else {
             return false;
         };
         if share.frames >= FRAMES / SHARE || share.bytes + len > BYTES / SHARE {
@@ -76,7 +78,7 @@ impl PuntQueue {
         frame.extend_from_slice(front.get(..first).unwrap_or(front));
         frame.extend_from_slice(back.get(..len - first).unwrap_or(back));
         self.bytes.drain(..len.min(self.bytes.len()));
-        if let Some(share) = self.shares.get_mut(punted.input.index()) {
+        if let Some(share) = self.shares.get_mut(punted.vif.index()) {
             share.frames = share.frames.saturating_sub(1);
             share.bytes = share.bytes.saturating_sub(len);
         }
@@ -89,8 +91,8 @@ impl PuntQueue {
         let mut old = core::mem::replace(self, Self::new());
         let mut frame = Vec::new();
         while let Some(mut punted) = old.pop(&mut frame) {
-            if let Some(input) = new(punted.input) {
-                punted.input = input;
+            if let (Some(input), Some(vif)) = (new(punted.input), new(punted.vif)) {
+                (punted.input, punted.vif) = (input, vif);
                 self.push(punted, |to| to.copy_from_slice(&frame));
             }
         }
@@ -108,6 +110,7 @@ mod tests {
     fn punted(input: u8, len: usize) -> Punted {
         Punted {
             input: InterfaceId(input),
+            vif: InterfaceId(input),
             meta: FrameMeta::plain(len),
         }
     }
@@ -140,7 +143,7 @@ mod tests {
         assert_eq!(taken, FRAMES / SHARE);
         assert!(queue.push(punted(1, 1514), |_| ()));
         assert!(!queue.push(punted(2, BYTES), |_| panic!("not to be read")));
-        assert!(!queue.push(punted(16, 60), |_| ()));
+        assert!(!queue.push(punted(MAX_VIFS as u8, 60), |_| ()));
         let mut frame = Vec::new();
         while queue.pop(&mut frame).is_some() {}
         assert!(queue.push(punted(0, 60), |_| ()));

@@ -177,7 +177,8 @@ impl Router {
         }
         let source = match self.is_own6(input, ip.destination) {
             true => ip.destination,
-            false => self.source6(input, ip.source)?,
+            false if ip.source.is_unicast_link_local() => self.source6(input, ip.source)?,
+            false => self.source6(self.error_source(input), ip.source)?,
         };
         Some((source.into(), ip.source.into()))
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::addr::Mac;
-use crate::config::{InterfaceConfig, RouteTarget};
+use crate::config::{Attachment, RouteTarget};
 use crate::conflict::Claims;
 use crate::fib::{Fib, FibBuilder, Target, lpm6};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
@@ -17,6 +17,7 @@ use crate::punt::PuntQueue;
 use crate::rate_limit::RateLimit;
 use crate::reassembly::Reassembly;
 use crate::time::Instant;
+use crate::vlan::Vlans;
 use crate::{Config, Counters, DropReason};
 
 /// The outgoing side had no room for a frame.
@@ -46,7 +47,7 @@ pub struct Poll {
 /// Notices that are kept.
 const NOTICES: usize = 16;
 
-/// What was sent on an interface.
+/// Frames, and what they have together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) packets: u64,
@@ -70,6 +71,9 @@ pub struct Router {
     pub(crate) fib: Fib,
     pub(crate) fib6: lpm6::Table,
     pub(crate) neighbors: Neighbors,
+    pub(crate) vlans: Vlans,
+    /// Of the frames that are being processed, those with tags of other interfaces.
+    pub(crate) for_others: Traffic,
     pub(crate) traffic: [Traffic; MAX_INTERFACES],
     counters: Vec<Counters>,
     pub(crate) limits: [RateLimit; MAX_INTERFACES],
@@ -110,6 +114,8 @@ impl Router {
             fib: Fib::empty(),
             fib6: lpm6::Table::new(Target::Nowhere(DropReason::NoRoute).number()),
             neighbors: Neighbors::new(index_key),
+            vlans: Vlans::default(),
+            for_others: Traffic::default(),
             traffic: [Traffic::default(); MAX_INTERFACES],
             counters: Vec::new(),
             limits: [RateLimit::default(); MAX_INTERFACES],
@@ -145,15 +151,8 @@ impl Router {
     pub fn apply(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
         // Where each interface was before, and where each of before is now.
-        let before: Vec<Option<usize>> = config
-            .interfaces
-            .iter()
-            .take(MAX_INTERFACES)
-            .map(|new| {
-                let same =
-                    |o: &InterfaceConfig| o.name == new.name && o.attachment == new.attachment;
-                old.interfaces.iter().position(same)
-            })
+        let before: Vec<Option<usize>> = (0..config.interfaces.len().min(MAX_INTERFACES))
+            .map(|new| (0..old.interfaces.len()).find(|&at| old.is_same_place(at, config, new)))
             .collect();
         let after = |was: InterfaceId| {
             let at = before.iter().position(|&b| b == Some(was.index()))?;
@@ -167,9 +166,11 @@ impl Router {
         let (old_traffic, old_limits) = (self.traffic, self.limits);
         self.traffic = [Traffic::default(); MAX_INTERFACES];
         self.limits = [RateLimit::default(); MAX_INTERFACES];
+        self.vlans = Vlans::new(config);
         for (at, (interface, &was)) in config.interfaces.iter().zip(&before).enumerate() {
             let mut link = Link::new(interface);
-            if let Some(was) = was.and_then(|w| old_links.get(w)) {
+            let loopback = interface.attachment == Attachment::Loopback;
+            if let Some(was) = was.and_then(|w| old_links.get(w)).filter(|_| !loopback) {
                 link.claims = match was.up && was.addresses != link.addresses {
                     true => Claims::begin(now),
                     false => was.claims.clone(),
@@ -200,6 +201,7 @@ impl Router {
                 *to = *from;
             }
         }
+        self.follow_parents(now);
 
         let mut old_neighbors =
             core::mem::replace(&mut self.neighbors, Neighbors::new(self.index_key));
@@ -257,16 +259,27 @@ impl Router {
         }
     }
 
-    /// The link of an interface works: `mtu` is the largest IP packet it carries, in bytes.
+    /// The link of an interface that is a vif works, and so do those of its sub-interfaces:
+    /// `mtu` is the largest IP packet it carries, in bytes, tags not counted.
     pub fn link_up(&mut self, now: Instant, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
+        if interface.index() >= self.config.vifs() {
+            return;
+        }
         self.link_down(now, interface);
+        self.raise(now, interface, Mac(mac), mtu);
+        self.follow_parents(now);
+        self.rebuild();
+    }
+
+    /// The link of one interface works.
+    fn raise(&mut self, now: Instant, interface: InterfaceId, mac: Mac, mtu: u16) {
         let (Some(link), Some(config)) = (
             self.links.get_mut(interface.index()),
             self.config.interfaces.get(interface.index()),
         ) else {
             return;
         };
-        link.mac = Mac(mac);
+        link.mac = mac;
         link.offered_mtu = mtu;
         link.set_mtu(config);
         link.up = true;
@@ -274,24 +287,49 @@ impl Router {
         if let Some(v6) = &mut link.v6 {
             v6.start(now, link.mac, None);
         }
-        self.rebuild();
     }
 
-    /// The link of an interface is gone, and with it what was learnt on it.
+    /// Lets each sub-interface whose parent has a link have one, with its MTU or less.
+    fn follow_parents(&mut self, now: Instant) {
+        for at in 0..self.links.len() {
+            let Some(config) = self.config.interfaces.get(at) else {
+                break;
+            };
+            let Attachment::Vlan { parent, .. } = config.attachment else {
+                continue;
+            };
+            let parent = self.links.get(parent).filter(|l| l.up);
+            if let Some((mac, mtu)) = parent.map(|l| (l.mac, l.mtu))
+                && let Some(link) = self.links.get_mut(at)
+            {
+                link.offered_mtu = mtu;
+                link.set_mtu(config);
+                if !link.up {
+                    self.raise(now, InterfaceId(at as u8), mac, mtu);
+                }
+            }
+        }
+    }
+
+    /// The link of an interface that is a vif is gone, those of its sub-interfaces with it, and
+    /// what was learnt on them.
     pub fn link_down(&mut self, now: Instant, interface: InterfaceId) {
         let _ = now;
-        let link = self.links.get_mut(interface.index()).filter(|l| l.up);
-        let (Some(link), Some(config)) = (link, self.config.interfaces.get(interface.index()))
-        else {
+        if !self.is_up(interface) {
             return;
-        };
-        *link = Link::new(config);
+        }
+        let mut gone = [false; MAX_INTERFACES];
+        for ((at, config), gone) in (0u8..).zip(&self.config.interfaces).zip(&mut gone) {
+            let (vif, _) = self.vlans.port(InterfaceId(at));
+            *gone = vif == interface || at == interface.0;
+            if let Some(link) = self.links.get_mut(usize::from(at)).filter(|_| *gone) {
+                *link = Link::new(config);
+            }
+        }
         for index in 0..self.neighbors.slots() {
-            if self
-                .neighbors
-                .entry(index)
-                .is_some_and(|e| e.interface == interface)
-            {
+            let entry = self.neighbors.entry(index);
+            let gone = entry.and_then(|e| gone.get(e.interface.index()));
+            if gone == Some(&true) {
                 self.forget(index);
             }
         }

@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::addr::Network;
+use crate::addr::{Mac, Network};
 use crate::config::{Attachment, RouteTarget};
 use crate::frame::InterfaceId;
 use crate::link::{Link, Uniqueness};
+use crate::vlan::TagProtocol;
 use crate::{DropReason, Router};
 
 fn ids(router: &Router) -> impl Iterator<Item = (InterfaceId, &str)> {
@@ -67,8 +68,16 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
         let vif = match config.attachment {
             Attachment::Vif(vif) => format!("vif {vif}"),
             Attachment::Mac(_) => String::from("by mac"),
+            Attachment::Loopback => String::from("loopback"),
+            Attachment::Vlan { parent, tag } => {
+                let protocol = match tag.protocol {
+                    TagProtocol::Customer => "",
+                    TagProtocol::Service => " (802.1ad)",
+                };
+                format!("vlan {}{protocol} of {}", tag.vid, name_of(router, parent))
+            }
         };
-        let mac = if link.up {
+        let mac = if link.up && link.mac != Mac::default() {
             link.mac.to_string()
         } else {
             String::from("-")

@@ -39,7 +39,8 @@ impl Router {
         read: impl FnOnce(&mut [u8]),
     ) {
         let _ = now;
-        if !self.punts.push(Punted { input, meta }, read) {
+        let (vif, _) = self.vlans.port(input);
+        if !self.punts.push(Punted { input, vif, meta }, read) {
             self.drop_frames(input, DropReason::PuntFull, 1);
         }
     }
@@ -89,7 +90,7 @@ impl Router {
         bytes: Vec<u8>,
         out: &mut dyn Egress,
     ) -> Vec<u8> {
-        let Punted { input, meta } = punted;
+        let Punted { input, meta, .. } = punted;
         let seen = match self.examine(input, &bytes, meta.len as usize) {
             Seen::Incomplete => Seen::Bad(DropReason::Truncated),
             seen => seen,
@@ -412,15 +413,23 @@ impl Router {
         if many || !icmp::may_answer(&ip, payload) {
             return None;
         }
-        let link = self.links.get(input.index());
+        let link_of = |interface: InterfaceId| self.links.get(interface.index());
         let any = || {
             let mut all = self.links.iter().flat_map(|l| &l.addresses);
             all.next().map(|n| n.address)
         };
-        let source = link
+        let source = link_of(self.error_source(input))
             .and_then(|l| l.address_towards(ip.source))
+            .or_else(|| link_of(input)?.address_towards(ip.source))
             .or_else(any)?;
         Some((source, ip.source))
+    }
+
+    /// The interface whose addresses errors about packets from `input` come from.
+    pub(crate) fn error_source(&self, input: InterfaceId) -> InterfaceId {
+        let configured = self.links.get(input.index()).and_then(|l| l.source);
+        let configured = configured.and_then(|at| u8::try_from(at).ok());
+        configured.map_or(input, InterfaceId)
     }
 }
 

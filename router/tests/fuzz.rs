@@ -17,6 +17,14 @@ mtu = 1280
 vif = 1
 address = ["10.0.1.1/24", "10.0.2.1/31", "2001:db8:1::1/64"]
 rpf = "loose"
+[interface.lan7]
+parent = "lan"
+vlan = 7
+address = ["10.0.7.1/24", "2001:db8:7::1/64"]
+[interface.lan7q9]
+parent = "lan7"
+vlan = 9
+address = ["10.0.79.1/24"]
 [interface.lan.advertise]
 dns = ["2001:db8::53"]
 [[route]]
@@ -41,12 +49,22 @@ address = "fe80::fe"
 mac = "02:00:00:00:00:fe"
 "#;
 
+/// Of lan7, lan7q9, with a priority only, and of nobody.
+const TAGS: [&[u8]; 4] = [
+    &[0x81, 0, 0, 7],
+    &[0x81, 0, 0, 7, 0x81, 0, 0x20, 9],
+    &[0x88, 0xa8, 0xe0, 0],
+    &[0x81, 0, 0, 8],
+];
+
 const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 0xa0], [2, 0, 0, 0, 0, 0xa1]];
 
 /// A frame that is nearly right: random bytes alone would seldom pass the first check.
 #[derive(Debug, TypeGenerator)]
 struct Step {
     interface: bool,
+    /// Below 4: which tags it has.
+    tags: u8,
     arp: u8,
     destination: u8,
     network: u8,
@@ -301,7 +319,7 @@ struct Out(bool);
 
 impl Egress for Out {
     fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
-        assert!(out.0 < 2 && frame.len() == meta.len as usize);
+        assert!(out.0 < 4 && frame.len() == meta.len as usize);
         let ip = frame[12..14] == [8, 0] || frame[12..14] == [0x86, 0xdd];
         let whole = !ip || frame.len() <= 14 + 1500 || meta.gso_size != 0;
         assert!(whole, "too long a frame of {} bytes", frame.len());
@@ -311,8 +329,8 @@ impl Egress for Out {
 
 fn balance(router: &Router) {
     let (mut sources, mut sinks) = (0, 0);
-    for at in 0..2 {
-        let c = router.counters(InterfaceId(at)).expect("two interfaces");
+    for at in 0..4 {
+        let c = router.counters(InterfaceId(at)).expect("four interfaces");
         sources += c.rx_packets + c.originated;
         sinks += c.tx_packets + c.consumed + c.dropped_total();
     }
@@ -332,9 +350,15 @@ fn ethernet_to_verdict() {
                 router.link_up(now, InterfaceId(at), MACS[usize::from(at)], 1500);
             }
             for step in steps {
-                let frame = step.frame();
-                let input = InterfaceId(u8::from(step.interface));
-                let meta = FrameMeta {
+                let mut frame = step.frame();
+                let vif = InterfaceId(u8::from(step.interface));
+                let mut input = vif;
+                if let Some(tags) = TAGS.get(usize::from(step.tags % 8))
+                    && frame.len() >= 12
+                {
+                    frame.splice(12..12, tags.iter().copied());
+                }
+                let mut meta = FrameMeta {
                     len: frame.len() as u32,
                     gso_size: if step.gso_size.is_multiple_of(16) {
                         step.gso_size
@@ -347,11 +371,29 @@ fn ethernet_to_verdict() {
                 let len = frame.len().min(HEADER_LEN);
                 header[0].0[..len].copy_from_slice(&frame[..len]);
                 let mut verdict = [Verdict::Drop];
-                router.process(now, input, &mut header, &[meta], &mut verdict);
+                let before = header[0];
+                let tagged = router.process(now, input, &mut header, &[meta], &mut verdict);
+                assert_eq!(tagged, matches!(verdict[0], Verdict::Tagged(_)));
+                if let Verdict::Tagged(interface) = verdict[0] {
+                    let mut next = [0; 8];
+                    let rest = frame.get(HEADER_LEN..).unwrap_or(&[]);
+                    let len = rest.len().min(8);
+                    next[..len].copy_from_slice(&rest[..len]);
+                    let tags = before.tags_len();
+                    frame.drain(12..12 + tags);
+                    header[0].untag(next);
+                    assert_eq!(
+                        header[0].0[..frame.len().min(HEADER_LEN)],
+                        frame[..frame.len().min(HEADER_LEN)]
+                    );
+                    meta.len -= tags as u32;
+                    input = interface;
+                    router.process(now, input, &mut header, &[meta], &mut verdict);
+                }
                 match verdict[0] {
                     Verdict::Punt => router.punt(now, input, meta, |to| to.copy_from_slice(&frame)),
                     Verdict::Forward(out) => {
-                        assert!(out.0 < 2 && frame.len() >= 34);
+                        assert!(out.0 < 4 && frame.len() >= 34);
                         let (hops, sum) = if frame[14] >> 4 == 6 {
                             (21, 22)
                         } else {
@@ -363,14 +405,15 @@ fn ethernet_to_verdict() {
                         assert_eq!(header[0].0[sum..rest], frame[sum..rest]);
                     }
                     Verdict::Drop => {}
+                    Verdict::Tagged(_) => panic!("it has no more tags"),
                 }
                 balance(&router);
                 now = Instant(now.0 + u64::from(step.millis) * 1_000_000);
                 router.poll(now, 4, &mut Out(step.no_room));
                 balance(&router);
                 match step.link {
-                    0 => router.link_down(now, input),
-                    1 => router.link_up(now, input, MACS[usize::from(input.0)], 1400),
+                    0 => router.link_down(now, vif),
+                    1 => router.link_up(now, vif, MACS[usize::from(vif.0)], 1400),
                     2 => router.apply(now, &config),
                     _ => {}
                 }
@@ -399,7 +442,7 @@ fn configuration_file() {
             }
             if let Ok(config) = config::from_ramdisk(&bytes) {
                 let mut router = Router::new(&config, 1, Instant(0));
-                for at in 0..config.interfaces.len() {
+                for at in 0..config.vifs() {
                     router.link_up(Instant(0), InterfaceId(at as u8), MACS[0], 1500);
                 }
                 let mut text = String::new();

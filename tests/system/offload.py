@@ -32,10 +32,10 @@ def mean_length(guest: Guest, index: int) -> float:
     return length / max(1, frames)
 
 
-def datagrams(source: Host, sink: Host) -> None:
+def datagrams(source: Host, sink: Host, sizes: tuple[int, ...] = SIZES) -> None:
     """Send datagrams of many lengths and check that they arrive unchanged."""
     with udp_socket(source) as out, udp_socket(sink) as into:
-        for size in SIZES:
+        for size in sizes:
             data = os.urandom(size)
             out.sendto(data, into.getsockname())
             assert into.recv(2000) == data

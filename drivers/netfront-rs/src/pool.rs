@@ -17,6 +17,7 @@
 
 use alloc::vec;
 mod frames;
+mod front;
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, Ordering};
@@ -24,7 +25,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
 use crate::error::PoolError;
-use crate::netif::{Checksum, Gso, GsoKind, MAX_SLOTS};
+use crate::netif::{Checksum, Gso, GsoKind, MAX_SLOTS, MAX_TX_SIZE};
 
 /// Bytes of a frame that are copied to private memory when it is received.
 pub const HEADER_LEN: usize = 64;

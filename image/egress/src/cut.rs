@@ -14,12 +14,12 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// Begins to cut a frame of `pool`.
+    /// Begins to cut a frame of `pool`, whose segments get `tags` behind the two stations.
     ///
     /// # Errors
     /// The frame, if it isn't a TCP packet that can be cut.
-    pub fn new<H: Hal>(pool: &PagePool<H>, frame: Frame) -> Result<Self, Frame> {
-        match segments(pool, &frame) {
+    pub fn new<H: Hal>(pool: &PagePool<H>, frame: Frame, tags: &[u8]) -> Result<Self, Frame> {
+        match segments(pool, &frame).and_then(|segments| segments.tagged(tags)) {
             Some(segments) => Ok(Self {
                 frame,
                 segments,

@@ -10,6 +10,9 @@
 //! | `feature-sg` | copied into one page, if it fits |
 //! | room for so many slots | copied into fewer pages |
 //!
+//! Frames that get tags ([`send_tagged`]) have all of that done for them: netif.h says nothing
+//! of tags, and a Linux netback looks for the headers of a packet right behind the EtherType.
+//!
 //! Copies are made in free pages of the outgoing vif's home, as long as that stays above its
 //! floor. Nothing here allocates.
 
@@ -17,12 +20,14 @@
 #![forbid(unsafe_code)]
 
 mod cut;
+mod tagged;
 
 use netfront_rs::netif::Checksum;
 use netfront_rs::{Frame, PagePool, Queue, SendError, Unsent};
 use xen_hal::{Hal, PAGE_SIZE};
 
 pub use cut::{Cut, each_segment};
+pub use tagged::send_tagged;
 
 /// What is to become of a frame that wasn't sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +69,8 @@ pub fn resend<H: Hal>(
     }
 }
 
-/// Sends a copy of a frame of another pool, `from`, whose pages the backend must not see. The
-/// frame stays as it is.
+/// Sends a copy of a frame of another pool, `from`, whose pages the backend must not see, with
+/// `tags` behind the two stations. The frame stays as it is.
 ///
 /// # Errors
 /// What is to become of it.
@@ -74,8 +79,9 @@ pub fn send_copy<H: Hal>(
     pool: &mut PagePool<H>,
     from: &PagePool<H>,
     frame: &Frame,
+    tags: &[u8],
 ) -> Result<(), Refused> {
-    if queue.must_cut(from, frame) {
+    if queue.must_cut(from, frame) || (frame.is_gso() && !tags.is_empty()) {
         return Err(Refused::ToCut);
     }
     let home = queue.home();
@@ -83,10 +89,7 @@ pub fn send_copy<H: Hal>(
         return Err(Refused::Lost);
     }
     let copy = PagePool::copy_between(from, frame, pool, home).ok_or(Refused::Lost)?;
-    let sent = match queue.send(pool, copy) {
-        Ok(()) => Ok(()),
-        Err(unsent) => resend(queue, pool, unsent),
-    };
+    let sent = send_tagged(queue, pool, copy, tags);
     sent.map_err(|(copy, _)| {
         pool.free(copy);
         Refused::Lost
@@ -105,18 +108,31 @@ fn complete_checksum<H: Hal>(pool: &mut PagePool<H>, frame: &mut Frame) {
     frame.set_checksum(Checksum::VALIDATED);
 }
 
-/// Copies a frame into as few pages as it fits in.
+/// Copies a frame into as few pages as it fits in, if it is in more.
 fn copy_together<H: Hal>(
     queue: &Queue<H>,
     pool: &mut PagePool<H>,
     frame: Frame,
 ) -> Result<Frame, Frame> {
-    let home = queue.home();
-    let pages = frame.len().div_ceil(PAGE_SIZE);
-    if pages >= frame.slots() || pool.lendable(home) <= pages {
+    if frame.len().div_ceil(PAGE_SIZE) >= frame.slots() {
         return Err(frame);
     }
-    let Some(mut together) = pool.alloc(home, frame.len()) else {
+    copy_behind(queue, pool, frame, 0)
+}
+
+/// Copies a frame into new pages, behind `room` bytes that may be anything.
+fn copy_behind<H: Hal>(
+    queue: &Queue<H>,
+    pool: &mut PagePool<H>,
+    frame: Frame,
+    room: usize,
+) -> Result<Frame, Frame> {
+    let home = queue.home();
+    let len = room + frame.len();
+    if pool.lendable(home) <= len.div_ceil(PAGE_SIZE) {
+        return Err(frame);
+    }
+    let Some(mut together) = pool.alloc(home, len) else {
         return Err(frame);
     };
     let mut buffer = [0; 512];
@@ -126,7 +142,7 @@ fn copy_together<H: Hal>(
         if done == 0 {
             break;
         }
-        pool.copy_in(&mut together, at, buffer.get(..done).unwrap_or(&[]));
+        pool.copy_in(&mut together, room + at, buffer.get(..done).unwrap_or(&[]));
         at += done;
     }
     together.set_checksum(frame.checksum());

@@ -95,26 +95,37 @@ impl Bed {
         frames.pop().expect("one frame")
     }
 
+    /// Receives one packet with tags, which are taken off.
+    fn receive_tagged(&mut self, packet: &Packet, fragment: usize, tags: &[u8]) -> Frame {
+        let mut bytes = packet.bytes.clone();
+        bytes.splice(12..12, tags.iter().copied());
+        let tagged = Packet { bytes, ..*packet };
+        let mut frame = self.receive(&tagged, fragment);
+        assert!(self.input.trim_front(&mut frame, tags.len()));
+        self.input.copy_in(&mut frame, 0, &packet.bytes[..12]);
+        frame
+    }
+
+    fn send(&mut self, frame: Frame) -> (Vec<Sent>, bool) {
+        self.send_tagged(frame, &[])
+    }
+
     /// Sends the frame as a router does, and returns what the backend got; `false` if it or a
     /// part of it was lost.
-    fn send(&mut self, frame: Frame) -> (Vec<Sent>, bool) {
+    fn send_tagged(&mut self, frame: Frame, tags: &[u8]) -> (Vec<Sent>, bool) {
         let Self {
             input, output, to, ..
         } = self;
         let mut got = Vec::new();
         let refused = match output {
-            Some(pool) => match egress::send_copy(&mut to.queue, pool, input, &frame) {
+            Some(pool) => match egress::send_copy(&mut to.queue, pool, input, &frame, tags) {
                 Ok(()) => {
                     input.free(frame);
                     None
                 }
                 Err(refused) => Some((frame, refused)),
             },
-            None => {
-                let sent = to.queue.send(input, frame);
-                sent.or_else(|unsent| egress::resend(&mut to.queue, input, unsent))
-                    .err()
-            }
+            None => egress::send_tagged(&mut to.queue, input, frame, tags).err(),
         };
         let whole = match refused {
             None => true,
@@ -123,7 +134,7 @@ impl Bed {
                 false
             }
             Some((frame, Refused::ToCut)) => {
-                let mut cut = Cut::new(input, frame).expect("TCP");
+                let mut cut = Cut::new(input, frame, tags).expect("TCP");
                 let whole = loop {
                     let sent = match output {
                         Some(pool) => cut.send(&mut to.queue, pool, Some(input)),
@@ -257,6 +268,86 @@ fn all_that_can_arrive_arrives() {
 }
 
 #[test]
+fn tagged_frames_arrive_without_anything_left_to_do() {
+    let one = [0x81, 0, 0, 100];
+    let two = [0x88, 0xa8, 0, 7, 0x81, 0, 0, 100];
+    let pairs: [(&[u8], &[u8]); 8] = [
+        (&[], &one),
+        (&[], &two),
+        (&one, &[]),
+        (&two, &[]),
+        (&one, &one),
+        (&two, &one),
+        (&one, &two),
+        (&two, &two),
+    ];
+    for features in [features(0), features(1), Features::all()] {
+        for (one_domain, (came, go)) in [true, false]
+            .into_iter()
+            .flat_map(|o| pairs.map(|p| (o, p)))
+        {
+            let mut bed = Bed::new(features, one_domain, 256);
+            for (packet, fragment) in kinds() {
+                // The longest with tags are longer than a backend's packet.
+                if packet.bytes.len() > 65_535 && !came.is_empty() {
+                    continue;
+                }
+                let what = format!("{features:?}, {one_domain}, {came:?} to {go:?}, {packet}");
+                let frame = bed.receive_tagged(&packet, fragment, came);
+                let (mut sent, whole) = bed.send_tagged(frame, go);
+                let piece = packet.gso.map_or(packet.bytes.len(), |size| {
+                    packets::headers_len(packet.kind, Transport::Tcp) + usize::from(size)
+                });
+                let piece = piece.min(packet.bytes.len()) + go.len();
+                let fits = features.contains(Features::SG) || piece <= PAGE_SIZE;
+                assert_eq!(whole, fits, "{what}");
+                for one in &mut sent {
+                    assert_taken(one, features, packet.kind);
+                    if !go.is_empty() {
+                        assert!(!one.checksum.contains(Checksum::BLANK) && one.gso.is_none());
+                        let tags: Vec<u8> = one.bytes.splice(12..12 + go.len(), []).collect();
+                        assert_eq!(tags, go, "{what}");
+                    }
+                }
+                if whole {
+                    judge(&packet, &sent, &what);
+                }
+                assert!(bed.is_idle(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_front_of_frames() {
+    let mut bed = Bed::new(Features::all(), true, 64);
+    // Slots of 3 bytes: tags reach over several.
+    for fragment in [3, 8, 20, PAGE_SIZE] {
+        for blank in [false, true] {
+            let mut packet = Packet::new(Kind::V4, Transport::Tcp, 0, blank, Some(1448));
+            packet.bytes.truncate(40);
+            let mut frame = bed.receive(&packet, fragment);
+            assert!(!bed.input.trim_front(&mut frame, 40));
+            for (taken, len) in [(8, 32), (1, 31), (4, 27)] {
+                assert!(bed.input.trim_front(&mut frame, taken));
+                let mut rest = vec![0; 64];
+                assert_eq!(frame.len(), len);
+                assert_eq!(bed.input.copy_out(&frame, 0, &mut rest), len);
+                assert_eq!(rest[..len], packet.bytes[40 - len..]);
+            }
+            assert!(bed.input.grow_front(&mut frame, 8));
+            let mut rest = vec![0; 64];
+            assert_eq!(bed.input.copy_out(&frame, 8, &mut rest), 27);
+            assert_eq!(rest[..27], packet.bytes[13..]);
+            assert_eq!(bed.input.gso(&frame).map(|gso| gso.size), Some(1448));
+            assert_eq!(frame.checksum().contains(Checksum::BLANK), blank);
+            bed.input.free(frame);
+            assert!(bed.is_idle());
+        }
+    }
+}
+
+#[test]
 fn what_a_backend_takes_is_not_touched() {
     let mut bed = Bed::new(Features::all(), true, 256);
     for (packet, fragment) in kinds() {
@@ -336,7 +427,7 @@ fn what_calls_itself_large_and_is_not_tcp() {
     let (frame, refused) =
         egress::resend(&mut bed.to.queue, &mut bed.input, unsent).expect_err("to be cut");
     assert_eq!(refused, Refused::ToCut);
-    let frame = Cut::new(&bed.input, frame).expect_err("not TCP");
+    let frame = Cut::new(&bed.input, frame, &[]).expect_err("not TCP");
     bed.input.free(frame);
     assert!(bed.is_idle());
 }

@@ -9,10 +9,20 @@ use super::*;
 /// A large frame of which segments wait, and all that comes after it with them.
 pub(super) struct Cutting {
     pub(super) cut: Cut,
-    /// Index of the frame's pool.
-    pub(super) pool: usize,
+    pub(super) way: Way,
     /// When a segment was last sent.
     pub(super) progress: u64,
+}
+
+/// Where frames come from, and how they leave.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    /// Index of their pool.
+    pub(super) from: usize,
+    /// The interface that they leave by, and the tags they get there.
+    pub(super) out: InterfaceId,
+    pub(super) tags: Tags,
+    pub(super) now: u64,
 }
 
 /// Calls `f` with pool `at`, and pool `other` if that is another.
@@ -85,19 +95,19 @@ pub(super) fn punt(
     }
 }
 
-/// Writes new headers into frames whose pages are of pool `from`, and sends them on one link:
+/// Writes new headers into frames, and sends them on one link:
 /// as they are if its backend is the same and takes them so, else as copies in pages that only
 /// the other backend sees. They were just received into pages of `home`.
 #[inline(never)]
 pub(super) fn forward_run(
     link: Option<&mut Link>,
     pools: &mut [Option<PagePool<XenHal>>],
-    from: usize,
+    way: &Way,
     home: HomeId,
     headers: &[Header],
     frames: impl ExactSizeIterator<Item = Frame>,
-    now: u64,
 ) -> Lost {
+    let from = way.from;
     let mut lost = Lost::default();
     let to = link.as_ref().map(|link| link.pool);
     let (source, target) = match to {
@@ -109,11 +119,16 @@ pub(super) fn forward_run(
     };
     let Some(source) = source else { return lost };
     match (link, target) {
+        (Some(link), None) if !way.tags.is_empty() => {
+            for (frame, header) in frames.zip(headers) {
+                lost.join(forward_tagged(link, source, way, frame, &header.0));
+            }
+        }
         (Some(link), None) => {
             let Link { queue, cutting, .. } = link;
             let frames = frames.zip(headers.iter().map(|header| &header.0));
             let mut one = |queue: &mut Queue<XenHal>, pool: &mut _, frame, header: &_| {
-                lost.join(forward_one(queue, cutting, pool, from, frame, header, now));
+                lost.join(forward_one(queue, cutting, pool, way, frame, header));
             };
             if source.may_lend_from(home) {
                 queue.forward(source, frames, REWRITTEN, one);
@@ -126,7 +141,8 @@ pub(super) fn forward_run(
         (Some(link), Some(target)) => {
             for (mut frame, header) in frames.zip(headers) {
                 source.write_header(&mut frame, &header.0, REWRITTEN);
-                match egress::send_copy(&mut link.queue, target, source, &frame) {
+                let tags = way.tags.as_bytes();
+                match egress::send_copy(&mut link.queue, target, source, &frame, tags) {
                     Ok(()) => source.free(frame),
                     Err(Refused::Lost) => {
                         lost.add(frame.len());
@@ -134,7 +150,7 @@ pub(super) fn forward_run(
                     }
                     Err(Refused::ToCut) => {
                         let Link { queue, cutting, .. } = &mut *link;
-                        lost.join(cut(queue, cutting, target, Some(source), from, frame, now));
+                        lost.join(cut(queue, cutting, target, Some(source), way, frame));
                     }
                 }
             }
@@ -149,17 +165,16 @@ pub(super) fn forward_run(
     lost
 }
 
-/// Writes the new header into a frame of the queue's own pool, number `from`, does for it what
+/// Writes the new header into a frame of the queue's own pool, does for it what
 /// the backend can't, and sends it.
 #[inline(never)]
 fn forward_one(
     queue: &mut Queue<XenHal>,
     cutting: &mut Option<Cutting>,
     pool: &mut PagePool<XenHal>,
-    from: usize,
+    way: &Way,
     mut frame: Frame,
     header: &netfront_rs::Header,
-    now: u64,
 ) -> Lost {
     let refused = if pool.may_lend(&frame) {
         pool.write_header(&mut frame, header, REWRITTEN);
@@ -171,7 +186,7 @@ fn forward_one(
     };
     match refused {
         Ok(()) => Lost::default(),
-        Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, from, frame, now),
+        Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, way, frame),
         Err((frame, Refused::Lost)) => {
             let lost = Lost::of(frame.len());
             pool.free(frame);
@@ -180,21 +195,47 @@ fn forward_one(
     }
 }
 
-/// Begins to cut a large frame for a queue whose pool is `pool`. The frame's pool has number
-/// `from`, and is `source` if it is another.
+/// The same for a frame that gets tags.
+fn forward_tagged(
+    link: &mut Link,
+    pool: &mut PagePool<XenHal>,
+    way: &Way,
+    mut frame: Frame,
+    header: &netfront_rs::Header,
+) -> Lost {
+    let Link { queue, cutting, .. } = link;
+    let len = frame.len();
+    let refused = if pool.may_lend(&frame) {
+        pool.write_header(&mut frame, header, REWRITTEN);
+        egress::send_tagged(queue, pool, frame, way.tags.as_bytes())
+    } else {
+        Err((frame, Refused::Lost))
+    };
+    match refused {
+        Ok(()) => Lost::default(),
+        Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, way, frame),
+        Err((frame, Refused::Lost)) => {
+            pool.free(frame);
+            Lost::of(len)
+        }
+    }
+}
+
+/// Begins to cut a large frame for a queue whose pool is `pool`. The frame's pool is `source` if
+/// that is another.
 #[cold]
 fn cut(
     queue: &mut Queue<XenHal>,
     cutting: &mut Option<Cutting>,
     pool: &mut PagePool<XenHal>,
     mut source: Option<&mut PagePool<XenHal>>,
-    from: usize,
+    way: &Way,
     frame: Frame,
-    now: u64,
 ) -> Lost {
     let len = frame.len();
     let cut = if cutting.is_none() {
-        Cut::new(source.as_deref().unwrap_or(pool), frame)
+        let tags = way.tags.as_bytes();
+        Cut::new(source.as_deref().unwrap_or(pool), frame, tags)
     } else {
         Err(frame)
     };
@@ -202,10 +243,10 @@ fn cut(
         Ok(cut) => {
             *cutting = Some(Cutting {
                 cut,
-                pool: from,
-                progress: now,
+                way: *way,
+                progress: way.now,
             });
-            go_on_cutting(queue, cutting, pool, source, now)
+            go_on_cutting(queue, cutting, pool, source, way.now)
         }
         Err(frame) => {
             source.take().unwrap_or(pool).free(frame);
@@ -244,15 +285,17 @@ pub(super) fn go_on_cutting(
 
 /// The way out for frames that the router makes.
 pub(super) struct Outgoing<'a> {
-    pub(super) links: &'a mut [Option<Link>; MAX_INTERFACES],
+    pub(super) ports: &'a [(InterfaceId, Tags)],
+    pub(super) links: &'a mut [Option<Link>; MAX_VIFS],
     pub(super) pools: &'a mut [Option<PagePool<XenHal>>],
 }
 
 impl Egress for Outgoing<'_> {
     fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
+        let &(vif, tags) = self.ports.get(out.index()).ok_or(NoRoom)?;
         let link = self
             .links
-            .get_mut(out.index())
+            .get_mut(vif.index())
             .and_then(Option::as_mut)
             .ok_or(NoRoom)?;
         let pool = self
@@ -265,8 +308,7 @@ impl Egress for Outgoing<'_> {
         }
         let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
         frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
-        let sent = link.queue.send(pool, frame);
-        match sent.or_else(|unsent| egress::resend(&mut link.queue, pool, unsent)) {
+        match egress::send_tagged(&mut link.queue, pool, frame, tags.as_bytes()) {
             Ok(()) => {
                 link.unanswered += 1;
                 Ok(())

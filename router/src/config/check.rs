@@ -6,17 +6,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::attach::DraftAttachment;
 use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, DraftVia};
-use super::model::{
-    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
-};
+use super::model::{Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
 use super::suggest::did_you_mean;
-use super::{ConfigError, advertise};
+use super::{ConfigError, advertise, attach};
 use crate::addr::Network;
-use crate::frame::MAX_INTERFACES;
 use crate::wire::ipv6::{self, MIN_MTU};
 
-pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
+pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     let hostname = draft.hostname.unwrap_or_else(|| String::from("ringway"));
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     if hostname.is_empty() || hostname.len() > 63 || !hostname.bytes().all(legal) {
@@ -29,11 +27,10 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             "no interface is configured ([interface.NAME])",
         ));
     }
-    if let Some(extra) = draft.interfaces.get(MAX_INTERFACES) {
-        let text = format!("more than {MAX_INTERFACES} interfaces");
-        return Err(ConfigError::new(extra.line, text));
+    for interface in &draft.interfaces {
+        interface_name(interface)?;
     }
-    attachments(&draft.interfaces)?;
+    attach::arrange(&mut draft.interfaces)?;
     addresses(&draft.interfaces)?;
 
     let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
@@ -70,7 +67,11 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
                     .map(|gateway| via(&draft.interfaces, &draft.routes, &names, prefix, gateway))
                     .collect::<Result<_, _>>()?,
             ),
-            DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
+            DraftTarget::Interface(name) => {
+                let at = named(&names, name)?;
+                not_a_loopback(&draft.interfaces, at, name.line)?;
+                RouteTarget::Interface(at)
+            }
             DraftTarget::Blackhole => RouteTarget::Blackhole,
             DraftTarget::Unreachable => RouteTarget::Unreachable,
             DraftTarget::Prohibit => RouteTarget::Prohibit,
@@ -90,16 +91,22 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
         neighbors.push(checked);
     }
 
+    let sources = draft.interfaces.iter().map(|i| &i.source);
+    let sources: Vec<Option<usize>> = sources
+        .map(|source| source.as_ref().map(|name| named(&names, name)).transpose())
+        .collect::<Result<_, _>>()?;
+    let names: Vec<String> = draft.interfaces.iter().map(|i| i.name.clone()).collect();
     let mut interfaces = Vec::with_capacity(draft.interfaces.len());
-    for i in draft.interfaces {
+    for (i, source) in draft.interfaces.into_iter().zip(sources) {
         interfaces.push(InterfaceConfig {
             advertise: advertise::check(&i)?,
             name: i.name,
-            attachment: i.attachment.value,
+            attachment: attach::resolve(&i.attachment.value, &names),
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
             rpf: i.rpf,
             allow: i.allow,
+            source,
             dad_transmits: i.dad_transmits,
         });
     }
@@ -111,31 +118,13 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
     })
 }
 
-fn attachments(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
-    for (i, interface) in interfaces.iter().enumerate() {
-        let name = &interface.name;
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if name.is_empty() || name.len() > 31 || !name.bytes().all(legal) {
-            let text =
-                format!("interface name \"{name}\" isn't 1 to 31 letters, digits, \"-\" or \"_\"");
-            return Err(ConfigError::new(interface.line, text));
-        }
-        let At { line, value } = interface.attachment;
-        if let Attachment::Mac(mac) = value
-            && !mac.is_station()
-        {
-            let text = format!("{mac} can't be the MAC address of an interface");
-            return Err(ConfigError::new(line, text));
-        }
-        let earlier = interfaces.iter().take(i);
-        if let Some(other) = earlier.into_iter().find(|e| e.attachment.value == value) {
-            let what = match value {
-                Attachment::Vif(vif) => format!("vif {vif}"),
-                Attachment::Mac(mac) => format!("mac {mac}"),
-            };
-            let text = format!("{what} is already interface {}", other.name);
-            return Err(ConfigError::new(line, text));
-        }
+fn interface_name(interface: &DraftInterface) -> Result<(), ConfigError> {
+    let name = &interface.name;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if name.is_empty() || name.len() > 31 || !name.bytes().all(legal) {
+        let text =
+            format!("interface name \"{name}\" isn't 1 to 31 letters, digits, \"-\" or \"_\"");
+        return Err(ConfigError::new(interface.line, text));
     }
     Ok(())
 }
@@ -247,6 +236,16 @@ fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
         })
 }
 
+fn not_a_loopback(interfaces: &[DraftInterface], at: usize, line: u32) -> Result<(), ConfigError> {
+    match interfaces.get(at) {
+        Some(i) if i.attachment.value == DraftAttachment::Loopback => Err(ConfigError::new(
+            line,
+            format!("{} is a loopback: nobody is there", i.name),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn via(
     interfaces: &[DraftInterface],
     routes: &[DraftRoute],
@@ -345,6 +344,7 @@ fn link_local_via(
         value: zone.clone(),
     };
     let interface = named(names, &zone)?;
+    not_a_loopback(interfaces, interface, gateway.line)?;
     match interfaces.get(interface).filter(has_v6) {
         None => fail(format!(
             "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
@@ -369,6 +369,7 @@ fn neighbor(
     entry: &DraftNeighbor,
 ) -> Result<NeighborConfig, ConfigError> {
     let interface = named(names, &entry.interface)?;
+    not_a_loopback(interfaces, interface, entry.interface.line)?;
     let address = entry.address.value;
     let fail = |line, text: String| Err(ConfigError::new(line, text));
     if !entry.mac.value.is_station() {

@@ -7,7 +7,8 @@ use core::net::IpAddr;
 
 use super::ConfigError;
 use super::advertise::DraftAdvertise;
-use super::model::{Allowed, Attachment, ReversePath};
+use super::attach::DraftAttachment;
+use super::model::{Allowed, ReversePath};
 use crate::addr::{Mac, Network};
 
 /// A value and the line it was written on.
@@ -15,6 +16,13 @@ use crate::addr::{Mac, Network};
 pub(super) struct At<T> {
     pub(super) line: u32,
     pub(super) value: T,
+}
+
+/// Where it was written makes no difference.
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
 }
 
 #[derive(Debug, Default)]
@@ -29,11 +37,12 @@ pub(super) struct Draft {
 pub(super) struct DraftInterface {
     pub(super) line: u32,
     pub(super) name: String,
-    pub(super) attachment: At<Attachment>,
+    pub(super) attachment: At<DraftAttachment>,
     pub(super) addresses: Vec<At<Network>>,
     pub(super) mtu: Option<u16>,
     pub(super) rpf: Option<ReversePath>,
     pub(super) allow: Allowed,
+    pub(super) source: Option<At<String>>,
     pub(super) dad_transmits: u8,
     pub(super) advertise: Option<At<DraftAdvertise>>,
 }

@@ -4,11 +4,12 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::attach::DraftAttachment;
 use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX,
     parse_network, parse_via,
 };
-use super::model::{Allowed, Attachment};
+use super::model::Allowed;
 use super::suggest::did_you_mean;
 use super::{Config, ConfigError, check};
 
@@ -100,7 +101,7 @@ fn numbered(value: &str) -> Option<(u8, &str)> {
 }
 
 fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
-    let wanted = Attachment::Vif(vif);
+    let wanted = DraftAttachment::Vif(vif);
     let at = match draft
         .interfaces
         .iter()
@@ -119,6 +120,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 mtu: None,
                 rpf: None,
                 allow: Allowed::default(),
+                source: None,
                 dad_transmits: DAD_TRANSMITS,
                 advertise: None,
             });

@@ -9,11 +9,12 @@ use core::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::attach;
 use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, MTU_MIN,
-    VIF_MAX, parse_address, parse_network, parse_via,
+    parse_address, parse_network, parse_via,
 };
-use super::model::{Allowed, Attachment, ReversePath};
+use super::model::{Allowed, ReversePath};
 use super::suggest::did_you_mean;
 use super::{Config, ConfigError, check};
 use crate::addr::Mac;
@@ -104,26 +105,16 @@ fn interface(
     value: &Value<'_>,
 ) -> Result<DraftInterface, ConfigError> {
     let whole = format!("interface.{name}");
-    let mut attachment: Option<At<Attachment>> = None;
+    let mut attachment = attach::Keys::default();
     let mut addresses = Vec::new();
-    let (mut mtu, mut rpf, mut advertise) = (None, None, None);
+    let (mut mtu, mut rpf, mut source, mut advertise) = (None, None, None, None);
     let mut dad_transmits = DAD_TRANSMITS;
     let mut allow = Allowed::default();
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
         match key.get_ref().as_ref() {
-            word @ ("vif" | "mac") => {
-                if attachment.is_some() {
-                    let text = format!("{whole} has both \"vif\" and \"mac\", it needs one");
-                    return Err(ConfigError::new(here, text));
-                }
-                let value = if word == "vif" {
-                    let number = integer(lines, "vif", value, 0, VIF_MAX.into())?;
-                    Attachment::Vif(u8::try_from(number).unwrap_or(VIF_MAX))
-                } else {
-                    Attachment::Mac(mac(&string(lines, "mac", value)?)?)
-                };
-                attachment = Some(At { line: here, value });
+            word if attach::Keys::NAMES.contains(&word) => {
+                attachment.read(lines, &whole, word, value)?;
             }
             "address" => {
                 for text in strings(lines, "address", value)? {
@@ -146,6 +137,7 @@ fn interface(
                     }
                 });
             }
+            "source" => source = Some(string(lines, "source", value)?),
             "dad_transmits" => {
                 let number = integer(lines, "dad_transmits", value, 0, 10)?;
                 dad_transmits = u8::try_from(number).unwrap_or(DAD_TRANSMITS);
@@ -158,24 +150,22 @@ fn interface(
             "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
                 let known = [
-                    "vif",
-                    "mac",
                     "address",
                     "mtu",
                     "rpf",
+                    "source",
                     "dad_transmits",
                     "directed-broadcast",
                     "redirects",
                     "proxy-arp",
                     "advertise",
                 ];
+                let known = [&attach::Keys::NAMES[..], &known].concat();
                 return Err(unknown(lines, key, other, &whole, &known));
             }
         }
     }
-    let attachment = attachment.ok_or_else(|| {
-        ConfigError::new(line, format!("{whole} needs \"vif\" (a number) or \"mac\""))
-    })?;
+    let attachment = attachment.finish(line, &whole)?;
     Ok(DraftInterface {
         line,
         name: name.to_owned(),
@@ -184,6 +174,7 @@ fn interface(
         mtu,
         rpf,
         allow,
+        source,
         dad_transmits,
         advertise,
     })
@@ -286,7 +277,7 @@ fn neighbor(lines: &Lines, item: &Value<'_>) -> Result<DraftNeighbor, ConfigErro
     }
 }
 
-fn mac(text: &At<String>) -> Result<Mac, ConfigError> {
+pub(super) fn mac(text: &At<String>) -> Result<Mac, ConfigError> {
     text.value.parse().map_err(|_| {
         let what = format!(
             "\"{}\" isn't a MAC address (such as 02:00:00:00:00:01)",

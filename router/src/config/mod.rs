@@ -5,6 +5,7 @@
 //! the draft as a whole: a [`Config`] that exists is one that can be applied.
 
 mod advertise;
+mod attach;
 mod check;
 mod draft;
 mod extra;

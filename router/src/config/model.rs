@@ -5,13 +5,15 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 
 use crate::addr::{Ipv6Network, Mac, Network};
+use crate::vlan::Tag;
 
 /// A complete configuration that can be applied as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// The router's name, shown in the prompt.
     pub hostname: String,
-    /// The interfaces; an index into this is an [`InterfaceId`](crate::InterfaceId).
+    /// The interfaces: first those that are vifs, then the others, each behind its parent. An
+    /// index into this is an [`InterfaceId`](crate::InterfaceId).
     pub interfaces: Vec<InterfaceConfig>,
     /// Static routes of both families.
     pub routes: Vec<RouteConfig>,
@@ -24,7 +26,7 @@ pub struct Config {
 pub struct InterfaceConfig {
     /// The name the user chose.
     pub name: String,
-    /// The vif it is.
+    /// The vif it is, or the interface it is a part of.
     pub attachment: Attachment,
     /// Its addresses with the networks on its link, of both families; the first of a family
     /// is the primary one.
@@ -35,6 +37,9 @@ pub struct InterfaceConfig {
     pub rpf: Option<ReversePath>,
     /// What it does only if told to.
     pub allow: Allowed,
+    /// The interface (an index) whose addresses ICMP errors about packets from this one come
+    /// from, if it isn't this one.
+    pub source: Option<usize>,
     /// How often others are asked whether they have one of the IPv6 addresses before it is
     /// used (DupAddrDetectTransmits, RFC 4862 5.1).
     pub dad_transmits: u8,
@@ -159,13 +164,22 @@ impl AdvertiseConfig {
     }
 }
 
-/// How an interface finds its vif.
+/// Where an interface's frames come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attachment {
-    /// By its number, 0 to 15.
+    /// From a vif, by its number, 0 to 15.
     Vif(u8),
-    /// By its MAC address.
+    /// From a vif, by its MAC address.
     Mac(Mac),
+    /// From nowhere: the interface has only addresses, which are always up.
+    Loopback,
+    /// Those of another interface (an index) that have this tag.
+    Vlan {
+        /// The interface, which may itself be of this kind.
+        parent: usize,
+        /// The tag.
+        tag: Tag,
+    },
 }
 
 /// One static route.
@@ -215,6 +229,33 @@ pub struct NeighborConfig {
 }
 
 impl Config {
+    /// How many interfaces are vifs. They come first.
+    pub fn vifs(&self) -> usize {
+        let vif =
+            |i: &InterfaceConfig| matches!(i.attachment, Attachment::Vif(_) | Attachment::Mac(_));
+        self.interfaces.iter().filter(|&i| vif(i)).count()
+    }
+
+    /// Whether interface `at` is in the same place as interface `other_at` of another
+    /// configuration: it has the same name, and comes from the same vif with the same tags.
+    pub(crate) fn is_same_place(&self, at: usize, other: &Self, other_at: usize) -> bool {
+        match (self.interfaces.get(at), other.interfaces.get(other_at)) {
+            (Some(this), Some(that)) if this.name == that.name => {
+                match (this.attachment, that.attachment) {
+                    (
+                        Attachment::Vlan { parent, tag },
+                        Attachment::Vlan {
+                            parent: other_parent,
+                            tag: other_tag,
+                        },
+                    ) => tag == other_tag && self.is_same_place(parent, other, other_parent),
+                    (this, that) => this == that,
+                }
+            }
+            _ => false,
+        }
+    }
+
     /// A configuration without interfaces, for a router whose real one can't be used:
     /// everything is dropped.
     pub fn empty() -> Self {

@@ -18,12 +18,15 @@ const CWR: u8 = 0x80;
 /// had sent it so.
 #[derive(Clone, Debug)]
 pub struct Segments {
-    /// The headers of the large frame.
+    /// The headers of the large frame, and the tags that segments get.
     headers: [u8; MAX_HEADERS],
     v6: bool,
-    /// Where TCP's header starts, and where all of them end.
+    /// Where IP's header starts, where TCP's does, and where all of them end.
+    ip: usize,
     tcp: usize,
     header_len: usize,
+    /// Where the payload starts in the large frame.
+    payload_at: usize,
     /// Bytes of payload in all, and in each segment but the last.
     payload: usize,
     size: usize,
@@ -53,11 +56,28 @@ impl Segments {
         Some(Self {
             headers,
             v6: found.v6,
+            ip: ETHERNET_LEN,
             tcp: found.start,
             header_len,
+            payload_at: header_len,
             payload: found.end.checked_sub(header_len)?,
             size,
         })
+    }
+
+    /// Gives each segment these tags behind the two stations, which the large frame doesn't
+    /// have. Nothing if there is no room for them.
+    #[must_use]
+    pub fn tagged(mut self, tags: &[u8]) -> Option<Self> {
+        let at = ETHERNET_LEN - 2;
+        let end = self.header_len + tags.len();
+        let headers = self.headers.get_mut(..end)?;
+        headers.copy_within(at..self.header_len, at + tags.len());
+        put(headers, at, tags);
+        self.ip += tags.len();
+        self.tcp += tags.len();
+        self.header_len = end;
+        Some(self)
     }
 
     /// How many segments there are; at least 1.
@@ -87,7 +107,7 @@ impl Segments {
         mut read: impl FnMut(usize, &mut [u8]),
         mut write: impl FnMut(usize, &[u8]),
     ) {
-        let start = self.header_len + index * self.size;
+        let start = self.payload_at + index * self.size;
         let payload = start..start + self.payload_len(index);
         let sum = sum_of(payload, &mut read, |at, piece| {
             write(self.header_len + at, piece);
@@ -101,7 +121,7 @@ impl Segments {
 
     /// Makes the headers those of a segment whose payload has this sum.
     fn rewrite(&self, index: usize, headers: &mut [u8], payload_sum: u16) {
-        let Some((link, packet)) = headers.split_at_mut_checked(ETHERNET_LEN) else {
+        let Some((link, packet)) = headers.split_at_mut_checked(self.ip) else {
             return;
         };
         let Some((ip, tcp)) = packet.split_at_mut_checked(self.tcp - link.len()) else {
@@ -189,6 +209,22 @@ mod tests {
         ]);
         frame.extend((0..payload).map(|i| i as u8));
         frame
+    }
+
+    #[test]
+    fn tagged_segments_are_the_same_but_for_their_tags() {
+        let frame = tcp6(ipv4::TCP, &[], 3000);
+        let plain = segments(&frame, 1400).unwrap();
+        for tags in [&[0x81, 0, 0, 7][..], &[0x88, 0xa8, 0, 1, 0x81, 0, 0, 2]] {
+            let tagged = plain.clone().tagged(tags).unwrap();
+            assert_eq!(tagged.count(), 3);
+            for index in 0..3 {
+                let mut wanted = make(&frame, &plain, index);
+                wanted.splice(12..12, tags.iter().copied());
+                assert_eq!(make(&frame, &tagged, index), wanted);
+            }
+        }
+        assert!(plain.tagged(&[0; MAX_HEADERS]).is_none());
     }
 
     #[test]

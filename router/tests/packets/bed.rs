@@ -88,7 +88,7 @@ impl Bed {
             full: false,
             next: None,
         };
-        for at in 0..config.interfaces.len() as u8 {
+        for at in 0..config.vifs() as u8 {
             bed.router
                 .link_up(now, InterfaceId(at), router_mac(number, at), 1500);
         }
@@ -148,13 +148,25 @@ impl Bed {
                 header
             })
             .collect();
+        let tagged = headers.clone();
         let metas: Vec<FrameMeta> = frames.iter().map(|f| f.1).collect();
         let mut verdicts = vec![Verdict::Drop; frames.len()];
         self.router
             .process(self.now, input, &mut headers, &metas, &mut verdicts);
-        for (((frame, meta), header), verdict) in frames.iter().zip(&headers).zip(&verdicts) {
+        let decided = frames.iter().zip(&headers).zip(&mut verdicts).zip(tagged);
+        for ((((frame, meta), header), verdict), tagged) in decided {
             match verdict {
                 Verdict::Drop => {}
+                Verdict::Tagged(interface) => {
+                    let mut frame = frame.to_vec();
+                    let tags = tagged.tags_len();
+                    frame.drain(12..12 + tags);
+                    let meta = FrameMeta {
+                        len: meta.len - tags as u32,
+                        ..*meta
+                    };
+                    *verdict = self.offer(interface.0, &[(&frame, meta)])[0];
+                }
                 Verdict::Punt => {
                     self.router
                         .punt(self.now, input, *meta, |to| to.copy_from_slice(frame));

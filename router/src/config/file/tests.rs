@@ -2,7 +2,8 @@ use alloc::vec;
 
 use super::*;
 use crate::addr::Network;
-use crate::config::{ReversePath, RouteTarget, Via};
+use crate::config::{Attachment, ReversePath, RouteTarget, Via};
+use crate::vlan::{Tag, TagProtocol};
 
 const BASE: &str = r#"
 hostname = "tenant-a"
@@ -62,6 +63,86 @@ mac = "02:00:00:00:00:fd"
         "2001:db8::/32".parse::<Network>().unwrap()
     );
     assert_eq!(config.neighbors.len(), 2);
+}
+
+#[test]
+fn sub_interfaces_come_behind_their_parents() {
+    let config = with(
+        r#"
+[interface.inner]
+parent = "outer"
+vlan = 4094
+[interface.outer]
+parent = "wan"
+vlan = 1
+protocol = "802.1ad"
+[interface.late]
+vif = 5
+[interface.same]
+parent = "wan"
+vlan = 1
+[interface.narrow]
+parent = "lan"
+vlan = 1
+mtu = 1400
+[interface.lo]
+type = "loopback"
+[interface.deeper]
+parent = "narrow"
+vlan = 1
+[interface.lo2]
+type = "loopback"
+"#,
+    )
+    .unwrap();
+    let names: Vec<&str> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "wan", "lan", "late", "outer", "same", "narrow", "lo", "lo2", "inner", "deeper"
+        ]
+    );
+    assert_eq!(config.vifs(), 3);
+    let vlan = |parent, protocol, vid| Attachment::Vlan {
+        parent,
+        tag: Tag { protocol, vid },
+    };
+    let attachments: Vec<Attachment> = config.interfaces.iter().map(|i| i.attachment).collect();
+    assert_eq!(
+        attachments[3..],
+        [
+            vlan(0, TagProtocol::Service, 1),
+            vlan(0, TagProtocol::Customer, 1),
+            vlan(1, TagProtocol::Customer, 1),
+            Attachment::Loopback,
+            Attachment::Loopback,
+            vlan(3, TagProtocol::Customer, 4094),
+            vlan(5, TagProtocol::Customer, 1),
+        ]
+    );
+    let mtus: Vec<Option<u16>> = config.interfaces.iter().map(|i| i.mtu).collect();
+    assert_eq!(mtus[5..], [Some(1400), None, None, None, Some(1400)]);
+}
+
+#[test]
+fn so_many_interfaces_and_no_more() {
+    let vlans = |count: usize| {
+        let all = (1..=count).map(|i| format!("[interface.v{i}]\nparent = \"wan\"\nvlan = {i}\n"));
+        with(&all.collect::<String>())
+    };
+    assert_eq!(vlans(62).unwrap().interfaces.len(), 64);
+    assert_eq!(vlans(63).unwrap_err().text, "more than 64 interfaces");
+    let vifs = |count: u8| {
+        let all =
+            (0..count).map(|i| format!("[interface.v{i}]\nmac = \"02:00:00:00:00:{i:02x}\"\n"));
+        with(&all.collect::<String>())
+    };
+    assert_eq!(vifs(14).unwrap().vifs(), 16);
+    let error = vifs(15).unwrap_err();
+    assert_eq!(
+        (error.line, error.text.as_str()),
+        (38, "more than 16 interfaces that are vifs")
+    );
 }
 
 #[test]
@@ -128,6 +209,125 @@ fn mistakes_name_line_and_reason() {
             "[interface.c]\nvif = 2\naddress = [\"224.0.0.1/24\"]",
             12,
             "unicast",
+        ),
+        (
+            "[interface.c]\nvif = 2\nparent = \"lan\"\nvlan = 1",
+            12,
+            "a vif and a \"parent\"",
+        ),
+        (
+            "[interface.c]\nvif = 2\nvlan = 1",
+            12,
+            "an interface of its own with \"parent\"",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"",
+            11,
+            "needs \"vlan\" (1 to 4094)",
+        ),
+        ("[interface.c]\nvlan = 5", 11, "needs \"parent\""),
+        (
+            "[interface.c]\nvif = 2\nprotocol = \"802.1Q\"",
+            12,
+            "goes with \"vlan\"",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 0",
+            12,
+            "1 to 4094, not 0",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 4095",
+            12,
+            "1 to 4094, not 4095",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 1\nprotocol = \"802.1q\"",
+            13,
+            "unknown protocol \"802.1q\" (did you mean \"802.1Q\"?)",
+        ),
+        (
+            "[interface.c]\nparent = \"lna\"\nvlan = 1",
+            11,
+            "no interface \"lna\" (did you mean \"lan\"?)",
+        ),
+        (
+            "[interface.c]\nparent = \"c\"\nvlan = 1",
+            11,
+            "interface c can't be its own parent",
+        ),
+        (
+            "[interface.c]\nparent = \"d\"\nvlan = 1\n[interface.d]\nvlan = 2\nparent = \"c\"",
+            15,
+            "the parents of interface c lead back to it",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 1\n[interface.d]\nvlan = 2\nparent = \"c\"\n\
+             [interface.e]\nparent = \"d\"\nvlan = 3",
+            11,
+            "frames of e would have more than 2 tags",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 1\n[interface.d]\nparent = \"lan\"\nvlan = 1",
+            15,
+            "vlan 1 of lan is already interface c",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 1\nmtu = 9001",
+            10,
+            "mtu 9001 of c is more than that of its parent lan, 9000",
+        ),
+        (
+            "[interface.c]\nvif = 3\nmtu = 1200\n[interface.d]\nparent = \"c\"\nvlan = 1\n\
+             address = [\"2001:db8:9::1/64\"]",
+            16,
+            "IPv6 needs an MTU of 1280 bytes, that of d is 1200",
+        ),
+        (
+            "[interface.c]\nparent = \"lan\"\nvlan = 1\naddress = [\"10.0.1.9/24\"]",
+            13,
+            "overlaps 10.0.1.1/24 of lan",
+        ),
+        (
+            "[interface.c]\ntype = \"lopback\"",
+            11,
+            "unknown type \"lopback\" (did you mean \"loopback\"?)",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\nvif = 2",
+            12,
+            "c is a loopback and has neither vif nor VLAN",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\nmtu = 1500",
+            10,
+            "c is a loopback, for which \"mtu\" means nothing",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\naddress = [\"10.9.0.1/24\"]",
+            12,
+            "(did you mean \"10.9.0.1/32\"?)",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\n[interface.d]\nparent = \"c\"\nvlan = 1",
+            13,
+            "c is a loopback and has no VLANs",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\n[[route]]\nprefix = \"10.9.0.0/16\"\ninterface = \"c\"",
+            14,
+            "c is a loopback: nobody is there",
+        ),
+        (
+            "[interface.c]\ntype = \"loopback\"\n[[neighbor]]\ninterface = \"c\"\n\
+             address = \"10.9.0.1\"\nmac = \"02:00:00:00:00:01\"",
+            13,
+            "c is a loopback: nobody is there",
+        ),
+        (
+            "[interface.c]\nvif = 2\nsource = \"wna\"",
+            12,
+            "no interface \"wna\" (did you mean \"wan\"?)",
         ),
         ("[interface.\"a b\"]\nvif = 2", 10, "interface name"),
         ("[intreface.c]\nvif = 2", 10, "did you mean \"interface\""),
