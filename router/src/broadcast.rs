@@ -3,16 +3,18 @@
 use alloc::vec::Vec;
 
 use crate::addr::Mac;
-use crate::fib::{FibBuilder, Target};
+use crate::fib::Target;
+use crate::fib::layers::Upper;
 use crate::frame::InterfaceId;
-use crate::neighbors::{NEVER, State};
+use crate::neighbors::{NEVER, Purpose, State};
 use crate::router::Router;
+use crate::time::Instant;
 
 impl Router {
     /// Lets packets to the broadcast addresses of links go there, where that is allowed. Such an
     /// address is a neighbour whose station is all stations; what came in a link-layer broadcast
     /// already isn't for it (RFC 1812 5.3.4).
-    pub(crate) fn connect_broadcasts(&mut self, fib: &mut FibBuilder) {
+    pub(crate) fn connect_broadcasts(&mut self, fib: &mut Upper<u32>) {
         for at in 0..self.links.len() {
             let link = self.links.get(at).filter(|l| l.up);
             let Some(link) = link.filter(|l| l.allow.directed_broadcast) else {
@@ -23,13 +25,17 @@ impl Router {
             };
             let ends = link.addresses.iter().filter_map(|n| n.broadcast());
             for end in ends.collect::<Vec<_>>() {
-                let Some(index) = self.pin(interface, end.into()) else {
+                let place = self.neighbor(Instant(0), interface, end.into(), Purpose::Learn);
+                let Some(index) = place else {
                     continue;
                 };
+                if let Some(entry) = self.neighbors.entry_mut(index) {
+                    entry.pinned = entry.pinned.max(1);
+                }
                 self.neighbors.set(index, State::Static, NEVER);
                 self.open_neighbor(index, interface, Mac::BROADCAST);
                 if let Ok(index) = u32::try_from(index) {
-                    fib.route(end.to_bits(), 32, Target::Neighbor(index));
+                    fib.add(end.to_bits(), 32, Target::Neighbor(index));
                 }
             }
         }

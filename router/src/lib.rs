@@ -52,6 +52,7 @@ mod redirect;
 mod reverse_path;
 mod route6;
 mod router;
+mod routes;
 pub mod show;
 mod slow;
 mod source;
@@ -72,4 +73,5 @@ pub use frame::{
 };
 pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};
+pub use routes::TooManyGateways;
 pub use time::Instant;

@@ -119,8 +119,8 @@ pub(crate) struct Entry {
     pub(crate) state: State,
     /// When something is to be done about it; [`NEVER`] if nothing is.
     pub(crate) deadline: Instant,
-    /// A route leads to it: it keeps its index.
-    pub(crate) pinned: bool,
+    /// How many routes and the like lead to it: while any does, it keeps its index.
+    pub(crate) pinned: u32,
     pub(crate) queue: Vec<Waiting>,
 }
 
@@ -357,7 +357,7 @@ impl Neighbors {
             interface,
             state: State::Idle,
             deadline: NEVER,
-            pinned: false,
+            pinned: 0,
             queue: Vec::new(),
         };
         let adjacency = Adjacency {
@@ -434,7 +434,7 @@ impl Neighbors {
             let Some(e) = self.entries.get(at) else {
                 continue;
             };
-            if e.interface != interface || e.address.is_ipv6() != ipv6 || e.pinned {
+            if e.interface != interface || e.address.is_ipv6() != ipv6 || e.pinned > 0 {
                 continue;
             }
             let rank = match e.state {
@@ -470,7 +470,7 @@ impl Neighbors {
         let unresolved = e.state.is_unresolved();
         e.state = State::Free;
         e.deadline = NEVER;
-        e.pinned = false;
+        e.pinned = 0;
         let (interface, address) = (e.interface, e.address);
         self.index
             .remove(self.index.tag(interface.0, address), index);

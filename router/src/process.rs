@@ -169,15 +169,8 @@ impl Router {
             decided |= which & !kept;
         }
 
-        // Frames of one flow come in trains: what was asked last is often asked again.
-        let mut asked = !lookups[0];
-        let mut answer = 0;
-        for lookup in lookups.iter_mut().take(count) {
-            if *lookup != asked {
-                asked = *lookup;
-                answer = self.fib.lpm.lookup(asked);
-            }
-            *lookup = answer;
+        if let Some(lookups) = lookups.get_mut(..count) {
+            self.fib.answer(lookups);
         }
         if redirect {
             let which = !decided & u64::MAX >> (BURST - count);

@@ -84,7 +84,7 @@ impl Router {
             *lookup = lookups.wrapping_sub(1) as u8;
         }
         if let (Some(asked), Some(answers)) = (asked.get(..lookups), answers.get_mut(..lookups)) {
-            self.fib6.lookup_batch(asked, answers);
+            self.fib6.table().lookup_batch(asked, answers);
         }
         if redirect {
             let answer = |at: usize| {

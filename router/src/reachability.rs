@@ -249,7 +249,7 @@ impl Router {
 
     /// Forgets what is known about a neighbour, and the neighbour unless a route needs it.
     pub(crate) fn forget(&mut self, index: usize) {
-        let queue = if self.neighbors.entry(index).is_some_and(|e| e.pinned) {
+        let queue = if self.neighbors.entry(index).is_some_and(|e| e.pinned > 0) {
             self.neighbors.close(index);
             self.neighbors.set(index, State::Idle, NEVER);
             self.neighbors.take_queue(index)

@@ -2,12 +2,12 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use crate::addr::Mac;
-use crate::config::{Attachment, RouteTarget};
+use crate::config::Attachment;
 use crate::conflict::Claims;
-use crate::fib::{Fib, FibBuilder, Target, lpm6};
+use crate::fib::layers::{Layers, Upper};
+use crate::fib::{Fib, SPECIAL, Target};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::link::{Link, Uniqueness};
 use crate::local::Local;
@@ -65,11 +65,15 @@ const SPECIAL6: [(u128, u8, DropReason); 5] = [
 
 /// A router. See the [crate's documentation](crate) for how it is driven.
 pub struct Router {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) links: Vec<Link>,
     pub(crate) own: Own,
     pub(crate) fib: Fib,
-    pub(crate) fib6: lpm6::Table,
+    pub(crate) fib6: Layers<u128>,
+    /// Which links were up when routes were last hidden, a bit for each.
+    pub(crate) links_up: u64,
+    /// When the table of IPv4 may be copied anew.
+    pub(crate) settle_at: Option<Instant>,
     pub(crate) neighbors: Neighbors,
     pub(crate) vlans: Vlans,
     /// Of the frames that are being processed, those with tags of other interfaces.
@@ -111,8 +115,10 @@ impl Router {
             config: Config::empty(),
             links: Vec::new(),
             own: Own::new(mixed(&mut state)),
-            fib: Fib::empty(),
-            fib6: lpm6::Table::new(Target::Nowhere(DropReason::NoRoute).number()),
+            fib: Fib::new(),
+            fib6: Layers::new(),
+            links_up: 0,
+            settle_at: None,
             neighbors: Neighbors::new(index_key),
             vlans: Vlans::default(),
             for_others: Traffic::default(),
@@ -147,7 +153,8 @@ impl Router {
 
     /// Replaces everything that the configuration says in one step. Interfaces of the same
     /// name and attachment keep their link, neighbours and counters; others start down.
-    /// Afterwards [`InterfaceId`]s are indices into the new configuration.
+    /// Afterwards [`InterfaceId`]s are indices into the new configuration, and there are no
+    /// routes but those in it.
     pub fn apply(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
         // Where each interface was before, and where each of before is now.
@@ -226,6 +233,7 @@ impl Router {
         }
         self.punts.renumber(after);
         self.reassembly.clear();
+        self.start_routes();
         self.rebuild();
     }
 
@@ -346,72 +354,56 @@ impl Router {
         self.links.get(interface.index()).is_some_and(|l| l.up)
     }
 
-    /// Makes the forwarding tables anew from the configuration and the state of the links.
+    /// Enters into the forwarding tables what follows from the state of the links.
     pub(crate) fn rebuild(&mut self) {
-        for index in 0..self.neighbors.slots() {
-            if let Some(entry) = self.neighbors.entry_mut(index) {
-                entry.pinned = false;
-            }
-        }
-        let config = core::mem::replace(&mut self.config, Config::empty());
         self.own.clear();
-        for neighbor in &config.neighbors {
+        for at in 0..self.config.neighbors.len() {
+            let Some(&neighbor) = self.config.neighbors.get(at) else {
+                break;
+            };
             let Ok(interface) = u8::try_from(neighbor.interface).map(InterfaceId) else {
                 continue;
             };
-            if let Some(index) = self.pin(interface, neighbor.address) {
+            if let Some(index) = self.neighbors.find(interface, neighbor.address) {
                 self.neighbors.set(index, State::Static, NEVER);
                 self.open_neighbor(index, interface, neighbor.mac);
             }
         }
-        let mut fib = FibBuilder::default();
-        let default = Target::Nowhere(DropReason::NoRoute).number();
-        let mut fib6 = lpm6::Table::new(default);
-        for route in &config.routes {
-            let Some(target) = self.target(&mut fib, &route.target) else {
-                continue;
-            };
-            match (route.prefix.v4(), route.prefix.v6()) {
-                (Some(prefix), _) => fib.route(prefix.first(), prefix.len, target),
-                (_, Some(prefix)) => {
-                    fib6.insert(prefix.first(), prefix.len, target.number());
-                }
-                _ => {}
-            }
-        }
-        self.connect(&mut fib);
-        self.connect_broadcasts(&mut fib);
-        self.connect6(&mut fib6);
-        self.fib = fib.build();
-        self.fib6 = fib6;
-        self.config = config;
+        let (mut four, mut six) = (Upper::new(), Upper::new());
+        self.connect(&mut four);
+        self.connect_broadcasts(&mut four);
+        self.connect6(&mut six);
+        self.lay(four, six);
     }
 
     /// Enters the IPv4 networks of the links and the router's addresses there.
-    fn connect(&mut self, fib: &mut FibBuilder) {
+    fn connect(&mut self, fib: &mut Upper<u32>) {
         for (at, link) in (0u8..).zip(&self.links) {
             for network in link.addresses.iter().filter(|_| link.up) {
-                fib.route(network.first(), network.len, Target::OnLink(at));
+                fib.add(network.first(), network.len, Target::OnLink(at));
             }
         }
         for link in &self.links {
             for network in &link.addresses {
                 let ends = [network.network_address(), network.broadcast()];
                 for end in ends.into_iter().flatten() {
-                    fib.route(end.to_bits(), 32, Target::Nowhere(DropReason::Broadcast));
+                    fib.add(end.to_bits(), 32, Target::Nowhere(DropReason::Broadcast));
                     self.own.add(end, DropReason::MartianSource);
                 }
             }
         }
         for network in self.links.iter().flat_map(|l| &l.addresses) {
-            fib.route(network.address.to_bits(), 32, Target::Local);
+            fib.add(network.address.to_bits(), 32, Target::Local);
             self.own.add(network.address, DropReason::OwnSource);
+        }
+        for (prefix, len, reason) in SPECIAL {
+            fib.add(prefix, len, Target::Nowhere(reason));
         }
     }
 
     /// The same for IPv6. Link-local addresses mean something on their link only, and aren't
     /// in the table.
-    fn connect6(&mut self, fib: &mut lpm6::Table) {
+    fn connect6(&mut self, fib: &mut Upper<u128>) {
         let links = || (0u8..).zip(&self.links);
         let all = || {
             links()
@@ -421,11 +413,11 @@ impl Router {
         let global = || all().filter(|(_, _, a)| !a.network.address.is_unicast_link_local());
         for (at, _, address) in global().filter(|&(_, up, _)| up) {
             let network = address.network;
-            fib.insert(network.first(), network.len, Target::OnLink(at).number());
+            fib.add(network.first(), network.len, Target::OnLink(at));
         }
         for (_, _, address) in global().filter(|(_, _, a)| a.state == Uniqueness::Unique) {
             if let Some(anycast) = address.network.anycast() {
-                fib.insert(anycast.to_bits(), 128, Target::Local.number());
+                fib.add(anycast.to_bits(), 128, Target::Local);
                 self.own.add6(anycast);
             }
         }
@@ -434,49 +426,14 @@ impl Router {
             let own = address.network.address;
             let unique = address.state == Uniqueness::Unique;
             let target = if unique { Target::Local } else { tentative };
-            fib.insert(own.to_bits(), 128, target.number());
+            fib.add(own.to_bits(), 128, target);
             if unique {
                 self.own.add6(own);
             }
         }
         for (prefix, len, reason) in SPECIAL6 {
-            fib.insert(prefix, len, Target::Nowhere(reason).number());
+            fib.add(prefix, len, Target::Nowhere(reason));
         }
-    }
-
-    /// The target of a configured route, if one of its interfaces is up.
-    fn target(&mut self, fib: &mut FibBuilder, target: &RouteTarget) -> Option<Target> {
-        match target {
-            RouteTarget::Blackhole => Some(Target::Nowhere(DropReason::Blackhole)),
-            RouteTarget::Unreachable => Some(Target::Nowhere(DropReason::Unreachable)),
-            RouteTarget::Prohibit => Some(Target::Nowhere(DropReason::Prohibited)),
-            RouteTarget::Interface(at) => {
-                let up = self.links.get(*at).is_some_and(|l| l.up);
-                Some(Target::OnLink(u8::try_from(*at).ok().filter(|_| up)?))
-            }
-            RouteTarget::Via(gateways) => {
-                let mut members = Vec::with_capacity(gateways.len());
-                for via in gateways {
-                    if !self.links.get(via.interface).is_some_and(|l| l.up) {
-                        continue;
-                    }
-                    let interface = InterfaceId(u8::try_from(via.interface).ok()?);
-                    let member = match self.pin(interface, via.address) {
-                        Some(index) => Target::Neighbor(u32::try_from(index).ok()?),
-                        None => Target::Nowhere(DropReason::NeighborTableFull),
-                    };
-                    members.push((member, via.weight));
-                }
-                (!members.is_empty()).then(|| fib.group(&members))
-            }
-        }
-    }
-
-    /// A neighbour that keeps its index while the forwarding table refers to it.
-    pub(crate) fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
-        let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
-        self.neighbors.entry_mut(index)?.pinned = true;
-        Some(index)
     }
 
     /// Counts frames that the caller lost: [`DropReason::NoBuffer`] and

@@ -196,12 +196,28 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
         rows.push(alloc::vec![route.prefix.to_string(), target]);
     }
     table(out, &["PREFIX", "TARGET"], &rows)?;
-    writeln!(
-        out,
-        "{} routes, forwarding table {} bytes",
-        rows.len(),
-        router.fib.bytes()
-    )
+    let (four, six) = router.route_counts();
+    let sizes = [
+        (
+            "IPv4",
+            four,
+            router.fib.v4.table().len(),
+            router.fib.bytes(),
+        ),
+        (
+            "IPv6",
+            six,
+            router.fib6.table().len(),
+            router.fib6.table().bytes(),
+        ),
+    ];
+    for (family, routes, prefixes, bytes) in sizes {
+        writeln!(
+            out,
+            "{family}: {routes} routes; forwarding table {prefixes} prefixes, {bytes} bytes"
+        )?;
+    }
+    Ok(())
 }
 
 /// Neighbours and what is known about them.

@@ -72,8 +72,10 @@ impl Router {
         let due = self.neighbor_timers(now, &mut timers, out);
         self.expire_fragments(now, out);
         let links = self.link_timers(now, out);
+        let routes = self.settle_routes(now);
         let next = links
             .into_iter()
+            .chain(routes)
             .chain(self.reassembly.next())
             .chain(Some(self.neighbors.next).filter(|&n| n != NEVER));
         Poll {

@@ -14,7 +14,7 @@ const BUCKETS: usize = 512;
 /// hashing, Thaler and Ravishankar 1998). A member's score depends on nothing but the bucket,
 /// the member and its weight, so when one leaves only its buckets go to others, and when it
 /// comes back they come back: all other flows stay where they are.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Group {
     members: Vec<u32>,
     /// The member of each bucket, as an index.
@@ -22,11 +22,17 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group of these targets with their weights, of which more than 65,535 don't count.
-    pub(crate) fn new(members: &[(u32, u8)]) -> Self {
+    /// A group of those of these targets that are usable, with their weights. More than 65,535
+    /// don't count.
+    pub(crate) fn new(members: &[(u32, u8)], usable: impl Fn(u32) -> bool) -> Self {
+        let members: Vec<(u32, u8)> = members
+            .iter()
+            .copied()
+            .filter(|&(t, _)| usable(t))
+            .collect();
         let best = |bucket: usize| {
             let mut best: Option<(u16, u64, u64)> = None;
-            for (index, &(target, weight)) in (0u16..=u16::MAX).zip(members) {
+            for (index, &(target, weight)) in (0u16..=u16::MAX).zip(&members) {
                 let weight = u64::from(weight);
                 let key = u64::from(target) << 32 | bucket as u64;
                 let cost = cost(mix(mix(key ^ KEY, MULTIPLIER) ^ KEY, MULTIPLIER));
@@ -43,9 +49,9 @@ impl Group {
         }
     }
 
-    /// The members.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = u32> {
-        self.members.iter().copied()
+    /// Whether no member is usable.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// The member for a flow's hash.
@@ -124,7 +130,7 @@ mod tests {
 
     #[test]
     fn flows_spread_by_weight() {
-        let group = Group::new(&[(10, 20), (20, 60)]);
+        let group = Group::new(&[(10, 20), (20, 60)], |_| true);
         let mut counts = [0u32; 2];
         let mut packet = packet(UDP, 64, &[0; 8]);
         for port in 0..4000u16 {
@@ -135,23 +141,25 @@ mod tests {
             counts[usize::from(target == 20)] += 1;
         }
         assert!((850..1150).contains(&counts[0]), "{counts:?}");
-        assert!(Group::new(&[]).pick(7).is_none());
+        assert!(Group::new(&[], |_| true).pick(7).is_none());
     }
 
     #[test]
     fn only_a_leaving_members_flows_move() {
         let all = [(10, 1), (11, 3), (12, 1), (13, 2)];
-        let whole = Group::new(&all);
+        let whole = Group::new(&all, |_| true);
         let hashes = || (0..2000u32).map(|i| i.wrapping_mul(0x9e37_79b9));
         for gone in 0..all.len() {
             let mut left = all.to_vec();
             let (gone, _) = left.remove(gone);
             // In another order, as interfaces come and go.
             left.reverse();
-            let rest = Group::new(&left);
+            let rest = Group::new(&left, |_| true);
+            let hidden = Group::new(&all, |target| target != gone);
             let mut moved = [0; 4];
             for hash in hashes() {
                 let (before, after) = (whole.pick(hash).unwrap(), rest.pick(hash).unwrap());
+                assert_eq!(hidden.pick(hash), Some(after));
                 if before == gone {
                     moved[after as usize - 10] += 1;
                 } else {
@@ -190,7 +198,7 @@ mod tests {
 
     #[test]
     fn ipv6_flows_spread() {
-        let group = Group::new(&[(10, 1), (20, 1)]);
+        let group = Group::new(&[(10, 1), (20, 1)], |_| true);
         let mut packet = ipv6::tests::packet(UDP, 64, &[0; 8]);
         let key = 0x1234_5678_9abc_def1;
         // By port, by flow label, by either half of an address.

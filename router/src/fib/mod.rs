@@ -2,6 +2,8 @@
 
 mod address;
 pub(crate) mod group;
+pub(crate) mod groups;
+pub(crate) mod layers;
 pub(crate) mod lpm;
 mod node;
 mod pool;
@@ -22,22 +24,33 @@ pub mod lpm6 {
 
 use alloc::vec::Vec;
 
-use group::Group;
+use groups::Groups;
+use layers::Layers;
 use lpm::{Lpm, LpmRoute};
+use table::HIDDEN;
 pub(crate) use target::Target;
 
 use crate::DropReason;
+use crate::frame::BURST;
 
-/// The table and the groups it refers to.
+/// IPv4 tables with more prefixes than this have no quick copy.
+const COPIED: usize = 16 * 1024;
+
+/// The table of IPv4, and the groups that it and that of IPv6 refer to.
+///
+/// The table takes single changes at any time. Lookups of a small one are quicker in a form
+/// that can't be changed, so there is a copy in that form, unless something changed since it
+/// was made.
 #[derive(Debug)]
 pub(crate) struct Fib {
-    pub(crate) lpm: Lpm,
-    groups: Vec<Group>,
+    pub(crate) v4: Layers<u32>,
+    copy: Option<Lpm>,
+    pub(crate) groups: Groups,
 }
 
 /// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3).
 /// Address 0 is among them by itself so that no shorter route can change its answer.
-const SPECIAL: [(u32, u8, DropReason); 6] = [
+pub(crate) const SPECIAL: [(u32, u8, DropReason); 6] = [
     (0x0000_0000, 32, DropReason::MartianDestination),
     (0x0000_0000, 8, DropReason::MartianDestination),
     (0x7f00_0000, 8, DropReason::MartianDestination),
@@ -46,75 +59,104 @@ const SPECIAL: [(u32, u8, DropReason); 6] = [
     (0xffff_ffff, 32, DropReason::Broadcast),
 ];
 
-/// Collects routes; later ones win over earlier ones for the same prefix.
-#[derive(Debug, Default)]
-pub(crate) struct FibBuilder {
-    routes: Vec<LpmRoute>,
-    groups: Vec<Group>,
-}
-
-impl FibBuilder {
-    pub(crate) fn route(&mut self, prefix: u32, len: u8, target: Target) {
-        self.routes.push(LpmRoute {
-            prefix,
-            len,
-            value: target.number(),
-        });
-    }
-
-    /// Makes one target of several, with their weights.
-    pub(crate) fn group(&mut self, members: &[(Target, u8)]) -> Target {
-        if let [(only, _)] = members {
-            return *only;
-        }
-        let members: Vec<(u32, u8)> = members.iter().map(|&(t, w)| (t.number(), w)).collect();
-        let number = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        self.groups.push(Group::new(&members));
-        Target::Group(number)
-    }
-
-    pub(crate) fn build(mut self) -> Fib {
-        for (prefix, len, reason) in SPECIAL {
-            self.route(prefix, len, Target::Nowhere(reason));
-        }
-        let default = Target::Nowhere(DropReason::NoRoute).number();
-        Fib {
-            lpm: Lpm::new(&mut self.routes, default),
-            groups: self.groups,
-        }
-    }
-}
-
 impl Fib {
-    /// A table that knows only what is never forwarded to.
-    pub(crate) fn empty() -> Self {
-        FibBuilder::default().build()
+    /// A table without prefixes.
+    pub(crate) fn new() -> Self {
+        Self {
+            v4: Layers::new(),
+            copy: None,
+            groups: Groups::default(),
+        }
+    }
+
+    /// Notes that the table changed.
+    pub(crate) fn changed(&mut self) {
+        self.copy = None;
+    }
+
+    /// Whether lookups are as quick as they can be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.copy.is_some() || self.v4.table().len() > COPIED
+    }
+
+    /// Copies the table anew, if it is small and changed.
+    pub(crate) fn settle(&mut self) {
+        if self.is_settled() {
+            return;
+        }
+        let table = self.v4.table();
+        let mut routes = Vec::with_capacity(table.len());
+        table.for_each(|prefix, len, value| {
+            if value & HIDDEN == 0 {
+                routes.push(LpmRoute { prefix, len, value });
+            }
+        });
+        let default = Target::Nowhere(DropReason::NoRoute).number();
+        self.copy = Some(Lpm::new(&mut routes, default));
     }
 
     /// The target for a destination; a group is not yet resolved.
     pub(crate) fn lookup(&self, destination: u32) -> Target {
-        Target::from_number(self.lpm.lookup(destination))
+        Target::from_number(match &self.copy {
+            Some(copy) => copy.lookup(destination),
+            None => self.v4.lookup(destination),
+        })
+    }
+
+    /// Replaces the destinations of a burst by the numbers of their targets.
+    #[inline(always)]
+    pub(crate) fn answer(&self, burst: &mut [u32]) {
+        let Some(copy) = &self.copy else {
+            return self.answer_at_once(burst);
+        };
+        // Frames of one flow come in trains: what was asked last is often asked again.
+        let mut asked = !burst.first().copied().unwrap_or(0);
+        let mut answer = 0;
+        for lookup in burst {
+            if *lookup != asked {
+                asked = *lookup;
+                answer = copy.lookup(asked);
+            }
+            *lookup = answer;
+        }
+    }
+
+    /// The same in a table without a copy, where lookups miss the cache: all together, so that
+    /// the misses overlap.
+    #[inline(never)]
+    fn answer_at_once(&self, burst: &mut [u32]) {
+        let (mut asked, mut answers) = ([0u32; BURST], [0u32; BURST]);
+        let mut count = 0usize;
+        for lookup in burst.iter_mut() {
+            if count == 0 || asked[(count - 1) % BURST] != *lookup {
+                asked[count % BURST] = *lookup;
+                count += 1;
+            }
+            *lookup = count as u32 - 1;
+        }
+        let count = count.min(BURST);
+        let (asked, found) = (&asked[..count], &mut answers[..count]);
+        self.v4.table().lookup_batch(asked, found);
+        for lookup in burst {
+            *lookup = answers[*lookup as usize % BURST];
+        }
     }
 
     /// The member of a group that a packet's flow uses. `ip` begins with its IP header.
     pub(crate) fn member(&self, group: u32, ip: &[u8], key: u64) -> Target {
         self.groups
-            .get(group as usize)
+            .get(group)
             .and_then(|g| g.pick(group::flow_hash(ip, key)))
             .map_or(Target::Nowhere(DropReason::NoRoute), Target::from_number)
     }
 
     /// All members of a group.
     pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
-        let group = self.groups.get(group as usize);
-        group
-            .into_iter()
-            .flat_map(|g| g.targets())
-            .map(Target::from_number)
+        self.groups.members(group).map(Target::from_number)
     }
 
-    /// Bytes the table takes.
+    /// Bytes that the table of IPv4 takes, its copy included.
     pub(crate) fn bytes(&self) -> usize {
-        self.lpm.bytes()
+        self.v4.table().bytes() + self.copy.as_ref().map_or(0, Lpm::bytes)
     }
 }

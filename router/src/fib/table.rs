@@ -20,6 +20,14 @@ use super::pool::{Pages, Pool, Runs};
 /// The answer inside the table where no prefix but perhaps that of length 0 matches, so that
 /// a default route comes and goes without a change to all that it covers.
 const UNCOVERED: u32 = u32::MAX;
+/// Marks a value that is kept but answers nothing, as if its prefix weren't there.
+pub const HIDDEN: u32 = 1 << 31;
+
+/// A value without [`HIDDEN`], with it or not.
+pub fn marked(value: u32, hidden: bool) -> u32 {
+    if hidden { value | HIDDEN } else { value }
+}
+
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
 /// Nodes of one page, and leaves or values of one page.
@@ -58,7 +66,8 @@ struct Whole {
     routes: Routes,
 }
 
-/// From prefixes to values: any `u32` but the largest, the numbers of targets in the router.
+/// From prefixes to values below 2^31, the numbers of targets in the router. With [`HIDDEN`]
+/// added, a value is kept and listed, but lookups don't see its prefix.
 ///
 /// Bits of a prefix beyond its length don't matter, and lengths beyond the family's count as
 /// the family's.
@@ -197,9 +206,16 @@ impl<A: Address> Table<A> {
     pub fn lookup(&self, address: A) -> u32 {
         let (first, depth) = self.start(address);
         match self.leaves.get(self.walk(address, first, depth)) {
-            UNCOVERED => self.zero.unwrap_or(self.default),
+            UNCOVERED => self.uncovered(),
             value => value,
         }
+    }
+
+    /// The answer where no prefix but perhaps that of length 0 matches.
+    #[inline(always)]
+    fn uncovered(&self) -> u32 {
+        let zero = self.zero.filter(|value| value & HIDDEN == 0);
+        zero.unwrap_or(self.default)
     }
 
     /// The leaf for an address, from a node on the way to it.
@@ -260,7 +276,7 @@ impl<A: Address> Table<A> {
         if inner != 0 {
             self.descend(addresses, values, inner);
         }
-        let zero = self.zero.unwrap_or(self.default);
+        let zero = self.uncovered();
         for value in values {
             let leaf = self.leaves.get(*value);
             *value = select(leaf == UNCOVERED, zero, leaf);
@@ -328,7 +344,32 @@ impl<A: Address> Table<A> {
         )
     }
 
-    /// How many prefixes it has.
+    /// Hides the prefixes whose values `hidden` holds for, and shows all others. It is given
+    /// values without [`HIDDEN`].
+    pub fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
+        let anew = |value: u32| marked(value & !HIDDEN, hidden(value & !HIDDEN));
+        self.zero = self.zero.map(anew);
+        let mut stack = vec![ROOT];
+        while let Some(at) = stack.pop() {
+            let routes = *self.nodes.routes.get(at);
+            let mut changed = false;
+            for half in [0, 1].into_iter().filter(|&half| routes.set[half] != 0) {
+                let values = self.values.run_mut(routes.values[half], routes.count(half));
+                for value in values {
+                    let new = anew(*value);
+                    changed |= new != core::mem::replace(value, new);
+                }
+            }
+            // Nodes above came first: what this one inherits is right.
+            if changed {
+                self.refresh(at, (0, 64));
+            }
+            let children = self.nodes.children.get(at);
+            stack.extend(ones(children.set).map(|slot| children.child(slot)));
+        }
+    }
+
+    /// How many prefixes it has, hidden ones too.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -441,10 +482,14 @@ impl<A: Address> Table<A> {
         let mut answers = [routes.inherited; 64];
         for (place, &value) in routes.places(0).zip(self.value_run(routes, 0)) {
             let (first, count) = span(place);
-            answers[first..first + count].fill(value);
+            if value & HIDDEN == 0 {
+                answers[first..first + count].fill(value);
+            }
         }
         for (place, &value) in routes.places(1).zip(self.value_run(routes, 1)) {
-            answers[place.bit as usize % 64] = value;
+            if value & HIDDEN == 0 {
+                answers[place.bit as usize % 64] = value;
+            }
         }
         answers
     }

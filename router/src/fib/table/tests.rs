@@ -110,6 +110,20 @@ where
             .copied()
             .eq(held.iter().map(|(&k, &v)| (k, v)))
     );
+    // Values 1 and 3 are hidden, and shown again.
+    for hidden in [[1, 3], [9, 9]] {
+        table.hide(|value| hidden.contains(&value));
+        let shown = held.iter().filter(|(_, value)| !hidden.contains(value));
+        let shown = shown.map(|(&(prefix, len), &value)| (oracle_prefix(prefix, len), value));
+        let shown: PrefixMap<P, u32> = shown.collect();
+        let mut values = vec![9; addresses.len()];
+        table.lookup_batch(&addresses, &mut values);
+        for (&address, value) in addresses.iter().zip(values) {
+            let wanted = oracle_lookup(&shown, address).unwrap_or(NO_ROUTE);
+            prop_assert_eq!(table.lookup(address), wanted, "{:?}", address);
+            prop_assert_eq!(value, wanted);
+        }
+    }
     for (&(prefix, len), &value) in &held {
         prop_assert_eq!(table.remove(prefix, len), Some(value));
     }

@@ -1,0 +1,119 @@
+//! A table in two layers: routes, and over them what the router itself has there, such as its
+//! addresses. A route that is covered comes back when what covers it goes.
+
+use alloc::collections::BTreeMap;
+
+use super::table::{Address, HIDDEN, Table, marked};
+use super::target::Target;
+use crate::DropReason;
+
+/// What the router has in a table, by prefix and length.
+#[derive(Debug, Default)]
+pub(crate) struct Upper<A>(BTreeMap<(A, u8), u32>);
+
+impl<A: Address> Upper<A> {
+    pub(crate) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Adds a prefix, no bit of which is set beyond its length; of several equal ones the last
+    /// counts.
+    pub(crate) fn add(&mut self, prefix: A, len: u8, target: Target) {
+        self.0.insert((prefix, len), target.number());
+    }
+}
+
+/// A prefix of the upper layer.
+#[derive(Clone, Copy, Debug)]
+struct Upmost {
+    value: u32,
+    /// The value of the route with the same prefix.
+    covered: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Layers<A> {
+    table: Table<A>,
+    upper: BTreeMap<(A, u8), Upmost>,
+    routes: usize,
+}
+
+impl<A: Address> Layers<A> {
+    /// Two empty layers, where there is no route to anything.
+    pub(crate) fn new() -> Self {
+        Self {
+            table: Table::new(Target::Nowhere(DropReason::NoRoute).number()),
+            upper: BTreeMap::new(),
+            routes: 0,
+        }
+    }
+
+    /// The table that both make together.
+    pub(crate) fn table(&self) -> &Table<A> {
+        &self.table
+    }
+
+    /// How many routes there are.
+    pub(crate) fn routes(&self) -> usize {
+        self.routes
+    }
+
+    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`].
+    pub(crate) fn insert(&mut self, prefix: A, len: u8, value: u32) -> Option<u32> {
+        let old = match self.upper.get_mut(&(prefix.masked(len), len)) {
+            Some(upmost) => upmost.covered.replace(value),
+            None => self.table.insert(prefix, len, value),
+        };
+        self.routes += usize::from(old.is_none());
+        old.map(|value| value & !HIDDEN)
+    }
+
+    /// Removes a route. Returns the value it had, without [`HIDDEN`].
+    pub(crate) fn remove(&mut self, prefix: A, len: u8) -> Option<u32> {
+        let old = match self.upper.get_mut(&(prefix.masked(len), len)) {
+            Some(upmost) => upmost.covered.take(),
+            None => self.table.remove(prefix, len),
+        };
+        self.routes -= usize::from(old.is_some());
+        old.map(|value| value & !HIDDEN)
+    }
+
+    /// Replaces the upper layer. Routes that come to light are hidden if `hidden` says so of
+    /// their values. Whether anything changed.
+    pub(crate) fn lay(&mut self, upper: Upper<A>, hidden: impl Fn(u32) -> bool) -> bool {
+        let mut changed = false;
+        let table = &mut self.table;
+        self.upper.retain(|&(prefix, len), upmost| {
+            let stays = upper.0.contains_key(&(prefix, len));
+            if !stays {
+                changed = true;
+                match upmost.covered.map(|value| value & !HIDDEN) {
+                    Some(value) => table.insert(prefix, len, marked(value, hidden(value))),
+                    None => table.remove(prefix, len),
+                };
+            }
+            stays
+        });
+        for ((prefix, len), value) in upper.0 {
+            let old = self.upper.get(&(prefix, len)).copied();
+            if old.is_some_and(|old| old.value == value) {
+                continue;
+            }
+            changed = true;
+            let beneath = self.table.insert(prefix, len, value);
+            let covered = old.map_or(beneath, |old| old.covered);
+            self.upper.insert((prefix, len), Upmost { value, covered });
+        }
+        changed
+    }
+
+    /// Hides all whose values `hidden` holds for, and shows the others.
+    pub(crate) fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
+        self.table.hide(hidden);
+    }
+
+    /// The answer for an address.
+    pub(crate) fn lookup(&self, address: A) -> u32 {
+        self.table.lookup(address)
+    }
+}

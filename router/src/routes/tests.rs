@@ -1,0 +1,315 @@
+use super::*;
+use crate::addr::Network;
+use crate::config::{Via, from_toml};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::format;
+use std::net::IpAddr;
+use std::string::String;
+use std::string::ToString;
+use std::vec;
+use std::vec::Vec;
+
+const CONFIG: &str = r#"
+[interface.a]
+vif = 0
+address = ["10.0.0.1/24", "2001:db8:0::1/64"]
+[interface.b]
+vif = 1
+address = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[[route]]
+prefix = "10.0.1.1/32"
+via = ["10.0.0.9"]
+"#;
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+/// What happens to a router.
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(Network, RouteTarget),
+    Remove(Network),
+    /// Interface `a` or `b` comes up or goes down.
+    Link(u8, bool),
+}
+
+/// Prefixes that nest and meet: among them those of the links, of the router's addresses and of
+/// everything.
+fn prefix() -> impl Strategy<Value = Network> {
+    let four = (
+        0u32..4,
+        0u32..4,
+        prop::sample::select(&[0u8, 8, 15, 16, 23, 24, 31, 32][..]),
+    )
+        .prop_map(|(third, last, len)| Network {
+            address: IpAddr::V4((0x0a00_0000 | third << 8 | last).into()),
+            len,
+        });
+    let six = (
+        0u128..4,
+        0u128..4,
+        prop::sample::select(&[0u8, 32, 46, 48, 63, 64, 127, 128][..]),
+    )
+        .prop_map(|(third, last, len)| Network {
+            address: IpAddr::V6((0x2001_0db8 << 96 | third << 80 | last).into()),
+            len,
+        });
+    prop_oneof![four, six].prop_map(Network::masked)
+}
+
+fn gateway(six: bool, interface: usize, host: u8) -> Via {
+    let address = match six {
+        false => IpAddr::V4([10, 0, interface as u8, host].into()),
+        true => {
+            IpAddr::V6((0x2001_0db8 << 96 | (interface as u128) << 80 | u128::from(host)).into())
+        }
+    };
+    Via {
+        address,
+        interface,
+        weight: 1 + host % 3,
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let gateways = prop::collection::vec((0usize..2, 10u8..13), 1..4);
+    let insert = (prefix(), gateways, 0u8..6).prop_map(|(prefix, gateways, kind)| {
+        let target = match kind {
+            0 => RouteTarget::Blackhole,
+            1 => RouteTarget::Interface(gateways[0].0),
+            _ => {
+                let six = prefix.address.is_ipv6();
+                let mut all: Vec<Via> = Vec::new();
+                for (interface, host) in gateways {
+                    let via = gateway(six, interface, host);
+                    if !all.contains(&via) {
+                        all.push(via);
+                    }
+                }
+                RouteTarget::Via(all)
+            }
+        };
+        Step::Insert(prefix, target)
+    });
+    prop_oneof![
+        6 => insert,
+        3 => prefix().prop_map(Step::Remove),
+        1 => (0u8..2, any::<bool>()).prop_map(|(at, up)| Step::Link(at, up)),
+    ]
+}
+
+/// A router and what it should know.
+struct Model {
+    router: Router,
+    routes: BTreeMap<Network, RouteTarget>,
+    up: [bool; 2],
+}
+
+impl Model {
+    fn new() -> Self {
+        let config = from_toml(CONFIG).unwrap();
+        let routes = config.routes.iter().map(|r| (r.prefix, r.target.clone()));
+        Self {
+            router: Router::new(&config, 1, Instant(0)),
+            routes: routes.collect(),
+            up: [false; 2],
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Insert(prefix, target) => {
+                self.router.insert_route(*prefix, target).unwrap();
+                self.routes.insert(*prefix, target.clone());
+            }
+            Step::Remove(prefix) => {
+                let found = self.router.remove_route(*prefix);
+                assert_eq!(found, self.routes.remove(prefix).is_some());
+            }
+            &Step::Link(at, up) => {
+                let id = InterfaceId(at);
+                if up {
+                    self.router
+                        .link_up(Instant(0), id, [2, 0, 0, 0, 0, at], 1500);
+                } else {
+                    self.router.link_down(Instant(0), id);
+                }
+                self.up[usize::from(at)] = up;
+            }
+        }
+    }
+
+    /// The interfaces and gateways that packets to an address use, by all that is known.
+    fn wanted(&self, address: IpAddr) -> Vec<String> {
+        let mut best: Option<(u8, Vec<String>)> = None;
+        let mut offer = |network: Network, what: Vec<String>| {
+            let longer = best.as_ref().is_none_or(|(len, _)| *len <= network.len);
+            if network.contains(address) && longer && !what.is_empty() {
+                best = Some((network.len, what));
+            }
+        };
+        for (&prefix, target) in &self.routes {
+            let what = match target {
+                RouteTarget::Interface(at) if self.up[*at] => vec![format!("link {at}")],
+                RouteTarget::Via(gateways) => {
+                    let usable = gateways.iter().filter(|v| self.up[v.interface]);
+                    usable.map(|v| v.address.to_string()).collect()
+                }
+                RouteTarget::Blackhole => vec!["blackhole".to_string()],
+                _ => vec![],
+            };
+            offer(prefix, what);
+        }
+        // What the router has itself wins over routes with the same prefix.
+        for (at, up) in self.up.into_iter().enumerate() {
+            for own in [format!("10.0.{at}.1/24"), format!("2001:db8:{at}::1/64")] {
+                let own = network(&own);
+                if up {
+                    offer(own.masked(), vec![format!("link {at}")]);
+                }
+                let len = if own.address.is_ipv4() { 32 } else { 128 };
+                let host = Network { len, ..own };
+                if own.address.is_ipv4() {
+                    for end in ["0", "255"] {
+                        let end = format!("10.0.{at}.{end}/32");
+                        offer(network(&end), vec!["broadcast".to_string()]);
+                    }
+                    offer(host, vec!["local".to_string()]);
+                } else {
+                    offer(host, vec!["tentative".to_string()]);
+                }
+            }
+        }
+        let mut what = best.map_or(vec!["no route".to_string()], |(_, what)| what);
+        what.sort();
+        what
+    }
+
+    fn named(&self, target: Target) -> String {
+        match target {
+            Target::Neighbor(index) => {
+                let entry = self.router.neighbors.entry(index as usize).unwrap();
+                assert!(entry.pinned > 0 && self.up[entry.interface.index()]);
+                entry.address.to_string()
+            }
+            Target::OnLink(at) => format!("link {at}"),
+            Target::Local => "local".to_string(),
+            Target::Nowhere(DropReason::Blackhole) => "blackhole".to_string(),
+            Target::Nowhere(DropReason::Broadcast) => "broadcast".to_string(),
+            Target::Nowhere(DropReason::TentativeAddress) => "tentative".to_string(),
+            Target::Nowhere(DropReason::NoRoute) => "no route".to_string(),
+            target => panic!("{target:?}"),
+        }
+    }
+
+    /// What the router's tables say, in all their ways.
+    fn found(&self, address: IpAddr) -> Vec<String> {
+        let router = &self.router;
+        let target = match address {
+            IpAddr::V4(address) => {
+                let address = address.to_bits();
+                let target = router.fib.lookup(address);
+                let mut burst = [address, !address, !address, address];
+                router.fib.answer(&mut burst);
+                assert_eq!((burst[0], burst[3]), (target.number(), target.number()));
+                target
+            }
+            IpAddr::V6(address) => Target::from_number(router.fib6.lookup(address.to_bits())),
+        };
+        let Target::Group(group) = target else {
+            return vec![self.named(target)];
+        };
+        let group = router.fib.groups.get(group).unwrap();
+        let picks = (0..200u32).map(|i| group.pick(i.wrapping_mul(0x9e37_79b9)).unwrap());
+        let mut names: Vec<_> = picks.map(|t| self.named(Target::from_number(t))).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn tables_agree_with_a_model(steps in prop::collection::vec((step(), any::<bool>()), 1..60)) {
+        let mut model = Model::new();
+        for (step, settled) in steps {
+            model.take(&step);
+            if settled {
+                model.router.fib.settle();
+            }
+            for third in 0..4u16 {
+                for last in [0u8, 1, 2, 3, 255] {
+                    let four = IpAddr::V4([10, 0, third as u8, last].into());
+                    let six = [0x2001, 0xdb8, third, 0, 0, 0, 0, last.into()];
+                    for address in [four, IpAddr::V6(six.into())] {
+                        prop_assert_eq!(model.found(address), model.wanted(address), "{}", address);
+                    }
+                }
+            }
+            let four = model.routes.keys().filter(|n| n.address.is_ipv4()).count();
+            prop_assert_eq!(model.router.route_counts(), (four, model.routes.len() - four));
+        }
+        let all: Vec<Network> = model.routes.keys().copied().collect();
+        for prefix in all {
+            model.take(&Step::Remove(prefix));
+        }
+        // Nothing is held any more.
+        prop_assert!(model.router.neighbors.iter().all(|(_, e)| e.pinned == 0));
+        prop_assert_eq!(model.router.fib.groups.find(&[]), None);
+        prop_assert!(model.router.fib.groups.is_empty());
+    }
+}
+
+#[test]
+fn single_changes_are_copied_when_they_had_time_to_gather() {
+    let mut router = Model::new().router;
+    let blackhole = |router: &mut Router, text| {
+        router
+            .insert_route(network(text), &RouteTarget::Blackhole)
+            .unwrap();
+    };
+    let start = Instant(5);
+    assert!(router.fib.is_settled());
+    blackhole(&mut router, "192.0.2.0/24");
+    assert!(!router.fib.is_settled());
+    let due = router.settle_routes(start).unwrap();
+    assert_eq!(due, start.saturating_add(SETTLING));
+    blackhole(&mut router, "198.51.100.0/24");
+    assert_eq!(router.settle_routes(start), Some(due));
+    assert_eq!(router.settle_routes(due), None);
+    assert!(router.fib.is_settled());
+    let found = router.fib.lookup(0xc633_6407);
+    assert_eq!(found, Target::Nowhere(DropReason::Blackhole));
+}
+
+#[test]
+fn gateways_are_limited() {
+    let mut router = Model::new().router;
+    let via = |host: u32| {
+        RouteTarget::Via(vec![Via {
+            address: IpAddr::V4((0x0a00_0000 + host).into()),
+            interface: 0,
+            weight: 1,
+        }])
+    };
+    let prefix = network("192.0.2.0/24");
+    let most = (0..5000u32).find(|&host| {
+        router
+            .insert_route(
+                network(&format!("20.{}.{}.0/24", host >> 8, host & 255)),
+                &via(host),
+            )
+            .is_err()
+    });
+    assert_eq!(most, Some(1024));
+    assert_eq!(
+        router.insert_route(prefix, &via(5000)),
+        Err(TooManyGateways)
+    );
+    assert!(!router.remove_route(prefix));
+    assert!(router.remove_route(network("20.0.7.0/24")));
+    assert_eq!(router.insert_route(prefix, &via(5000)), Ok(()));
+}
