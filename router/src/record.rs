@@ -10,7 +10,7 @@ use crate::neighbors::Waiting;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError, Parameter};
-use crate::wire::ipv4::{self, HEADER_LEN, Ipv4, MF};
+use crate::wire::ipv4::{self, HEADER_LEN, Ipv4};
 use crate::wire::options::{self, Fault, Malformed};
 use crate::wire::{be32, checksum, put, record};
 
@@ -84,10 +84,8 @@ impl Router {
     /// What the answer to a packet for the router has to carry in options, if it is an echo
     /// request.
     pub(crate) fn reply_options(&self, now: Instant, packet: &[u8], ip: &Ipv4) -> Vec<u8> {
-        let request = ip.protocol == ipv4::ICMP
-            && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST)
-            && ip.fragment & MF == 0
-            && !ip.is_later_fragment();
+        let request =
+            ip.protocol == ipv4::ICMP && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST);
         if !request || ip.header_len == HEADER_LEN {
             return Vec::new();
         }
