@@ -1,4 +1,4 @@
-//! IPv4 options on the slow path (RFC 1812 5.2.4): which packets are refused for theirs, and what
+//! IPv4 options on the slow path (RFC 1812 5.3.13): which packets are refused for theirs, and what
 //! the router enters in those of others.
 
 use alloc::vec::Vec;
@@ -58,13 +58,13 @@ impl Router {
         let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
         put(packet, 8, &word.to_le_bytes());
         let len = header(packet).len();
+        let link = self.links.get(interface.index());
         let address = match neighbor {
-            IpAddr::V4(neighbor) => self
-                .links
-                .get(interface.index())
-                .and_then(|l| l.address_towards(neighbor)),
+            IpAddr::V4(neighbor) => link.and_then(|l| l.address_towards(neighbor)),
             IpAddr::V6(_) => None,
         };
+        // An interface without an address lends one from another (RFC 1812 4.2.2.2).
+        let address = address.or_else(|| self.any_address());
         if len > HEADER_LEN
             && let Some(header) = packet.get_mut(..len)
             && let Some(address) = address

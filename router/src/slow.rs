@@ -382,6 +382,12 @@ impl Router {
         self.originate(now, input, frame, out);
     }
 
+    /// One of the router's IPv4 addresses, for interfaces that have none.
+    pub(crate) fn any_address(&self) -> Option<Ipv4Addr> {
+        let mut all = self.links.iter().flat_map(|l| &l.addresses);
+        all.next().map(|n| n.address)
+    }
+
     /// From which address to which one an error about an IPv4 packet goes, if it may.
     pub(crate) fn report4_between(
         &self,
@@ -397,13 +403,9 @@ impl Router {
             return None;
         }
         let link = self.links.get(input.index());
-        let any = || {
-            let mut all = self.links.iter().flat_map(|l| &l.addresses);
-            all.next().map(|n| n.address)
-        };
         let source = link
             .and_then(|l| l.address_towards(ip.source))
-            .or_else(any)?;
+            .or_else(|| self.any_address())?;
         Some((source, ip.source))
     }
 }
