@@ -7,11 +7,11 @@ use crate::DropReason;
 use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::neighbors::Waiting;
+use crate::reassembly::Piece;
 use crate::router::{Egress, Router};
 use crate::slow::complete_checksum;
 use crate::time::Instant;
 use crate::wire::extension::{self, Content, Refused};
-use crate::wire::icmp::IcmpError;
 use crate::wire::icmpv6::{
     self, ECHO_REQUEST, MLD_QUERY, NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION,
     ROUTER_SOLICITATION,
@@ -38,7 +38,8 @@ impl Router {
                 self.upper(now, &waiting, ip, protocol, at, out);
             }
             Ok(Content::Fragment(fragment)) => {
-                match self.reassembly.add(now, input, packet, ip, fragment) {
+                let piece = Piece::v6(packet, ip, fragment);
+                match self.reassembly.add(now, input, &piece) {
                     Err(reason) => self.drop_frames(input, reason, 1),
                     Ok(None) => self.with_counters(input, |c| c.consumed += 1),
                     Ok(Some(packet)) => {
@@ -86,22 +87,6 @@ impl Router {
                 self.drop_frames(whole.input, DropReason::BadFragment, 1);
             }
             Ok(Content::Nothing) => self.with_counters(whole.input, |c| c.consumed += 1),
-        }
-    }
-
-    /// Gives up packets whose fragments didn't come.
-    pub(crate) fn expire_fragments(&mut self, now: Instant, out: &mut dyn Egress) {
-        while let Some(expired) = self.reassembly.expire(now) {
-            if let Some(first) = expired.first {
-                let bytes = [&[0; ETHERNET_LEN][..], &first].concat();
-                let about = Waiting {
-                    meta: FrameMeta::plain(bytes.len()),
-                    bytes,
-                    input: expired.input,
-                    own: false,
-                };
-                self.report(now, &about, IcmpError::ReassemblyTime, out);
-            }
         }
     }
 

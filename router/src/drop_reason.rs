@@ -92,7 +92,8 @@ reasons! {
     BadIcmp => "bad_icmp",
     /// A protocol that the router doesn't speak, in a packet for it.
     UnknownProtocol => "unknown_protocol",
-    /// A fragment that is malformed or overlaps another (RFC 8200 4.5, RFC 5722).
+    /// A fragment for the router that is malformed, was here already, or overlaps another (RFC
+    /// 8200 4.5, RFC 5722).
     BadFragment => "bad_fragment",
     /// Too many packets for the router wait for fragments.
     ReassemblyFull => "reassembly_full",

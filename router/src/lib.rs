@@ -27,6 +27,7 @@ pub mod command;
 pub mod config;
 mod conflict;
 mod counters;
+mod deliver4;
 mod deliver6;
 mod drop_reason;
 mod examine;

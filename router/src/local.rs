@@ -2,23 +2,19 @@
 //!
 //! smoltcp sees one interface without a link layer that takes every packet it is given:
 //! which addresses are the router's is decided before, and where replies go afterwards.
-//! It never sees a forwarded packet, nor Neighbor Discovery, extension headers and fragments of
-//! IPv6.
+//! It never sees a forwarded packet, nor a fragment, nor Neighbor Discovery and extension headers
+//! of IPv6.
 
 use alloc::vec::Vec;
 
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
-use smoltcp::time::{Duration, Instant as SmolInstant};
+use smoltcp::time::Instant as SmolInstant;
 use smoltcp::wire::{HardwareAddress, IpCidr};
 
 use crate::frame::ETHERNET_LEN;
 use crate::time::Instant;
 use crate::wire::ipv6::Ipv6;
-
-/// How long the fragments of a packet are waited for. Few packets can be waited for at
-/// once, so this is shorter than the minute of RFC 1122 3.3.2.
-const REASSEMBLY: Duration = Duration::from_secs(15);
 
 pub(crate) struct Local {
     interface: Interface,
@@ -36,7 +32,6 @@ impl Local {
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut port, moment(now));
         interface.set_any_ip(true);
-        interface.set_reassembly_timeout(REASSEMBLY);
         Self {
             interface,
             sockets: SocketSet::new(Vec::new()),

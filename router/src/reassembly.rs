@@ -1,37 +1,136 @@
-//! Putting fragments of IPv6 packets for the router together (RFC 8200 4.5), within bounds.
-//! smoltcp does so for IPv4 only.
+//! Putting fragments of packets for the router together (RFC 791 3.2, RFC 8200 4.5), within bounds:
+//! what is never completed, overlaps, or comes in crumbs must cost others nothing (RFC 8900 3).
 
 use alloc::vec::Vec;
-use core::net::Ipv6Addr;
+use core::net::IpAddr;
+use core::ops::Range;
 use core::time::Duration;
 
 use crate::DropReason;
 use crate::frame::InterfaceId;
 use crate::time::Instant;
 use crate::wire::extension::Fragment;
-use crate::wire::ipv6::{HEADER_LEN, Ipv6};
-use crate::wire::put;
+use crate::wire::ipv4::{Ipv4, MF, OFFSET};
+use crate::wire::ipv6::{self, Ipv6};
+use crate::wire::{be16, checksum, put};
 
 /// Packets that may be incomplete at a time.
 const PACKETS: usize = 16;
+/// Of these, an interface may have one part in this many, so that a flood on one leaves room for
+/// the others.
+const SHARE: usize = 2;
 /// Bytes that may wait in all of them together.
 const BYTES: usize = 96 * 1024;
-/// Fragments of a packet: those of the largest one on the smallest link.
+/// Fragments of a packet: those of the largest one on the smallest link of IPv6.
 const PIECES: usize = 56;
-/// How long the fragments of a packet are waited for, as for IPv4: few packets can be waited
-/// for at once, so this is shorter than the minute of RFC 8200 4.5.
+/// How long the fragments of a packet are waited for. Few packets can be waited for at once, so
+/// this is shorter than the minute of RFC 8200 4.5 and RFC 1122 3.3.2.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Which packet a fragment belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Key {
+    source: IpAddr,
+    destination: IpAddr,
+    /// Of IPv4; in IPv6 the first fragment alone says it.
+    protocol: u8,
+    ident: u32,
+}
+
+/// What stands before the payload of a fragment.
+#[derive(Clone, Copy, Debug)]
+enum Head {
+    /// A header of so many bytes.
+    V4(usize),
+    V6(Fragment),
+}
+
+/// A fragment.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece<'a> {
+    key: Key,
+    head: Head,
+    packet: &'a [u8],
+    payload: Range<usize>,
+    /// Where the payload belongs in that of the whole packet, in bytes.
+    offset: usize,
+    more: bool,
+}
+
+impl<'a> Piece<'a> {
+    pub(crate) fn v4(packet: &'a [u8], ip: &Ipv4) -> Self {
+        Self {
+            key: Key {
+                source: ip.source.into(),
+                destination: ip.destination.into(),
+                protocol: ip.protocol,
+                ident: be16(packet, 4).into(),
+            },
+            head: Head::V4(ip.header_len),
+            packet,
+            payload: ip.header_len..ip.total_len,
+            offset: usize::from(ip.fragment & OFFSET) * 8,
+            more: ip.fragment & MF != 0,
+        }
+    }
+
+    pub(crate) fn v6(packet: &'a [u8], ip: &Ipv6, fragment: Fragment) -> Self {
+        Self {
+            key: Key {
+                source: ip.source.into(),
+                destination: ip.destination.into(),
+                protocol: 0,
+                ident: fragment.ident,
+            },
+            head: Head::V6(fragment),
+            packet,
+            payload: fragment.at + 8..ip.total_len,
+            offset: fragment.offset,
+            more: fragment.more,
+        }
+    }
+}
+
+impl Head {
+    /// What stands before the payload of the whole packet and counts into its length.
+    fn counted(self) -> usize {
+        match self {
+            Self::V4(len) => len,
+            Self::V6(fragment) => fragment.at.saturating_sub(ipv6::HEADER_LEN),
+        }
+    }
+
+    /// The whole packet, with what stood before the payload of its first fragment.
+    fn join(self, first: &[u8], payload: &[u8]) -> Vec<u8> {
+        let len = self.counted() + payload.len();
+        let len = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        let mut whole;
+        match self {
+            Self::V4(head) => {
+                whole = first.get(..head).unwrap_or(&[]).to_vec();
+                put(&mut whole, 2, &len);
+                put(&mut whole, 6, &[0, 0]);
+                checksum::fill(&mut whole, 10);
+            }
+            Self::V6(fragment) => {
+                whole = first.get(..fragment.at).unwrap_or(&[]).to_vec();
+                put(&mut whole, fragment.link, &[fragment.next_header]);
+                put(&mut whole, 4, &len);
+            }
+        }
+        whole.extend_from_slice(payload);
+        whole
+    }
+}
 
 /// A packet of which some fragments are here.
 #[derive(Debug)]
 struct Partial {
-    source: Ipv6Addr,
-    destination: Ipv6Addr,
-    ident: u32,
+    key: Key,
     input: InterfaceId,
     deadline: Instant,
     /// The first fragment as it came: its headers, and what an error would quote.
-    first: Option<(Fragment, Vec<u8>)>,
+    first: Option<(Head, Vec<u8>)>,
     /// Offsets and payloads in order, the first one's too.
     pieces: Vec<(usize, Vec<u8>)>,
     /// Bytes in the whole payload, once the last fragment is here.
@@ -42,7 +141,7 @@ struct Partial {
 #[derive(Debug)]
 pub(crate) struct Expired {
     pub(crate) input: InterfaceId,
-    /// The first fragment, from its IPv6 header on, if it came.
+    /// The first fragment, from its IP header on, if it came.
     pub(crate) first: Option<Vec<u8>>,
 }
 
@@ -58,39 +157,42 @@ impl Reassembly {
     /// # Errors
     ///
     /// Why the fragment is dropped. One that overlaps others spoils the whole packet (RFC
-    /// 5722).
+    /// 5722), unless it is one that came before.
     pub(crate) fn add(
         &mut self,
         now: Instant,
         input: InterfaceId,
-        packet: &[u8],
-        ip: &Ipv6,
-        fragment: Fragment,
+        fragment: &Piece<'_>,
     ) -> Result<Option<Vec<u8>>, DropReason> {
-        let start = fragment.at + 8;
-        let piece = packet
-            .get(start..ip.total_len)
-            .ok_or(DropReason::BadFragment)?;
-        let end = fragment.offset + piece.len();
-        // What follows must begin at a multiple of 8, and a payload has at most 65535 bytes.
-        let odd = fragment.more && piece.len() % 8 != 0;
-        if odd || piece.is_empty() || start - 8 - HEADER_LEN + end > usize::from(u16::MAX) {
+        let Piece {
+            key,
+            head,
+            packet,
+            offset,
+            more,
+            ..
+        } = *fragment;
+        let piece = packet.get(fragment.payload.clone());
+        let piece = piece.ok_or(DropReason::BadFragment)?;
+        let end = offset + piece.len();
+        // What follows must begin at a multiple of 8, and a length has 16 bits.
+        let odd = more && piece.len() % 8 != 0;
+        if odd || piece.is_empty() || head.counted() + end > usize::from(u16::MAX) {
             return Err(DropReason::BadFragment);
         }
-        if fragment.offset == 0 && !fragment.more {
+        if offset == 0 && !more {
             // Whole by itself (RFC 6946).
-            return Ok(Some(join(packet, fragment, piece)));
+            return Ok(Some(head.join(packet, piece)));
         }
-        let same = |p: &Partial| {
-            (p.source, p.destination, p.ident) == (ip.source, ip.destination, fragment.ident)
-        };
-        let at = match self.partial.iter().position(same) {
+        let cost = piece.len() + if offset == 0 { packet.len() } else { 0 };
+        if self.bytes + cost > BYTES {
+            return Err(DropReason::ReassemblyFull);
+        }
+        let at = match self.partial.iter().position(|p| p.key == key) {
             Some(at) => at,
-            None if self.partial.len() < PACKETS => {
+            None if self.has_room(input) => {
                 self.partial.push(Partial {
-                    source: ip.source,
-                    destination: ip.destination,
-                    ident: fragment.ident,
+                    key,
                     input,
                     deadline: now.saturating_add(TIMEOUT),
                     first: None,
@@ -101,20 +203,22 @@ impl Reassembly {
             }
             None => return Err(DropReason::ReassemblyFull),
         };
-        if self.bytes + packet.len() > BYTES {
-            return Err(DropReason::ReassemblyFull);
-        }
         let Some(partial) = self.partial.get_mut(at) else {
             return Err(DropReason::ReassemblyFull);
         };
-        let place = partial.pieces.partition_point(|p| p.0 < fragment.offset);
+        let place = partial.pieces.partition_point(|p| p.0 < offset);
+        let after = partial.pieces.get(place);
+        if after.is_some_and(|(o, p)| *o == offset && p == piece) {
+            // The network may duplicate what it carries.
+            return Err(DropReason::BadFragment);
+        }
         let before = place.checked_sub(1).and_then(|i| partial.pieces.get(i));
-        let overlaps = before.is_some_and(|(o, p)| o + p.len() > fragment.offset)
-            || partial.pieces.get(place).is_some_and(|&(o, _)| o < end);
+        let overlaps = before.is_some_and(|(o, p)| o + p.len() > offset)
+            || after.is_some_and(|&(o, _)| o < end);
         let beyond = match partial.len {
-            Some(len) => !fragment.more || end > len,
+            Some(len) => !more || end > len,
             None => {
-                !fragment.more
+                !more
                     && partial
                         .pieces
                         .last()
@@ -125,15 +229,12 @@ impl Reassembly {
             self.remove(at);
             return Err(DropReason::BadFragment);
         }
-        self.bytes += piece.len();
-        partial
-            .pieces
-            .insert(place, (fragment.offset, piece.to_vec()));
-        if fragment.offset == 0 {
-            partial.first = Some((fragment, packet.to_vec()));
-            self.bytes += packet.len();
+        self.bytes += cost;
+        partial.pieces.insert(place, (offset, piece.to_vec()));
+        if offset == 0 {
+            partial.first = Some((head, packet.to_vec()));
         }
-        if !fragment.more {
+        if !more {
             partial.len = Some(end);
         }
         // Without overlaps the lengths add up only if nothing is missing.
@@ -143,10 +244,18 @@ impl Reassembly {
         }
         let whole = self.remove(at).and_then(|partial| {
             let payload: Vec<u8> = partial.pieces.into_iter().flat_map(|(_, p)| p).collect();
-            let (fragment, packet) = partial.first?;
-            Some(join(&packet, fragment, &payload))
+            let (head, packet) = partial.first?;
+            // The first fragment may have more before its payload than others.
+            let fits = head.counted() + payload.len() <= usize::from(u16::MAX);
+            fits.then(|| head.join(&packet, &payload))
         });
-        Ok(whole)
+        whole.map(Some).ok_or(DropReason::BadFragment)
+    }
+
+    /// Whether an interface may have one more packet that is incomplete.
+    fn has_room(&self, input: InterfaceId) -> bool {
+        let here = self.partial.iter().filter(|p| p.input == input).count();
+        self.partial.len() < PACKETS && here < PACKETS / SHARE
     }
 
     fn remove(&mut self, at: usize) -> Option<Partial> {
@@ -181,34 +290,38 @@ impl Reassembly {
     }
 }
 
-/// The packet without its fragment header: what stood before it, then the whole payload.
-fn join(packet: &[u8], fragment: Fragment, payload: &[u8]) -> Vec<u8> {
-    let mut whole = packet.get(..fragment.at).unwrap_or(&[]).to_vec();
-    put(&mut whole, fragment.link, &[fragment.next_header]);
-    let len = whole.len() - HEADER_LEN + payload.len();
-    put(
-        &mut whole,
-        4,
-        &u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes(),
-    );
-    whole.extend_from_slice(payload);
-    whole
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::extension::{Content, walk};
+    use crate::wire::ipv4::tests::packet as packet4;
     use crate::wire::ipv6::tests::packet;
-    use crate::wire::{fragment6, ipv6};
+    use crate::wire::{fragment, fragment6, ipv4};
     use proptest::prelude::*;
 
-    fn add(r: &mut Reassembly, piece: &[u8]) -> Result<Option<Vec<u8>>, DropReason> {
+    type Added = Result<Option<Vec<u8>>, DropReason>;
+
+    fn add(r: &mut Reassembly, piece: &[u8]) -> Added {
+        add_from(r, 0, piece)
+    }
+
+    fn add_from(r: &mut Reassembly, input: u8, piece: &[u8]) -> Added {
+        let input = InterfaceId(input);
+        if let Ok(ip) = Ipv4::parse(piece, piece.len()) {
+            return r.add(Instant(0), input, &Piece::v4(piece, &ip));
+        }
         let ip = Ipv6::parse(piece, piece.len()).unwrap();
         let Ok(Content::Fragment(f)) = walk(piece, &ip) else {
             panic!("a fragment")
         };
-        r.add(Instant(0), InterfaceId(0), piece, &ip, f)
+        r.add(Instant(0), input, &Piece::v6(piece, &ip, f))
+    }
+
+    fn cut4(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {
+        let mut pieces = Vec::new();
+        let ip = Ipv4::parse(whole, whole.len()).unwrap();
+        fragment::fragment(whole, &ip, mtu, 0, |p| pieces.push(p.clone()));
+        pieces
     }
 
     fn cut(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {
@@ -224,9 +337,17 @@ mod tests {
             payload in prop::collection::vec(any::<u8>(), 1..6000),
             mtu in 200usize..1600,
             order: u64,
+            ipv6: bool,
         ) {
-            let whole = packet(ipv6::UDP, 64, &payload);
-            let mut pieces = cut(&whole, mtu);
+            let (whole, mut pieces) = if ipv6 {
+                let whole = packet(ipv6::UDP, 64, &payload);
+                let pieces = cut(&whole, mtu);
+                (whole, pieces)
+            } else {
+                let whole = packet4(ipv4::UDP, 64, &payload);
+                let pieces = cut4(&whole, mtu);
+                (whole, pieces)
+            };
             prop_assert!(pieces.iter().all(|p| p.len() <= mtu));
             let mut state = order;
             for i in (1..pieces.len()).rev() {
@@ -247,8 +368,13 @@ mod tests {
     fn overlaps_spoil_the_packet() {
         let pieces = cut(&packet(ipv6::UDP, 64, &[1; 3000]), 1280);
         let mut r = Reassembly::default();
-        assert_eq!(add(&mut r, &pieces[0]), Ok(None));
-        assert_eq!(add(&mut r, &pieces[0]), Err(DropReason::BadFragment));
+        assert_eq!(add(&mut r, &pieces[1]), Ok(None));
+        // The same once more does no harm, others in its place do.
+        assert_eq!(add(&mut r, &pieces[1]), Err(DropReason::BadFragment));
+        assert_eq!(r.partial.len(), 1);
+        let mut other = pieces[1].clone();
+        *other.last_mut().unwrap() ^= 1;
+        assert_eq!(add(&mut r, &other), Err(DropReason::BadFragment));
         assert_eq!((r.bytes, r.partial.len()), (0, 0));
         // One that ends beyond the last one.
         assert_eq!(add(&mut r, &pieces[2]), Ok(None));
@@ -261,13 +387,16 @@ mod tests {
     #[test]
     fn what_is_never_complete_is_bounded_and_expires() {
         let mut r = Reassembly::default();
-        let mut refused = 0;
-        for ident in 0..100u32 {
+        let mut taken = [0; 3];
+        for ident in 0..300u32 {
             let mut piece = cut(&packet(ipv6::UDP, 64, &[1; 3000]), 1280).remove(0);
             piece[44..48].copy_from_slice(&ident.to_be_bytes());
-            refused += usize::from(add(&mut r, &piece) == Err(DropReason::ReassemblyFull));
+            let input = ident / 100;
+            let added = add_from(&mut r, input as u8, &piece);
+            taken[input as usize] += usize::from(added == Ok(None));
         }
-        assert_eq!(refused, 84);
+        // One interface leaves half of the room to others.
+        assert_eq!(taken, [8, 8, 0]);
         assert!(r.bytes <= BYTES);
         assert_eq!(r.next(), Some(Instant::from_secs(15)));
         assert!(r.expire(Instant::from_secs(14)).is_none());
@@ -277,6 +406,53 @@ mod tests {
             gone += 1;
         }
         assert_eq!((gone, r.bytes, r.next()), (16, 0, None));
+    }
+
+    /// A fragment of IPv4 with this payload at this offset in bytes.
+    fn piece4(offset: usize, more: bool, payload: &[u8]) -> Vec<u8> {
+        let mut piece = packet4(ipv4::UDP, 64, payload);
+        let field = u16::try_from(offset / 8).unwrap() | if more { MF } else { 0 };
+        put(&mut piece, 6, &field.to_be_bytes());
+        checksum::fill(&mut piece[..20], 10);
+        piece
+    }
+
+    #[test]
+    fn crumbs_are_given_up() {
+        let mut r = Reassembly::default();
+        for i in 0..PIECES {
+            // Every other one, so that it is never complete.
+            assert_eq!(add(&mut r, &piece4(i * 16, true, &[7; 8])), Ok(None));
+        }
+        let last = piece4(PIECES * 16, true, &[7; 8]);
+        assert_eq!(add(&mut r, &last), Err(DropReason::BadFragment));
+        assert_eq!((r.bytes, r.partial.len()), (0, 0));
+    }
+
+    #[test]
+    fn no_packet_is_longer_than_its_length_can_say() {
+        let mut r = Reassembly::default();
+        // With its header, 65536 bytes.
+        let long = piece4(65_512, false, &[7; 4]);
+        assert_eq!(add(&mut r, &long), Err(DropReason::BadFragment));
+        assert_eq!(add(&mut r, &piece4(65_512, false, &[7; 3])), Ok(None));
+        assert_eq!(r.partial.len(), 1);
+    }
+
+    #[test]
+    fn bytes_are_bounded() {
+        let mut r = Reassembly::default();
+        let mut full = 0;
+        for ident in 0..8u16 {
+            for i in 0..20 {
+                let mut piece = piece4(i * 1480 + 1480, true, &[7; 1480]);
+                put(&mut piece, 4, &ident.to_be_bytes());
+                checksum::fill(&mut piece[..20], 10);
+                full += usize::from(add(&mut r, &piece) == Err(DropReason::ReassemblyFull));
+            }
+        }
+        assert!(r.bytes <= BYTES && r.bytes + 1480 > BYTES);
+        assert_eq!(full, 8 * 20 - BYTES / 1480);
     }
 
     #[test]

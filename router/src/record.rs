@@ -1,4 +1,4 @@
-//! IPv4 options on the slow path (RFC 1812 5.2.4): which packets are refused for theirs, and what
+//! IPv4 options on the slow path (RFC 1812 5.3.13): which packets are refused for theirs, and what
 //! the router enters in those of others.
 
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::neighbors::Waiting;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError, Parameter};
-use crate::wire::ipv4::{self, HEADER_LEN, Ipv4, MF};
+use crate::wire::ipv4::{self, HEADER_LEN, Ipv4};
 use crate::wire::options::{self, Fault, Malformed};
 use crate::wire::{be32, checksum, put, record};
 
@@ -58,13 +58,13 @@ impl Router {
         let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
         put(packet, 8, &word.to_le_bytes());
         let len = header(packet).len();
+        let link = self.links.get(interface.index());
         let address = match neighbor {
-            IpAddr::V4(neighbor) => self
-                .links
-                .get(interface.index())
-                .and_then(|l| l.address_towards(neighbor)),
+            IpAddr::V4(neighbor) => link.and_then(|l| l.address_towards(neighbor)),
             IpAddr::V6(_) => None,
         };
+        // An interface without an address lends one from another (RFC 1812 4.2.2.2).
+        let address = address.or_else(|| self.any_address());
         if len > HEADER_LEN
             && let Some(header) = packet.get_mut(..len)
             && let Some(address) = address
@@ -84,10 +84,8 @@ impl Router {
     /// What the answer to a packet for the router has to carry in options, if it is an echo
     /// request.
     pub(crate) fn reply_options(&self, now: Instant, packet: &[u8], ip: &Ipv4) -> Vec<u8> {
-        let request = ip.protocol == ipv4::ICMP
-            && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST)
-            && ip.fragment & MF == 0
-            && !ip.is_later_fragment();
+        let request =
+            ip.protocol == ipv4::ICMP && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST);
         if !request || ip.header_len == HEADER_LEN {
             return Vec::new();
         }

@@ -98,7 +98,7 @@ impl Router {
     }
 
     /// Tells the sender of a packet, which is forwarded nevertheless, of a shorter way. `target`
-    /// is where it goes.
+    /// is where it goes. While a packet waits for the next hop to answer, its sender does too.
     pub(crate) fn redirect(
         &mut self,
         now: Instant,
@@ -116,6 +116,11 @@ impl Router {
         let Some(shortcut) = self.shortcut(input, source, destination, target) else {
             return;
         };
+        let index = self.neighbors.find(input, shortcut.next_hop);
+        let known = |&i: &usize| self.neighbors.entry(i).is_some_and(|e| e.state.is_known());
+        let Some(index) = index.filter(known) else {
+            return;
+        };
         if source.is_ipv4() && self.report4_between(input, packet).is_none() {
             return;
         }
@@ -128,10 +133,7 @@ impl Router {
                 icmp::redirect_frame(next_hop, from, host, packet)
             }
             (IpAddr::V6(from), IpAddr::V6(host), IpAddr::V6(next_hop), IpAddr::V6(to)) => {
-                let index = self.neighbors.find(input, next_hop.into());
-                let index =
-                    index.filter(|&i| self.neighbors.entry(i).is_some_and(|e| e.state.is_known()));
-                let station = index.and_then(|i| self.neighbors.station(i));
+                let station = self.neighbors.station(index);
                 let message = redirect::message(next_hop, to, station, packet);
                 icmpv6::packet(from, host, ON_LINK_HOPS, ETHERNET_LEN, message)
             }

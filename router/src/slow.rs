@@ -19,7 +19,7 @@ use crate::router::{Egress, Poll, Router};
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError};
 use crate::wire::ipv4::{self, DF, Ipv4};
-use crate::wire::{self, checksum, ethernet, fragment, icmpv6, put};
+use crate::wire::{checksum, ethernet, fragment, icmpv6, put};
 
 /// Frames that may wait for one neighbour.
 const NEIGHBOR_QUEUE: usize = 8;
@@ -143,7 +143,7 @@ impl Router {
         let destination = ip.destination.into();
         let neighbor = match self.next_hop(now, target, destination, &waiting, out) {
             None => return,
-            Some(NextHop::Local) => return self.deliver(now, waiting, &ip, out),
+            Some(NextHop::Local) => return self.deliver4(now, waiting, &ip, out),
             Some(NextHop::Neighbor(neighbor)) => neighbor,
         };
         if !waiting.own && ip.ttl <= 1 {
@@ -317,22 +317,6 @@ impl Router {
         true
     }
 
-    /// Hands a packet to the router's own services and sends their answers.
-    fn deliver(&mut self, now: Instant, mut waiting: Waiting, ip: &Ipv4, out: &mut dyn Egress) {
-        complete_checksum(&mut waiting);
-        let Waiting {
-            mut bytes, input, ..
-        } = waiting;
-        self.with_counters(input, |c| c.consumed += 1);
-        bytes.drain(..ETHERNET_LEN);
-        bytes.truncate(ip.total_len);
-        let options = self.reply_options(now, &bytes, ip);
-        for mut bytes in self.local.receive(now, bytes) {
-            wire::record::insert(&mut bytes, ETHERNET_LEN, &options);
-            self.originate(now, input, bytes, out);
-        }
-    }
-
     /// Sends a packet of our own; `bytes` has room for the Ethernet header. `cause` is
     /// where the packet came in that made us.
     pub(crate) fn originate(
@@ -401,6 +385,12 @@ impl Router {
         self.originate(now, input, frame, out);
     }
 
+    /// One of the router's IPv4 addresses, for interfaces that have none.
+    pub(crate) fn any_address(&self) -> Option<Ipv4Addr> {
+        let mut all = self.links.iter().flat_map(|l| &l.addresses);
+        all.next().map(|n| n.address)
+    }
+
     /// From which address to which one an error about an IPv4 packet goes, if it may.
     pub(crate) fn report4_between(
         &self,
@@ -416,14 +406,10 @@ impl Router {
             return None;
         }
         let link_of = |interface: InterfaceId| self.links.get(interface.index());
-        let any = || {
-            let mut all = self.links.iter().flat_map(|l| &l.addresses);
-            all.next().map(|n| n.address)
-        };
         let source = link_of(self.error_source(input))
             .and_then(|l| l.address_towards(ip.source))
             .or_else(|| link_of(input)?.address_towards(ip.source))
-            .or_else(any)?;
+            .or_else(|| self.any_address())?;
         Some((source, ip.source))
     }
 

@@ -90,7 +90,7 @@ def test_tracepath(router: Guest, left: Host, right: Host) -> None:
 
 
 def test_route_is_recorded(router: Guest, left: Host, right: Host) -> None:
-    """The record-route option, which the router fills in on both ways (RFC 1812 5.2.4.1)."""
+    """The record-route option, which the router fills in on both ways (RFC 1812 5.3.13.5)."""
     text = left.run("ping", "-n", "-R", "-c", 1, "-W", 10, right.address)
     route = text[text.index("RR:") :].split()[1:6]
     assert route == [left.address, "10.0.1.1", right.address, right.address, "10.0.0.1"], text

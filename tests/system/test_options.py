@@ -1,4 +1,4 @@
-"""Options in IPv4 headers (RFC 791, RFC 1812 5.2.4), beside what a Linux domU makes of them."""
+"""Options in IPv4 headers (RFC 791, RFC 1812 5.3.13), beside what a Linux domU makes of them."""
 
 import os
 import socket

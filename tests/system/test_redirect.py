@@ -9,7 +9,7 @@ import pytest
 from conftest import LEFT
 from dom0.guest import Guest, Vif, linux_guest
 from dom0.shell import run
-from dom0.topology import Host
+from dom0.topology import DEVICE, Host
 from packets import IPV4, IPV6, REDIRECT, ethernet, read_error, read_ip, udp4
 from ringway import READY, counters, eventually, grown
 from wire import Wire
@@ -105,8 +105,9 @@ def test_who_is_told_beside_linux(start: Callable[..., Guest], left: Host, right
         for host in (left, right):
             host.forget_neighbours()
         guest = start(make(), says=says)
-        # Linux doesn't tell whom it doesn't know.
+        # Both know who is there.
         assert left.ping("10.0.0.1", 3, 0.2, "-W", 10).received
+        assert left.ping(BEHIND, 3, 0.5, "-W", 10).received
         found.append({name: told(guest, left, *case) for name, case in CASES.items()})
         guest.destroy()
     ours, linux = found
@@ -126,6 +127,8 @@ def test_by_default_nobody_is_told(start: Callable[..., Guest], left: Host) -> N
 
 
 def test_a_host_takes_the_shorter_way(redirecting: Guest, left: Host, third: Host) -> None:
+    for scope in ("all", DEVICE):
+        left.run("sysctl", "-q", "-w", f"net.ipv4.conf.{scope}.accept_redirects=1")
     before = counters(redirecting)
     ping = left.ping(BEHIND, 10, 0.3)
     assert ping.lost == 0, ping.text

@@ -16,7 +16,7 @@ pub(crate) enum IcmpError {
     FragmentationNeeded(u16),
     Prohibited,
     TimeExceeded,
-    /// Fragments that never came (IPv6 only).
+    /// Fragments that never came.
     ReassemblyTime,
     /// A source address that has no meaning where the packet would go (IPv6 only).
     BeyondScope,

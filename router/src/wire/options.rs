@@ -68,7 +68,7 @@ pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, M
 }
 
 /// Checks that all options are well formed and none is a source route. Unknown ones are left
-/// alone (RFC 1812 5.2.4.1).
+/// alone (RFC 1812 5.3.13.1).
 pub(crate) fn check(all: &[u8]) -> Result<(), Fault> {
     let mut seen = 0u8;
     for option in options(all) {

@@ -1,5 +1,5 @@
 //! What routers enter in the options of an IPv4 header: their address, in a record of the route,
-//! and the time, in a timestamp (RFC 791 3.1, RFC 1812 5.2.4).
+//! and the time, in a timestamp (RFC 791 3.1, RFC 1812 5.3.13).
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;

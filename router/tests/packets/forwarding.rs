@@ -28,6 +28,21 @@ fn a_packet_gets_new_stations_and_a_smaller_ttl() {
 }
 
 #[test]
+fn what_the_router_has_no_use_for_passes_unchanged() {
+    let mut bed = bed();
+    // Type of service, the unused flag, the identification, and what is in the packet.
+    let frame = edit(udp(WAN, A, B, 100), |ip| {
+        ip[1] = 0xff;
+        ip[6] |= 0x80;
+    });
+    bed.receive(WAN, &frame);
+    let sent = bed.take().remove(0).1;
+    assert_eq!(sent[14..22], frame[14..22]);
+    assert_eq!(sent[26..], frame[26..]);
+    bed.assert_balance();
+}
+
+#[test]
 fn gateways_blackholes_and_the_default_route() {
     let mut bed = bed();
     bed.receive(LAN, &udp(LAN, B, [99, 1, 2, 3], 10));

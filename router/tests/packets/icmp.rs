@@ -89,6 +89,14 @@ fn some_packets_never_cause_errors() {
 }
 
 #[test]
+fn errors_carry_precedence_6() {
+    let mut bed = bed();
+    bed.receive(WAN, &edit(udp(WAN, A, B, 10), |ip| ip[8] = 1));
+    let error = bed.take().remove(0).1;
+    assert_eq!((error[15] >> 5, error[22]), (6, 64));
+}
+
+#[test]
 fn errors_are_limited_and_suppressed_ones_counted() {
     let mut bed = bed();
     let frame = edit(udp(WAN, A, B, 10), |ip| ip[8] = 1);

@@ -8,6 +8,7 @@ mod chain;
 mod conflict;
 mod forwarding;
 mod forwarding6;
+mod fragments;
 mod icmp;
 mod local6;
 mod loopback;

@@ -1,4 +1,4 @@
-//! Options in the headers of IPv4 packets (RFC 791, RFC 1812 5.2.4).
+//! Options in the headers of IPv4 packets (RFC 791, RFC 1812 5.3.13).
 
 use crate::bed::*;
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
@@ -67,6 +67,17 @@ fn the_route_is_recorded_with_the_address_towards_the_next_hop() {
     assert_eq!(forwarded(&mut bed, C, &options), [7, 7, 8, 10, 0, 11, 1, 0]);
     let full = [7, 7, 8, 9, 9, 9, 9, 0];
     assert_eq!(forwarded(&mut bed, B, &full), full);
+}
+
+#[test]
+fn an_interface_without_an_address_lends_one() {
+    let text = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n[interface.lan]\nvif = 1\n\
+                [[route]]\nprefix = \"10.0.1.0/24\"\ninterface = \"lan\"\n\
+                [[neighbor]]\ninterface = \"lan\"\naddress = \"10.0.1.9\"\n\
+                mac = \"02:01:0a:00:01:09\"\n";
+    let mut bed = Bed::ready(text, &[(WAN, A)]);
+    let options = [7, 7, 4, 0, 0, 0, 0, 0];
+    assert_eq!(forwarded(&mut bed, B, &options), [7, 7, 8, 10, 0, 0, 1, 0]);
 }
 
 #[test]

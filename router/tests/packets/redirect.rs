@@ -92,6 +92,22 @@ fn nobody_is_told_what_would_not_help() {
 }
 
 #[test]
+fn a_host_is_told_once_the_next_hop_answered() {
+    let mut bed = bed();
+    let there = [10, 0, 1, 66];
+    bed.receive(LAN, &udp(LAN, B, there, 9));
+    let sent = bed.take();
+    assert_eq!((sent.len(), &sent[0].1[12..14]), (1, &[8u8, 6][..]));
+    let answer = arp(2, host_mac(there), there, router_mac(0, LAN), LAN_ADDRESS);
+    bed.receive(LAN, &answer);
+    let sent = bed.take();
+    assert_eq!(icmp(&sent[0].1, LAN_ADDRESS, B).0, 5);
+    assert_eq!((sent.len(), &sent[1].1[..6]), (2, &host_mac(there)[..]));
+    assert_eq!(redirects(&bed, LAN), 1);
+    bed.assert_balance();
+}
+
+#[test]
 fn one_frame_of_a_burst_makes_the_detour_and_none_beyond_the_limit() {
     let mut bed = bed();
     let frame = udp(LAN, B, BEHIND, 9);

@@ -1,0 +1,79 @@
+//! IPv4 packets for the router itself, whole or in fragments, and fragments of either family that
+//! are waited for in vain.
+
+use alloc::vec::Vec;
+
+use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
+use crate::neighbors::Waiting;
+use crate::reassembly::Piece;
+use crate::router::{Egress, Router};
+use crate::slow::complete_checksum;
+use crate::time::Instant;
+use crate::wire::icmp::IcmpError;
+use crate::wire::ipv4::{Ipv4, MF};
+use crate::wire::record;
+
+impl Router {
+    /// Takes in a packet for one of the router's addresses.
+    pub(crate) fn deliver4(
+        &mut self,
+        now: Instant,
+        mut waiting: Waiting,
+        ip: &Ipv4,
+        out: &mut dyn Egress,
+    ) {
+        complete_checksum(&mut waiting);
+        let Waiting {
+            mut bytes, input, ..
+        } = waiting;
+        bytes.drain(..ETHERNET_LEN);
+        bytes.truncate(ip.total_len);
+        if ip.fragment & MF == 0 && !ip.is_later_fragment() {
+            self.with_counters(input, |c| c.consumed += 1);
+            return self.serve4(now, input, bytes, ip, out);
+        }
+        match self.reassembly.add(now, input, &Piece::v4(&bytes, ip)) {
+            Err(reason) => self.drop_frames(input, reason, 1),
+            Ok(whole) => {
+                self.with_counters(input, |c| c.consumed += 1);
+                if let Some(whole) = whole
+                    && let Ok(ip) = Ipv4::parse(&whole, whole.len())
+                {
+                    self.serve4(now, input, whole, &ip, out);
+                }
+            }
+        }
+    }
+
+    /// Hands a whole packet to the router's own services and sends their answers.
+    fn serve4(
+        &mut self,
+        now: Instant,
+        input: InterfaceId,
+        packet: Vec<u8>,
+        ip: &Ipv4,
+        out: &mut dyn Egress,
+    ) {
+        let options = self.reply_options(now, &packet, ip);
+        for mut bytes in self.local.receive(now, packet) {
+            record::insert(&mut bytes, ETHERNET_LEN, &options);
+            self.originate(now, input, bytes, out);
+        }
+    }
+
+    /// Gives up packets whose fragments didn't come.
+    pub(crate) fn expire_fragments(&mut self, now: Instant, out: &mut dyn Egress) {
+        while let Some(expired) = self.reassembly.expire(now) {
+            if let Some(first) = expired.first {
+                let bytes = [&[0; ETHERNET_LEN][..], &first].concat();
+                let about = Waiting {
+                    meta: FrameMeta::plain(bytes.len()),
+                    bytes,
+                    input: expired.input,
+                    own: false,
+                };
+                self.report(now, &about, IcmpError::ReassemblyTime, out);
+            }
+        }
+    }
+}
