@@ -7,8 +7,9 @@ BED         := python3 -B tests/testbed/bed.py
 GUEST       := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release/ringway
 FAKES       := xen-hal/fake,netfront-rs/fake,xenbus/fake
 T           ?=
+FUZZ_SECONDS ?= 300
 
-.PHONY: image run shell test test-host test-xen bench figures lab lint fmt clean help setup
+.PHONY: image run shell test test-host test-xen fuzz bench figures lab lint fmt clean help setup
 
 image: dist/ringway ## build the guest: dist/ringway and dist/ringway.debug
 
@@ -27,6 +28,9 @@ test-host: setup ## unit, property and fuzz tests, and what a route lookup may c
 
 test-xen: image ## system tests on real Xen; T=name runs those whose name matches
 	@$(BED) test $(if $(T),-k '$(T)')
+
+fuzz: setup ## look for what breaks the router, with coverage; FUZZ_SECONDS=60 for each target, T=target
+	@python3 -B tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(if $(KEEP),--keep) $(T)
 
 bench: setup ## instructions per frame of the fast path; writes target/bench.csv
 	@python3 -B tests/bench/run.py

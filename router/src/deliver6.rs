@@ -31,7 +31,7 @@ impl Router {
         complete_checksum(&mut waiting);
         let input = waiting.input;
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        match extension::walk(packet, ip) {
+        match extension::walk(packet, ip).and_then(|found| extension::check_fragment(found, ip)) {
             Err(refused) => self.refuse(now, &waiting, refused, out),
             Ok(Content::Nothing) => self.with_counters(input, |c| c.consumed += 1),
             Ok(Content::Upper { protocol, at }) => {

@@ -1,5 +1,5 @@
-//! Fuzz targets. Under plain `cargo test` each runs a fixed number of inputs; `cargo bolero`
-//! runs them with coverage.
+//! Fuzz targets. Under plain `cargo test` each runs its corpus, `__fuzz__/NAME/corpus`, and a
+//! fixed number of inputs made up; `make fuzz` looks for more with coverage.
 
 use bolero::{TypeGenerator, check};
 use router::{
@@ -344,7 +344,7 @@ fn balance(router: &Router) {
 fn ethernet_to_verdict() {
     let config = config::from_toml(CONFIG).expect("it is good");
     check!()
-        .with_iterations(3000)
+        .with_iterations(1000)
         .with_type::<Vec<Step>>()
         .for_each(|steps| {
             let mut now = Instant::from_secs(1);

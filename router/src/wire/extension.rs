@@ -96,6 +96,28 @@ pub(crate) fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
     Err(malformed())
 }
 
+/// Passes on what [`walk`] found unless it is a fragment that can be part of no packet: one with
+/// more to come has a multiple of 8 bytes, and none ends beyond the largest payload (RFC 8200 4.5).
+pub(crate) fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
+    const PAYLOAD_LEN_AT: usize = 4;
+    let Content::Fragment(fragment) = content else {
+        return Ok(content);
+    };
+    let wrong = |at: usize| {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let error = IcmpError::Parameter(Parameter::Field, at);
+        Err(Refused(DropReason::BadFragment, Some(error)))
+    };
+    let len = ip.total_len.saturating_sub(fragment.at + 8);
+    if fragment.more && !len.is_multiple_of(8) {
+        return wrong(PAYLOAD_LEN_AT);
+    }
+    if fragment.at - HEADER_LEN + fragment.offset + len > usize::from(u16::MAX) {
+        return wrong(fragment.at + 2);
+    }
+    Ok(content)
+}
+
 /// Checks the hop-by-hop options of a packet to be forwarded, if it has any.
 pub(crate) fn check_hop_by_hop(packet: &[u8], ip: &Ipv6) -> Result<(), Refused> {
     if ip.next_header == ipv6::HOP_BY_HOP {

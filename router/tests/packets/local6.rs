@@ -212,3 +212,26 @@ fn closed_ports_are_refused() {
     assert!(bed.take().is_empty());
     bed.assert_balance();
 }
+
+#[test]
+fn fragments_that_can_be_part_of_no_packet_are_reported() {
+    let mut bed = bed();
+    let piece = |place: u16, len: usize| {
+        let mut header = vec![17, 0];
+        header.extend(place.to_be_bytes());
+        header.extend([0, 0, 0, 7]);
+        header.resize(8 + len, 0x80);
+        ip6(WAN, A, WAN6, 64, 44, &header)
+    };
+    // More to come, but not from a multiple of 8; and an end beyond 65535 bytes (RFC 8200 4.5).
+    for (frame, pointer) in [(piece(1, 9), 4), (piece(0xfff8, 16), 42)] {
+        bed.receive(WAN, &frame);
+        let sent = bed.take6();
+        assert_eq!(sent.len(), 1);
+        assert_eq!((sent[0].next, sent[0].kind()), (58, 4));
+        assert_eq!(sent[0].error().1, 0);
+        assert_eq!(sent[0].payload[4..8], u32::to_be_bytes(pointer));
+    }
+    assert_eq!(bed.dropped(WAN, DropReason::BadFragment), 2);
+    bed.assert_balance();
+}

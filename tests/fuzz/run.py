@@ -1,0 +1,143 @@
+"""Fuzzes the router with coverage: the targets of router/tests/fuzz*.rs under libFuzzer.
+
+    run.py [--seconds 60] [--keep] [NAME...]
+
+The compiler is the stable one. Its LLVM counts edges and compares by a pass that any build can
+ask for, and bolero brings libFuzzer as C++ source, so that nothing but a C++ compiler is needed.
+
+A target begins with its corpus, router/tests/__fuzz__/NAME/corpus, and with what earlier runs
+found, which stays in target/fuzz/found/NAME. An input that fails is left in .../NAME/crashes,
+where plain `cargo test` runs it from then on. --keep takes into the corpus what reaches
+something new.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent.parent
+TARGET = "x86_64-unknown-linux-gnu"
+FILES = ["fuzz", "fuzz_own"]  # of router/tests/
+CORPUS = Path("router/tests/__fuzz__")
+FOUND = Path("target/fuzz/found")
+
+LONGEST = 2048  # bytes of an input: what is kept stays small
+# A small set of inputs that together reach every edge, however often.
+SMALLEST_CORPUS = ["-set_cover_merge=1", "-use_counters=0"]
+
+COVERAGE = [
+    "--cfg=fuzzing",
+    "--cfg=fuzzing_libfuzzer",
+    "-Cpasses=sancov-module",
+    "-Ccodegen-units=1",
+    *(
+        f"-Cllvm-args=-sanitizer-coverage-{option}"
+        for option in ("level=4", "inline-8bit-counters", "pc-table", "trace-compares")
+    ),
+]
+
+
+def build() -> dict[str, Path]:
+    """Build the targets and return the program that has each."""
+    command = ["cargo", "test", "--quiet", "--package", "router", "--no-run", "--target", TARGET]
+    command += [word for name in FILES for word in ("--test", name)]
+    command += ["--target-dir", "target/fuzz", "--message-format=json-render-diagnostics"]
+    settings = {
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(COVERAGE),
+        "CARGO_PROFILE_DEV_OPT_LEVEL": "2",
+        "CARGO_PROFILE_DEV_DEBUG": "line-tables-only",
+    }
+    done = subprocess.run(command, cwd=REPO, env=os.environ | settings, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit("the fuzz targets can't be built")
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    programs = [Path(made["executable"]) for made in messages if made.get("executable")]
+    targets = {}
+    for program in programs:
+        listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
+        names = re.findall(r"^(\S+): test$", listed.stdout, re.MULTILINE)
+        targets |= dict.fromkeys(names, program)
+    return targets
+
+
+def fuzz(program: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run libFuzzer on a target; its arguments are relative to the repository."""
+    settings = {
+        "BOLERO_LIBTEST_HARNESS": "1",
+        "BOLERO_TEST_NAME": name,
+        "BOLERO_LIBFUZZER_ARGS": " ".join(arguments),
+    }
+    command = [program, name, "--exact", "--nocapture", "--quiet", "--test-threads", "1"]
+    return subprocess.run(
+        command, cwd=REPO, env=os.environ | settings, stderr=subprocess.STDOUT, stdout=subprocess.PIPE,
+        text=True, errors="replace",
+    )  # fmt: skip
+
+
+def look(program: Path, name: str, seconds: int) -> bool:
+    """Look for new inputs for so long. Say what was found, and return whether all is well."""
+    found, crashes = FOUND / name, CORPUS / name / "crashes"
+    for folder in (found, crashes, CORPUS / name / "corpus"):
+        (REPO / folder).mkdir(parents=True, exist_ok=True)
+    done = fuzz(
+        program, name, f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=20",
+        "-rss_limit_mb=2048", f"-artifact_prefix={crashes}/", "-print_final_stats=1",
+        str(found), str(CORPUS / name / "corpus"),
+    )  # fmt: skip
+    good = done.returncode == 0
+    progress = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", done.stdout)
+    runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
+    edges, features, inputs = progress[-1] if progress else ("?",) * 3
+    print(
+        f"{name}: {runs[1] if runs else '?'} runs, {edges} edges, {features} features, {inputs} inputs"
+        + ("" if good else f", FAILED:\n{done.stdout[-8000:]}"),
+        flush=True,
+    )
+    if not any((REPO / crashes).iterdir()):
+        (REPO / crashes).rmdir()
+    return good
+
+
+def keep(program: Path, name: str) -> None:
+    """Make the corpus the smallest set of inputs that reaches all that is known to be reachable."""
+    corpus, new = CORPUS / name / "corpus", FOUND / f"{name}.kept"
+    (REPO / new).mkdir()
+    folders = map(str, (new, corpus, FOUND / name))
+    done = fuzz(program, name, *SMALLEST_CORPUS, f"-max_len={LONGEST}", *folders)
+    if done.returncode:
+        raise SystemExit(f"{name}: {done.stdout[-4000:]}")
+    for old in (REPO / corpus).iterdir():
+        old.unlink()
+    for path in (REPO / new).iterdir():
+        path.rename(REPO / corpus / path.name)
+    (REPO / new).rmdir()
+    count = len(list((REPO / corpus).iterdir()))
+    print(f"{name}: {count} inputs in {corpus}")
+
+
+def main() -> int:
+    """Fuzz; 1 if something was found that must not be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--keep", action="store_true", help="take what was found into the corpus")
+    parser.add_argument("names", nargs="*", help="targets; all without any")
+    options = parser.parse_args()
+    targets = build()
+    unknown = set(options.names) - targets.keys()
+    if unknown:
+        parser.error(f"no target {', '.join(sorted(unknown))}: there are {', '.join(sorted(targets))}")
+    good = True
+    for name in options.names or sorted(targets):
+        if options.seconds > 0:
+            good &= look(targets[name], name, options.seconds)
+        if options.keep and good:
+            keep(targets[name], name)
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
