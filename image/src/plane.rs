@@ -19,8 +19,8 @@ use netfront_rs::{
     Queue, QueueError, QueueInfo, Wake,
 };
 use router::{
-    BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
-    InterfaceId, MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
+    BURST, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant, InterfaceId,
+    MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
 };
 use xen_hal::{DomId, PAGE_SIZE, Port};
 use xenbus::Signal;
@@ -152,15 +152,15 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// A data plane without vifs for a router configured as `config`.
-    pub(crate) fn new(config: &Config, seed: u64, now: u64) -> Self {
-        let vifs = config.interfaces.len().max(1);
+    /// A data plane without vifs for a router.
+    pub(crate) fn new(router: Router, now: u64) -> Self {
+        let vifs = router.config().interfaces.len().max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
         // ring pages are needed for each vif.
         let pages = kernel::memory::stats().free * 3 / 4 / vifs;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
         Self {
-            router: Router::new(config, seed, Instant(now)),
+            router,
             links: [const { None }; MAX_INTERFACES],
             pools: Vec::new(),
             burst: Box::new(Burst {

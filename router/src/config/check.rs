@@ -36,60 +36,6 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
     attachments(&draft.interfaces)?;
     addresses(&draft.interfaces)?;
 
-    let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
-    let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
-    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
-    for route in &draft.routes {
-        let At {
-            line,
-            value: prefix,
-        } = route.prefix;
-        if prefix.masked() != prefix {
-            let text = format!(
-                "route {prefix} has host bits set (did you mean \"{}\"?)",
-                prefix.masked()
-            );
-            return Err(ConfigError::new(line, text));
-        }
-        if let Some(first) = seen.insert(prefix, line) {
-            let text = format!("route {prefix} is already on line {first}");
-            return Err(ConfigError::new(line, text));
-        }
-        if let Some(owner) = draft
-            .interfaces
-            .iter()
-            .find(|i| i.addresses.iter().any(|a| a.value.masked() == prefix))
-        {
-            let text = format!("route {prefix} is the network of interface {}", owner.name);
-            return Err(ConfigError::new(line, text));
-        }
-        let target = match &route.target {
-            DraftTarget::Via(gateways) => RouteTarget::Via(
-                gateways
-                    .iter()
-                    .map(|gateway| via(&draft.interfaces, &names, prefix, gateway))
-                    .collect::<Result<_, _>>()?,
-            ),
-            DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
-            DraftTarget::Blackhole => RouteTarget::Blackhole,
-            DraftTarget::Unreachable => RouteTarget::Unreachable,
-            DraftTarget::Prohibit => RouteTarget::Prohibit,
-        };
-        routes.push(RouteConfig { prefix, target });
-    }
-
-    let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());
-    for entry in &draft.neighbors {
-        let checked = neighbor(&draft.interfaces, &names, &routes, entry)?;
-        let same =
-            |n: &&NeighborConfig| n.interface == checked.interface && n.address == checked.address;
-        if neighbors.iter().find(same).is_some() {
-            let text = format!("neighbor {} is given twice", checked.address);
-            return Err(ConfigError::new(entry.address.line, text));
-        }
-        neighbors.push(checked);
-    }
-
     let mut interfaces = Vec::with_capacity(draft.interfaces.len());
     for i in draft.interfaces {
         interfaces.push(InterfaceConfig {
@@ -102,12 +48,80 @@ pub(super) fn check(draft: Draft) -> Result<Config, ConfigError> {
             dad_transmits: i.dad_transmits,
         });
     }
+    let names: Vec<&str> = interfaces.iter().map(|i| i.name.as_str()).collect();
+    let connected = networks(&interfaces);
+    let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
+    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
+    for route in &draft.routes {
+        let At {
+            line,
+            value: prefix,
+        } = route.prefix;
+        not_a_route(line, prefix, &connected)?;
+        if let Some(first) = seen.insert(prefix, line) {
+            let text = format!("route {prefix} is already on line {first}");
+            return Err(ConfigError::new(line, text));
+        }
+        let target = match &route.target {
+            DraftTarget::Via(gateways) => RouteTarget::Via(
+                gateways
+                    .iter()
+                    .map(|gateway| via(&interfaces, &names, prefix, gateway))
+                    .collect::<Result<_, _>>()?,
+            ),
+            DraftTarget::Interface(name) => RouteTarget::Interface(named(&names, name)?),
+            DraftTarget::Blackhole => RouteTarget::Blackhole,
+            DraftTarget::Unreachable => RouteTarget::Unreachable,
+            DraftTarget::Prohibit => RouteTarget::Prohibit,
+        };
+        routes.push(RouteConfig { prefix, target });
+    }
+
+    let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());
+    for entry in &draft.neighbors {
+        let checked = neighbor(&interfaces, &names, &routes, entry)?;
+        let same =
+            |n: &&NeighborConfig| n.interface == checked.interface && n.address == checked.address;
+        if neighbors.iter().find(same).is_some() {
+            let text = format!("neighbor {} is given twice", checked.address);
+            return Err(ConfigError::new(entry.address.line, text));
+        }
+        neighbors.push(checked);
+    }
+
     Ok(Config {
         hostname,
         interfaces,
         routes,
+        route_files: draft.route_files.into_iter().map(|f| f.value).collect(),
         neighbors,
     })
+}
+
+/// The networks on the links of interfaces, with the interfaces' names.
+pub(super) fn networks(interfaces: &[InterfaceConfig]) -> Vec<(Network, &str)> {
+    let all = interfaces.iter();
+    all.flat_map(|i| i.addresses.iter().map(|a| (a.masked(), i.name.as_str())))
+        .collect()
+}
+
+/// Refuses what can't be the prefix of a route: one with more bits than its length says, and
+/// those of the links themselves.
+pub(super) fn not_a_route(
+    line: u32,
+    prefix: Network,
+    connected: &[(Network, &str)],
+) -> Result<(), ConfigError> {
+    let masked = prefix.masked();
+    if masked != prefix {
+        let text = format!("route {prefix} has host bits set (did you mean \"{masked}\"?)");
+        return Err(ConfigError::new(line, text));
+    }
+    if let Some((_, owner)) = connected.iter().find(|(n, _)| *n == prefix) {
+        let text = format!("route {prefix} is the network of interface {owner}");
+        return Err(ConfigError::new(line, text));
+    }
+    Ok(())
 }
 
 fn attachments(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
@@ -233,7 +247,7 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
+pub(super) fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
     names
         .iter()
         .position(|n| *n == wanted.value)
@@ -246,8 +260,8 @@ fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
         })
 }
 
-fn via(
-    interfaces: &[DraftInterface],
+pub(super) fn via(
+    interfaces: &[InterfaceConfig],
     names: &[&str],
     prefix: Network,
     gateway: &At<DraftVia>,
@@ -269,12 +283,12 @@ fn via(
             "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
         ));
     }
-    for (interface, draft) in interfaces.iter().enumerate() {
-        for network in draft.addresses.iter().map(|a| a.value) {
+    for (interface, config) in interfaces.iter().enumerate() {
+        for network in config.addresses.iter().copied() {
             if network.address == address {
                 return fail(format!(
                     "gateway {address} is this router (interface {})",
-                    draft.name
+                    config.name
                 ));
             }
             if network.contains(address) {
@@ -288,7 +302,7 @@ fn via(
                     ));
                 }
                 // Another address of this network may still turn out to be the gateway.
-                let own = draft.addresses.iter().any(|a| a.value.address == address);
+                let own = config.addresses.iter().any(|a| a.address == address);
                 if !own {
                     return Ok(Via {
                         address,
@@ -306,7 +320,7 @@ fn via(
 
 /// A gateway whose address means something on its link only.
 fn link_local_via(
-    interfaces: &[DraftInterface],
+    interfaces: &[InterfaceConfig],
     names: &[&str],
     gateway: &At<DraftVia>,
 ) -> Result<Via, ConfigError> {
@@ -316,7 +330,7 @@ fn link_local_via(
         weight,
     } = gateway.value;
     let fail = |text: String| Err(ConfigError::new(gateway.line, text));
-    let has_v6 = |i: &&DraftInterface| i.addresses.iter().any(|a| a.value.address.is_ipv6());
+    let has_v6 = |i: &&InterfaceConfig| i.addresses.iter().any(|a| a.address.is_ipv6());
     let Some(zone) = zone else {
         let example = interfaces.iter().find(has_v6).map_or("wan", |i| &i.name);
         return fail(format!(
@@ -333,7 +347,7 @@ fn link_local_via(
             "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
             zone.value
         )),
-        Some(i) if i.addresses.iter().any(|a| a.value.address == address) => fail(format!(
+        Some(i) if i.addresses.iter().any(|a| a.address == address) => fail(format!(
             "gateway {address} is this router (interface {})",
             zone.value
         )),
@@ -346,7 +360,7 @@ fn link_local_via(
 }
 
 fn neighbor(
-    interfaces: &[DraftInterface],
+    interfaces: &[InterfaceConfig],
     names: &[&str],
     routes: &[RouteConfig],
     entry: &DraftNeighbor,
@@ -363,7 +377,7 @@ fn neighbor(
         .enumerate()
         .filter(|&(at, _)| at == interface || !is_link_local(address))
         .flat_map(|(_, i)| &i.addresses)
-        .any(|a| a.value.address == address);
+        .any(|a| a.address == address);
     if own {
         return fail(
             entry.address.line,
@@ -373,7 +387,7 @@ fn neighbor(
     let on_link = interfaces.get(interface).is_some_and(|i| {
         let here =
             |n: Network| n.contains(address) || (is_link_local(address) && n.address.is_ipv6());
-        i.addresses.iter().any(|a| here(a.value))
+        i.addresses.iter().any(|a| here(*a))
     });
     let routed = routes
         .iter()

@@ -11,6 +11,7 @@ mod extra;
 mod file;
 mod model;
 mod ramdisk;
+mod route_file;
 mod suggest;
 mod tar;
 
@@ -20,7 +21,9 @@ pub use model::{
     AdvertiseConfig, Attachment, Config, InterfaceConfig, NeighborConfig, Preference, PrefixConfig,
     ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
 };
+pub(crate) use ramdisk::file as ramdisk_file;
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};
+pub(crate) use route_file::{RouteSink, read as read_route_file};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};
 
 use alloc::string::String;
