@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use kernel::console;
 use router::command::{self, Command};
 use router::{InterfaceId, Router};
+use xen_hal::PAGE_SIZE;
 
 use crate::HEAP;
 use crate::guest::Guest;
@@ -143,7 +144,9 @@ fn show_cpu(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
 fn show_memory(_guest: &Guest, out: &mut dyn Write) -> fmt::Result {
     let memory = kernel::memory::stats();
     let (used, size) = HEAP.usage();
+    let in_use = (memory.total - memory.free) * PAGE_SIZE - (size - used);
     for (name, value) in [
+        ("in_use_bytes", in_use),
         ("total_pages", memory.total),
         ("kernel_pages", memory.kernel),
         ("free_pages", memory.free),

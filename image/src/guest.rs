@@ -8,7 +8,7 @@ use core::fmt::Write;
 
 use kernel::console::Console;
 use kernel::sched::Reason;
-use router::{Config, ConfigError};
+use router::{Config, ConfigError, Instant, Router};
 use xen_boot::BootInfo;
 use xenbus::{Clock, ShutdownRequest, Store, StoreError, Tasks, Timers};
 
@@ -70,11 +70,26 @@ pub(crate) struct Guest {
     end: Cell<Option<Reason>>,
 }
 
-/// Reads the configuration: the ramdisk's if there is one, else that of the command line.
-pub(crate) fn read_config(boot: &BootInfo) -> Result<Config, ConfigError> {
-    match boot.ramdisk {
+/// Makes a router as the ramdisk says if there is one, else as the command line does; where that
+/// is wrong, one that forwards nothing.
+pub(crate) fn configured_router(
+    boot: &BootInfo,
+    seed: u64,
+    now: Instant,
+) -> (Router, Option<ConfigError>) {
+    let ramdisk = boot.ramdisk.as_ref().map(|file| file.bytes());
+    let config = match ramdisk {
         Some(bytes) => router::config::from_ramdisk(bytes),
         None => router::config::from_extra(&command_line(boot)),
+    };
+    let configured = config.and_then(|config| {
+        let mut router = Router::new(&config, seed, now);
+        router.read_route_files(ramdisk.unwrap_or(&[]))?;
+        Ok(router)
+    });
+    match configured {
+        Ok(router) => (router, None),
+        Err(error) => (Router::new(&Config::empty(), seed, now), Some(error)),
     }
 }
 

@@ -18,7 +18,7 @@ use kernel::console::Console;
 use kernel::heap::KernelHeap;
 use kernel::{XenHal, console as kernel_console, event, sched, time};
 use log::LevelFilter;
-use router::Config;
+use router::Instant;
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
 use xenbus::{RingTransport, Store};
@@ -37,7 +37,7 @@ xen_boot::entry!(main);
 
 fn main(boot: Result<BootInfo, BootError>) -> ! {
     let first = time::ticks();
-    let boot = match kernel::start(boot) {
+    let mut boot = match kernel::start(boot) {
         Ok(boot) => boot,
         Err(error) => kernel::fault::die(format_args!("{error}")),
     };
@@ -54,26 +54,27 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     if let Err(word) = level {
         log::warn!(target: "config", "log={word}: want error, warn, info or debug");
     }
-    let (config, error) = match guest::read_config(&boot) {
-        Ok(config) => (config, None),
-        Err(error) => {
-            log::error!(target: "config", "{error}");
-            let _ = writeln!(
-                Console,
-                "ringway: no usable configuration, forwarding nothing"
-            );
-            (Config::empty(), Some(error))
-        }
-    };
+    let seed = time::wall_clock() ^ started.rotate_left(32) ^ time::ticks();
+    let (router, error) = guest::configured_router(&boot, seed, Instant(started));
+    if let Some(error) = &error {
+        log::error!(target: "config", "{error}");
+        let _ = writeln!(
+            Console,
+            "ringway: no usable configuration, forwarding nothing"
+        );
+    }
+    // All that was of use in it is in the router now.
+    if let Some(ramdisk) = boot.ramdisk.take() {
+        HEAP.give(ramdisk);
+    }
     let Some((page, store_port)) = kernel::store_ring(&boot) else {
         kernel::fault::die(format_args!("no xenstore ring"));
     };
     let store = Store::new(RingTransport::new(XenHal, page, store_port));
-    let seed = time::wall_clock() ^ started.rotate_left(32) ^ time::ticks();
-    let plane = Plane::new(&config, seed, started);
+    let mut prompt = Prompt::new(&router.config().hostname);
+    let plane = Plane::new(router, started);
     let guest = Guest::new(plane, store, first, error);
     guest.start();
-    let mut prompt = Prompt::new(&config.hostname);
     run(&guest, store_port, &mut prompt)
 }
 

@@ -20,8 +20,8 @@ use netfront_rs::{
 };
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
-    BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, HEADER_LEN, Header,
-    Instant, InterfaceId, MAX_VIFS, NoRoom, REWRITTEN, Router, Verdict,
+    BURST, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, HEADER_LEN, Header, Instant,
+    InterfaceId, MAX_VIFS, NoRoom, REWRITTEN, Router, Verdict,
 };
 use xen_hal::{DomId, PAGE_SIZE, Port};
 use xenbus::Signal;
@@ -161,15 +161,16 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// A data plane without vifs for a router configured as `config`.
-    pub(crate) fn new(config: &Config, seed: u64, now: u64) -> Self {
-        let vifs = config.vifs().max(1);
+    /// A data plane without vifs for a router.
+    pub(crate) fn new(router: Router, now: u64) -> Self {
+        let vifs = router.config().vifs().max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
         // ring pages are needed for each vif.
         let pages = kernel::memory::stats().free * 3 / 4 / vifs;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
-        let router = Router::new(config, seed, Instant(now));
-        let interfaces = (0..).map(InterfaceId).take(config.interfaces.len());
+        let interfaces = (0..)
+            .map(InterfaceId)
+            .take(router.config().interfaces.len());
         Self {
             ports: interfaces.map(|interface| router.port(interface)).collect(),
             router,

@@ -6,27 +6,47 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
 use spin::Mutex;
+use xen_boot::Module;
+use xen_hal::PAGE_SIZE;
 
 use crate::memory;
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
 const STEP: usize = 64 * 1024;
 
-/// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`.
-pub struct KernelHeap(Mutex<linked_list_allocator::Heap>);
+/// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`. What a
+/// file took that isn't needed any more can be a second one, which is filled first.
+pub struct KernelHeap {
+    main: Mutex<linked_list_allocator::Heap>,
+    given: Mutex<linked_list_allocator::Heap>,
+}
 
 impl KernelHeap {
     /// A heap without memory yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(linked_list_allocator::Heap::empty()))
+        Self {
+            main: Mutex::new(linked_list_allocator::Heap::empty()),
+            given: Mutex::new(linked_list_allocator::Heap::empty()),
+        }
+    }
+
+    /// Takes the memory of a file that isn't needed any more. Only the first one counts, and
+    /// none of less than a page.
+    pub fn give(&self, file: Module) {
+        let mut given = self.given.lock();
+        let memory = file.into_memory();
+        if given.size() == 0 && memory.len() >= PAGE_SIZE {
+            // SAFETY: the range is the heap's alone, for ever.
+            unsafe { given.init(memory.start as *mut u8, memory.len()) };
+        }
     }
 
     /// Bytes in use, and bytes that the heap has.
     #[must_use]
     pub fn usage(&self) -> (usize, usize) {
-        let heap = self.0.lock();
-        (heap.used(), heap.size())
+        let (main, given) = (self.main.lock(), self.given.lock());
+        (main.used() + given.used(), main.size() + given.size())
     }
 }
 
@@ -55,10 +75,13 @@ fn grow(heap: &mut linked_list_allocator::Heap, layout: Layout) -> bool {
     true
 }
 
-// SAFETY: linked_list_allocator gives each block once; the lock makes it one at a time.
+// SAFETY: linked_list_allocator gives each block once; the locks make it one at a time.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let mut heap = self.0.lock();
+        if let Ok(block) = self.given.lock().allocate_first_fit(layout) {
+            return block.as_ptr();
+        }
+        let mut heap = self.main.lock();
         loop {
             if let Ok(block) = heap.allocate_first_fit(layout) {
                 return block.as_ptr();
@@ -70,9 +93,16 @@ unsafe impl GlobalAlloc for KernelHeap {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(block) = NonNull::new(block) {
-            // SAFETY: the caller got the block from `alloc` with this layout.
-            unsafe { self.0.lock().deallocate(block, layout) };
+        let Some(start) = NonNull::new(block) else {
+            return;
+        };
+        let mut given = self.given.lock();
+        if (given.bottom()..given.top()).contains(&block) {
+            // SAFETY: `alloc` took the block, which lies in this heap, with this layout.
+            unsafe { given.deallocate(start, layout) };
+        } else {
+            // SAFETY: `alloc` took the block, which lies in no other heap, with this layout.
+            unsafe { self.main.lock().deallocate(start, layout) };
         }
     }
 }

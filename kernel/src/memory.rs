@@ -46,7 +46,7 @@ unsafe impl Send for Space {}
 pub struct MemoryStats {
     /// The domain's.
     pub total: usize,
-    /// Image, stack, page tables, ramdisk and heap.
+    /// Image, stack, page tables, ramdisk and heap, with what the heap has free.
     pub kernel: usize,
     /// Neither handed out as pages nor part of the heap.
     pub free: usize,

@@ -72,6 +72,8 @@ pub struct Router {
     pub(crate) fib6: Layers<u128>,
     /// Which links were up when routes were last hidden, a bit for each.
     pub(crate) links_up: u64,
+    /// The files of routes that were read, with how many each has.
+    pub(crate) route_files: Vec<(String, usize)>,
     /// When the table of IPv4 may be copied anew.
     pub(crate) settle_at: Option<Instant>,
     pub(crate) neighbors: Neighbors,
@@ -118,6 +120,7 @@ impl Router {
             fib: Fib::new(),
             fib6: Layers::new(),
             links_up: 0,
+            route_files: Vec::new(),
             settle_at: None,
             neighbors: Neighbors::new(index_key),
             vlans: Vlans::default(),
@@ -154,7 +157,7 @@ impl Router {
     /// Replaces everything that the configuration says in one step. Interfaces of the same
     /// name and attachment keep their link, neighbours and counters; others start down.
     /// Afterwards [`InterfaceId`]s are indices into the new configuration, and there are no
-    /// routes but those in it.
+    /// routes but those in it; [`Router::read_route_files`] adds those of the files it names.
     pub fn apply(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
         // Where each interface was before, and where each of before is now.

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::addr::Network;
-use crate::config::RouteTarget;
+use crate::config::{self, Config, ConfigError, RouteSink, RouteTarget};
 use crate::fib::groups::Groups;
 use crate::fib::layers::{Layers, Upper};
 use crate::fib::table::marked;
@@ -51,6 +51,23 @@ fn is_hidden(number: u32, groups: &Groups, links: &[Link], neighbors: &Neighbors
     }
 }
 
+impl RouteSink for Router {
+    type Target = Target;
+
+    fn target(&mut self, target: &RouteTarget) -> Option<Target> {
+        self.hold_target(target)
+    }
+
+    fn route(&mut self, prefix: Network, target: Target) -> bool {
+        self.hold(target);
+        self.enter_route(prefix, target)
+    }
+
+    fn done(&mut self, target: Target) {
+        self.release(target);
+    }
+}
+
 impl Router {
     /// Adds a route, or changes where it leads. What was configured counts as any other.
     ///
@@ -65,6 +82,26 @@ impl Router {
         let target = self.hold_target(target).ok_or(TooManyGateways)?;
         self.enter_route(prefix, target);
         Ok(())
+    }
+
+    /// Reads the files of routes that the configuration names out of the ramdisk that it came
+    /// from ([`from_ramdisk`](crate::config::from_ramdisk)).
+    ///
+    /// # Errors
+    ///
+    /// The first line that is wrong: an error of line 0 whose text begins with `FILE:LINE`. The
+    /// router has some of the routes then, and is of no use.
+    pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
+        let config = core::mem::replace(&mut self.config, Config::empty());
+        let read = config.route_files.iter().try_for_each(|path| {
+            let file = config::ramdisk_file(ramdisk, path)?;
+            let count = config::read_route_file(&config, path, file, self)?;
+            self.route_files.push((path.clone(), count));
+            Ok(())
+        });
+        self.config = config;
+        self.fib.settle();
+        read
     }
 
     /// Removes a route. Whether there was one with exactly this prefix.
@@ -111,7 +148,8 @@ impl Router {
     pub(crate) fn start_routes(&mut self) {
         (self.fib, self.fib6) = (Fib::new(), Layers::new());
         self.links_up = self.up_now();
-        let config = core::mem::replace(&mut self.config, crate::Config::empty());
+        self.route_files.clear();
+        let config = core::mem::replace(&mut self.config, Config::empty());
         for neighbor in &config.neighbors {
             if let Ok(interface) = u8::try_from(neighbor.interface) {
                 self.pin(InterfaceId(interface), neighbor.address);
@@ -221,6 +259,19 @@ impl Router {
         };
         self.fib.groups.hold(number);
         Some(Target::Group(number))
+    }
+
+    /// Notes one more user of a target.
+    pub(crate) fn hold(&mut self, target: Target) {
+        match target {
+            Target::Neighbor(index) => {
+                if let Some(entry) = self.neighbors.entry_mut(index as usize) {
+                    entry.pinned += 1;
+                }
+            }
+            Target::Group(number) => self.fib.groups.hold(number),
+            Target::OnLink(_) | Target::Local | Target::Nowhere(_) => {}
+        }
     }
 
     /// Notes one user less.

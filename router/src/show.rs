@@ -196,6 +196,9 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
         rows.push(alloc::vec![route.prefix.to_string(), target]);
     }
     table(out, &["PREFIX", "TARGET"], &rows)?;
+    for (path, count) in &router.route_files {
+        writeln!(out, "{path}: {count} routes")?;
+    }
     let (four, six) = router.route_counts();
     let sizes = [
         (

@@ -278,6 +278,6 @@ fn way(bed: &mut Bed, destination: IpAddr) -> Option<u8> {
     bed.take();
     match verdicts[0] {
         Verdict::Forward(out) => Some(out.0),
-        Verdict::Punt | Verdict::Drop => None,
+        Verdict::Punt | Verdict::Drop | Verdict::Tagged(_) => None,
     }
 }

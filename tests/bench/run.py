@@ -56,7 +56,7 @@ COUNTS = [
     ),
     Count("netfront_both_ways", "netfront-rs", "ring", "*front_turn*", (f"--turns={ROUNDS}",)),
 ]  # fmt: skip
-BENCHES = [("router", "forward"), ("netfront-rs", "ring")]
+BENCHES = [("router", "forward"), ("router", "memory"), ("netfront-rs", "ring")]
 
 
 def main() -> None:

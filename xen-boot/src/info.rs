@@ -9,6 +9,40 @@ pub struct RingInfo {
     pub port: u32,
 }
 
+/// Memory that the domain builder put a file into. Whoever has it owns the memory.
+#[derive(Debug)]
+pub struct Module {
+    start: usize,
+    len: usize,
+}
+
+impl Module {
+    /// The file of `len` bytes at address `start`.
+    ///
+    /// # Safety
+    /// Nothing else uses this memory, and it stays mapped.
+    #[expect(unsafe_code, reason = "the file is given as an address")]
+    pub(crate) unsafe fn new(start: usize, len: usize) -> Self {
+        Self { start, len }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        #[expect(unsafe_code, reason = "the file is given as an address")]
+        // SAFETY: `new` was promised that this memory is the module's alone.
+        unsafe {
+            core::slice::from_raw_parts(self.start as *const u8, self.len)
+        }
+    }
+
+    /// The addresses of the memory, which belongs to the caller from now on.
+    #[must_use]
+    pub fn into_memory(self) -> core::ops::Range<usize> {
+        self.start..self.start + self.len
+    }
+}
+
 /// What only a paravirtualised guest is told (`struct start_info`, xen.h).
 #[derive(Clone, Copy, Debug)]
 pub struct PvInfo {
@@ -23,14 +57,14 @@ pub struct PvInfo {
 }
 
 /// What a guest is told at birth, by whichever boot protocol.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct BootInfo {
     /// Pages of memory that the domain has.
     pub pages: usize,
     /// The kernel command line (`extra` in the xl configuration), without its final NUL.
     pub command_line: &'static [u8],
     /// The first module (`ramdisk` in the xl configuration), if there is one.
-    pub ramdisk: Option<&'static [u8]>,
+    pub ramdisk: Option<Module>,
     /// The console ring.
     pub console: RingInfo,
     /// The xenstore ring.

@@ -12,7 +12,7 @@ mod info;
 mod pv;
 mod stack;
 
-pub use info::{BootError, BootInfo, PvInfo, RingInfo};
+pub use info::{BootError, BootInfo, Module, PvInfo, RingInfo};
 #[doc(hidden)]
 pub use pv::pv_enter;
 #[doc(hidden)]

@@ -4,7 +4,7 @@
 //! stack in `rsp`; that stack is the last thing it put into memory (xen.h, "Start-of-day
 //! memory layout").
 
-use crate::info::{BootError, BootInfo, PvInfo, RingInfo};
+use crate::info::{BootError, BootInfo, Module, PvInfo, RingInfo};
 
 /// Places the ELF notes and the entry point, which ends up in
 /// `fn main(Result<BootInfo, BootError>) -> !`.
@@ -86,7 +86,8 @@ fn word(page: &[u8; offset::END], at: usize) -> u64 {
 ///
 /// # Safety
 /// `start_info` is the page that Xen passed in `rsi` and `boot_stack` the stack pointer it
-/// passed; the page and what it points at are never written while the guest runs.
+/// passed; the page is never written while the guest runs, and nothing else uses the module
+/// that it points at.
 #[doc(hidden)]
 #[expect(unsafe_code, reason = "reads what Xen left in memory")]
 #[expect(
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn pv_enter(
 /// Reads `struct start_info`.
 ///
 /// # Safety
-/// The module that the page names is memory that stays as it is.
+/// The module that the page names is memory that nothing else uses.
 #[expect(unsafe_code, reason = "the ramdisk is given as an address")]
 unsafe fn parse(
     page: &'static [u8; offset::END],
@@ -126,7 +127,7 @@ unsafe fn parse(
     let (start, len) = (address(offset::MOD_START), address(offset::MOD_LEN));
     let ramdisk = (start != 0 && len != 0).then(|| {
         // SAFETY: the builder placed `len` bytes there, and the caller promises the rest.
-        unsafe { core::slice::from_raw_parts(start as *const u8, len) }
+        unsafe { Module::new(start, len) }
     });
     let ring = |mfn, port| RingInfo {
         mfn: word(page, mfn),

@@ -6,9 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::attach::DraftAttachment;
 use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, DraftVia};
-use super::model::{Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
+use super::model::{
+    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
+};
 use super::suggest::did_you_mean;
 use super::{ConfigError, advertise, attach};
 use crate::addr::Network;
@@ -34,63 +35,6 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     addresses(&draft.interfaces)?;
 
     let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
-    let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
-    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
-    for route in &draft.routes {
-        let At {
-            line,
-            value: prefix,
-        } = route.prefix;
-        if prefix.masked() != prefix {
-            let text = format!(
-                "route {prefix} has host bits set (did you mean \"{}\"?)",
-                prefix.masked()
-            );
-            return Err(ConfigError::new(line, text));
-        }
-        if let Some(first) = seen.insert(prefix, line) {
-            let text = format!("route {prefix} is already on line {first}");
-            return Err(ConfigError::new(line, text));
-        }
-        if let Some(owner) = draft
-            .interfaces
-            .iter()
-            .find(|i| i.addresses.iter().any(|a| a.value.masked() == prefix))
-        {
-            let text = format!("route {prefix} is the network of interface {}", owner.name);
-            return Err(ConfigError::new(line, text));
-        }
-        let target = match &route.target {
-            DraftTarget::Via(gateways) => RouteTarget::Via(
-                gateways
-                    .iter()
-                    .map(|gateway| via(&draft.interfaces, &draft.routes, &names, prefix, gateway))
-                    .collect::<Result<_, _>>()?,
-            ),
-            DraftTarget::Interface(name) => {
-                let at = named(&names, name)?;
-                not_a_loopback(&draft.interfaces, at, name.line)?;
-                RouteTarget::Interface(at)
-            }
-            DraftTarget::Blackhole => RouteTarget::Blackhole,
-            DraftTarget::Unreachable => RouteTarget::Unreachable,
-            DraftTarget::Prohibit => RouteTarget::Prohibit,
-        };
-        routes.push(RouteConfig { prefix, target });
-    }
-
-    let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());
-    for entry in &draft.neighbors {
-        let checked = neighbor(&draft.interfaces, &names, &routes, entry)?;
-        let same =
-            |n: &&NeighborConfig| n.interface == checked.interface && n.address == checked.address;
-        if neighbors.iter().find(same).is_some() {
-            let text = format!("neighbor {} is given twice", checked.address);
-            return Err(ConfigError::new(entry.address.line, text));
-        }
-        neighbors.push(checked);
-    }
-
     let sources = draft.interfaces.iter().map(|i| &i.source);
     let sources: Vec<Option<usize>> = sources
         .map(|source| source.as_ref().map(|name| named(&names, name)).transpose())
@@ -110,12 +54,85 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             dad_transmits: i.dad_transmits,
         });
     }
+    let names: Vec<&str> = interfaces.iter().map(|i| i.name.as_str()).collect();
+    let connected = networks(&interfaces);
+    let on_link = on_link(&draft.routes, &names)?;
+    let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
+    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
+    for route in &draft.routes {
+        let At {
+            line,
+            value: prefix,
+        } = route.prefix;
+        not_a_route(line, prefix, &connected)?;
+        if let Some(first) = seen.insert(prefix, line) {
+            let text = format!("route {prefix} is already on line {first}");
+            return Err(ConfigError::new(line, text));
+        }
+        let target = match &route.target {
+            DraftTarget::Via(gateways) => RouteTarget::Via(
+                gateways
+                    .iter()
+                    .map(|gateway| via(&interfaces, &on_link, &names, prefix, gateway))
+                    .collect::<Result<_, _>>()?,
+            ),
+            DraftTarget::Interface(name) => {
+                let at = named(&names, name)?;
+                not_a_loopback(&interfaces, at, name.line)?;
+                RouteTarget::Interface(at)
+            }
+            DraftTarget::Blackhole => RouteTarget::Blackhole,
+            DraftTarget::Unreachable => RouteTarget::Unreachable,
+            DraftTarget::Prohibit => RouteTarget::Prohibit,
+        };
+        routes.push(RouteConfig { prefix, target });
+    }
+
+    let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());
+    for entry in &draft.neighbors {
+        let checked = neighbor(&interfaces, &names, &routes, entry)?;
+        let same =
+            |n: &&NeighborConfig| n.interface == checked.interface && n.address == checked.address;
+        if neighbors.iter().find(same).is_some() {
+            let text = format!("neighbor {} is given twice", checked.address);
+            return Err(ConfigError::new(entry.address.line, text));
+        }
+        neighbors.push(checked);
+    }
+
     Ok(Config {
         hostname,
         interfaces,
         routes,
+        route_files: draft.route_files.into_iter().map(|f| f.value).collect(),
         neighbors,
     })
+}
+
+/// The networks on the links of interfaces, with the interfaces' names.
+pub(super) fn networks(interfaces: &[InterfaceConfig]) -> Vec<(Network, &str)> {
+    let all = interfaces.iter();
+    all.flat_map(|i| i.addresses.iter().map(|a| (a.masked(), i.name.as_str())))
+        .collect()
+}
+
+/// Refuses what can't be the prefix of a route: one with more bits than its length says, and
+/// those of the links themselves.
+pub(super) fn not_a_route(
+    line: u32,
+    prefix: Network,
+    connected: &[(Network, &str)],
+) -> Result<(), ConfigError> {
+    let masked = prefix.masked();
+    if masked != prefix {
+        let text = format!("route {prefix} has host bits set (did you mean \"{masked}\"?)");
+        return Err(ConfigError::new(line, text));
+    }
+    if let Some((_, owner)) = connected.iter().find(|(n, _)| *n == prefix) {
+        let text = format!("route {prefix} is the network of interface {owner}");
+        return Err(ConfigError::new(line, text));
+    }
+    Ok(())
 }
 
 fn interface_name(interface: &DraftInterface) -> Result<(), ConfigError> {
@@ -223,7 +240,7 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
+pub(super) fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
     names
         .iter()
         .position(|n| *n == wanted.value)
@@ -236,9 +253,13 @@ fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
         })
 }
 
-fn not_a_loopback(interfaces: &[DraftInterface], at: usize, line: u32) -> Result<(), ConfigError> {
+pub(super) fn not_a_loopback(
+    interfaces: &[InterfaceConfig],
+    at: usize,
+    line: u32,
+) -> Result<(), ConfigError> {
     match interfaces.get(at) {
-        Some(i) if i.attachment.value == DraftAttachment::Loopback => Err(ConfigError::new(
+        Some(i) if i.attachment == Attachment::Loopback => Err(ConfigError::new(
             line,
             format!("{} is a loopback: nobody is there", i.name),
         )),
@@ -246,9 +267,20 @@ fn not_a_loopback(interfaces: &[DraftInterface], at: usize, line: u32) -> Result
     }
 }
 
-fn via(
-    interfaces: &[DraftInterface],
-    routes: &[DraftRoute],
+/// What routes put on the links of interfaces, which are indices.
+fn on_link(routes: &[DraftRoute], names: &[&str]) -> Result<Vec<(Network, usize)>, ConfigError> {
+    let on_link = routes.iter().filter_map(|route| match &route.target {
+        DraftTarget::Interface(name) => Some((route.prefix.value, name)),
+        _ => None,
+    });
+    on_link
+        .map(|(prefix, name)| Ok((prefix, named(names, name)?)))
+        .collect()
+}
+
+pub(super) fn via(
+    interfaces: &[InterfaceConfig],
+    on_link: &[(Network, usize)],
     names: &[&str],
     prefix: Network,
     gateway: &At<DraftVia>,
@@ -270,12 +302,12 @@ fn via(
             "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
         ));
     }
-    for (interface, draft) in interfaces.iter().enumerate() {
-        for network in draft.addresses.iter().map(|a| a.value) {
+    for (interface, config) in interfaces.iter().enumerate() {
+        for network in config.addresses.iter().copied() {
             if network.address == address {
                 return fail(format!(
                     "gateway {address} is this router (interface {})",
-                    draft.name
+                    config.name
                 ));
             }
             if network.contains(address) {
@@ -289,7 +321,7 @@ fn via(
                     ));
                 }
                 // Another address of this network may still turn out to be the gateway.
-                let own = draft.addresses.iter().any(|a| a.value.address == address);
+                let own = config.addresses.iter().any(|a| a.address == address);
                 if !own {
                     return Ok(Via {
                         address,
@@ -301,17 +333,14 @@ fn via(
         }
     }
     // A route may put it on a link, beside a single address there.
-    let on_link = routes.iter().filter_map(|route| match &route.target {
-        DraftTarget::Interface(name) => Some((route.prefix.value, name)),
-        _ => None,
-    });
     let nearest = on_link
+        .iter()
         .filter(|(prefix, _)| prefix.contains(address))
         .max_by_key(|(prefix, _)| prefix.len);
     match nearest {
-        Some((_, name)) => Ok(Via {
+        Some(&(_, interface)) => Ok(Via {
             address,
-            interface: named(names, name)?,
+            interface,
             weight,
         }),
         None => fail(format!(
@@ -322,7 +351,7 @@ fn via(
 
 /// A gateway whose address means something on its link only.
 fn link_local_via(
-    interfaces: &[DraftInterface],
+    interfaces: &[InterfaceConfig],
     names: &[&str],
     gateway: &At<DraftVia>,
 ) -> Result<Via, ConfigError> {
@@ -332,7 +361,7 @@ fn link_local_via(
         weight,
     } = gateway.value;
     let fail = |text: String| Err(ConfigError::new(gateway.line, text));
-    let has_v6 = |i: &&DraftInterface| i.addresses.iter().any(|a| a.value.address.is_ipv6());
+    let has_v6 = |i: &&InterfaceConfig| i.addresses.iter().any(|a| a.address.is_ipv6());
     let Some(zone) = zone else {
         let example = interfaces.iter().find(has_v6).map_or("wan", |i| &i.name);
         return fail(format!(
@@ -350,7 +379,7 @@ fn link_local_via(
             "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
             zone.value
         )),
-        Some(i) if i.addresses.iter().any(|a| a.value.address == address) => fail(format!(
+        Some(i) if i.addresses.iter().any(|a| a.address == address) => fail(format!(
             "gateway {address} is this router (interface {})",
             zone.value
         )),
@@ -363,7 +392,7 @@ fn link_local_via(
 }
 
 fn neighbor(
-    interfaces: &[DraftInterface],
+    interfaces: &[InterfaceConfig],
     names: &[&str],
     routes: &[RouteConfig],
     entry: &DraftNeighbor,
@@ -381,7 +410,7 @@ fn neighbor(
         .enumerate()
         .filter(|&(at, _)| at == interface || !is_link_local(address))
         .flat_map(|(_, i)| &i.addresses)
-        .any(|a| a.value.address == address);
+        .any(|a| a.address == address);
     if own {
         return fail(
             entry.address.line,
@@ -391,7 +420,7 @@ fn neighbor(
     let on_link = interfaces.get(interface).is_some_and(|i| {
         let here =
             |n: Network| n.contains(address) || (is_link_local(address) && n.address.is_ipv6());
-        i.addresses.iter().any(|a| here(a.value))
+        i.addresses.iter().any(|a| here(*a))
     });
     let routed = routes
         .iter()

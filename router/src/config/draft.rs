@@ -30,6 +30,7 @@ pub(super) struct Draft {
     pub(super) hostname: Option<String>,
     pub(super) interfaces: Vec<DraftInterface>,
     pub(super) routes: Vec<DraftRoute>,
+    pub(super) route_files: Vec<At<String>>,
     pub(super) neighbors: Vec<DraftNeighbor>,
 }
 

@@ -26,7 +26,34 @@ use crate::addr::Mac;
 /// The first thing that is wrong, with its line: TOML syntax, an unknown key, a value of
 /// the wrong kind, or things that contradict each other.
 pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
-    check::check(read(text)?)
+    let draft = read(text)?;
+    if let Some(file) = draft.route_files.first() {
+        let text = format!(
+            "no file \"{}\": route files are in the ramdisk, a tar archive with ringway.toml",
+            file.value
+        );
+        return Err(ConfigError::new(file.line, text));
+    }
+    check::check(draft)
+}
+
+/// The same for a file that has others beside it, of which `names` are the names.
+pub(super) fn from_archive(text: &str, names: &[String]) -> Result<Config, ConfigError> {
+    let draft = read(text)?;
+    for (at, file) in draft.route_files.iter().enumerate() {
+        let (line, path) = (file.line, &file.value);
+        if !names.contains(path) {
+            let hint = did_you_mean(path, names.iter().map(String::as_str));
+            let text = format!("the ramdisk's tar archive holds no {path}{hint}");
+            return Err(ConfigError::new(line, text));
+        }
+        let mut earlier = draft.route_files.iter().take(at);
+        if let Some(first) = earlier.find(|f| f.value == *path) {
+            let text = format!("route-file \"{path}\" is already on line {}", first.line);
+            return Err(ConfigError::new(line, text));
+        }
+    }
+    check::check(draft)
 }
 
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
@@ -74,13 +101,18 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
                     draft.routes.push(route(&lines, item)?);
                 }
             }
+            "route-file" => {
+                for item in tables(&lines, "route-file", value)? {
+                    draft.route_files.push(route_file(&lines, item)?);
+                }
+            }
             "neighbor" => {
                 for item in tables(&lines, "neighbor", value)? {
                     draft.neighbors.push(neighbor(&lines, item)?);
                 }
             }
             other => {
-                let known = ["hostname", "interface", "route", "neighbor"];
+                let known = ["hostname", "interface", "route", "route-file", "neighbor"];
                 return Err(unknown(&lines, key, other, "", &known));
             }
         }
@@ -235,6 +267,22 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
         )
     })?;
     Ok(DraftRoute { prefix, target })
+}
+
+fn route_file(lines: &Lines, item: &Value<'_>) -> Result<At<String>, ConfigError> {
+    let line = lines.of(&item.span());
+    let mut path = None;
+    for (key, value) in in_order(table(lines, "route-file", item)?) {
+        match key.get_ref().as_ref() {
+            "path" => path = Some(string(lines, "path", value)?),
+            other => return Err(unknown(lines, key, other, "route-file", &["path"])),
+        }
+    }
+    let mut path = path.ok_or_else(|| ConfigError::new(line, "a route-file needs \"path\""))?;
+    if let Some(rest) = path.value.strip_prefix("./") {
+        path.value = rest.to_owned();
+    }
+    Ok(path)
 }
 
 fn neighbor(lines: &Lines, item: &Value<'_>) -> Result<DraftNeighbor, ConfigError> {

@@ -12,6 +12,7 @@ mod extra;
 mod file;
 mod model;
 mod ramdisk;
+mod route_file;
 mod suggest;
 mod tar;
 
@@ -21,7 +22,9 @@ pub use model::{
     AdvertiseConfig, Allowed, Attachment, Config, InterfaceConfig, NeighborConfig, Preference,
     PrefixConfig, ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
 };
+pub(crate) use ramdisk::file as ramdisk_file;
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};
+pub(crate) use route_file::{RouteSink, read as read_route_file};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};
 
 use alloc::string::String;

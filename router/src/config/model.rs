@@ -17,6 +17,9 @@ pub struct Config {
     pub interfaces: Vec<InterfaceConfig>,
     /// Static routes of both families.
     pub routes: Vec<RouteConfig>,
+    /// Files in the ramdisk's archive with more of them, for
+    /// [`Router::read_route_files`](crate::Router::read_route_files).
+    pub route_files: Vec<String>,
     /// Static neighbours of both families.
     pub neighbors: Vec<NeighborConfig>,
 }
@@ -263,6 +266,7 @@ impl Config {
             hostname: String::from("ringway"),
             interfaces: Vec::new(),
             routes: Vec::new(),
+            route_files: Vec::new(),
             neighbors: Vec::new(),
         }
     }

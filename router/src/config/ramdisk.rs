@@ -1,9 +1,12 @@
 //! The configuration as the guest's ramdisk.
 
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use super::tar::{TarError, entries, is_tar};
-use super::{Config, ConfigError, from_toml};
+use super::file::{from_archive, from_toml};
+use super::tar::{Entry, TarError, entries, is_tar};
+use super::{Config, ConfigError};
 
 /// The name of the configuration file in an archive.
 pub const CONFIG_FILE: &str = "ringway.toml";
@@ -11,11 +14,51 @@ pub const CONFIG_FILE: &str = "ringway.toml";
 /// Reads a ramdisk that is either the configuration file itself or a tar archive that holds
 /// it as [`CONFIG_FILE`]. NUL bytes after the text, as loaders leave them, don't matter.
 ///
+/// The files of routes that it names exist then, but weren't looked into:
+/// [`Router::read_route_files`](crate::Router::read_route_files) does that.
+///
 /// # Errors
 ///
 /// What is wrong with the archive (line 0) or with the file in it.
 pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
-    let file = if is_tar(bytes) { find(bytes)? } else { bytes };
+    if !is_tar(bytes) {
+        return from_toml(text(bytes)?);
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut found = None;
+    for entry in files(bytes) {
+        let entry = entry?;
+        if entry.name == CONFIG_FILE.as_bytes() {
+            found = found.or(Some(entry.data));
+        } else if let Ok(name) = core::str::from_utf8(entry.name) {
+            names.push(String::from(name));
+        }
+    }
+    let Some(file) = found else {
+        let text = format!("the ramdisk's tar archive holds no {CONFIG_FILE}");
+        return Err(ConfigError::new(0, text));
+    };
+    from_archive(text(file)?, &names)
+}
+
+/// A file in a ramdisk that is an archive.
+///
+/// # Errors
+///
+/// The archive is damaged, or there is no such file.
+pub(crate) fn file<'a>(ramdisk: &'a [u8], path: &str) -> Result<&'a [u8], ConfigError> {
+    for entry in files(ramdisk) {
+        let entry = entry?;
+        if entry.name == path.as_bytes() {
+            return Ok(entry.data);
+        }
+    }
+    let text = format!("the ramdisk's tar archive holds no {path}");
+    Err(ConfigError::new(0, text))
+}
+
+/// The text of a configuration file.
+fn text(file: &[u8]) -> Result<&str, ConfigError> {
     let end = file
         .iter()
         .rposition(|&b| b != 0)
@@ -24,40 +67,26 @@ pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
     if file.is_empty() {
         return Err(ConfigError::new(0, "the ramdisk is empty"));
     }
-    match core::str::from_utf8(file) {
-        Ok(text) => from_toml(text),
-        Err(error) => {
-            let valid = file.get(..error.valid_up_to()).unwrap_or(&[]);
-            let line = valid.iter().filter(|&&b| b == b'\n').count() + 1;
-            let text = "not UTF-8 text (the ramdisk is a TOML file, or a tar archive with \
-                        ringway.toml)";
-            Err(ConfigError::new(u32::try_from(line).unwrap_or(0), text))
-        }
-    }
+    core::str::from_utf8(file).map_err(|error| {
+        let valid = file.get(..error.valid_up_to()).unwrap_or(&[]);
+        let line = valid.iter().filter(|&&b| b == b'\n').count() + 1;
+        let text = "not UTF-8 text (the ramdisk is a TOML file, or a tar archive with \
+                    ringway.toml)";
+        ConfigError::new(u32::try_from(line).unwrap_or(0), text)
+    })
 }
 
-fn find(archive: &[u8]) -> Result<&[u8], ConfigError> {
-    for entry in entries(archive) {
-        match entry {
-            Ok(entry) if entry.name == CONFIG_FILE.as_bytes() => return Ok(entry.data),
-            Ok(_) => {}
-            Err(error) => {
-                let what = match error {
-                    TarError::Checksum => "a header has a wrong checksum",
-                    TarError::Number => "a header has a malformed number",
-                    TarError::Truncated => "it ends in the middle of a file",
-                };
-                return Err(ConfigError::new(
-                    0,
-                    format!("the ramdisk's tar archive: {what}"),
-                ));
-            }
-        }
-    }
-    Err(ConfigError::new(
-        0,
-        format!("the ramdisk's tar archive holds no {CONFIG_FILE}"),
-    ))
+fn files(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, ConfigError>> {
+    entries(archive).map(|entry| {
+        entry.map_err(|error| {
+            let what = match error {
+                TarError::Checksum => "a header has a wrong checksum",
+                TarError::Number => "a header has a malformed number",
+                TarError::Truncated => "it ends in the middle of a file",
+            };
+            ConfigError::new(0, format!("the ramdisk's tar archive: {what}"))
+        })
+    })
 }
 
 #[cfg(test)]
@@ -77,6 +106,44 @@ mod tests {
         archive.extend(file("./ringway.toml", b'0', GOOD));
         archive.resize(10240, 0);
         assert_eq!(from_ramdisk(&archive).unwrap(), plain);
+    }
+
+    #[test]
+    fn route_files() {
+        let named = |paths: &[&str]| {
+            let tables = paths
+                .iter()
+                .map(|p| format!("[[route-file]]\npath = \"{p}\"\n"));
+            let mut text = GOOD.to_vec();
+            tables.for_each(|t| text.extend_from_slice(t.as_bytes()));
+            text
+        };
+        let archive = |paths: &[&str]| {
+            let mut archive = file("./a.routes", b'0', b"1.2.3.0/24 10.0.0.2\n");
+            archive.extend(file("ringway.toml", b'0', &named(paths)));
+            archive.extend(file("dir/b.routes", b'0', b""));
+            archive
+        };
+        let good = archive(&["a.routes", "./dir/b.routes"]);
+        let config = from_ramdisk(&good).unwrap();
+        assert_eq!(config.route_files, ["a.routes", "dir/b.routes"]);
+        assert_eq!(
+            super::file(&good, "a.routes").unwrap(),
+            b"1.2.3.0/24 10.0.0.2\n"
+        );
+        assert!(super::file(&good, "b.routes").is_err());
+        for (paths, line, wanted) in [
+            (&["b.routes"][..], 5, "did you mean \"a.routes\"?"),
+            (&["a.routes", "./a.routes"], 7, "already on line 5"),
+            (&["dir/"], 5, "holds no dir/"),
+        ] {
+            let error = from_ramdisk(&archive(paths)).unwrap_err();
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.text.contains(wanted), "{error}");
+        }
+        let error = from_ramdisk(&named(&["a.routes"])).unwrap_err();
+        assert_eq!(error.line, 5);
+        assert!(error.text.contains("tar archive"), "{error}");
     }
 
     #[test]

@@ -313,3 +313,73 @@ fn gateways_are_limited() {
     assert!(router.remove_route(network("20.0.7.0/24")));
     assert_eq!(router.insert_route(prefix, &via(5000)), Ok(()));
 }
+
+/// A tar archive of files, as far as it is read.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (name, data) in files {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..262].copy_from_slice(b"ustar");
+        let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        archive.extend_from_slice(&header);
+        archive.extend_from_slice(data.as_bytes());
+        archive.resize(archive.len().next_multiple_of(512), 0);
+    }
+    archive
+}
+
+#[test]
+fn routes_of_files_are_routes() {
+    let toml = format!("{CONFIG}[[route-file]]\npath = \"a\"\n[[route-file]]\npath = \"b\"\n");
+    let with = |b: &str| {
+        let a = "192.0.2.0/24 10.0.0.9 10.0.1.9\n192.0.2.0/25 10.0.1.9\n::/0 2001:db8:1::9\n";
+        archive(&[("ringway.toml", &toml), ("a", a), ("b", b)])
+    };
+    let ramdisk = with("198.51.100.0/24 a\n");
+    let config = config::from_ramdisk(&ramdisk).unwrap();
+    let mut router = Router::new(&config, 1, Instant(0));
+    router.read_route_files(&ramdisk).unwrap();
+    assert_eq!(router.route_counts(), (4, 1));
+    router.link_up(Instant(0), InterfaceId(0), [2, 0, 0, 0, 0, 1], 1500);
+    let lookup = |router: &Router, address| router.fib.lookup(address);
+    // What needs the other link is hidden, and what is shorter serves.
+    let whole = lookup(&router, 0xc000_0201);
+    assert!(matches!(whole, Target::Group(_)), "{whole:?}");
+    assert_eq!(lookup(&router, 0xc633_6401), Target::OnLink(0));
+    router.link_up(Instant(0), InterfaceId(1), [2, 0, 0, 0, 0, 2], 1500);
+    let half = lookup(&router, 0xc000_0201);
+    assert!(matches!(half, Target::Neighbor(_)), "{half:?}");
+    assert_eq!(lookup(&router, 0xc000_0281), whole);
+    let mut shown = String::new();
+    crate::show::show_routes(&router, &mut shown).unwrap();
+    assert!(
+        shown.contains("a: 3 routes\nb: 1 routes\nIPv4: 4 routes;"),
+        "{shown}"
+    );
+
+    // Another file, or the configuration itself, may have the prefix already.
+    for (line, wanted) in [
+        (
+            "192.0.2.0/25 blackhole",
+            "b:2: there is another route 192.0.2.0/25",
+        ),
+        (
+            "10.0.1.1/32 blackhole",
+            "b:2: there is another route 10.0.1.1/32",
+        ),
+        ("192.0.2.0/26 c", "b:2: \"c\" is no gateway"),
+    ] {
+        let ramdisk = with(&format!("\n{line}\n"));
+        let mut router = Router::new(&config, 1, Instant(0));
+        let error = router.read_route_files(&ramdisk).unwrap_err();
+        assert!(error.text.starts_with(wanted), "{error}");
+    }
+    // A configuration without files takes the place of all.
+    router.apply(Instant(0), &from_toml(CONFIG).unwrap());
+    assert_eq!(router.route_counts(), (1, 0));
+}

@@ -1,0 +1,184 @@
+//! What a router with many routes takes of the guest's heap, as `name,value,unit` lines.
+//!
+//! The routes are read from a ramdisk as the guest reads them, and everything that the router
+//! allocates comes from a heap like the guest's: first-fit, grown at its end in the same steps.
+
+#![expect(unsafe_code, reason = "an allocator hands out memory")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fmt::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ptr::NonNull;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use linked_list_allocator::Heap;
+use router::{Instant, InterfaceId, Router, config};
+
+#[expect(dead_code, reason = "addresses to look up are for another benchmark")]
+mod internet;
+
+/// Addresses for the heap.
+const ARENA: usize = 256 << 20;
+/// Least growth, as the guest's.
+const STEP: usize = 64 * 1024;
+
+/// The guest's heap while something is measured, the system's otherwise.
+struct Measured {
+    heap: Mutex<Heap>,
+    on: AtomicBool,
+}
+
+#[global_allocator]
+static HEAP: Measured = Measured {
+    heap: Mutex::new(Heap::empty()),
+    on: AtomicBool::new(false),
+};
+
+impl Measured {
+    /// Begins with an empty heap.
+    fn start(&self) {
+        let layout = Layout::from_size_align(ARENA, 4096).expect("a layout");
+        // SAFETY: the layout isn't empty.
+        let arena = unsafe { System.alloc(layout) };
+        assert!(!arena.is_null(), "no room for the heap");
+        let mut heap = self.heap.lock().expect("one thread");
+        *heap = Heap::empty();
+        // SAFETY: the arena is the heap's for ever.
+        unsafe { heap.init(arena, STEP) };
+        drop(heap);
+        self.on.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes in use, and bytes that the heap has grown to.
+    fn stop(&self) -> (usize, usize) {
+        self.on.store(false, Ordering::Relaxed);
+        let heap = self.heap.lock().expect("one thread");
+        (heap.used(), heap.size())
+    }
+}
+
+// SAFETY: each block comes from one of two allocators and goes back to it.
+unsafe impl GlobalAlloc for Measured {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !self.on.load(Ordering::Relaxed) {
+            // SAFETY: the caller's contract.
+            return unsafe { System.alloc(layout) };
+        }
+        let Ok(mut heap) = self.heap.lock() else {
+            return std::ptr::null_mut();
+        };
+        loop {
+            if let Ok(block) = heap.allocate_first_fit(layout) {
+                return block.as_ptr();
+            }
+            let more = (layout.size() + layout.align() + 64).max(STEP);
+            if heap.size() + more + STEP > ARENA {
+                return std::ptr::null_mut();
+            }
+            // SAFETY: the arena goes on behind what the heap has.
+            unsafe { heap.extend(more.next_multiple_of(4096)) };
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Ok(mut heap) = self.heap.lock()
+            && let Some(given) = NonNull::new(block)
+            && (heap.bottom()..heap.top()).contains(&block)
+        {
+            // SAFETY: it lies in the heap, so it came from there.
+            return unsafe { heap.deallocate(given, layout) };
+        }
+        // SAFETY: all else came from the system.
+        unsafe { System.dealloc(block, layout) };
+    }
+}
+
+const CONFIG: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"2001:db8::1/64\"]\n\
+                      [interface.lan]\nvif = 1\naddress = [\"10.1.0.1/24\"]\n\
+                      [[route-file]]\npath = \"routes\"\n";
+
+/// A file with so many routes of each family, in order of their prefixes or in none.
+fn file(four: usize, six: usize, shuffled: bool) -> String {
+    let mut lines = Vec::with_capacity(four + six);
+    for (prefix, len, hop) in internet::v4(four, 4) {
+        let prefix = Ipv4Addr::from_bits(prefix);
+        lines.push(format!(
+            "{prefix}/{len} 10.0.{}.{}\n",
+            1 + hop / 250,
+            hop % 250
+        ));
+    }
+    for (prefix, len, hop) in internet::v6(six, 6) {
+        let prefix = Ipv6Addr::from_bits(prefix);
+        lines.push(format!("{prefix}/{len} 2001:db8::1:{hop:x}\n"));
+    }
+    if shuffled {
+        internet::Random(9).shuffle(&mut lines);
+    }
+    lines.concat()
+}
+
+/// A tar archive of files.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (name, data) in files {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..262].copy_from_slice(b"ustar");
+        let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        archive.extend_from_slice(&header);
+        archive.extend_from_slice(data.as_bytes());
+        archive.resize(archive.len().next_multiple_of(512), 0);
+    }
+    archive
+}
+
+fn measure(name: &str, four: usize, six: usize, shuffled: bool) {
+    let ramdisk = archive(&[
+        ("ringway.toml", CONFIG),
+        ("routes", &file(four, six, shuffled)),
+    ]);
+    let mut out = String::with_capacity(1 << 16);
+    let _ = writeln!(out, "memory_{name}_ramdisk,{},bytes", ramdisk.len());
+    let clock = std::time::Instant::now();
+    let mut report = |what: &str, value: u128, unit: &str| {
+        // There is room: nothing of this comes from the measured heap.
+        let _ = writeln!(out, "memory_{name}_{what},{value},{unit}");
+    };
+    HEAP.start();
+    let config = config::from_ramdisk(&ramdisk).expect("it is good");
+    let mut router = Router::new(&config, 1, Instant(0));
+    router.read_route_files(&ramdisk).expect("they are good");
+    let read = clock.elapsed();
+    let before = std::time::Instant::now();
+    for at in 0..2 {
+        router.link_up(Instant(0), InterfaceId(at), [2, 0, 0, 0, 0, at], 1500);
+    }
+    let shown = before.elapsed() / 2;
+    let (used, size) = HEAP.stop();
+    assert_eq!(router.route_counts(), (four, six));
+    report("used", used as u128, "bytes");
+    report("heap", size as u128, "bytes");
+    report("read", read.as_millis(), "ms");
+    report("link_change", shown.as_micros(), "us");
+    print!("{out}");
+}
+
+fn main() {
+    // Cargo passes --bench.
+    let only: Option<String> = std::env::args().skip(1).find(|a| !a.starts_with('-'));
+    println!("name,value,unit");
+    for (name, shuffled) in [("sorted", false), ("shuffled", true)] {
+        for (four, six) in [(8130, 1870), (1_000_000, 230_000)] {
+            let name = format!("{}_{name}", four + six);
+            if only.as_ref().is_none_or(|only| *only == name) {
+                measure(&name, four, six, shuffled);
+            }
+        }
+    }
+}
