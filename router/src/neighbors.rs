@@ -153,6 +153,9 @@ pub(crate) struct Index {
     key: u64,
 }
 
+/// A slot without a neighbour. Its tag is no IPv4 neighbour's, not even that of 0.0.0.0.
+const EMPTY: u64 = u64::MAX;
+
 /// The tag of an IPv4 neighbour: its interface and address, so that it is the only one.
 fn tag4(interface: u8, address: u32) -> u64 {
     u64::from(interface) << 32 | u64::from(address)
@@ -171,7 +174,7 @@ impl Index {
 
     /// Makes room for `2^bits` slots, and some more so that no probe wraps around.
     fn resize(&mut self, bits: u32) {
-        self.slots = vec![0; (1 << bits) + PROBES];
+        self.slots = vec![EMPTY; (1 << bits) + PROBES];
         self.shift = 64 - bits;
     }
 
@@ -225,7 +228,7 @@ impl Index {
         let Some(window) = self.slots.get_mut(home..home + PROBES) else {
             return false;
         };
-        match window.iter_mut().find(|slot| **slot == 0) {
+        match window.iter_mut().find(|slot| **slot == EMPTY) {
             Some(slot) => {
                 *slot = tag << 24 | index as u64;
                 true
@@ -241,7 +244,7 @@ impl Index {
                 .iter_mut()
                 .find(|slot| **slot == tag << 24 | index as u64)
         {
-            *slot = 0;
+            *slot = EMPTY;
         }
     }
 }

@@ -243,6 +243,32 @@ fn a_neighbor_may_move() {
 }
 
 #[test]
+fn who_asks_whether_an_address_is_free_is_nobody_yet() {
+    let mut bed = Bed::ready(CONFIG, &[(WAN, A), (LAN, B)]);
+    // Its sender's address is 0.0.0.0, which must not be taken for the first neighbour's.
+    for interface in [WAN, LAN] {
+        let probe = arp(
+            1,
+            [2, 9, 9, 9, 9, 9],
+            [0; 4],
+            [0; 6],
+            [10, 0, interface, 77],
+        );
+        bed.receive(interface, &probe);
+    }
+    bed.take();
+    for (input, output, source, destination) in [(WAN, LAN, A, B), (LAN, WAN, B, A)] {
+        bed.receive(input, &udp(input, source, destination, 1));
+        let sent = bed.take();
+        assert_eq!(
+            (sent[0].0, &sent[0].1[..6]),
+            (output, &host_mac(destination)[..])
+        );
+    }
+    bed.assert_balance();
+}
+
+#[test]
 fn static_neighbors_stay() {
     let text = format!(
         "{CONFIG}\n[[neighbor]]\ninterface = \"lan\"\naddress = \"10.0.1.9\"\nmac = \"{}\"\n",
