@@ -201,7 +201,7 @@ impl Router {
                         }
                     }
                 } else {
-                    self.resolve(input, header, *lookup, verdict)
+                    self.resolve(input, header, meta, *lookup, verdict)
                 };
                 match found {
                     Some(found) => index = found,
@@ -289,12 +289,19 @@ impl Router {
         &mut self,
         input: InterfaceId,
         header: &Header,
+        meta: &FrameMeta,
         answer: u32,
         verdict: &mut Verdict,
     ) -> Option<usize> {
         *verdict = Verdict::Punt;
         let mut target = Target::from_number(answer);
         if let Target::Group(group) = target {
+            if let Some(mtu) = self.fib.groups.mtu(group) {
+                let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+                if meta.len > max_len && !segments_fit(header, meta, max_len) {
+                    return None;
+                }
+            }
             let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
             target = self.fib.member(group, ip, self.flow_key);
         }

@@ -108,7 +108,7 @@ impl Router {
                 let found = match last_on_link {
                     Some((asked, found)) if asked == lookup => Some(found),
                     _ => {
-                        let found = self.resolve6(input, header, answer, verdict);
+                        let found = self.resolve6(input, header, (meta, link_max), answer, verdict);
                         let on_link = matches!(Target::from_number(answer), Target::OnLink(_));
                         last_on_link = found.filter(|_| on_link).map(|found| (lookup, found));
                         found
@@ -146,12 +146,19 @@ impl Router {
         &mut self,
         input: InterfaceId,
         header: &Header,
+        (meta, link_max): (&FrameMeta, u32),
         answer: u32,
         verdict: &mut Verdict,
     ) -> Option<usize> {
         *verdict = Verdict::Punt;
         let mut target = Target::from_number(answer);
         if let Target::Group(group) = target {
+            if let Some(mtu) = self.fib.groups.mtu(group) {
+                let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+                if meta.len > max_len && !segments_fit(header, meta, link_max, max_len) {
+                    return None;
+                }
+            }
             let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
             target = self.fib.member(group, ip, self.flow_key);
         }

@@ -46,7 +46,9 @@ impl Router {
             Err(reason) => return self.drop_frames(input, reason, 1),
         };
         let mut target = self.target6(input, &ip, waiting.own);
+        let mut route_mtu = None;
         if let Target::Group(group) = target {
+            route_mtu = self.fib.groups.mtu(group);
             target = self.fib.member(group, packet, self.flow_key);
         }
         // Padding ends here.
@@ -65,6 +67,7 @@ impl Router {
             return;
         };
         self.redirect(now, &waiting, target, out);
+        let mtu = mtu.min(route_mtu.unwrap_or(u16::MAX));
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         // Beyond the link the path may be narrower, and the router doesn't remember how much.
         let own_max = match target {

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::addr::Network;
-use crate::config::{self, Config, ConfigError, RouteSink, RouteTarget};
-use crate::fib::groups::Groups;
+use crate::config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
+use crate::fib::groups::{Groups, Members};
 use crate::fib::layers::{Layers, Upper};
 use crate::fib::table::marked;
 use crate::fib::{Fib, Target};
@@ -55,7 +55,7 @@ impl RouteSink for Router {
     type Target = Target;
 
     fn target(&mut self, target: &RouteTarget) -> Option<Target> {
-        self.hold_target(target)
+        self.hold_target(target, None)
     }
 
     fn route(&mut self, prefix: Network, target: Target) -> bool {
@@ -74,13 +74,9 @@ impl Router {
     /// # Errors
     ///
     /// [`TooManyGateways`]; everything is as it was then.
-    pub fn insert_route(
-        &mut self,
-        prefix: Network,
-        target: &RouteTarget,
-    ) -> Result<(), TooManyGateways> {
-        let target = self.hold_target(target).ok_or(TooManyGateways)?;
-        self.enter_route(prefix, target);
+    pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), TooManyGateways> {
+        let target = self.hold_target(&route.target, route.mtu);
+        self.enter_route(route.prefix, target.ok_or(TooManyGateways)?);
         Ok(())
     }
 
@@ -156,7 +152,7 @@ impl Router {
             }
         }
         for route in &config.routes {
-            let target = self.hold_target(&route.target);
+            let target = self.hold_target(&route.target, route.mtu);
             let none = Target::Nowhere(DropReason::NeighborTableFull);
             self.enter_route(route.prefix, target.unwrap_or(none));
         }
@@ -214,12 +210,15 @@ impl Router {
     }
 
     /// The target of a route, held for one user; None if there are too many already.
-    pub(crate) fn hold_target(&mut self, target: &RouteTarget) -> Option<Target> {
+    fn hold_target(&mut self, target: &RouteTarget, mtu: Option<u16>) -> Option<Target> {
         match target {
             RouteTarget::Blackhole => Some(Target::Nowhere(DropReason::Blackhole)),
             RouteTarget::Unreachable => Some(Target::Nowhere(DropReason::Unreachable)),
             RouteTarget::Prohibit => Some(Target::Nowhere(DropReason::Prohibited)),
-            RouteTarget::Interface(at) => u8::try_from(*at).ok().map(Target::OnLink),
+            RouteTarget::Interface(at) => {
+                let target = Target::OnLink(u8::try_from(*at).ok()?);
+                self.hold_members(alloc::vec![(target.number(), 1)], mtu)
+            }
             RouteTarget::Via(gateways) => {
                 let mut members = Vec::with_capacity(gateways.len());
                 for via in gateways {
@@ -232,27 +231,28 @@ impl Router {
                         }
                     }
                 }
-                self.hold_members(members)
+                self.hold_members(members, mtu)
             }
         }
     }
 
     /// One target for these, which are held.
-    fn hold_members(&mut self, mut members: Vec<(u32, u8)>) -> Option<Target> {
-        if let [(only, _)] = *members {
-            return Some(Target::from_number(only));
+    fn hold_members(&mut self, mut targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Option<Target> {
+        match *targets {
+            [(only, _)] if mtu.is_none() => return Some(Target::from_number(only)),
+            _ => targets.sort_unstable(),
         }
-        members.sort_unstable();
+        let members = Members { targets, mtu };
         let number = if let Some(number) = self.fib.groups.find(&members) {
-            self.release_all(&members);
+            self.release_all(&members.targets);
             number
         } else {
             let (links, neighbors) = (&self.links, &self.neighbors);
             let usable = |t| is_usable(Target::from_number(t), links, neighbors);
-            match self.fib.groups.add(&members, usable) {
+            match self.fib.groups.add(members.clone(), usable) {
                 Some(number) => number,
                 None => {
-                    self.release_all(&members);
+                    self.release_all(&members.targets);
                     return None;
                 }
             }
@@ -284,7 +284,7 @@ impl Router {
             }
             Target::Group(number) => {
                 if let Some(members) = self.fib.groups.release(number) {
-                    self.release_all(&members);
+                    self.release_all(&members.targets);
                 }
             }
             Target::OnLink(_) | Target::Local | Target::Nowhere(_) => {}

@@ -193,7 +193,10 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
                 gateways.join("; ")
             }
         };
-        rows.push(alloc::vec![route.prefix.to_string(), target]);
+        let mtu = route
+            .mtu
+            .map_or(String::new(), |mtu| format!(", mtu {mtu}"));
+        rows.push(alloc::vec![route.prefix.to_string(), target + &mtu]);
     }
     table(out, &["PREFIX", "TARGET"], &rows)?;
     for (path, count) in &router.route_files {

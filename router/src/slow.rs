@@ -134,7 +134,9 @@ impl Router {
             return self.drop_frames(input, DropReason::Truncated, 1);
         };
         let mut target = self.fib.lookup(ip.destination.to_bits());
+        let mut route_mtu = None;
         if let Target::Group(group) = target {
+            route_mtu = self.fib.groups.mtu(group);
             target = self.fib.member(group, packet, self.flow_key);
         }
         // Padding ends here.
@@ -154,6 +156,7 @@ impl Router {
             return;
         };
         self.redirect(now, &waiting, target, out);
+        let mtu = mtu.min(route_mtu.unwrap_or(u16::MAX));
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
         if ip.total_len <= usize::from(mtu)
             || segments_fit_at(&waiting.bytes, ip.header_len, &waiting.meta, max_len)

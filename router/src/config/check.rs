@@ -85,7 +85,24 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             DraftTarget::Unreachable => RouteTarget::Unreachable,
             DraftTarget::Prohibit => RouteTarget::Prohibit,
         };
-        routes.push(RouteConfig { prefix, target });
+        let mtu = route.mtu.as_ref().map(|at| at.value);
+        if let Some(At { line, value: mtu }) = route.mtu {
+            let leads_on = matches!(target, RouteTarget::Via(_) | RouteTarget::Interface(_));
+            let least = if prefix.address.is_ipv6() { MIN_MTU } else { 0 };
+            if !leads_on {
+                let text = format!("route {prefix} leads nowhere and has no \"mtu\"");
+                return Err(ConfigError::new(line, text));
+            }
+            if usize::from(mtu) < least {
+                let text = format!("{prefix}: IPv6 needs an MTU of {MIN_MTU} bytes, not {mtu}");
+                return Err(ConfigError::new(line, text));
+            }
+        }
+        routes.push(RouteConfig {
+            prefix,
+            target,
+            mtu,
+        });
     }
 
     let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());

@@ -52,6 +52,7 @@ pub(super) struct DraftInterface {
 pub(super) struct DraftRoute {
     pub(super) prefix: At<Network>,
     pub(super) target: DraftTarget,
+    pub(super) mtu: Option<At<u16>>,
 }
 
 #[derive(Debug)]

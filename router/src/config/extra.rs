@@ -67,7 +67,11 @@ pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
                             .map_err(named)?,
                     ),
                 };
-                draft.routes.push(DraftRoute { prefix, target });
+                draft.routes.push(DraftRoute {
+                    prefix,
+                    target,
+                    mtu: None,
+                });
             }
             _ => {
                 let hint = did_you_mean(key, WORDS);

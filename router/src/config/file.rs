@@ -214,7 +214,7 @@ fn interface(
 
 fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
     let line = lines.of(&item.span());
-    let mut prefix = None;
+    let (mut prefix, mut mtu) = (None, None);
     let mut target: Option<DraftTarget> = None;
     for (key, value) in in_order(table(lines, "route", item)?) {
         let here = lines.of(&value.span());
@@ -222,6 +222,13 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
             "prefix" => {
                 let text = string(lines, "prefix", value)?;
                 prefix = Some(parse_network(text.line, &text.value)?);
+                continue;
+            }
+            "mtu" => {
+                let number = integer(lines, "mtu", value, MTU_MIN.into(), u16::MAX.into())?;
+                mtu = u16::try_from(number)
+                    .ok()
+                    .map(|value| At { line: here, value });
                 continue;
             }
             "via" => {
@@ -249,7 +256,7 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
                 }
             }
             other => {
-                let known = ["prefix", "via", "interface", "action"];
+                let known = ["prefix", "via", "interface", "action", "mtu"];
                 return Err(unknown(lines, key, other, "route", &known));
             }
         };
@@ -266,7 +273,11 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
             "a route needs one of \"via\", \"interface\" and \"action\"",
         )
     })?;
-    Ok(DraftRoute { prefix, target })
+    Ok(DraftRoute {
+        prefix,
+        target,
+        mtu,
+    })
 }
 
 fn route_file(lines: &Lines, item: &Value<'_>) -> Result<At<String>, ConfigError> {

@@ -192,6 +192,8 @@ pub struct RouteConfig {
     pub prefix: Network,
     /// What is done with packets to them.
     pub target: RouteTarget,
+    /// The largest packet that may go there, in bytes, if less than the interface's.
+    pub mtu: Option<u16>,
 }
 
 /// What a route does with a packet.

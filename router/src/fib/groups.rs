@@ -1,5 +1,6 @@
 //! The groups of next hops that routes refer to. Each exists once, however many routes use it,
-//! so that a change of its members is a change in one place.
+//! so that a change of its members is a change in one place. Where a route has an MTU of its own,
+//! its one next hop or more are a group with that MTU: other routes need not look for one.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -9,8 +10,12 @@ use super::group::Group;
 /// Most groups at a time. Each takes about 1 KiB.
 const GROUPS: usize = 4096;
 
-/// Targets with their weights.
-type Members = Vec<(u32, u8)>;
+/// What a group is: targets with their weights, and the largest packet for them, in bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) struct Members {
+    pub(crate) targets: Vec<(u32, u8)>,
+    pub(crate) mtu: Option<u16>,
+}
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -28,16 +33,12 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// The group with these members, if there is one.
-    pub(crate) fn find(&self, members: &[(u32, u8)]) -> Option<u32> {
+    pub(crate) fn find(&self, members: &Members) -> Option<u32> {
         self.numbers.get(members).copied()
     }
 
     /// Makes a group that doesn't exist yet and has no users. None if there are too many.
-    pub(crate) fn add(
-        &mut self,
-        members: &[(u32, u8)],
-        usable: impl Fn(u32) -> bool,
-    ) -> Option<u32> {
+    pub(crate) fn add(&mut self, members: Members, usable: impl Fn(u32) -> bool) -> Option<u32> {
         let number = match self.free.pop() {
             Some(number) => number,
             None if self.slots.len() < GROUPS => {
@@ -47,9 +48,9 @@ impl Groups {
             None => return None,
         };
         let slot = self.slots.get_mut(number as usize)?;
-        slot.group = Group::new(members, usable);
-        slot.members = members.to_vec();
-        self.numbers.insert(members.to_vec(), number);
+        slot.group = Group::new(&members.targets, usable);
+        slot.members = members.clone();
+        self.numbers.insert(members, number);
         Some(number)
     }
 
@@ -77,7 +78,7 @@ impl Groups {
     /// Spreads the flows of every group anew over those of its members that are usable.
     pub(crate) fn choose(&mut self, usable: impl Fn(u32) -> bool) {
         for slot in &mut self.slots {
-            slot.group = Group::new(&slot.members, &usable);
+            slot.group = Group::new(&slot.members.targets, &usable);
         }
     }
 
@@ -92,9 +93,15 @@ impl Groups {
         self.numbers.is_empty() && self.free.len() == self.slots.len()
     }
 
+    /// The largest packet for a group, in bytes, where that isn't the interfaces' matter.
+    pub(crate) fn mtu(&self, number: u32) -> Option<u16> {
+        self.slots.get(number as usize)?.members.mtu
+    }
+
     /// All members of a group.
     pub(crate) fn members(&self, number: u32) -> impl Iterator<Item = u32> {
         let slot = self.slots.get(number as usize);
-        slot.into_iter().flat_map(|s| &s.members).map(|&(t, _)| t)
+        let targets = slot.into_iter().flat_map(|s| &s.members.targets);
+        targets.map(|&(target, _)| target)
     }
 }

@@ -26,10 +26,18 @@ fn network(text: &str) -> Network {
     text.parse().unwrap()
 }
 
+fn route(prefix: &str, target: RouteTarget) -> RouteConfig {
+    RouteConfig {
+        prefix: network(prefix),
+        target,
+        mtu: None,
+    }
+}
+
 /// What happens to a router.
 #[derive(Clone, Debug)]
 enum Step {
-    Insert(Network, RouteTarget),
+    Insert(Network, RouteTarget, Option<u16>),
     Remove(Network),
     /// Interface `a` or `b` comes up or goes down.
     Link(u8, bool),
@@ -75,7 +83,8 @@ fn gateway(six: bool, interface: usize, host: u8) -> Via {
 
 fn step() -> impl Strategy<Value = Step> {
     let gateways = prop::collection::vec((0usize..2, 10u8..13), 1..4);
-    let insert = (prefix(), gateways, 0u8..6).prop_map(|(prefix, gateways, kind)| {
+    let mtu = prop::option::weighted(0.2, 1280u16..1282);
+    let insert = (prefix(), gateways, 0u8..6, mtu).prop_map(|(prefix, gateways, kind, mtu)| {
         let target = match kind {
             0 => RouteTarget::Blackhole,
             1 => RouteTarget::Interface(gateways[0].0),
@@ -91,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
                 RouteTarget::Via(all)
             }
         };
-        Step::Insert(prefix, target)
+        Step::Insert(prefix, target, mtu)
     });
     prop_oneof![
         6 => insert,
@@ -120,8 +129,13 @@ impl Model {
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Insert(prefix, target) => {
-                self.router.insert_route(*prefix, target).unwrap();
+            Step::Insert(prefix, target, mtu) => {
+                let route = RouteConfig {
+                    prefix: *prefix,
+                    target: target.clone(),
+                    mtu: *mtu,
+                };
+                self.router.insert_route(&route).unwrap();
                 self.routes.insert(*prefix, target.clone());
             }
             Step::Remove(prefix) => {
@@ -258,7 +272,6 @@ proptest! {
         }
         // Nothing is held any more.
         prop_assert!(model.router.neighbors.iter().all(|(_, e)| e.pinned == 0));
-        prop_assert_eq!(model.router.fib.groups.find(&[]), None);
         prop_assert!(model.router.fib.groups.is_empty());
     }
 }
@@ -267,9 +280,8 @@ proptest! {
 fn single_changes_are_copied_when_they_had_time_to_gather() {
     let mut router = Model::new().router;
     let blackhole = |router: &mut Router, text| {
-        router
-            .insert_route(network(text), &RouteTarget::Blackhole)
-            .unwrap();
+        let target = RouteTarget::Blackhole;
+        router.insert_route(&route(text, target)).unwrap();
     };
     let start = Instant(5);
     assert!(router.fib.is_settled());
@@ -295,23 +307,18 @@ fn gateways_are_limited() {
             weight: 1,
         }])
     };
-    let prefix = network("192.0.2.0/24");
+    let insert =
+        |router: &mut Router, text: &str, host: u32| router.insert_route(&route(text, via(host)));
     let most = (0..5000u32).find(|&host| {
-        router
-            .insert_route(
-                network(&format!("20.{}.{}.0/24", host >> 8, host & 255)),
-                &via(host),
-            )
-            .is_err()
+        let prefix = format!("20.{}.{}.0/24", host >> 8, host & 255);
+        insert(&mut router, &prefix, host).is_err()
     });
     assert_eq!(most, Some(1024));
-    assert_eq!(
-        router.insert_route(prefix, &via(5000)),
-        Err(TooManyGateways)
-    );
-    assert!(!router.remove_route(prefix));
+    let another = "192.0.2.0/24";
+    assert_eq!(insert(&mut router, another, 5000), Err(TooManyGateways));
+    assert!(!router.remove_route(network(another)));
     assert!(router.remove_route(network("20.0.7.0/24")));
-    assert_eq!(router.insert_route(prefix, &via(5000)), Ok(()));
+    assert_eq!(insert(&mut router, another, 5000), Ok(()));
 }
 
 /// A tar archive of files, as far as it is read.

@@ -312,6 +312,59 @@ fn checksum_state_and_aggregates_pass_unchanged() {
 }
 
 #[test]
+fn a_route_may_have_a_smaller_mtu() {
+    let route = "[[route]]\nprefix = \"77.0.0.0/8\"\nvia = [\"10.0.1.9\"]\nmtu = 1000\n\
+                 [[route]]\nprefix = \"78.0.0.0/8\"\ninterface = \"lan\"\nmtu = 600\n\
+                 [[neighbor]]\ninterface = \"lan\"\naddress = \"78.0.0.9\"\nmac = \"02:00:00:00:00:78\"\n";
+    let mut bed = Bed::ready(&format!("{CONFIG}{route}"), &[(WAN, A), (LAN, B)]);
+    let far = [77, 0, 0, 1];
+    let fits = udp(WAN, A, far, 1000 - 28);
+    let meta = FrameMeta::plain(fits.len());
+    let forward = [Verdict::Forward(InterfaceId(LAN))];
+    assert_eq!(bed.offer(WAN, &[(&fits, meta)]), forward);
+    bed.sent.clear();
+    // What is larger is cut, or reported if it mustn't be.
+    let larger = udp(WAN, A, far, 1001 - 28);
+    bed.receive(WAN, &larger);
+    let pieces = bed.take();
+    assert_eq!(pieces.len(), 2);
+    assert!(pieces.iter().all(|(out, f)| *out == LAN && f.len() <= 1014));
+    let mut whole = larger.clone();
+    whole[20] |= 0x40;
+    set_checksum(&mut whole[14..34], 10);
+    bed.receive(WAN, &whole);
+    let sent = bed.take();
+    assert_eq!((sent.len(), sent[0].0), (1, WAN));
+    let (kind_code, mtu) = (&sent[0].1[34..36], &sent[0].1[40..42]);
+    assert_eq!((kind_code, mtu), (&[3, 4][..], &1000u16.to_be_bytes()[..]));
+    assert_eq!(bed.dropped(WAN, DropReason::TooBig), 1);
+    // Segments count. Other ways to the same neighbour are as wide as they were.
+    let mut segment = vec![0u8; 20 + 5000];
+    segment[12] = 5 << 4;
+    let frame = ip(WAN, A, far, 64, 6, &segment);
+    let meta = |gso_size| FrameMeta {
+        gso_size,
+        ..FrameMeta::plain(frame.len())
+    };
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(960))]), forward);
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(961))]), [Verdict::Punt]);
+    bed.poll();
+    let near = udp(WAN, A, B, 1472);
+    let meta = FrameMeta::plain(near.len());
+    assert_eq!(bed.offer(WAN, &[(&near, meta)]), forward);
+    // Without a gateway the same: each destination is a neighbour.
+    bed.sent.clear();
+    let fits = udp(WAN, A, [78, 0, 0, 9], 600 - 28);
+    let meta = FrameMeta::plain(fits.len());
+    assert_eq!(bed.offer(WAN, &[(&fits, meta)]), forward);
+    bed.receive(WAN, &udp(WAN, A, [78, 0, 0, 9], 601 - 28));
+    let lengths: Vec<usize> = bed.take().iter().map(|(_, f)| f.len()).collect();
+    assert_eq!(lengths.len(), 3);
+    assert!(lengths.iter().all(|&len| len <= 614), "{lengths:?}");
+    bed.assert_balance();
+}
+
+#[test]
 fn what_the_caller_loses_is_counted_once() {
     let mut bed = bed();
     let frame = udp(WAN, A, B, 100);

@@ -285,6 +285,38 @@ fn too_big_packets_are_reported_not_cut() {
 }
 
 #[test]
+fn a_route_may_have_a_smaller_mtu() {
+    let route = "[[route]]\nprefix = \"2001:db8:77::/48\"\nvia = [\"2001:db8:1::9\"]\nmtu = 1300\n";
+    let hosts = [(WAN, "2001:db8::9"), (LAN, "2001:db8:1::9")];
+    let mut bed = Bed::ready6(&format!("{CONFIG6}{route}"), &hosts);
+    let far = a6("2001:db8:77::7");
+    let fits = udp6(WAN, A, far, 1300 - 48);
+    let meta = FrameMeta::plain(fits.len());
+    let forward = [Verdict::Forward(InterfaceId(LAN))];
+    assert_eq!(bed.offer(WAN, &[(&fits, meta)]), forward);
+    bed.sent.clear();
+    bed.receive(WAN, &udp6(WAN, A, far, 1301 - 48));
+    let (kind, code, mtu, _) = bed.take6()[0].error();
+    assert_eq!((kind, code, mtu), (2, 0, 1300));
+    // Segments count, and so does what comes by another route to the same neighbour.
+    let mut segment = vec![0; 20 + 5000];
+    segment[12] = 0x50;
+    let frame = ip6(WAN, A, far, 64, 6, &segment);
+    let meta = |gso_size| FrameMeta {
+        gso_size,
+        ..FrameMeta::plain(frame.len())
+    };
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(1200))]), forward);
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(1241))]), [Verdict::Punt]);
+    bed.poll();
+    bed.sent.clear();
+    let near = udp6(WAN, A, B, 1452);
+    let meta = FrameMeta::plain(near.len());
+    assert_eq!(bed.offer(WAN, &[(&near, meta)]), forward);
+    bed.assert_balance();
+}
+
+#[test]
 fn aggregates_whose_segments_fit_are_forwarded() {
     let mut bed = bed();
     let mut segment = vec![0; 20 + 5000];

@@ -556,6 +556,22 @@ fn ipv6_mistakes() {
             six("address = [\"10.6.0.1/24\"]\n[interface.six.advertise]"),
             "no IPv6 address",
         ),
+        (
+            String::from(
+                "[[route]]\nprefix = \"2001:db8:9::/48\"\nvia = [\"2001:db8::9\"]\nmtu = 1279",
+            ),
+            "IPv6 needs an MTU of 1280",
+        ),
+        (
+            String::from(
+                "[[route]]\nprefix = \"192.0.2.0/24\"\naction = \"blackhole\"\nmtu = 1400",
+            ),
+            "leads nowhere",
+        ),
+        (
+            String::from("[[route]]\nprefix = \"192.0.2.0/24\"\nvia = [\"10.0.0.9\"]\nmtu = 67"),
+            "68 to 65535",
+        ),
         (six("rpf = \"stric\""), "did you mean \"strict\"?"),
         (six("dad_transmits = 11"), "0 to 10"),
         (advertise("lifetime = 3"), "did you mean \"lifetime_s\"?"),
