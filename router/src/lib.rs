@@ -53,6 +53,7 @@ mod source;
 mod time;
 mod uniqueness;
 pub mod vlan;
+mod vrf;
 mod wire;
 
 #[cfg(test)]

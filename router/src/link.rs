@@ -28,6 +28,8 @@ pub(crate) struct Link {
     /// Its IPv4 addresses are to be announced.
     pub(crate) announce: bool,
     pub(crate) rpf: Option<ReversePath>,
+    /// The number of the routing table that is used for what comes from here.
+    pub(crate) vrf: u8,
     /// The interface whose addresses ICMP errors come from, if it isn't this one.
     pub(crate) source: Option<usize>,
     /// What IPv6 needs, where the interface has an address of it.
@@ -47,6 +49,7 @@ impl Link {
             addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
             announce: false,
             rpf: config.rpf,
+            vrf: u8::try_from(config.vrf).unwrap_or(0),
             source: config.source,
             v6: Link6::new(config),
         };

@@ -29,6 +29,8 @@ struct Partial {
     destination: Ipv6Addr,
     ident: u32,
     input: InterfaceId,
+    /// The routing table of the addresses.
+    vrf: u8,
     deadline: Instant,
     /// The first fragment as it came: its headers, and what an error would quote.
     first: Option<(Fragment, Vec<u8>)>,
@@ -63,6 +65,7 @@ impl Reassembly {
         &mut self,
         now: Instant,
         input: InterfaceId,
+        vrf: u8,
         packet: &[u8],
         ip: &Ipv6,
         fragment: Fragment,
@@ -83,6 +86,7 @@ impl Reassembly {
         }
         let same = |p: &Partial| {
             (p.source, p.destination, p.ident) == (ip.source, ip.destination, fragment.ident)
+                && p.vrf == vrf
         };
         let at = match self.partial.iter().position(same) {
             Some(at) => at,
@@ -92,6 +96,7 @@ impl Reassembly {
                     destination: ip.destination,
                     ident: fragment.ident,
                     input,
+                    vrf,
                     deadline: now.saturating_add(TIMEOUT),
                     first: None,
                     pieces: Vec::new(),
@@ -208,7 +213,7 @@ mod tests {
         let Ok(Content::Fragment(f)) = walk(piece, &ip) else {
             panic!("a fragment")
         };
-        r.add(Instant(0), InterfaceId(0), piece, &ip, f)
+        r.add(Instant(0), InterfaceId(0), 0, piece, &ip, f)
     }
 
     fn cut(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {

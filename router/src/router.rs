@@ -5,17 +5,16 @@ use core::net::IpAddr;
 
 use crate::addr::Mac;
 use crate::config::{Attachment, RouteTarget};
-use crate::fib::{Fib, FibBuilder, Target, lpm6};
+use crate::fib::{FibBuilder, Target, lpm6};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::link::{Link, Uniqueness};
-use crate::local::Local;
 use crate::neighbors::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
-use crate::own::Own;
 use crate::punt::PuntQueue;
 use crate::rate_limit::RateLimit;
 use crate::reassembly::Reassembly;
 use crate::time::Instant;
 use crate::vlan::Vlans;
+use crate::vrf::{Vrf, Vrfs};
 use crate::{Config, Counters, DropReason};
 
 /// The outgoing side had no room for a frame.
@@ -62,9 +61,7 @@ const SPECIAL6: [(u128, u8, DropReason); 5] = [
 pub struct Router {
     config: Config,
     pub(crate) links: Vec<Link>,
-    pub(crate) own: Own,
-    pub(crate) fib: Fib,
-    pub(crate) fib6: lpm6::Table,
+    pub(crate) vrfs: Vrfs,
     pub(crate) neighbors: Neighbors,
     pub(crate) vlans: Vlans,
     /// Of the frames that are being processed, those with tags of other interfaces.
@@ -76,7 +73,6 @@ pub struct Router {
     pub(crate) punts: PuntQueue,
     /// Frames to be routed anew after a change of configuration.
     pub(crate) again: Vec<Waiting>,
-    pub(crate) local: Local,
     pub(crate) reassembly: Reassembly,
     pub(crate) scratch: Vec<u8>,
     /// The number of the last packet of our own that was fragmented.
@@ -104,9 +100,7 @@ impl Router {
         let mut router = Self {
             config: Config::empty(),
             links: Vec::new(),
-            own: Own::new(mixed(&mut state)),
-            fib: Fib::empty(),
-            fib6: lpm6::Table::new(Target::Nowhere(DropReason::NoRoute).number()),
+            vrfs: Vrfs::new(Vrf::new(mixed(&mut state), mixed(&mut state), now)),
             neighbors: Neighbors::new(index_key),
             vlans: Vlans::default(),
             for_others: Traffic::default(),
@@ -116,7 +110,6 @@ impl Router {
             resolutions: [RateLimit::default(); MAX_INTERFACES],
             punts: PuntQueue::new(),
             again: Vec::new(),
-            local: Local::new(mixed(&mut state), now),
             reassembly: Reassembly::default(),
             scratch: Vec::new(),
             ident: mixed(&mut state) as u16,
@@ -192,6 +185,11 @@ impl Router {
             }
         }
         self.follow_parents(now);
+        // What others waited for, fragments, is lost: their numbers may mean others now.
+        let others = config.vrfs.iter().skip(1);
+        let others = others.map(|_| Vrf::new(self.random(u64::MAX), self.random(u64::MAX), now));
+        let others = others.collect();
+        self.vrfs.replace_others(others);
 
         let mut old_neighbors =
             core::mem::replace(&mut self.neighbors, Neighbors::new(self.index_key));
@@ -344,7 +342,6 @@ impl Router {
             }
         }
         let config = core::mem::replace(&mut self.config, Config::empty());
-        self.own.clear();
         for neighbor in &config.neighbors {
             let Ok(interface) = u8::try_from(neighbor.interface).map(InterfaceId) else {
                 continue;
@@ -354,10 +351,22 @@ impl Router {
                 self.open_neighbor(index, interface, neighbor.mac);
             }
         }
+        for vrf in 0..config.vrfs.len() {
+            self.rebuild_vrf(&config, u8::try_from(vrf).unwrap_or(0));
+        }
+        self.config = config;
+    }
+
+    /// Makes one of the tables anew.
+    fn rebuild_vrf(&mut self, config: &Config, number: u8) {
         let mut fib = FibBuilder::default();
         let default = Target::Nowhere(DropReason::NoRoute).number();
         let mut fib6 = lpm6::Table::new(default);
-        for route in &config.routes {
+        for route in config
+            .routes
+            .iter()
+            .filter(|r| r.vrf == usize::from(number))
+        {
             let Some(target) = self.target(&mut fib, &route.target) else {
                 continue;
             };
@@ -369,39 +378,43 @@ impl Router {
                 _ => {}
             }
         }
-        self.connect(&mut fib);
-        self.connect6(&mut fib6);
-        self.fib = fib.build();
-        self.fib6 = fib6;
-        self.config = config;
+        self.vrfs.get_mut(number).own.clear();
+        self.connect(number, &mut fib);
+        self.connect6(number, &mut fib6);
+        let vrf = self.vrfs.get_mut(number);
+        vrf.fib = fib.build();
+        vrf.fib6 = fib6;
     }
 
-    /// Enters the IPv4 networks of the links and the router's addresses there.
-    fn connect(&mut self, fib: &mut FibBuilder) {
-        for (at, link) in (0u8..).zip(&self.links) {
+    /// Enters the IPv4 networks of a table's links and the router's addresses there.
+    fn connect(&mut self, vrf: u8, fib: &mut FibBuilder) {
+        let own = &mut self.vrfs.get_mut(vrf).own;
+        let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
+        for (at, link) in links() {
             for network in link.addresses.iter().filter(|_| link.up) {
                 fib.route(network.first(), network.len, Target::OnLink(at));
             }
         }
-        for link in &self.links {
+        for (_, link) in links() {
             for network in &link.addresses {
                 let ends = [network.network_address(), network.broadcast()];
                 for end in ends.into_iter().flatten() {
                     fib.route(end.to_bits(), 32, Target::Nowhere(DropReason::Broadcast));
-                    self.own.add(end, DropReason::MartianSource);
+                    own.add(end, DropReason::MartianSource);
                 }
             }
         }
-        for network in self.links.iter().flat_map(|l| &l.addresses) {
+        for network in links().flat_map(|(_, l)| &l.addresses) {
             fib.route(network.address.to_bits(), 32, Target::Local);
-            self.own.add(network.address, DropReason::OwnSource);
+            own.add(network.address, DropReason::OwnSource);
         }
     }
 
     /// The same for IPv6. Link-local addresses mean something on their link only, and aren't
     /// in the table.
-    fn connect6(&mut self, fib: &mut lpm6::Table) {
-        let links = || (0u8..).zip(&self.links);
+    fn connect6(&mut self, vrf: u8, fib: &mut lpm6::Table) {
+        let known = &mut self.vrfs.get_mut(vrf).own;
+        let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
         let all = || {
             links()
                 .filter_map(|(at, l)| Some((at, l.up, l.v6.as_ref()?)))
@@ -415,7 +428,7 @@ impl Router {
         for (_, _, address) in global().filter(|(_, _, a)| a.state == Uniqueness::Unique) {
             if let Some(anycast) = address.network.anycast() {
                 fib.insert(anycast.to_bits(), 128, Target::Local.number());
-                self.own.add6(anycast);
+                known.add6(anycast);
             }
         }
         let tentative = Target::Nowhere(DropReason::TentativeAddress);
@@ -425,7 +438,7 @@ impl Router {
             let target = if unique { Target::Local } else { tentative };
             fib.insert(own.to_bits(), 128, target.number());
             if unique {
-                self.own.add6(own);
+                known.add6(own);
             }
         }
         for (prefix, len, reason) in SPECIAL6 {
@@ -439,6 +452,7 @@ impl Router {
             RouteTarget::Blackhole => Some(Target::Nowhere(DropReason::Blackhole)),
             RouteTarget::Unreachable => Some(Target::Nowhere(DropReason::Unreachable)),
             RouteTarget::Prohibit => Some(Target::Nowhere(DropReason::Prohibited)),
+            RouteTarget::Vrf(number) => Some(Target::Vrf(u8::try_from(*number).ok()?)),
             RouteTarget::Interface(at) => {
                 let up = self.links.get(*at).is_some_and(|l| l.up);
                 Some(Target::OnLink(u8::try_from(*at).ok().filter(|_| up)?))

@@ -6,7 +6,6 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use crate::DropReason;
 use crate::examine::Seen;
-use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
 use crate::neighbors::{NEVER, State, Waiting};
 use crate::next_hop::NextHop;
@@ -138,10 +137,11 @@ impl Router {
         let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
             return self.drop_frames(input, DropReason::Truncated, 1);
         };
-        let mut target = self.fib.lookup(ip.destination.to_bits());
-        if let Target::Group(group) = target {
-            target = self.fib.member(group, packet, self.flow_key);
-        }
+        let vrf = self.vrf_of(input);
+        let answer = self.vrfs.get(vrf).fib.lookup(ip.destination.to_bits());
+        let target = self
+            .vrfs
+            .settle(vrf, answer.number(), packet, self.flow_key);
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
@@ -343,7 +343,8 @@ impl Router {
         self.with_counters(input, |c| c.consumed += 1);
         bytes.drain(..ETHERNET_LEN);
         bytes.truncate(ip.total_len);
-        for bytes in self.local.receive(now, bytes) {
+        let vrf = self.vrf_of(input);
+        for bytes in self.vrfs.get_mut(vrf).local.receive(now, bytes) {
             self.originate(now, input, bytes, out);
         }
     }
@@ -425,8 +426,9 @@ impl Router {
         }
         let link_of = |interface: InterfaceId| self.links.get(interface.index());
         let any = || {
-            let mut all = self.links.iter().flat_map(|l| &l.addresses);
-            all.next().map(|n| n.address)
+            let vrf = self.vrf_of(input);
+            let links = self.links.iter().filter(|l| l.vrf == vrf);
+            links.flat_map(|l| &l.addresses).next().map(|n| n.address)
         };
         let source = link_of(self.error_source(input))
             .and_then(|l| l.address_towards(ip.source))

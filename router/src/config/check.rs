@@ -10,6 +10,7 @@ use super::attach::DraftAttachment;
 use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftTarget, DraftVia};
 use super::model::{Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
 use super::suggest::did_you_mean;
+use super::vrf::Vrfs;
 use super::{ConfigError, advertise, attach};
 use crate::addr::Network;
 use crate::wire::ipv6::{self, MIN_MTU};
@@ -31,11 +32,18 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
         interface_name(interface)?;
     }
     attach::arrange(&mut draft.interfaces)?;
-    addresses(&draft.interfaces)?;
+    let vrfs = Vrfs::new(draft.vrfs)?;
+    let vrf_of: Vec<usize> = draft
+        .interfaces
+        .iter()
+        .map(|i| vrfs.chosen(i.vrf.as_ref()))
+        .collect::<Result<_, _>>()?;
+    addresses(&draft.interfaces, &vrf_of)?;
 
     let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
     let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
-    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, Network), u32> = BTreeMap::new();
+    let mut lines = Vec::with_capacity(draft.routes.len());
     for route in &draft.routes {
         let At {
             line,
@@ -48,40 +56,65 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             );
             return Err(ConfigError::new(line, text));
         }
-        if let Some(first) = seen.insert(prefix, line) {
+        let vrf = vrfs.chosen(route.vrf.as_ref())?;
+        lines.push(line);
+        if let Some(first) = seen.insert((vrf, prefix), line) {
             let text = format!("route {prefix} is already on line {first}");
             return Err(ConfigError::new(line, text));
         }
-        if let Some(owner) = draft
-            .interfaces
-            .iter()
-            .find(|i| i.addresses.iter().any(|a| a.value.masked() == prefix))
+        let here = draft.interfaces.iter().zip(&vrf_of);
+        if let Some((owner, _)) = here
+            .filter(|&(_, &of)| of == vrf)
+            .find(|(i, _)| i.addresses.iter().any(|a| a.value.masked() == prefix))
         {
             let text = format!("route {prefix} is the network of interface {}", owner.name);
             return Err(ConfigError::new(line, text));
         }
+        let beyond = match &route.via_vrf {
+            Some(name) => vrfs.named(name)?,
+            None => vrf,
+        };
         let target = match &route.target {
-            DraftTarget::Via(gateways) => RouteTarget::Via(
-                gateways
-                    .iter()
-                    .map(|gateway| via(&draft.interfaces, &names, prefix, gateway))
-                    .collect::<Result<_, _>>()?,
-            ),
+            DraftTarget::Via(gateways) => {
+                let there = Gateways {
+                    interfaces: &draft.interfaces,
+                    names: &names,
+                    vrfs: &vrfs,
+                    vrf: beyond,
+                };
+                let gateways = gateways.iter().map(|gateway| there.via(prefix, gateway));
+                RouteTarget::Via(gateways.collect::<Result<_, _>>()?)
+            }
+            DraftTarget::Vrf(name) => {
+                if beyond == vrf {
+                    let text = format!("route {prefix} leads to the vrf that it is in");
+                    return Err(ConfigError::new(name.line, text));
+                }
+                RouteTarget::Vrf(beyond)
+            }
             DraftTarget::Interface(name) => {
                 let at = named(&names, name)?;
                 not_a_loopback(&draft.interfaces, at, name.line)?;
+                vrfs.same(draft.interfaces.get(at), beyond, name.line)?;
                 RouteTarget::Interface(at)
             }
             DraftTarget::Blackhole => RouteTarget::Blackhole,
             DraftTarget::Unreachable => RouteTarget::Unreachable,
             DraftTarget::Prohibit => RouteTarget::Prohibit,
         };
-        routes.push(RouteConfig { prefix, target });
+        routes.push(RouteConfig {
+            prefix,
+            vrf,
+            target,
+        });
     }
+    let networks = draft.interfaces.iter().zip(&vrf_of);
+    let networks = networks.flat_map(|(i, &vrf)| i.addresses.iter().map(move |a| (vrf, a.value)));
+    vrfs.no_circles(&networks.collect::<Vec<_>>(), &routes, &lines)?;
 
     let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(draft.neighbors.len());
     for entry in &draft.neighbors {
-        let checked = neighbor(&draft.interfaces, &names, &routes, entry)?;
+        let checked = neighbor(&draft.interfaces, &names, &vrf_of, &routes, entry)?;
         let same =
             |n: &&NeighborConfig| n.interface == checked.interface && n.address == checked.address;
         if neighbors.iter().find(same).is_some() {
@@ -91,13 +124,20 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
         neighbors.push(checked);
     }
 
-    let sources = draft.interfaces.iter().map(|i| &i.source);
-    let sources: Vec<Option<usize>> = sources
-        .map(|source| source.as_ref().map(|name| named(&names, name)).transpose())
-        .collect::<Result<_, _>>()?;
+    let mut sources = Vec::with_capacity(draft.interfaces.len());
+    for (interface, &vrf) in draft.interfaces.iter().zip(&vrf_of) {
+        let Some(name) = &interface.source else {
+            sources.push(None);
+            continue;
+        };
+        let at = named(&names, name)?;
+        vrfs.same(draft.interfaces.get(at), vrf, name.line)?;
+        sources.push(Some(at));
+    }
     let names: Vec<String> = draft.interfaces.iter().map(|i| i.name.clone()).collect();
     let mut interfaces = Vec::with_capacity(draft.interfaces.len());
-    for (i, source) in draft.interfaces.into_iter().zip(sources) {
+    let of_interfaces = sources.into_iter().zip(vrf_of);
+    for (i, (source, vrf)) in draft.interfaces.into_iter().zip(of_interfaces) {
         interfaces.push(InterfaceConfig {
             advertise: advertise::check(&i)?,
             name: i.name,
@@ -106,12 +146,14 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             mtu: i.mtu,
             rpf: i.rpf,
             source,
+            vrf,
             dad_transmits: i.dad_transmits,
         });
     }
     Ok(Config {
         hostname,
         interfaces,
+        vrfs: vrfs.0,
         routes,
         neighbors,
     })
@@ -128,9 +170,9 @@ fn interface_name(interface: &DraftInterface) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
-    let mut seen: Vec<(&str, Network)> = Vec::new();
-    for interface in interfaces {
+fn addresses(interfaces: &[DraftInterface], vrf_of: &[usize]) -> Result<(), ConfigError> {
+    let mut seen: Vec<(&str, usize, Network)> = Vec::new();
+    for (interface, &vrf) in interfaces.iter().zip(vrf_of) {
         for &At {
             line,
             value: network,
@@ -157,7 +199,7 @@ fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
                 }
                 continue;
             }
-            for &(name, other) in &seen {
+            for &(name, _, other) in seen.iter().filter(|&&(_, of, _)| of == vrf) {
                 if other.address == network.address {
                     return fail(format!(
                         "{} is already an address of {name}",
@@ -169,7 +211,7 @@ fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
                     return fail(format!("{network} overlaps {other} of {name}"));
                 }
             }
-            seen.push((&interface.name, network));
+            seen.push((&interface.name, vrf, network));
         }
     }
     Ok(())
@@ -245,109 +287,131 @@ fn not_a_loopback(interfaces: &[DraftInterface], at: usize, line: u32) -> Result
     }
 }
 
-fn via(
-    interfaces: &[DraftInterface],
-    names: &[&str],
-    prefix: Network,
-    gateway: &At<DraftVia>,
-) -> Result<Via, ConfigError> {
-    let DraftVia {
-        address,
-        ref zone,
-        weight,
-    } = gateway.value;
-    let fail = |text: String| Err(ConfigError::new(gateway.line, text));
-    if address.is_ipv4() != prefix.address.is_ipv4() {
-        return fail(format!("gateway {address} isn't of the family of {prefix}"));
-    }
-    if is_link_local(address) {
-        return link_local_via(interfaces, names, gateway);
-    }
-    if let Some(zone) = zone {
-        return fail(format!(
-            "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
-        ));
-    }
-    for (interface, draft) in interfaces.iter().enumerate() {
-        for network in draft.addresses.iter().map(|a| a.value) {
-            if network.address == address {
-                return fail(format!(
-                    "gateway {address} is this router (interface {})",
-                    draft.name
-                ));
+/// Where gateways of a route can be: on the networks of a table's interfaces.
+struct Gateways<'a> {
+    interfaces: &'a [DraftInterface],
+    names: &'a [&'a str],
+    vrfs: &'a Vrfs,
+    vrf: usize,
+}
+
+impl Gateways<'_> {
+    fn via(&self, prefix: Network, gateway: &At<DraftVia>) -> Result<Via, ConfigError> {
+        let DraftVia {
+            address,
+            ref zone,
+            weight,
+        } = gateway.value;
+        let fail = |text: String| Err(ConfigError::new(gateway.line, text));
+        if address.is_ipv4() != prefix.address.is_ipv4() {
+            return fail(format!("gateway {address} isn't of the family of {prefix}"));
+        }
+        if is_link_local(address) {
+            return self.link_local_via(gateway);
+        }
+        if let Some(zone) = zone {
+            return fail(format!(
+                "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
+            ));
+        }
+        for (interface, draft) in self.interfaces.iter().enumerate() {
+            if self.vrfs.chosen(draft.vrf.as_ref())? != self.vrf {
+                continue;
             }
-            if network.contains(address) {
-                let end = network.v4().is_some_and(|n| {
-                    n.broadcast().map(IpAddr::V4) == Some(address)
-                        || n.network_address().map(IpAddr::V4) == Some(address)
-                });
-                if end {
+            for network in draft.addresses.iter().map(|a| a.value) {
+                if network.address == address {
                     return fail(format!(
-                        "gateway {address} isn't a host address of {network}"
+                        "gateway {address} is this router (interface {})",
+                        draft.name
                     ));
                 }
-                // Another address of this network may still turn out to be the gateway.
-                let own = draft.addresses.iter().any(|a| a.value.address == address);
-                if !own {
-                    return Ok(Via {
-                        address,
-                        interface,
-                        weight,
+                if network.contains(address) {
+                    let end = network.v4().is_some_and(|n| {
+                        n.broadcast().map(IpAddr::V4) == Some(address)
+                            || n.network_address().map(IpAddr::V4) == Some(address)
                     });
+                    if end {
+                        return fail(format!(
+                            "gateway {address} isn't a host address of {network}"
+                        ));
+                    }
+                    // Another address of this network may still turn out to be the gateway.
+                    let own = draft.addresses.iter().any(|a| a.value.address == address);
+                    if !own {
+                        return Ok(Via {
+                            address,
+                            interface,
+                            weight,
+                        });
+                    }
                 }
             }
         }
+        let on = |i: &&DraftInterface| i.addresses.iter().any(|a| a.value.contains(address));
+        let hint = match self.interfaces.iter().find(on) {
+            Some(i) => {
+                let vrf = self.vrfs.chosen(i.vrf.as_ref())?;
+                let here = self.vrfs.name(self.vrf);
+                format!(
+                    " in vrf {here} (did you mean vrf \"{}\"?)",
+                    self.vrfs.name(vrf)
+                )
+            }
+            None => String::new(),
+        };
+        fail(format!(
+            "gateway {address} isn't on the network of any interface{hint}"
+        ))
     }
-    fail(format!(
-        "gateway {address} isn't on the network of any interface"
-    ))
-}
 
-/// A gateway whose address means something on its link only.
-fn link_local_via(
-    interfaces: &[DraftInterface],
-    names: &[&str],
-    gateway: &At<DraftVia>,
-) -> Result<Via, ConfigError> {
-    let DraftVia {
-        address,
-        ref zone,
-        weight,
-    } = gateway.value;
-    let fail = |text: String| Err(ConfigError::new(gateway.line, text));
-    let has_v6 = |i: &&DraftInterface| i.addresses.iter().any(|a| a.value.address.is_ipv6());
-    let Some(zone) = zone else {
-        let example = interfaces.iter().find(has_v6).map_or("wan", |i| &i.name);
-        return fail(format!(
-            "gateway {address} is link-local and must name its interface (did you mean \"{address}%{example}\"?)"
-        ));
-    };
-    let zone = At {
-        line: gateway.line,
-        value: zone.clone(),
-    };
-    let interface = named(names, &zone)?;
-    not_a_loopback(interfaces, interface, gateway.line)?;
-    match interfaces.get(interface).filter(has_v6) {
-        None => fail(format!(
-            "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
-            zone.value
-        )),
-        Some(i) if i.addresses.iter().any(|a| a.value.address == address) => fail(format!(
-            "gateway {address} is this router (interface {})",
-            zone.value
-        )),
-        Some(_) => Ok(Via {
+    /// A gateway whose address means something on its link only.
+    fn link_local_via(&self, gateway: &At<DraftVia>) -> Result<Via, ConfigError> {
+        let Self {
+            interfaces, names, ..
+        } = *self;
+        let DraftVia {
             address,
-            interface,
+            ref zone,
             weight,
-        }),
+        } = gateway.value;
+        let fail = |text: String| Err(ConfigError::new(gateway.line, text));
+        let has_v6 = |i: &&DraftInterface| i.addresses.iter().any(|a| a.value.address.is_ipv6());
+        let Some(zone) = zone else {
+            let example = interfaces.iter().find(has_v6).map_or("wan", |i| &i.name);
+            return fail(format!(
+                "gateway {address} is link-local and must name its interface (did you mean \"{address}%{example}\"?)"
+            ));
+        };
+        let zone = At {
+            line: gateway.line,
+            value: zone.clone(),
+        };
+        let interface = named(names, &zone)?;
+        not_a_loopback(interfaces, interface, gateway.line)?;
+        self.vrfs
+            .same(interfaces.get(interface), self.vrf, gateway.line)?;
+        match interfaces.get(interface).filter(has_v6) {
+            None => fail(format!(
+                "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
+                zone.value
+            )),
+            Some(i) if i.addresses.iter().any(|a| a.value.address == address) => fail(format!(
+                "gateway {address} is this router (interface {})",
+                zone.value
+            )),
+            Some(_) => Ok(Via {
+                address,
+                interface,
+                weight,
+            }),
+        }
     }
 }
 
 fn neighbor(
     interfaces: &[DraftInterface],
     names: &[&str],
+    vrf_of: &[usize],
     routes: &[RouteConfig],
     entry: &DraftNeighbor,
 ) -> Result<NeighborConfig, ConfigError> {
@@ -363,6 +427,7 @@ fn neighbor(
         .iter()
         .enumerate()
         .filter(|&(at, _)| at == interface || !is_link_local(address))
+        .filter(|&(at, _)| vrf_of.get(at) == vrf_of.get(interface))
         .flat_map(|(_, i)| &i.addresses)
         .any(|a| a.value.address == address);
     if own {

@@ -29,6 +29,7 @@ impl<T: PartialEq> PartialEq for At<T> {
 pub(super) struct Draft {
     pub(super) hostname: Option<String>,
     pub(super) interfaces: Vec<DraftInterface>,
+    pub(super) vrfs: Vec<At<String>>,
     pub(super) routes: Vec<DraftRoute>,
     pub(super) neighbors: Vec<DraftNeighbor>,
 }
@@ -42,6 +43,7 @@ pub(super) struct DraftInterface {
     pub(super) mtu: Option<u16>,
     pub(super) rpf: Option<ReversePath>,
     pub(super) source: Option<At<String>>,
+    pub(super) vrf: Option<At<String>>,
     pub(super) dad_transmits: u8,
     pub(super) advertise: Option<At<DraftAdvertise>>,
 }
@@ -49,6 +51,9 @@ pub(super) struct DraftInterface {
 #[derive(Debug)]
 pub(super) struct DraftRoute {
     pub(super) prefix: At<Network>,
+    pub(super) vrf: Option<At<String>>,
+    /// The table that its gateways are in, or that it leads to, if another.
+    pub(super) via_vrf: Option<At<String>>,
     pub(super) target: DraftTarget,
 }
 
@@ -56,6 +61,7 @@ pub(super) struct DraftRoute {
 pub(super) enum DraftTarget {
     Via(Vec<At<DraftVia>>),
     Interface(At<String>),
+    Vrf(At<String>),
     Blackhole,
     Unreachable,
     Prohibit,

@@ -69,6 +69,7 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
                         .push(interface(&lines, line, name.get_ref(), value)?);
                 }
             }
+            "vrf" => draft.vrfs = super::vrf::read(&lines, value)?,
             "route" => {
                 for item in tables(&lines, "route", value)? {
                     draft.routes.push(route(&lines, item)?);
@@ -80,7 +81,7 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
                 }
             }
             other => {
-                let known = ["hostname", "interface", "route", "neighbor"];
+                let known = ["hostname", "interface", "vrf", "route", "neighbor"];
                 return Err(unknown(&lines, key, other, "", &known));
             }
         }
@@ -107,7 +108,8 @@ fn interface(
     let whole = format!("interface.{name}");
     let mut attachment = attach::Keys::default();
     let mut addresses = Vec::new();
-    let (mut mtu, mut rpf, mut source, mut advertise) = (None, None, None, None);
+    let (mut mtu, mut rpf, mut advertise) = (None, None, None);
+    let (mut source, mut vrf) = (None, None);
     let mut dad_transmits = DAD_TRANSMITS;
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
@@ -136,6 +138,7 @@ fn interface(
                     }
                 });
             }
+            "vrf" => vrf = Some(string(lines, "vrf", value)?),
             "source" => source = Some(string(lines, "source", value)?),
             "dad_transmits" => {
                 let number = integer(lines, "dad_transmits", value, 0, 10)?;
@@ -146,6 +149,7 @@ fn interface(
                 let known = [
                     "address",
                     "mtu",
+                    "vrf",
                     "rpf",
                     "source",
                     "dad_transmits",
@@ -165,6 +169,7 @@ fn interface(
         mtu,
         rpf,
         source,
+        vrf,
         dad_transmits,
         advertise,
     })
@@ -172,7 +177,7 @@ fn interface(
 
 fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
     let line = lines.of(&item.span());
-    let mut prefix = None;
+    let (mut prefix, mut vrf, mut via_vrf) = (None, None, None);
     let mut target: Option<DraftTarget> = None;
     for (key, value) in in_order(table(lines, "route", item)?) {
         let here = lines.of(&value.span());
@@ -180,6 +185,14 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
             "prefix" => {
                 let text = string(lines, "prefix", value)?;
                 prefix = Some(parse_network(text.line, &text.value)?);
+                continue;
+            }
+            "vrf" => {
+                vrf = Some(string(lines, "vrf", value)?);
+                continue;
+            }
+            "via_vrf" => {
+                via_vrf = Some(string(lines, "via_vrf", value)?);
                 continue;
             }
             "via" => {
@@ -207,7 +220,7 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
                 }
             }
             other => {
-                let known = ["prefix", "via", "interface", "action"];
+                let known = ["prefix", "vrf", "via", "via_vrf", "interface", "action"];
                 return Err(unknown(lines, key, other, "route", &known));
             }
         };
@@ -218,13 +231,26 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
         target = Some(new);
     }
     let prefix = prefix.ok_or_else(|| ConfigError::new(line, "a route needs \"prefix\""))?;
-    let target = target.ok_or_else(|| {
+    let to_vrf = match (&target, &via_vrf) {
+        (None, Some(vrf)) => Some(DraftTarget::Vrf(vrf.clone())),
+        (_, None) | (Some(DraftTarget::Via(_) | DraftTarget::Interface(_)), _) => None,
+        (Some(_), Some(vrf)) => {
+            let text = "a route with \"action\" goes nowhere and has no \"via_vrf\"";
+            return Err(ConfigError::new(vrf.line, text));
+        }
+    };
+    let target = target.or(to_vrf).ok_or_else(|| {
         ConfigError::new(
             line,
-            "a route needs one of \"via\", \"interface\" and \"action\"",
+            "a route needs one of \"via\", \"via_vrf\", \"interface\" and \"action\"",
         )
     })?;
-    Ok(DraftRoute { prefix, target })
+    Ok(DraftRoute {
+        prefix,
+        vrf,
+        via_vrf,
+        target,
+    })
 }
 
 fn neighbor(lines: &Lines, item: &Value<'_>) -> Result<DraftNeighbor, ConfigError> {

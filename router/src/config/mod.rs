@@ -14,12 +14,13 @@ mod model;
 mod ramdisk;
 mod suggest;
 mod tar;
+mod vrf;
 
 pub use extra::from_extra;
 pub use file::from_toml;
 pub use model::{
-    AdvertiseConfig, Attachment, Config, InterfaceConfig, NeighborConfig, Preference, PrefixConfig,
-    ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
+    AdvertiseConfig, Attachment, Config, DEFAULT_VRF, InterfaceConfig, NeighborConfig, Preference,
+    PrefixConfig, ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
 };
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};

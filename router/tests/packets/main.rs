@@ -11,3 +11,4 @@ mod loopback;
 mod neighbors;
 mod neighbors6;
 mod vlan;
+mod vrf;
