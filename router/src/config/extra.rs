@@ -67,7 +67,12 @@ pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
                             .map_err(named)?,
                     ),
                 };
-                draft.routes.push(DraftRoute { prefix, target });
+                draft.routes.push(DraftRoute {
+                    prefix,
+                    vrf: None,
+                    via_vrf: None,
+                    target,
+                });
             }
             _ => {
                 let hint = did_you_mean(key, WORDS);
@@ -121,6 +126,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 rpf: None,
                 allow: Allowed::default(),
                 source: None,
+                vrf: None,
                 dad_transmits: DAD_TRANSMITS,
                 advertise: None,
             });
