@@ -22,7 +22,7 @@ pub struct Command<'a> {
     pub run: Run<'a>,
 }
 
-fn own() -> [Command<'static>; 5] {
+fn own() -> [Command<'static>; 6] {
     let command = |words, help, run: Run<'static>| Command {
         words,
         help,
@@ -35,10 +35,16 @@ fn own() -> [Command<'static>; 5] {
             "interfaces, links and addresses",
             &|r, _, out| show::show_interfaces(r, out),
         ),
+        Command {
+            words: "show routes",
+            help: "connected networks and routes, of the default table or \"vrf NAME\"",
+            arguments: true,
+            run: &|r, which, out| show::show_routes(r, which, out),
+        },
         command(
-            "show routes",
-            "connected networks and routes",
-            &|r, _, out| show::show_routes(r, out),
+            "show vrfs",
+            "routing tables and their interfaces",
+            &|r, _, out| show::show_vrfs(r, out),
         ),
         command(
             "show neighbors",
@@ -228,6 +234,14 @@ mod tests {
         assert_eq!(run("sh m a b"), "memory [a b]\n");
         assert_eq!(run("r"), "!");
         assert!(run("sh r").contains("10.0.0.0/24  connected, vif0 (down)"));
+        for (line, wanted) in [
+            ("sh r vrf default", "10.0.0.0/24  connected"),
+            ("sh r vrf blue", "no vrf \"blue\", there are: default"),
+            ("sh r blue", "takes \"vrf NAME\" or nothing"),
+            ("sh vrfs", "default  0              vif0"),
+        ] {
+            assert!(run(line).contains(wanted), "{line}: {}", run(line));
+        }
         assert!(run("sh n").starts_with("ADDRESS"));
         assert!(run("sh c").contains("interface.vif0.drop.bad_checksum 0\n"));
         assert!(run("help").contains("show memory"));
@@ -255,7 +269,7 @@ mod tests {
     fn completion() {
         assert_eq!(completions(&[], "sh"), ["show"]);
         assert_eq!(completions(&[], "show in"), ["interfaces"]);
-        assert_eq!(completions(&[], "sh ").len(), 5);
+        assert_eq!(completions(&[], "sh ").len(), 6);
         assert_eq!(completions(&[], "").len(), 2);
         assert!(completions(&[], "foo b").is_empty());
     }

@@ -32,7 +32,8 @@ impl Router {
             self.with_counters(input, |c| c.consumed += 1);
             return self.serve4(now, input, bytes, ip, out);
         }
-        match self.reassembly.add(now, input, &Piece::v4(&bytes, ip)) {
+        let piece = Piece::v4(self.vrf_of(input), &bytes, ip);
+        match self.reassembly.add(now, input, &piece) {
             Err(reason) => self.drop_frames(input, reason, 1),
             Ok(whole) => {
                 self.with_counters(input, |c| c.consumed += 1);
@@ -54,8 +55,9 @@ impl Router {
         ip: &Ipv4,
         out: &mut dyn Egress,
     ) {
-        let options = self.reply_options(now, &packet, ip);
-        for mut bytes in self.local.receive(now, packet) {
+        let options = self.reply_options(now, input, &packet, ip);
+        let vrf = self.vrf_of(input);
+        for mut bytes in self.vrfs.get_mut(vrf).local.receive(now, packet) {
             record::insert(&mut bytes, ETHERNET_LEN, &options);
             self.originate(now, input, bytes, out);
         }

@@ -30,6 +30,7 @@ impl Router {
     ) {
         complete_checksum(&mut waiting);
         let input = waiting.input;
+        let vrf = self.vrf_of(input);
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         match extension::walk(packet, ip).and_then(|found| extension::check_fragment(found, ip)) {
             Err(refused) => self.refuse(now, &waiting, refused, out),
@@ -38,7 +39,7 @@ impl Router {
                 self.upper(now, &waiting, ip, protocol, at, out);
             }
             Ok(Content::Fragment(fragment)) => {
-                let piece = Piece::v6(packet, ip, fragment);
+                let piece = Piece::v6(vrf, packet, ip, fragment);
                 match self.reassembly.add(now, input, &piece) {
                     Err(reason) => self.drop_frames(input, reason, 1),
                     Ok(None) => self.with_counters(input, |c| c.consumed += 1),
@@ -183,7 +184,8 @@ impl Router {
             ..*ip
         };
         let packet = [&header.header()[..], &payload].concat();
-        for bytes in self.local.receive(now, packet) {
+        let vrf = self.vrf_of(input);
+        for bytes in self.vrfs.get_mut(vrf).local.receive(now, packet) {
             self.originate(now, input, bytes, out);
         }
     }

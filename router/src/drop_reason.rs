@@ -68,6 +68,9 @@ reasons! {
     TtlExpired => "ttl_expired",
     /// No route to the destination.
     NoRoute => "no_route",
+    /// Routes from one routing table to another lead round in a circle, as happens when the
+    /// link of the last one is down.
+    VrfLoop => "vrf_loop",
     /// A blackhole route.
     Blackhole => "blackhole",
     /// An unreachable route.

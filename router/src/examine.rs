@@ -62,8 +62,9 @@ impl Router {
         if let Some(reason) = self.bad_source(input, ip.source) {
             return Seen::Bad(reason);
         }
-        if group && !self.is_group_destination(ip.destination) {
-            let end = self.own.reason(ip.destination) == Some(DropReason::MartianSource);
+        if group && !self.is_group_destination(input, ip.destination) {
+            let own = &self.vrfs.get(self.vrf_of(input)).own;
+            let end = own.reason(ip.destination) == Some(DropReason::MartianSource);
             return Seen::Bad(if end {
                 DropReason::Broadcast
             } else {
@@ -78,7 +79,8 @@ impl Router {
         if ipv4::is_martian_source(source) {
             return Some(DropReason::MartianSource);
         }
-        let reason = self.own.reason(source);
+        let own = &self.vrfs.get(self.vrf_of(input)).own;
+        let reason = own.reason(source);
         reason.or_else(|| self.bad_path(input, source.into()))
     }
 
@@ -100,7 +102,8 @@ impl Router {
             return Err(DropReason::MartianSource);
         }
         let own_here = v6.usable().any(|n| n.address == ip.source);
-        if own_here || self.own.has6(ip.source) {
+        let own = &self.vrfs.get(self.vrf_of(input)).own;
+        if own_here || own.has6(ip.source) {
             return Err(DropReason::OwnSource);
         }
         if to_group && !v6.listens_to(ip.destination) {
@@ -122,9 +125,12 @@ impl Router {
         (!self.is_expected(rule, input, source)).then_some(DropReason::ReversePath)
     }
 
-    fn is_group_destination(&self, destination: Ipv4Addr) -> bool {
+    fn is_group_destination(&self, input: InterfaceId, destination: Ipv4Addr) -> bool {
         matches!(
-            self.fib.lookup(destination.to_bits()),
+            self.vrfs
+                .get(self.vrf_of(input))
+                .fib
+                .lookup(destination.to_bits()),
             Target::Nowhere(DropReason::Multicast | DropReason::Broadcast)
         )
     }

@@ -60,6 +60,7 @@ mod source;
 mod time;
 mod uniqueness;
 pub mod vlan;
+mod vrf;
 mod wire;
 
 #[cfg(test)]
@@ -74,5 +75,5 @@ pub use frame::{
 };
 pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};
-pub use routes::TooManyGateways;
+pub use routes::RouteError;
 pub use time::Instant;

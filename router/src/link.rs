@@ -34,6 +34,8 @@ pub(crate) struct Link {
     /// How many redirects may be sent, and whether one may be now.
     pub(crate) redirects: RateLimit,
     pub(crate) redirect_due: bool,
+    /// The number of the routing table that is used for what comes from here.
+    pub(crate) vrf: u8,
     /// The interface whose addresses ICMP errors come from, if it isn't this one.
     pub(crate) source: Option<usize>,
     /// What IPv6 needs, where the interface has an address of it.
@@ -56,6 +58,7 @@ impl Link {
             allow: config.allow,
             redirects: RateLimit::default(),
             redirect_due: false,
+            vrf: u8::try_from(config.vrf).unwrap_or(0),
             source: config.source,
             v6: Link6::new(config),
         };

@@ -19,7 +19,7 @@ pub(crate) enum NextHop {
 }
 
 impl Router {
-    /// Where a packet to `destination` goes, for which the table answered `target` (a member,
+    /// Where a packet to `destination` goes, for which the tables answered `target` (a member,
     /// where that was a group). None if it goes nowhere: it is counted then, and its sender told.
     pub(crate) fn next_hop(
         &mut self,
@@ -38,7 +38,7 @@ impl Router {
             Target::Nowhere(reason) => {
                 self.drop_frames(waiting.input, reason, 1);
                 let error = match reason {
-                    DropReason::NoRoute => IcmpError::NetUnreachable,
+                    DropReason::NoRoute | DropReason::VrfLoop => IcmpError::NetUnreachable,
                     DropReason::Unreachable => IcmpError::HostUnreachable,
                     DropReason::Prohibited => IcmpError::Prohibited,
                     _ => return None,
@@ -52,7 +52,7 @@ impl Router {
                 let index = self.neighbor(now, interface, destination, Purpose::Resolve);
                 Some(NextHop::Neighbor(index))
             }
-            Target::Group(_) => Some(NextHop::Neighbor(None)),
+            Target::Group(_) | Target::Vrf(_) => Some(NextHop::Neighbor(None)),
         }
     }
 

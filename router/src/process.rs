@@ -119,7 +119,8 @@ impl Router {
     ) {
         let count = headers.len();
         let up = self.links.get(input.index()).filter(|l| l.up);
-        let Some((mac, rpf, redirect)) = up.map(|l| (l.mac.0, l.rpf, l.redirect_due)) else {
+        let Some((mac, rpf, redirect, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.redirect_due, l.vrf))
+        else {
             verdicts.fill(Verdict::Drop);
             let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
             self.count_received(input, count as u64, bytes);
@@ -132,11 +133,11 @@ impl Router {
         // First destinations, then what the lookups answer. Frames whose verdict is there
         // early go on as if they were for address 0, which answers as no neighbour does.
         let mut lookups = [0u32; BURST];
-        let mut decided = 0u64;
-        let mut ipv6 = 0u64;
+        let (mut ipv6, mut other) = (0u64, 0u64);
+        let own = &self.vrfs.get(vrf).own;
         let mut bytes = 0;
-        let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
-        for (at, (((header, meta), verdict), lookup)) in frames.zip(&mut lookups).enumerate() {
+        let frames = headers.iter().zip(metas).zip(&mut lookups);
+        for (at, ((header, meta), lookup)) in frames.enumerate() {
             bytes += u64::from(meta.len);
             let plain = u64::from_le(header.u64_at(0)) << 16 == mac
                 && header.u32_at(12) & PLAIN_MASK == PLAIN_IPV4
@@ -144,16 +145,25 @@ impl Router {
                 && meta.len >= SHORTEST
                 && header.ipv4_checksum_holds()
                 && header.0[22] > 1
-                && !self.own.is_doubtful(header.u32_at(26));
+                && !own.is_doubtful(header.u32_at(26));
             if plain {
                 *lookup = u32::from_be(header.u32_at(30));
             } else if header.u32_at(12) & IPV6_MASK == IPV6 {
                 ipv6 |= 1 << at;
-                decided |= 1 << at;
-            } else if self.is_forwardable(input, header, meta, verdict) {
-                *lookup = u32::from_be(header.u32_at(30));
             } else {
-                decided |= 1 << at;
+                other |= 1 << at;
+            }
+        }
+        let mut decided = ipv6 | other;
+        while other != 0 {
+            let at = other.trailing_zeros() as usize;
+            other &= other - 1;
+            if let (Some(header), Some(meta)) = (headers.get(at), metas.get(at))
+                && let (Some(verdict), Some(lookup)) = (verdicts.get_mut(at), lookups.get_mut(at))
+                && self.is_forwardable(input, header, meta, verdict)
+            {
+                *lookup = u32::from_be(header.u32_at(30));
+                decided ^= 1 << at;
             }
         }
         self.count_received(input, count as u64, bytes);
@@ -170,7 +180,7 @@ impl Router {
         }
 
         if let Some(lookups) = lookups.get_mut(..count) {
-            self.fib.answer(lookups);
+            self.vrfs.get(vrf).fib.answer(lookups);
         }
         if redirect {
             let which = !decided & u64::MAX >> (BURST - count);
@@ -294,16 +304,13 @@ impl Router {
         verdict: &mut Verdict,
     ) -> Option<usize> {
         *verdict = Verdict::Punt;
-        let mut target = Target::from_number(answer);
-        if let Target::Group(group) = target {
-            if let Some(mtu) = self.fib.groups.mtu(group) {
-                let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-                if meta.len > max_len && !segments_fit(header, meta, max_len) {
-                    return None;
-                }
+        let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
+        if let Some(mtu) = mtu {
+            let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+            if meta.len > max_len && !segments_fit(header, meta, max_len) {
+                return None;
             }
-            let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
-            target = self.fib.member(group, ip, self.flow_key);
         }
         match target {
             Target::Neighbor(index) => Some(index as usize),
@@ -315,7 +322,7 @@ impl Router {
                 self.drop_silently(input, reason, verdict);
                 None
             }
-            Target::Local | Target::Group(_) => None,
+            Target::Local | Target::Group(_) | Target::Vrf(_) => None,
         }
     }
 

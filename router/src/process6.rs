@@ -41,10 +41,11 @@ impl Router {
         let enabled = link.is_some_and(|l| l.v6.is_some());
         let rpf = link.and_then(|l| l.rpf);
         let redirect = link.is_some_and(|l| l.redirect_due);
+        let vrf = self.vrf_of(input);
         let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
-        let mut forward = 0u64;
-        let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
-        for (at, ((header, meta), verdict)) in frames.enumerate() {
+        let (mut forward, mut other) = (0u64, 0u64);
+        let own = &self.vrfs.get(vrf).own;
+        for (at, (header, meta)) in headers.iter().zip(metas).enumerate() {
             if which >> at & 1 == 0 {
                 continue;
             }
@@ -54,8 +55,20 @@ impl Router {
                 && payload + HEADERS == meta.len
                 && header.0[NEXT_HEADER] != ipv6::HOP_BY_HOP
                 && header.0[HOP_LIMIT] > 1
-                && !self.own.is_doubtful6(header.u128_at(SOURCE));
-            if plain || self.is_forwardable(input, header, meta, verdict) {
+                && !own.is_doubtful6(header.u128_at(SOURCE));
+            if plain {
+                forward |= 1 << at;
+            } else {
+                other |= 1 << at;
+            }
+        }
+        while other != 0 {
+            let at = other.trailing_zeros() as usize;
+            other &= other - 1;
+            if let (Some(header), Some(meta)) = (headers.get(at), metas.get(at))
+                && let Some(verdict) = verdicts.get_mut(at)
+                && self.is_forwardable(input, header, meta, verdict)
+            {
                 forward |= 1 << at;
             }
         }
@@ -84,7 +97,8 @@ impl Router {
             *lookup = lookups.wrapping_sub(1) as u8;
         }
         if let (Some(asked), Some(answers)) = (asked.get(..lookups), answers.get_mut(..lookups)) {
-            self.fib6.table().lookup_batch(asked, answers);
+            let table = self.vrfs.get(vrf).fib6.table();
+            table.lookup_batch(asked, answers);
         }
         if redirect {
             let answer = |at: usize| {
@@ -151,16 +165,13 @@ impl Router {
         verdict: &mut Verdict,
     ) -> Option<usize> {
         *verdict = Verdict::Punt;
-        let mut target = Target::from_number(answer);
-        if let Target::Group(group) = target {
-            if let Some(mtu) = self.fib.groups.mtu(group) {
-                let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-                if meta.len > max_len && !segments_fit(header, meta, link_max, max_len) {
-                    return None;
-                }
+        let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
+        if let Some(mtu) = mtu {
+            let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+            if meta.len > max_len && !segments_fit(header, meta, link_max, max_len) {
+                return None;
             }
-            let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
-            target = self.fib.member(group, ip, self.flow_key);
         }
         match target {
             Target::Neighbor(index) => Some(index as usize),
@@ -172,7 +183,7 @@ impl Router {
                 self.drop_silently(input, reason, verdict);
                 None
             }
-            Target::Local | Target::Group(_) => None,
+            Target::Local | Target::Group(_) | Target::Vrf(_) => None,
         }
     }
 }

@@ -12,20 +12,20 @@ impl Router {
     pub(crate) fn is_proxy_for(&self, input: InterfaceId, address: Ipv4Addr) -> bool {
         let link = self.links.get(input.index());
         link.is_some_and(|l| l.allow.proxy_arp)
-            && self.leads_elsewhere(input, self.fib.lookup(address.to_bits()))
+            && self.leads_elsewhere(input, self.vrfs.find(self.vrf_of(input), address.into()).1)
     }
 
     fn leads_elsewhere(&self, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local => true,
-            Target::Nowhere(_) => false,
+            Target::Nowhere(_) | Target::Vrf(_) => false,
             Target::OnLink(at) => at != input.0,
             Target::Neighbor(index) => {
                 let adjacency = self.neighbors.adjacencies.get(index as usize);
                 adjacency.is_some_and(|a| a.out != input.0)
             }
             Target::Group(group) => self
-                .fib
+                .vrfs
                 .members(group)
                 .all(|member| self.leads_elsewhere(input, member)),
         }

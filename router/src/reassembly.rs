@@ -30,6 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Which packet a fragment belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Key {
+    /// The routing table of the addresses.
+    vrf: u8,
     source: IpAddr,
     destination: IpAddr,
     /// Of IPv4; in IPv6 the first fragment alone says it.
@@ -58,9 +60,11 @@ pub(crate) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    pub(crate) fn v4(packet: &'a [u8], ip: &Ipv4) -> Self {
+    /// One whose addresses are of table `vrf`.
+    pub(crate) fn v4(vrf: u8, packet: &'a [u8], ip: &Ipv4) -> Self {
         Self {
             key: Key {
+                vrf,
                 source: ip.source.into(),
                 destination: ip.destination.into(),
                 protocol: ip.protocol,
@@ -74,9 +78,11 @@ impl<'a> Piece<'a> {
         }
     }
 
-    pub(crate) fn v6(packet: &'a [u8], ip: &Ipv6, fragment: Fragment) -> Self {
+    /// One whose addresses are of table `vrf`.
+    pub(crate) fn v6(vrf: u8, packet: &'a [u8], ip: &Ipv6, fragment: Fragment) -> Self {
         Self {
             key: Key {
+                vrf,
                 source: ip.source.into(),
                 destination: ip.destination.into(),
                 protocol: 0,
@@ -308,13 +314,13 @@ mod tests {
     fn add_from(r: &mut Reassembly, input: u8, piece: &[u8]) -> Added {
         let input = InterfaceId(input);
         if let Ok(ip) = Ipv4::parse(piece, piece.len()) {
-            return r.add(Instant(0), input, &Piece::v4(piece, &ip));
+            return r.add(Instant(0), input, &Piece::v4(0, piece, &ip));
         }
         let ip = Ipv6::parse(piece, piece.len()).unwrap();
         let Ok(Content::Fragment(f)) = walk(piece, &ip) else {
             panic!("a fragment")
         };
-        r.add(Instant(0), input, &Piece::v6(piece, &ip, f))
+        r.add(Instant(0), input, &Piece::v6(0, piece, &ip, f))
     }
 
     fn cut4(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {

@@ -46,11 +46,12 @@ impl Router {
         false
     }
 
-    /// Takes 1 from the TTL of a packet on its way to a neighbour, and enters what its options
+    /// Takes 1 from the TTL of a packet from `input` on its way to a neighbour, and enters what its options
     /// ask for.
     pub(crate) fn age4(
         &self,
         now: Instant,
+        input: InterfaceId,
         interface: InterfaceId,
         neighbor: IpAddr,
         packet: &mut [u8],
@@ -64,31 +65,37 @@ impl Router {
             IpAddr::V6(_) => None,
         };
         // An interface without an address lends one from another (RFC 1812 4.2.2.2).
-        let address = address.or_else(|| self.any_address());
+        let address = address.or_else(|| self.any_address(interface));
         if len > HEADER_LEN
             && let Some(header) = packet.get_mut(..len)
             && let Some(address) = address
         {
-            record::enter(header, &self.entry(now, address));
+            record::enter(header, &self.entry(now, input, address));
         }
     }
 
-    fn entry(&self, now: Instant, address: Ipv4Addr) -> record::Entry<'_> {
+    fn entry(&self, now: Instant, input: InterfaceId, address: Ipv4Addr) -> record::Entry<'_> {
         record::Entry {
             address,
             now,
-            own: &self.own,
+            own: &self.vrfs.get(self.vrf_of(input)).own,
         }
     }
 
     /// What the answer to a packet for the router has to carry in options, if it is an echo
     /// request.
-    pub(crate) fn reply_options(&self, now: Instant, packet: &[u8], ip: &Ipv4) -> Vec<u8> {
+    pub(crate) fn reply_options(
+        &self,
+        now: Instant,
+        input: InterfaceId,
+        packet: &[u8],
+        ip: &Ipv4,
+    ) -> Vec<u8> {
         let request =
             ip.protocol == ipv4::ICMP && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST);
         if !request || ip.header_len == HEADER_LEN {
             return Vec::new();
         }
-        record::for_reply(header(packet), &self.entry(now, ip.destination))
+        record::for_reply(header(packet), &self.entry(now, input, ip.destination))
     }
 }

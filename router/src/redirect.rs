@@ -50,10 +50,7 @@ impl Router {
             }
             let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
             let (source, destination) = addresses(ip);
-            let mut target = Target::from_number(answer(at));
-            if let Target::Group(group) = target {
-                target = self.fib.member(group, ip, self.flow_key);
-            }
+            let (target, _) = self.vrfs.settle(answer(at), ip, self.flow_key);
             if self.shortcut(input, source, destination, target).is_some() {
                 *verdict = Verdict::Punt;
                 return 1 << at;

@@ -17,18 +17,15 @@ impl Router {
         input: InterfaceId,
         source: IpAddr,
     ) -> bool {
-        let number = match source {
-            IpAddr::V4(source) => self.fib.lookup(source.to_bits()).number(),
-            IpAddr::V6(source) => self.fib6.lookup(source.to_bits()),
-        };
-        self.leads_to(rule, input, Target::from_number(number))
+        let (_, target) = self.vrfs.find(self.vrf_of(input), source);
+        self.leads_to(rule, input, target)
     }
 
-    /// Whether a lookup's answer for a source allows it on an interface.
+    /// Whether the tables' answer for a source allows it on an interface.
     fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         let loose = rule == ReversePath::Loose;
         match target {
-            Target::Local | Target::Nowhere(_) => false,
+            Target::Local | Target::Nowhere(_) | Target::Vrf(_) => false,
             _ if loose => true,
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
@@ -36,7 +33,7 @@ impl Router {
                 adjacency.is_some_and(|a| a.out == input.0)
             }
             Target::Group(group) => self
-                .fib
+                .vrfs
                 .members(group)
                 .any(|member| self.leads_to(rule, input, member)),
         }

@@ -45,12 +45,7 @@ impl Router {
             Ok(ip) => ip,
             Err(reason) => return self.drop_frames(input, reason, 1),
         };
-        let mut target = self.target6(input, &ip, waiting.own);
-        let mut route_mtu = None;
-        if let Target::Group(group) = target {
-            route_mtu = self.fib.groups.mtu(group);
-            target = self.fib.member(group, packet, self.flow_key);
-        }
+        let (target, route_mtu) = self.target6(input, packet, &ip, waiting.own);
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
@@ -88,24 +83,33 @@ impl Router {
 
     /// Where a packet goes. Link-local addresses and groups are on the link of the packet:
     /// for one of our own, that which caused it.
-    fn target6(&self, input: InterfaceId, ip: &Ipv6, own: bool) -> Target {
+    fn target6(
+        &self,
+        input: InterfaceId,
+        packet: &[u8],
+        ip: &Ipv6,
+        own: bool,
+    ) -> (Target, Option<u16>) {
         let destination = ip.destination;
         if destination.is_multicast() {
             // The router listens to it, or the packet would not be here.
-            return Target::Local;
+            return (Target::Local, None);
         }
         if !destination.is_unicast_link_local() {
-            return Target::from_number(self.fib6.lookup(destination.to_bits()));
+            let table = &self.vrfs.get(self.vrf_of(input)).fib6;
+            let answer = table.lookup(destination.to_bits());
+            return self.vrfs.settle(answer, packet, self.flow_key);
         }
         let v6 = self.links.get(input.index()).and_then(|l| l.v6.as_ref());
         let ours = v6.is_some_and(|v6| v6.usable().any(|n| n.address == destination));
-        if ours {
+        let target = if ours {
             Target::Local
         } else if own {
             Target::OnLink(input.0)
         } else {
             Target::Nowhere(DropReason::BeyondScope)
-        }
+        };
+        (target, None)
     }
 
     /// Whether a received packet for others may go on. If not, it is dropped.
@@ -188,10 +192,15 @@ impl Router {
 
     /// Whether this is one of the router's unicast addresses, as seen from an interface.
     pub(crate) fn is_own6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
-        let links = self.links.iter().enumerate();
+        if address.is_unicast_link_local() {
+            let v6 = self.links.get(input.index()).and_then(|l| l.v6.as_ref());
+            return v6.is_some_and(|v6| v6.usable().any(|n| n.address == address));
+        }
+        // Or of a table that a route leads to.
+        let (vrf, _) = self.vrfs.find(self.vrf_of(input), address.into());
+        let links = self.links.iter().filter(|l| l.vrf == vrf);
         links
-            .filter_map(|(at, l)| Some((at, l.v6.as_ref()?)))
-            .filter(|(at, _)| *at == input.index() || !address.is_unicast_link_local())
-            .any(|(_, v6)| v6.usable().any(|n| n.address == address))
+            .filter_map(|l| l.v6.as_ref())
+            .any(|v6| v6.usable().any(|n| n.address == address))
     }
 }

@@ -6,18 +6,17 @@ use alloc::vec::Vec;
 use crate::addr::Mac;
 use crate::config::Attachment;
 use crate::conflict::Claims;
-use crate::fib::layers::{Layers, Upper};
-use crate::fib::{Fib, SPECIAL, Target};
+use crate::fib::layers::Upper;
+use crate::fib::{SPECIAL, Target};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::link::{Link, Uniqueness};
-use crate::local::Local;
 use crate::neighbors::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
-use crate::own::Own;
 use crate::punt::PuntQueue;
 use crate::rate_limit::RateLimit;
 use crate::reassembly::Reassembly;
 use crate::time::Instant;
 use crate::vlan::Vlans;
+use crate::vrf::{Vrf, Vrfs};
 use crate::{Config, Counters, DropReason};
 
 /// The outgoing side had no room for a frame.
@@ -67,14 +66,12 @@ const SPECIAL6: [(u128, u8, DropReason); 5] = [
 pub struct Router {
     pub(crate) config: Config,
     pub(crate) links: Vec<Link>,
-    pub(crate) own: Own,
-    pub(crate) fib: Fib,
-    pub(crate) fib6: Layers<u128>,
+    pub(crate) vrfs: Vrfs,
     /// Which links were up when routes were last hidden, a bit for each.
     pub(crate) links_up: u64,
-    /// The files of routes that were read, with how many each has.
-    pub(crate) route_files: Vec<(String, usize)>,
-    /// When the table of IPv4 may be copied anew.
+    /// How many routes each of the configured files has, of those that were read.
+    pub(crate) route_files: Vec<usize>,
+    /// When tables of IPv4 may be copied anew.
     pub(crate) settle_at: Option<Instant>,
     pub(crate) neighbors: Neighbors,
     pub(crate) vlans: Vlans,
@@ -88,7 +85,6 @@ pub struct Router {
     /// Frames to be routed anew after a change of configuration.
     pub(crate) again: Vec<Waiting>,
     notices: Vec<String>,
-    pub(crate) local: Local,
     pub(crate) reassembly: Reassembly,
     pub(crate) scratch: Vec<u8>,
     /// The number of the last packet of our own that was fragmented.
@@ -116,9 +112,7 @@ impl Router {
         let mut router = Self {
             config: Config::empty(),
             links: Vec::new(),
-            own: Own::new(mixed(&mut state)),
-            fib: Fib::new(),
-            fib6: Layers::new(),
+            vrfs: Vrfs::new(Vrf::new(mixed(&mut state), mixed(&mut state), now)),
             links_up: 0,
             route_files: Vec::new(),
             settle_at: None,
@@ -132,7 +126,6 @@ impl Router {
             punts: PuntQueue::new(),
             again: Vec::new(),
             notices: Vec::new(),
-            local: Local::new(mixed(&mut state), now),
             reassembly: Reassembly::default(),
             scratch: Vec::new(),
             ident: mixed(&mut state) as u16,
@@ -212,6 +205,11 @@ impl Router {
             }
         }
         self.follow_parents(now);
+        // What others waited for, fragments, is lost: their numbers may mean others now.
+        let others = config.vrfs.iter().skip(1);
+        let others = others.map(|_| Vrf::new(self.random(u64::MAX), self.random(u64::MAX), now));
+        let others = others.collect();
+        self.vrfs.begin(others);
 
         let mut old_neighbors =
             core::mem::replace(&mut self.neighbors, Neighbors::new(self.index_key));
@@ -359,7 +357,6 @@ impl Router {
 
     /// Enters into the forwarding tables what follows from the state of the links.
     pub(crate) fn rebuild(&mut self) {
-        self.own.clear();
         for at in 0..self.config.neighbors.len() {
             let Some(&neighbor) = self.config.neighbors.get(at) else {
                 break;
@@ -372,32 +369,38 @@ impl Router {
                 self.open_neighbor(index, interface, neighbor.mac);
             }
         }
-        let (mut four, mut six) = (Upper::new(), Upper::new());
-        self.connect(&mut four);
-        self.connect_broadcasts(&mut four);
-        self.connect6(&mut six);
-        self.lay(four, six);
+        let news = self.note_links();
+        for vrf in self.vrfs.numbers() {
+            self.vrfs.get_mut(vrf).own.clear();
+            let (mut four, mut six) = (Upper::new(), Upper::new());
+            self.connect(vrf, &mut four);
+            self.connect_broadcasts(vrf, &mut four);
+            self.connect6(vrf, &mut six);
+            self.lay(vrf, four, six, news);
+        }
     }
 
-    /// Enters the IPv4 networks of the links and the router's addresses there.
-    fn connect(&mut self, fib: &mut Upper<u32>) {
-        for (at, link) in (0u8..).zip(&self.links) {
+    /// Enters the IPv4 networks of a table's links and the router's addresses there.
+    fn connect(&mut self, vrf: u8, fib: &mut Upper<u32>) {
+        let own = &mut self.vrfs.get_mut(vrf).own;
+        let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
+        for (at, link) in links() {
             for network in link.addresses.iter().filter(|_| link.up) {
                 fib.add(network.first(), network.len, Target::OnLink(at));
             }
         }
-        for link in &self.links {
+        for (_, link) in links() {
             for network in &link.addresses {
                 let ends = [network.network_address(), network.broadcast()];
                 for end in ends.into_iter().flatten() {
                     fib.add(end.to_bits(), 32, Target::Nowhere(DropReason::Broadcast));
-                    self.own.add(end, DropReason::MartianSource);
+                    own.add(end, DropReason::MartianSource);
                 }
             }
         }
-        for network in self.links.iter().flat_map(|l| &l.addresses) {
+        for network in links().flat_map(|(_, l)| &l.addresses) {
             fib.add(network.address.to_bits(), 32, Target::Local);
-            self.own.add(network.address, DropReason::OwnSource);
+            own.add(network.address, DropReason::OwnSource);
         }
         for (prefix, len, reason) in SPECIAL {
             fib.add(prefix, len, Target::Nowhere(reason));
@@ -406,8 +409,9 @@ impl Router {
 
     /// The same for IPv6. Link-local addresses mean something on their link only, and aren't
     /// in the table.
-    fn connect6(&mut self, fib: &mut Upper<u128>) {
-        let links = || (0u8..).zip(&self.links);
+    fn connect6(&mut self, vrf: u8, fib: &mut Upper<u128>) {
+        let known = &mut self.vrfs.get_mut(vrf).own;
+        let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
         let all = || {
             links()
                 .filter_map(|(at, l)| Some((at, l.up, l.v6.as_ref()?)))
@@ -421,7 +425,7 @@ impl Router {
         for (_, _, address) in global().filter(|(_, _, a)| a.state == Uniqueness::Unique) {
             if let Some(anycast) = address.network.anycast() {
                 fib.add(anycast.to_bits(), 128, Target::Local);
-                self.own.add6(anycast);
+                known.add6(anycast);
             }
         }
         let tentative = Target::Nowhere(DropReason::TentativeAddress);
@@ -431,7 +435,7 @@ impl Router {
             let target = if unique { Target::Local } else { tentative };
             fib.add(own.to_bits(), 128, target);
             if unique {
-                self.own.add6(own);
+                known.add6(own);
             }
         }
         for (prefix, len, reason) in SPECIAL6 {

@@ -1,6 +1,6 @@
 //! Routes that come and go, one by one, and what they refer to.
 //!
-//! A route's value in the table is the number of its target: a neighbour, or a group of them.
+//! A route's value in its table is the number of its target: a neighbour, or a group of them.
 //! Both count their users, keep their numbers while they have any, and are what changes when
 //! something on the way changes. A route none of whose links is up stays in the table, hidden.
 
@@ -12,22 +12,28 @@ use alloc::vec::Vec;
 use crate::DropReason;
 use crate::addr::Network;
 use crate::config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
+use crate::fib::Target;
 use crate::fib::groups::{Groups, Members};
-use crate::fib::layers::{Layers, Upper};
+use crate::fib::layers::Upper;
 use crate::fib::table::marked;
-use crate::fib::{Fib, Target};
 use crate::frame::InterfaceId;
 use crate::link::Link;
 use crate::neighbors::{Neighbors, Purpose};
 use crate::router::Router;
 use crate::time::Instant;
+use crate::vrf::Vrf;
 
 /// How long single changes of the IPv4 table gather before it is copied.
 const SETTLING: Duration = Duration::from_millis(100);
 
-/// There are as many gateways on one interface, or groups of gateways, as there can be.
+/// Why a route can't be entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooManyGateways;
+pub enum RouteError {
+    /// There are as many gateways on one interface, or groups of gateways, as there can be.
+    TooManyGateways,
+    /// It is in a routing table, or leads to one, that the configuration doesn't have.
+    NoVrf,
+}
 
 /// Whether packets can go to a target that is no group: not while its link is down.
 fn is_usable(target: Target, links: &[Link], neighbors: &Neighbors) -> bool {
@@ -38,7 +44,7 @@ fn is_usable(target: Target, links: &[Link], neighbors: &Neighbors) -> bool {
             adjacency.is_some_and(|a| is_up(a.out))
         }
         Target::OnLink(at) => is_up(at),
-        Target::Local | Target::Nowhere(_) => true,
+        Target::Local | Target::Nowhere(_) | Target::Vrf(_) => true,
         Target::Group(_) => false,
     }
 }
@@ -51,33 +57,50 @@ fn is_hidden(number: u32, groups: &Groups, links: &[Link], neighbors: &Neighbors
     }
 }
 
-impl RouteSink for Router {
+/// A routing table that takes the routes of files.
+struct Table<'a> {
+    router: &'a mut Router,
+    vrf: u8,
+}
+
+impl RouteSink for Table<'_> {
     type Target = Target;
 
     fn target(&mut self, target: &RouteTarget) -> Option<Target> {
-        self.hold_target(target, None)
+        self.router.hold_target(target, None)
     }
 
     fn route(&mut self, prefix: Network, target: Target) -> bool {
-        self.hold(target);
-        self.enter_route(prefix, target)
+        self.router.hold(target);
+        self.router.enter_route(self.vrf, prefix, target)
     }
 
     fn done(&mut self, target: Target) {
-        self.release(target);
+        self.router.release(target);
     }
 }
 
 impl Router {
-    /// Adds a route, or changes where it leads. What was configured counts as any other.
+    /// Adds a route to its table, or changes where it leads. What was configured counts as any
+    /// other.
     ///
     /// # Errors
     ///
-    /// [`TooManyGateways`]; everything is as it was then.
-    pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), TooManyGateways> {
+    /// Those of [`RouteError`]; everything is as it was then.
+    pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
+        let number = self.vrf_number(route.vrf).ok_or(RouteError::NoVrf)?;
+        if let RouteTarget::Vrf(to) = route.target {
+            self.vrf_number(to).ok_or(RouteError::NoVrf)?;
+        }
         let target = self.hold_target(&route.target, route.mtu);
-        self.enter_route(route.prefix, target.ok_or(TooManyGateways)?);
+        let target = target.ok_or(RouteError::TooManyGateways)?;
+        self.enter_route(number, route.prefix, target);
         Ok(())
+    }
+
+    fn vrf_number(&self, vrf: usize) -> Option<u8> {
+        let number = u8::try_from(vrf).ok()?;
+        self.vrfs.numbers().contains(&number).then_some(number)
     }
 
     /// Reads the files of routes that the configuration names out of the ramdisk that it came
@@ -89,25 +112,36 @@ impl Router {
     /// router has some of the routes then, and is of no use.
     pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
         let config = core::mem::replace(&mut self.config, Config::empty());
-        let read = config.route_files.iter().try_for_each(|path| {
-            let file = config::ramdisk_file(ramdisk, path)?;
-            let count = config::read_route_file(&config, path, file, self)?;
-            self.route_files.push((path.clone(), count));
+        let read = config.route_files.iter().try_for_each(|file| {
+            let text = config::ramdisk_file(ramdisk, &file.path)?;
+            let vrf = u8::try_from(file.vrf).unwrap_or(0);
+            let mut table = Table { router: self, vrf };
+            let count = config::read_route_file(&config, file, text, &mut table)?;
+            self.route_files.push(count);
             Ok(())
         });
         self.config = config;
-        self.fib.settle();
+        self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
         read
     }
 
-    /// Removes a route. Whether there was one with exactly this prefix.
+    /// Removes a route from the default table. Whether there was one with exactly this prefix.
     pub fn remove_route(&mut self, prefix: Network) -> bool {
+        self.remove_route_in(0, prefix)
+    }
+
+    /// The same in any table, by its index in [`Config::vrfs`].
+    pub fn remove_route_in(&mut self, vrf: usize, prefix: Network) -> bool {
+        let Some(number) = self.vrf_number(vrf) else {
+            return false;
+        };
+        let vrf = self.vrfs.get_mut(number);
         let old = match (prefix.v4(), prefix.v6()) {
             (Some(prefix), _) => {
-                self.fib.changed();
-                self.fib.v4.remove(prefix.first(), prefix.len)
+                vrf.fib.changed();
+                vrf.fib.v4.remove(prefix.first(), prefix.len)
             }
-            (_, Some(prefix)) => self.fib6.remove(prefix.first(), prefix.len),
+            (_, Some(prefix)) => vrf.fib6.remove(prefix.first(), prefix.len),
             _ => None,
         };
         if let Some(old) = old {
@@ -116,22 +150,27 @@ impl Router {
         old.is_some()
     }
 
-    /// How many routes there are, of IPv4 and of IPv6, those that aren't usable now included.
+    /// How many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
+    /// included.
     pub fn route_counts(&self) -> (usize, usize) {
-        (self.fib.v4.routes(), self.fib6.routes())
+        let tables = self.vrfs.numbers().map(|vrf| self.vrfs.get(vrf));
+        tables.fold((0, 0), |(four, six), vrf| {
+            (four + vrf.fib.v4.routes(), six + vrf.fib6.routes())
+        })
     }
 
-    /// Enters a route whose target is held for it. Whether it is a new one.
-    pub(crate) fn enter_route(&mut self, prefix: Network, target: Target) -> bool {
+    /// Enters a route whose target is held for it into table `vrf`. Whether it is a new one.
+    pub(crate) fn enter_route(&mut self, vrf: u8, prefix: Network, target: Target) -> bool {
         let number = target.number();
-        let hidden = is_hidden(number, &self.fib.groups, &self.links, &self.neighbors);
+        let (vrf, groups) = self.vrfs.split(vrf);
+        let hidden = is_hidden(number, groups, &self.links, &self.neighbors);
         let value = marked(number, hidden);
         let old = match (prefix.v4(), prefix.v6()) {
             (Some(prefix), _) => {
-                self.fib.changed();
-                self.fib.v4.insert(prefix.first(), prefix.len, value)
+                vrf.fib.changed();
+                vrf.fib.v4.insert(prefix.first(), prefix.len, value)
             }
-            (_, Some(prefix)) => self.fib6.insert(prefix.first(), prefix.len, value),
+            (_, Some(prefix)) => vrf.fib6.insert(prefix.first(), prefix.len, value),
             _ => None,
         };
         if let Some(old) = old {
@@ -142,7 +181,6 @@ impl Router {
 
     /// Begins with the routes and neighbours of the configuration.
     pub(crate) fn start_routes(&mut self) {
-        (self.fib, self.fib6) = (Fib::new(), Layers::new());
         self.links_up = self.up_now();
         self.route_files.clear();
         let config = core::mem::replace(&mut self.config, Config::empty());
@@ -154,7 +192,8 @@ impl Router {
         for route in &config.routes {
             let target = self.hold_target(&route.target, route.mtu);
             let none = Target::Nowhere(DropReason::NeighborTableFull);
-            self.enter_route(route.prefix, target.unwrap_or(none));
+            let vrf = u8::try_from(route.vrf).unwrap_or(0);
+            self.enter_route(vrf, route.prefix, target.unwrap_or(none));
         }
         self.config = config;
     }
@@ -164,23 +203,29 @@ impl Router {
         links.fold(0, |up, (at, link)| up | u64::from(link.up) << at)
     }
 
-    /// Lays what the router has in the tables over the routes, and hides those that can't be
-    /// used while the links are as they are.
-    pub(crate) fn lay(&mut self, four: Upper<u32>, six: Upper<u128>) {
+    /// Has groups use what can be used while the links are as they are. Whether they are another
+    /// way than before.
+    pub(crate) fn note_links(&mut self) -> bool {
         let up = self.up_now();
         let news = core::mem::replace(&mut self.links_up, up) != up;
+        if news {
+            let (links, neighbors) = (&self.links, &self.neighbors);
+            let usable = |t| is_usable(Target::from_number(t), links, neighbors);
+            self.vrfs.groups.choose(usable);
+        }
+        news
+    }
+
+    /// Lays what the router has in table `vrf` over its routes, and hides those that can't be used
+    /// while the links are as they are, if that is new.
+    pub(crate) fn lay(&mut self, vrf: u8, four: Upper<u32>, six: Upper<u128>, news: bool) {
         let Self {
-            fib,
-            fib6,
+            vrfs,
             links,
             neighbors,
             ..
         } = self;
-        if news {
-            let usable = |t| is_usable(Target::from_number(t), links, neighbors);
-            fib.groups.choose(usable);
-        }
-        let groups = &fib.groups;
+        let (Vrf { fib, fib6, .. }, groups) = vrfs.split(vrf);
         let hidden = |target| is_hidden(target, groups, links, neighbors);
         let changed = fib.v4.lay(four, hidden);
         fib6.lay(six, hidden);
@@ -194,9 +239,9 @@ impl Router {
         fib.settle();
     }
 
-    /// Has the IPv4 table copied once single changes had time to gather. When that is due.
+    /// Has the IPv4 tables copied once single changes had time to gather. When that is due.
     pub(crate) fn settle_routes(&mut self, now: Instant) -> Option<Instant> {
-        if self.fib.is_settled() {
+        if self.vrfs.all_mut().all(|vrf| vrf.fib.is_settled()) {
             self.settle_at = None;
             return None;
         }
@@ -204,7 +249,7 @@ impl Router {
         if due > now {
             return Some(due);
         }
-        self.fib.settle();
+        self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
         self.settle_at = None;
         None
     }
@@ -215,6 +260,7 @@ impl Router {
             RouteTarget::Blackhole => Some(Target::Nowhere(DropReason::Blackhole)),
             RouteTarget::Unreachable => Some(Target::Nowhere(DropReason::Unreachable)),
             RouteTarget::Prohibit => Some(Target::Nowhere(DropReason::Prohibited)),
+            RouteTarget::Vrf(number) => u8::try_from(*number).ok().map(Target::Vrf),
             RouteTarget::Interface(at) => {
                 let target = Target::OnLink(u8::try_from(*at).ok()?);
                 self.hold_members(alloc::vec![(target.number(), 1)], mtu)
@@ -243,13 +289,13 @@ impl Router {
             _ => targets.sort_unstable(),
         }
         let members = Members { targets, mtu };
-        let number = if let Some(number) = self.fib.groups.find(&members) {
+        let number = if let Some(number) = self.vrfs.groups.find(&members) {
             self.release_all(&members.targets);
             number
         } else {
             let (links, neighbors) = (&self.links, &self.neighbors);
             let usable = |t| is_usable(Target::from_number(t), links, neighbors);
-            match self.fib.groups.add(members.clone(), usable) {
+            match self.vrfs.groups.add(members.clone(), usable) {
                 Some(number) => number,
                 None => {
                     self.release_all(&members.targets);
@@ -257,7 +303,7 @@ impl Router {
                 }
             }
         };
-        self.fib.groups.hold(number);
+        self.vrfs.groups.hold(number);
         Some(Target::Group(number))
     }
 
@@ -269,8 +315,8 @@ impl Router {
                     entry.pinned += 1;
                 }
             }
-            Target::Group(number) => self.fib.groups.hold(number),
-            Target::OnLink(_) | Target::Local | Target::Nowhere(_) => {}
+            Target::Group(number) => self.vrfs.groups.hold(number),
+            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Nowhere(_) => {}
         }
     }
 
@@ -283,11 +329,11 @@ impl Router {
                 }
             }
             Target::Group(number) => {
-                if let Some(members) = self.fib.groups.release(number) {
+                if let Some(members) = self.vrfs.groups.release(number) {
                     self.release_all(&members.targets);
                 }
             }
-            Target::OnLink(_) | Target::Local | Target::Nowhere(_) => {}
+            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Nowhere(_) => {}
         }
     }
 

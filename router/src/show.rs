@@ -59,6 +59,9 @@ fn table(out: &mut dyn fmt::Write, head: &[&str], rows: &[Vec<String>]) -> fmt::
 ///
 /// Those of `out`; so for the other functions here.
 pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+    // With one routing table only there is nothing to say of it.
+    const VRF_COLUMN: usize = 3;
+    let apart = router.config().vrfs.len() > 1;
     let mut rows = Vec::new();
     for ((id, name), config) in ids(router).zip(&router.config().interfaces) {
         let Some(link) = router.links.get(id.index()) else {
@@ -85,7 +88,8 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
         let mut addresses: Vec<String> = config.addresses.iter().map(|a| a.to_string()).collect();
         mark_ipv4(link, &mut addresses);
         mark_ipv6(link, &mut addresses);
-        rows.push(alloc::vec![
+        let vrf = router.config().vrfs.get(config.vrf);
+        let mut row = alloc::vec![
             String::from(name),
             String::from(if link.up { "up" } else { "down" }),
             vif,
@@ -95,9 +99,13 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
             counters.tx_packets.to_string(),
             counters.dropped_total().to_string(),
             addresses.join(" "),
-        ]);
+        ];
+        if apart {
+            row.insert(VRF_COLUMN, vrf.cloned().unwrap_or_default());
+        }
+        rows.push(row);
     }
-    let head = [
+    let mut head = alloc::vec![
         "INTERFACE",
         "LINK",
         "VIF",
@@ -108,6 +116,9 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
         "DROPPED",
         "ADDRESSES",
     ];
+    if apart {
+        head.insert(VRF_COLUMN, "VRF");
+    }
     table(out, &head, &rows)
 }
 
@@ -146,27 +157,42 @@ fn mark_ipv6(link: &Link, addresses: &mut Vec<String>) {
     }
 }
 
-/// Connected networks and configured routes; those that can't be used now are marked.
+/// Connected networks and configured routes of a table, the default one or that of `vrf NAME`;
+/// those that can't be used now are marked.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+pub fn show_routes(router: &Router, which: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+    let names = &router.config().vrfs;
+    let vrf = match which.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [] => 0,
+        ["vrf", wanted] => match names.iter().position(|name| name == wanted) {
+            Some(vrf) => vrf,
+            None => return writeln!(out, "no vrf \"{wanted}\", there are: {}", names.join(", ")),
+        },
+        _ => return writeln!(out, "\"show routes\" takes \"vrf NAME\" or nothing"),
+    };
     let mut rows = Vec::new();
     let down = |at: usize| !router.links.get(at).is_some_and(|l| l.up);
     let mark = |down: bool| if down { " (down)" } else { "" };
-    for (at, interface) in router.config().interfaces.iter().enumerate() {
+    let interfaces = router.config().interfaces.iter().enumerate();
+    for (at, interface) in interfaces.filter(|(_, i)| i.vrf == vrf) {
         let local = |n: &&Network| matches!(n.address, IpAddr::V6(a) if a.is_unicast_link_local());
         for network in interface.addresses.iter().filter(|n| !local(n)) {
             let target = format!("connected, {}{}", interface.name, mark(down(at)));
             rows.push(alloc::vec![network.masked().to_string(), target]);
         }
     }
-    for route in &router.config().routes {
+    for route in router.config().routes.iter().filter(|r| r.vrf == vrf) {
         let target = match &route.target {
             RouteTarget::Blackhole => String::from("blackhole"),
             RouteTarget::Unreachable => String::from("unreachable"),
             RouteTarget::Prohibit => String::from("prohibit"),
+            RouteTarget::Vrf(to) => {
+                let name = names.get(*to).map_or("?", String::as_str);
+                format!("looked up in vrf {name}")
+            }
             RouteTarget::Interface(at) => {
                 format!("on link, {}{}", name_of(router, *at), mark(down(*at)))
             }
@@ -199,23 +225,15 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
         rows.push(alloc::vec![route.prefix.to_string(), target + &mtu]);
     }
     table(out, &["PREFIX", "TARGET"], &rows)?;
-    for (path, count) in &router.route_files {
-        writeln!(out, "{path}: {count} routes")?;
+    let files = router.config().route_files.iter().zip(&router.route_files);
+    for (file, count) in files.filter(|(file, _)| file.vrf == vrf) {
+        writeln!(out, "{}: {count} routes", file.path)?;
     }
-    let (four, six) = router.route_counts();
+    let vrf = router.vrfs.get(u8::try_from(vrf).unwrap_or(0));
+    let (four, six) = (&vrf.fib.v4, &vrf.fib6);
     let sizes = [
-        (
-            "IPv4",
-            four,
-            router.fib.v4.table().len(),
-            router.fib.bytes(),
-        ),
-        (
-            "IPv6",
-            six,
-            router.fib6.table().len(),
-            router.fib6.table().bytes(),
-        ),
+        ("IPv4", four.routes(), four.table().len(), vrf.fib.bytes()),
+        ("IPv6", six.routes(), six.table().len(), six.table().bytes()),
     ];
     for (family, routes, prefixes, bytes) in sizes {
         writeln!(
@@ -224,6 +242,25 @@ pub fn show_routes(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// The routing tables and the interfaces that use them.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn show_vrfs(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result {
+    let config = router.config();
+    let rows: Vec<Vec<String>> = (0..)
+        .zip(&config.vrfs)
+        .map(|(vrf, name)| {
+            let interfaces = config.interfaces.iter().filter(|i| i.vrf == vrf);
+            let interfaces: Vec<&str> = interfaces.map(|i| i.name.as_str()).collect();
+            let routes = config.routes.iter().filter(|r| r.vrf == vrf).count();
+            alloc::vec![name.clone(), routes.to_string(), interfaces.join(" ")]
+        })
+        .collect();
+    table(out, &["VRF", "STATIC ROUTES", "INTERFACES"], &rows)
 }
 
 /// Neighbours and what is known about them.

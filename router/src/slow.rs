@@ -6,7 +6,6 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use crate::DropReason;
 use crate::examine::Seen;
-use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
 use crate::neighbors::{NEVER, State, Waiting};
 use crate::next_hop::NextHop;
@@ -133,12 +132,9 @@ impl Router {
         let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
             return self.drop_frames(input, DropReason::Truncated, 1);
         };
-        let mut target = self.fib.lookup(ip.destination.to_bits());
-        let mut route_mtu = None;
-        if let Target::Group(group) = target {
-            route_mtu = self.fib.groups.mtu(group);
-            target = self.fib.member(group, packet, self.flow_key);
-        }
+        let fib = &self.vrfs.get(self.vrf_of(input)).fib;
+        let answer = fib.lookup(ip.destination.to_bits()).number();
+        let (target, route_mtu) = self.vrfs.settle(answer, packet, self.flow_key);
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
@@ -281,8 +277,8 @@ impl Router {
         let Waiting {
             mut bytes,
             meta,
+            input,
             own,
-            ..
         } = waiting;
         let kind = if ipv6 { ethernet::IPV6 } else { ethernet::IPV4 };
         put(&mut bytes, 0, &stations);
@@ -295,7 +291,7 @@ impl Router {
                     .unwrap_or([1]);
                 put(packet, 7, &[hops.saturating_sub(1)]);
             } else {
-                self.age4(now, interface, neighbor, packet);
+                self.age4(now, input, interface, neighbor, packet);
             }
         }
         let _ = self.emit(interface, &bytes, meta, out);
@@ -388,10 +384,11 @@ impl Router {
         self.originate(now, input, frame, out);
     }
 
-    /// One of the router's IPv4 addresses, for interfaces that have none.
-    pub(crate) fn any_address(&self) -> Option<Ipv4Addr> {
-        let mut all = self.links.iter().flat_map(|l| &l.addresses);
-        all.next().map(|n| n.address)
+    /// One of the router's IPv4 addresses, of the same table, for an interface that has none.
+    pub(crate) fn any_address(&self, interface: InterfaceId) -> Option<Ipv4Addr> {
+        let vrf = self.vrf_of(interface);
+        let links = self.links.iter().filter(|l| l.vrf == vrf);
+        links.flat_map(|l| &l.addresses).next().map(|n| n.address)
     }
 
     /// From which address to which one an error about an IPv4 packet goes, if it may.
@@ -403,8 +400,10 @@ impl Router {
         let ip = Ipv4::parse(packet, packet.len()).ok()?;
         let payload = packet.get(ip.header_len..).unwrap_or(&[]);
         // What was for more than one host is no one's error (RFC 1812 4.3.2.7).
+        let (vrf, _) = self.vrfs.find(self.vrf_of(input), ip.destination.into());
+        let own = &self.vrfs.get(vrf).own;
         let many = ipv4::is_martian_source(ip.destination)
-            || self.own.reason(ip.destination) == Some(DropReason::MartianSource);
+            || own.reason(ip.destination) == Some(DropReason::MartianSource);
         if many || !icmp::may_answer(&ip, payload) {
             return None;
         }
@@ -412,7 +411,7 @@ impl Router {
         let source = link_of(self.error_source(input))
             .and_then(|l| l.address_towards(ip.source))
             .or_else(|| link_of(input)?.address_towards(ip.source))
-            .or_else(|| self.any_address())?;
+            .or_else(|| self.any_address(input))?;
         Some((source, ip.source))
     }
 

@@ -54,7 +54,7 @@ fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Optio
 
 impl Router {
     /// The address for packets of the router's own from an interface to `destination`. One
-    /// that reaches as far is taken from other interfaces if this one has none.
+    /// that reaches as far is taken from other interfaces of its table if this one has none.
     pub(crate) fn source6(
         &self,
         interface: InterfaceId,
@@ -65,7 +65,9 @@ impl Router {
         let here = best(destination, here.into_iter().flatten());
         let wide = |a: &Ipv6Addr| scope(*a) >= scope(destination);
         here.filter(wide).or_else(|| {
-            let all = self.links.iter().filter_map(|l| l.v6.as_ref());
+            let vrf = self.vrf_of(interface);
+            let all = self.links.iter().filter(|l| l.vrf == vrf);
+            let all = all.filter_map(|l| l.v6.as_ref());
             let global = |n: &Ipv6Network| !n.address.is_unicast_link_local();
             best(destination, all.flat_map(|v6| v6.usable()).filter(global))
                 .filter(wide)

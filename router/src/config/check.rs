@@ -6,11 +6,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, DraftVia};
+use super::draft::{At, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget};
+use super::gateway::{Gateways, OnLink};
 use super::model::{
-    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via,
+    Attachment, Config, InterfaceConfig, NeighborConfig, RouteConfig, RouteFile, RouteTarget,
 };
 use super::suggest::did_you_mean;
+use super::vrf::{Vrfs, same_vrf};
 use super::{ConfigError, advertise, attach};
 use crate::addr::Network;
 use crate::wire::ipv6::{self, MIN_MTU};
@@ -32,16 +34,25 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
         interface_name(interface)?;
     }
     attach::arrange(&mut draft.interfaces)?;
-    addresses(&draft.interfaces)?;
+    let vrfs = Vrfs::new(draft.vrfs)?;
+    let vrf_of: Vec<usize> = draft
+        .interfaces
+        .iter()
+        .map(|i| vrfs.chosen(i.vrf.as_ref()))
+        .collect::<Result<_, _>>()?;
+    addresses(&draft.interfaces, &vrf_of)?;
 
     let names: Vec<&str> = draft.interfaces.iter().map(|i| i.name.as_str()).collect();
-    let sources = draft.interfaces.iter().map(|i| &i.source);
-    let sources: Vec<Option<usize>> = sources
-        .map(|source| source.as_ref().map(|name| named(&names, name)).transpose())
-        .collect::<Result<_, _>>()?;
+    let mut sources = Vec::with_capacity(names.len());
+    for interface in &draft.interfaces {
+        let source = interface.source.as_ref();
+        let at = source.map(|name| Ok((named(&names, name)?, name.line)));
+        sources.push(at.transpose()?);
+    }
     let names: Vec<String> = draft.interfaces.iter().map(|i| i.name.clone()).collect();
     let mut interfaces = Vec::with_capacity(draft.interfaces.len());
-    for (i, source) in draft.interfaces.into_iter().zip(sources) {
+    let of_interfaces = sources.iter().zip(vrf_of);
+    for (i, (source, vrf)) in draft.interfaces.into_iter().zip(of_interfaces) {
         interfaces.push(InterfaceConfig {
             advertise: advertise::check(&i)?,
             name: i.name,
@@ -50,35 +61,61 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             mtu: i.mtu,
             rpf: i.rpf,
             allow: i.allow,
-            source,
+            source: source.map(|(at, _)| at),
+            vrf,
             dad_transmits: i.dad_transmits,
         });
     }
+    for (interface, source) in interfaces.iter().zip(&sources) {
+        if let Some((at, line)) = *source {
+            same_vrf(&vrfs.0, interfaces.get(at), interface.vrf, line)?;
+        }
+    }
     let names: Vec<&str> = interfaces.iter().map(|i| i.name.as_str()).collect();
-    let connected = networks(&interfaces);
-    let on_link = on_link(&draft.routes, &names)?;
+    let connected: Vec<_> = (0..vrfs.0.len())
+        .map(|vrf| networks(&interfaces, vrf))
+        .collect();
+    let on_link = on_link(&draft.routes, &names, &vrfs)?;
     let mut routes: Vec<RouteConfig> = Vec::with_capacity(draft.routes.len());
-    let mut seen: BTreeMap<Network, u32> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, Network), u32> = BTreeMap::new();
     for route in &draft.routes {
         let At {
             line,
             value: prefix,
         } = route.prefix;
-        not_a_route(line, prefix, &connected)?;
-        if let Some(first) = seen.insert(prefix, line) {
+        let vrf = vrfs.chosen(route.vrf.as_ref())?;
+        not_a_route(line, prefix, connected.get(vrf).map_or(&[], Vec::as_slice))?;
+        if let Some(first) = seen.insert((vrf, prefix), line) {
             let text = format!("route {prefix} is already on line {first}");
             return Err(ConfigError::new(line, text));
         }
+        let beyond = match &route.via_vrf {
+            Some(name) => vrfs.named(name)?,
+            None => vrf,
+        };
         let target = match &route.target {
-            DraftTarget::Via(gateways) => RouteTarget::Via(
-                gateways
-                    .iter()
-                    .map(|gateway| via(&interfaces, &on_link, &names, prefix, gateway))
-                    .collect::<Result<_, _>>()?,
-            ),
+            DraftTarget::Via(gateways) => {
+                let there = Gateways {
+                    interfaces: &interfaces,
+                    on_link: &on_link,
+                    names: &names,
+                    vrfs: &vrfs.0,
+                    vrf: beyond,
+                };
+                let gateways = gateways.iter().map(|gateway| there.via(prefix, gateway));
+                RouteTarget::Via(gateways.collect::<Result<_, _>>()?)
+            }
+            DraftTarget::Vrf(name) => {
+                if beyond == vrf {
+                    let text = format!("route {prefix} leads to the vrf that it is in");
+                    return Err(ConfigError::new(name.line, text));
+                }
+                RouteTarget::Vrf(beyond)
+            }
             DraftTarget::Interface(name) => {
                 let at = named(&names, name)?;
                 not_a_loopback(&interfaces, at, name.line)?;
+                same_vrf(&vrfs.0, interfaces.get(at), beyond, name.line)?;
                 RouteTarget::Interface(at)
             }
             DraftTarget::Blackhole => RouteTarget::Blackhole,
@@ -90,7 +127,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             let leads_on = matches!(target, RouteTarget::Via(_) | RouteTarget::Interface(_));
             let least = if prefix.address.is_ipv6() { MIN_MTU } else { 0 };
             if !leads_on {
-                let text = format!("route {prefix} leads nowhere and has no \"mtu\"");
+                let text = format!("route {prefix} leads to no next hop and has no \"mtu\"");
                 return Err(ConfigError::new(line, text));
             }
             if usize::from(mtu) < least {
@@ -100,8 +137,18 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
         }
         routes.push(RouteConfig {
             prefix,
+            vrf,
             target,
             mtu,
+        });
+    }
+    let lines: Vec<u32> = draft.routes.iter().map(|r| r.prefix.line).collect();
+    vrfs.no_circles(&connected, &routes, &lines)?;
+    let mut route_files = Vec::with_capacity(draft.route_files.len());
+    for file in draft.route_files {
+        route_files.push(RouteFile {
+            vrf: vrfs.chosen(file.vrf.as_ref())?,
+            path: file.path.value,
         });
     }
 
@@ -120,15 +167,16 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     Ok(Config {
         hostname,
         interfaces,
+        vrfs: vrfs.0,
         routes,
-        route_files: draft.route_files.into_iter().map(|f| f.value).collect(),
+        route_files,
         neighbors,
     })
 }
 
-/// The networks on the links of interfaces, with the interfaces' names.
-pub(super) fn networks(interfaces: &[InterfaceConfig]) -> Vec<(Network, &str)> {
-    let all = interfaces.iter();
+/// The networks on the links of a table's interfaces, with the interfaces' names.
+pub(super) fn networks(interfaces: &[InterfaceConfig], vrf: usize) -> Vec<(Network, &str)> {
+    let all = interfaces.iter().filter(|i| i.vrf == vrf);
     all.flat_map(|i| i.addresses.iter().map(|a| (a.masked(), i.name.as_str())))
         .collect()
 }
@@ -163,9 +211,9 @@ fn interface_name(interface: &DraftInterface) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
-    let mut seen: Vec<(&str, Network)> = Vec::new();
-    for interface in interfaces {
+fn addresses(interfaces: &[DraftInterface], vrf_of: &[usize]) -> Result<(), ConfigError> {
+    let mut seen: Vec<(&str, usize, Network)> = Vec::new();
+    for (interface, &vrf) in interfaces.iter().zip(vrf_of) {
         for &At {
             line,
             value: network,
@@ -192,7 +240,7 @@ fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
                 }
                 continue;
             }
-            for &(name, other) in &seen {
+            for &(name, _, other) in seen.iter().filter(|&&(_, of, _)| of == vrf) {
                 if other.address == network.address {
                     return fail(format!(
                         "{} is already an address of {name}",
@@ -204,7 +252,7 @@ fn addresses(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
                     return fail(format!("{network} overlaps {other} of {name}"));
                 }
             }
-            seen.push((&interface.name, network));
+            seen.push((&interface.name, vrf, network));
         }
     }
     Ok(())
@@ -253,7 +301,7 @@ fn is_host6(address: Ipv6Addr) -> bool {
     !address.is_unspecified() && !ipv6::is_martian_source(address)
 }
 
-fn is_link_local(address: IpAddr) -> bool {
+pub(super) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
@@ -284,128 +332,19 @@ pub(super) fn not_a_loopback(
     }
 }
 
-/// What routes put on the links of interfaces, which are indices.
-fn on_link(routes: &[DraftRoute], names: &[&str]) -> Result<Vec<(Network, usize)>, ConfigError> {
-    let on_link = routes.iter().filter_map(|route| match &route.target {
-        DraftTarget::Interface(name) => Some((route.prefix.value, name)),
-        _ => None,
-    });
-    on_link
-        .map(|(prefix, name)| Ok((prefix, named(names, name)?)))
-        .collect()
-}
-
-pub(super) fn via(
-    interfaces: &[InterfaceConfig],
-    on_link: &[(Network, usize)],
-    names: &[&str],
-    prefix: Network,
-    gateway: &At<DraftVia>,
-) -> Result<Via, ConfigError> {
-    let DraftVia {
-        address,
-        ref zone,
-        weight,
-    } = gateway.value;
-    let fail = |text: String| Err(ConfigError::new(gateway.line, text));
-    if address.is_ipv4() != prefix.address.is_ipv4() {
-        return fail(format!("gateway {address} isn't of the family of {prefix}"));
-    }
-    if is_link_local(address) {
-        return link_local_via(interfaces, names, gateway);
-    }
-    if let Some(zone) = zone {
-        return fail(format!(
-            "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
-        ));
-    }
-    for (interface, config) in interfaces.iter().enumerate() {
-        for network in config.addresses.iter().copied() {
-            if network.address == address {
-                return fail(format!(
-                    "gateway {address} is this router (interface {})",
-                    config.name
-                ));
-            }
-            if network.contains(address) {
-                let end = network.v4().is_some_and(|n| {
-                    n.broadcast().map(IpAddr::V4) == Some(address)
-                        || n.network_address().map(IpAddr::V4) == Some(address)
-                });
-                if end {
-                    return fail(format!(
-                        "gateway {address} isn't a host address of {network}"
-                    ));
-                }
-                // Another address of this network may still turn out to be the gateway.
-                let own = config.addresses.iter().any(|a| a.address == address);
-                if !own {
-                    return Ok(Via {
-                        address,
-                        interface,
-                        weight,
-                    });
-                }
-            }
+/// What routes put on the links of interfaces.
+fn on_link(routes: &[DraftRoute], names: &[&str], vrfs: &Vrfs) -> Result<Vec<OnLink>, ConfigError> {
+    let mut on_link = Vec::new();
+    for route in routes.iter().filter(|r| r.via_vrf.is_none()) {
+        if let DraftTarget::Interface(name) = &route.target {
+            on_link.push(OnLink {
+                vrf: vrfs.chosen(route.vrf.as_ref())?,
+                prefix: route.prefix.value,
+                interface: named(names, name)?,
+            });
         }
     }
-    // A route may put it on a link, beside a single address there.
-    let nearest = on_link
-        .iter()
-        .filter(|(prefix, _)| prefix.contains(address))
-        .max_by_key(|(prefix, _)| prefix.len);
-    match nearest {
-        Some(&(_, interface)) => Ok(Via {
-            address,
-            interface,
-            weight,
-        }),
-        None => fail(format!(
-            "gateway {address} isn't on the network of any interface"
-        )),
-    }
-}
-
-/// A gateway whose address means something on its link only.
-fn link_local_via(
-    interfaces: &[InterfaceConfig],
-    names: &[&str],
-    gateway: &At<DraftVia>,
-) -> Result<Via, ConfigError> {
-    let DraftVia {
-        address,
-        ref zone,
-        weight,
-    } = gateway.value;
-    let fail = |text: String| Err(ConfigError::new(gateway.line, text));
-    let has_v6 = |i: &&InterfaceConfig| i.addresses.iter().any(|a| a.address.is_ipv6());
-    let Some(zone) = zone else {
-        let example = interfaces.iter().find(has_v6).map_or("wan", |i| &i.name);
-        return fail(format!(
-            "gateway {address} is link-local and must name its interface (did you mean \"{address}%{example}\"?)"
-        ));
-    };
-    let zone = At {
-        line: gateway.line,
-        value: zone.clone(),
-    };
-    let interface = named(names, &zone)?;
-    not_a_loopback(interfaces, interface, gateway.line)?;
-    match interfaces.get(interface).filter(has_v6) {
-        None => fail(format!(
-            "gateway {address}: {} has no IPv6 address (fe80::1/64 would do)",
-            zone.value
-        )),
-        Some(i) if i.addresses.iter().any(|a| a.address == address) => fail(format!(
-            "gateway {address} is this router (interface {})",
-            zone.value
-        )),
-        Some(_) => Ok(Via {
-            address,
-            interface,
-            weight,
-        }),
-    }
+    Ok(on_link)
 }
 
 fn neighbor(
@@ -422,9 +361,11 @@ fn neighbor(
         let text = format!("{} can't be a neighbor's MAC address", entry.mac.value);
         return fail(entry.mac.line, text);
     }
+    let vrf = interfaces.get(interface).map(|i| i.vrf);
     let own = interfaces
         .iter()
         .enumerate()
+        .filter(|&(_, i)| Some(i.vrf) == vrf)
         .filter(|&(at, _)| at == interface || !is_link_local(address))
         .flat_map(|(_, i)| &i.addresses)
         .any(|a| a.address == address);

@@ -29,8 +29,9 @@ impl<T: PartialEq> PartialEq for At<T> {
 pub(super) struct Draft {
     pub(super) hostname: Option<String>,
     pub(super) interfaces: Vec<DraftInterface>,
+    pub(super) vrfs: Vec<At<String>>,
     pub(super) routes: Vec<DraftRoute>,
-    pub(super) route_files: Vec<At<String>>,
+    pub(super) route_files: Vec<DraftRouteFile>,
     pub(super) neighbors: Vec<DraftNeighbor>,
 }
 
@@ -44,6 +45,7 @@ pub(super) struct DraftInterface {
     pub(super) rpf: Option<ReversePath>,
     pub(super) allow: Allowed,
     pub(super) source: Option<At<String>>,
+    pub(super) vrf: Option<At<String>>,
     pub(super) dad_transmits: u8,
     pub(super) advertise: Option<At<DraftAdvertise>>,
 }
@@ -51,14 +53,24 @@ pub(super) struct DraftInterface {
 #[derive(Debug)]
 pub(super) struct DraftRoute {
     pub(super) prefix: At<Network>,
+    pub(super) vrf: Option<At<String>>,
+    /// The table that its gateways are in, or that it leads to, if another.
+    pub(super) via_vrf: Option<At<String>>,
     pub(super) target: DraftTarget,
     pub(super) mtu: Option<At<u16>>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftRouteFile {
+    pub(super) path: At<String>,
+    pub(super) vrf: Option<At<String>>,
 }
 
 #[derive(Debug)]
 pub(super) enum DraftTarget {
     Via(Vec<At<DraftVia>>),
     Interface(At<String>),
+    Vrf(At<String>),
     Blackhole,
     Unreachable,
     Prohibit,

@@ -69,6 +69,8 @@ pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
                 };
                 draft.routes.push(DraftRoute {
                     prefix,
+                    vrf: None,
+                    via_vrf: None,
                     target,
                     mtu: None,
                 });
@@ -125,6 +127,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 rpf: None,
                 allow: Allowed::default(),
                 source: None,
+                vrf: None,
                 dad_transmits: DAD_TRANSMITS,
                 advertise: None,
             });

@@ -11,8 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::attach;
 use super::draft::{
-    At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftTarget, MTU_MIN,
-    parse_address, parse_network, parse_via,
+    At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftRouteFile,
+    DraftTarget, MTU_MIN, parse_address, parse_network, parse_via,
 };
 use super::model::{Allowed, ReversePath};
 use super::suggest::did_you_mean;
@@ -30,9 +30,9 @@ pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
     if let Some(file) = draft.route_files.first() {
         let text = format!(
             "no file \"{}\": route files are in the ramdisk, a tar archive with ringway.toml",
-            file.value
+            file.path.value
         );
-        return Err(ConfigError::new(file.line, text));
+        return Err(ConfigError::new(file.path.line, text));
     }
     check::check(draft)
 }
@@ -41,15 +41,16 @@ pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
 pub(super) fn from_archive(text: &str, names: &[String]) -> Result<Config, ConfigError> {
     let draft = read(text)?;
     for (at, file) in draft.route_files.iter().enumerate() {
-        let (line, path) = (file.line, &file.value);
+        let (line, path) = (file.path.line, &file.path.value);
         if !names.contains(path) {
             let hint = did_you_mean(path, names.iter().map(String::as_str));
             let text = format!("the ramdisk's tar archive holds no {path}{hint}");
             return Err(ConfigError::new(line, text));
         }
         let mut earlier = draft.route_files.iter().take(at);
-        if let Some(first) = earlier.find(|f| f.value == *path) {
-            let text = format!("route-file \"{path}\" is already on line {}", first.line);
+        if let Some(first) = earlier.find(|f| (&f.path, &f.vrf) == (&file.path, &file.vrf)) {
+            let first = first.path.line;
+            let text = format!("route-file \"{path}\" is already on line {first}");
             return Err(ConfigError::new(line, text));
         }
     }
@@ -96,6 +97,7 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
                         .push(interface(&lines, line, name.get_ref(), value)?);
                 }
             }
+            "vrf" => draft.vrfs = super::vrf::read(&lines, value)?,
             "route" => {
                 for item in tables(&lines, "route", value)? {
                     draft.routes.push(route(&lines, item)?);
@@ -112,7 +114,14 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
                 }
             }
             other => {
-                let known = ["hostname", "interface", "route", "route-file", "neighbor"];
+                let known = [
+                    "hostname",
+                    "interface",
+                    "vrf",
+                    "route",
+                    "route-file",
+                    "neighbor",
+                ];
                 return Err(unknown(&lines, key, other, "", &known));
             }
         }
@@ -139,7 +148,8 @@ fn interface(
     let whole = format!("interface.{name}");
     let mut attachment = attach::Keys::default();
     let mut addresses = Vec::new();
-    let (mut mtu, mut rpf, mut source, mut advertise) = (None, None, None, None);
+    let (mut mtu, mut rpf, mut advertise) = (None, None, None);
+    let (mut source, mut vrf) = (None, None);
     let mut dad_transmits = DAD_TRANSMITS;
     let mut allow = Allowed::default();
     for (key, value) in in_order(table(lines, &whole, value)?) {
@@ -169,6 +179,7 @@ fn interface(
                     }
                 });
             }
+            "vrf" => vrf = Some(string(lines, "vrf", value)?),
             "source" => source = Some(string(lines, "source", value)?),
             "dad_transmits" => {
                 let number = integer(lines, "dad_transmits", value, 0, 10)?;
@@ -184,6 +195,7 @@ fn interface(
                 let known = [
                     "address",
                     "mtu",
+                    "vrf",
                     "rpf",
                     "source",
                     "dad_transmits",
@@ -207,6 +219,7 @@ fn interface(
         rpf,
         allow,
         source,
+        vrf,
         dad_transmits,
         advertise,
     })
@@ -214,7 +227,7 @@ fn interface(
 
 fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
     let line = lines.of(&item.span());
-    let (mut prefix, mut mtu) = (None, None);
+    let (mut prefix, mut vrf, mut via_vrf, mut mtu) = (None, None, None, None);
     let mut target: Option<DraftTarget> = None;
     for (key, value) in in_order(table(lines, "route", item)?) {
         let here = lines.of(&value.span());
@@ -222,6 +235,14 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
             "prefix" => {
                 let text = string(lines, "prefix", value)?;
                 prefix = Some(parse_network(text.line, &text.value)?);
+                continue;
+            }
+            "vrf" => {
+                vrf = Some(string(lines, "vrf", value)?);
+                continue;
+            }
+            "via_vrf" => {
+                via_vrf = Some(string(lines, "via_vrf", value)?);
                 continue;
             }
             "mtu" => {
@@ -256,7 +277,15 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
                 }
             }
             other => {
-                let known = ["prefix", "via", "interface", "action", "mtu"];
+                let known = [
+                    "prefix",
+                    "vrf",
+                    "via",
+                    "via_vrf",
+                    "interface",
+                    "action",
+                    "mtu",
+                ];
                 return Err(unknown(lines, key, other, "route", &known));
             }
         };
@@ -267,33 +296,44 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<DraftRoute, ConfigError> {
         target = Some(new);
     }
     let prefix = prefix.ok_or_else(|| ConfigError::new(line, "a route needs \"prefix\""))?;
-    let target = target.ok_or_else(|| {
+    let to_vrf = match (&target, &via_vrf) {
+        (None, Some(vrf)) => Some(DraftTarget::Vrf(vrf.clone())),
+        (_, None) | (Some(DraftTarget::Via(_) | DraftTarget::Interface(_)), _) => None,
+        (Some(_), Some(vrf)) => {
+            let text = "a route with \"action\" goes nowhere and has no \"via_vrf\"";
+            return Err(ConfigError::new(vrf.line, text));
+        }
+    };
+    let target = target.or(to_vrf).ok_or_else(|| {
         ConfigError::new(
             line,
-            "a route needs one of \"via\", \"interface\" and \"action\"",
+            "a route needs one of \"via\", \"via_vrf\", \"interface\" and \"action\"",
         )
     })?;
     Ok(DraftRoute {
         prefix,
+        vrf,
+        via_vrf,
         target,
         mtu,
     })
 }
 
-fn route_file(lines: &Lines, item: &Value<'_>) -> Result<At<String>, ConfigError> {
+fn route_file(lines: &Lines, item: &Value<'_>) -> Result<DraftRouteFile, ConfigError> {
     let line = lines.of(&item.span());
-    let mut path = None;
+    let (mut path, mut vrf) = (None, None);
     for (key, value) in in_order(table(lines, "route-file", item)?) {
         match key.get_ref().as_ref() {
             "path" => path = Some(string(lines, "path", value)?),
-            other => return Err(unknown(lines, key, other, "route-file", &["path"])),
+            "vrf" => vrf = Some(string(lines, "vrf", value)?),
+            other => return Err(unknown(lines, key, other, "route-file", &["path", "vrf"])),
         }
     }
     let mut path = path.ok_or_else(|| ConfigError::new(line, "a route-file needs \"path\""))?;
     if let Some(rest) = path.value.strip_prefix("./") {
         path.value = rest.to_owned();
     }
-    Ok(path)
+    Ok(DraftRouteFile { path, vrf })
 }
 
 fn neighbor(lines: &Lines, item: &Value<'_>) -> Result<DraftNeighbor, ConfigError> {

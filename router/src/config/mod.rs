@@ -10,17 +10,20 @@ mod check;
 mod draft;
 mod extra;
 mod file;
+mod gateway;
 mod model;
 mod ramdisk;
 mod route_file;
 mod suggest;
 mod tar;
+mod vrf;
 
 pub use extra::from_extra;
 pub use file::from_toml;
 pub use model::{
-    AdvertiseConfig, Allowed, Attachment, Config, InterfaceConfig, NeighborConfig, Preference,
-    PrefixConfig, ReversePath, RouteConfig, RouteInformation, RouteTarget, Via,
+    AdvertiseConfig, Allowed, Attachment, Config, DEFAULT_VRF, InterfaceConfig, NeighborConfig,
+    Preference, PrefixConfig, ReversePath, RouteConfig, RouteFile, RouteInformation, RouteTarget,
+    Via,
 };
 pub(crate) use ramdisk::file as ramdisk_file;
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};

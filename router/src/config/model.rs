@@ -7,6 +7,9 @@ use core::net::{IpAddr, Ipv6Addr};
 use crate::addr::{Ipv6Network, Mac, Network};
 use crate::vlan::Tag;
 
+/// The routing table of interfaces and routes that name no other.
+pub const DEFAULT_VRF: &str = "default";
+
 /// A complete configuration that can be applied as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -15,11 +18,13 @@ pub struct Config {
     /// The interfaces: first those that are vifs, then the others, each behind its parent. An
     /// index into this is an [`InterfaceId`](crate::InterfaceId).
     pub interfaces: Vec<InterfaceConfig>,
+    /// The names of the routing tables (VRF): first that of the default one, then the others.
+    pub vrfs: Vec<String>,
     /// Static routes of both families.
     pub routes: Vec<RouteConfig>,
     /// Files in the ramdisk's archive with more of them, for
     /// [`Router::read_route_files`](crate::Router::read_route_files).
-    pub route_files: Vec<String>,
+    pub route_files: Vec<RouteFile>,
     /// Static neighbours of both families.
     pub neighbors: Vec<NeighborConfig>,
 }
@@ -36,6 +41,8 @@ pub struct InterfaceConfig {
     pub addresses: Vec<Network>,
     /// The largest IP packet to send, in bytes; `None` takes what the link offers.
     pub mtu: Option<u16>,
+    /// The routing table that it uses, an index into [`Config::vrfs`].
+    pub vrf: usize,
     /// What is asked of the sources of packets from this interface.
     pub rpf: Option<ReversePath>,
     /// What it does only if told to.
@@ -185,11 +192,22 @@ pub enum Attachment {
     },
 }
 
+/// A file with routes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteFile {
+    /// Its name in the ramdisk's archive.
+    pub path: String,
+    /// The routing table that its routes are in, an index into [`Config::vrfs`].
+    pub vrf: usize,
+}
+
 /// One static route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteConfig {
     /// The destinations; no bit beyond the length is set.
     pub prefix: Network,
+    /// The routing table that it is in, an index into [`Config::vrfs`].
+    pub vrf: usize,
     /// What is done with packets to them.
     pub target: RouteTarget,
     /// The largest packet that may go there, in bytes, if less than the interface's.
@@ -203,6 +221,8 @@ pub enum RouteTarget {
     Via(Vec<Via>),
     /// Sends it to its destination on the link of this interface (an index).
     Interface(usize),
+    /// Looks its destination up in another routing table, an index into [`Config::vrfs`].
+    Vrf(usize),
     /// Drops it without a word.
     Blackhole,
     /// Drops it and reports the network as unreachable.
@@ -267,6 +287,7 @@ impl Config {
         Self {
             hostname: String::from("ringway"),
             interfaces: Vec::new(),
+            vrfs: alloc::vec![String::from(DEFAULT_VRF)],
             routes: Vec::new(),
             route_files: Vec::new(),
             neighbors: Vec::new(),

@@ -126,7 +126,9 @@ mod tests {
         };
         let good = archive(&["a.routes", "./dir/b.routes"]);
         let config = from_ramdisk(&good).unwrap();
-        assert_eq!(config.route_files, ["a.routes", "dir/b.routes"]);
+        let paths = config.route_files.iter().map(|f| (f.path.as_str(), f.vrf));
+        let wanted = [("a.routes", 0), ("dir/b.routes", 0)];
+        assert_eq!(paths.collect::<Vec<_>>(), wanted);
         assert_eq!(
             super::file(&good, "a.routes").unwrap(),
             b"1.2.3.0/24 10.0.0.2\n"

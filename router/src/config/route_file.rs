@@ -7,10 +7,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::ConfigError;
-use super::check::{named, networks, not_a_loopback, not_a_route, via};
+use super::check::{named, networks, not_a_loopback, not_a_route};
 use super::draft::{At, parse_network, parse_via};
-use super::model::{Config, RouteConfig, RouteTarget};
+use super::gateway::{Gateways, OnLink};
+use super::model::{Config, RouteConfig, RouteFile, RouteTarget};
 use super::suggest::did_you_mean;
+use super::vrf::same_vrf;
 use crate::addr::Network;
 
 /// What takes the routes of a file.
@@ -36,25 +38,26 @@ pub(crate) trait RouteSink {
 /// The first line that is wrong: the text begins with `FILE:LINE`, the error's own line is 0.
 pub(crate) fn read<S: RouteSink>(
     config: &Config,
-    path: &str,
-    file: &[u8],
+    file: &RouteFile,
+    text: &[u8],
     sink: &mut S,
 ) -> Result<usize, ConfigError> {
     let mut reader = Reader {
         config,
-        connected: networks(&config.interfaces),
-        on_link: on_link(&config.routes),
+        vrf: file.vrf,
+        connected: networks(&config.interfaces, file.vrf),
+        on_link: on_link(config),
         names: config.interfaces.iter().map(|i| i.name.as_str()).collect(),
         known: BTreeMap::new(),
         last: None,
         sink,
     };
     let mut count = 0;
-    for (line, text) in (1u32..).zip(file.split(|&b| b == b'\n')) {
+    for (line, text) in (1u32..).zip(text.split(|&b| b == b'\n')) {
         match reader.line(line, text) {
             Ok(route) => count += usize::from(route),
             Err(error) => {
-                let text = format!("{path}:{}: {}", error.line, error.text);
+                let text = format!("{}:{}: {}", file.path, error.line, error.text);
                 return Err(ConfigError::new(0, text));
             }
         }
@@ -65,12 +68,17 @@ pub(crate) fn read<S: RouteSink>(
     Ok(count)
 }
 
-fn on_link(routes: &[RouteConfig]) -> Vec<(Network, usize)> {
-    let on_link = routes.iter().filter_map(|route| match route.target {
-        RouteTarget::Interface(interface) => Some((route.prefix, interface)),
+fn on_link(config: &Config) -> Vec<OnLink> {
+    let vrf_of = |at: usize| config.interfaces.get(at).map(|i| i.vrf);
+    let on_link = |route: &RouteConfig| match route.target {
+        RouteTarget::Interface(interface) if vrf_of(interface) == Some(route.vrf) => Some(OnLink {
+            vrf: route.vrf,
+            prefix: route.prefix,
+            interface,
+        }),
         _ => None,
-    });
-    on_link.collect()
+    };
+    config.routes.iter().filter_map(on_link).collect()
 }
 
 /// What a line says behind the prefix, and whether that is of IPv6.
@@ -78,9 +86,11 @@ type Words<'a> = (bool, &'a str);
 
 struct Reader<'a, S: RouteSink> {
     config: &'a Config,
+    /// The table that the routes are in.
+    vrf: usize,
     connected: Vec<(Network, &'a str)>,
     /// What `[[route]]` puts on the links of interfaces.
-    on_link: Vec<(Network, usize)>,
+    on_link: Vec<OnLink>,
     names: Vec<&'a str>,
     /// The targets met so far. Many routes have the same one.
     known: BTreeMap<Words<'a>, S::Target>,
@@ -154,6 +164,12 @@ impl<'a, S: RouteSink> Reader<'a, S> {
                 };
                 let at = named(&self.names, &name)?;
                 not_a_loopback(&self.config.interfaces, at, line)?;
+                same_vrf(
+                    &self.config.vrfs,
+                    self.config.interfaces.get(at),
+                    self.vrf,
+                    line,
+                )?;
                 Ok(RouteTarget::Interface(at))
             }
             words => {
@@ -166,13 +182,14 @@ impl<'a, S: RouteSink> Reader<'a, S> {
                         return Err(ConfigError::new(line, text));
                     }
                     let gateway = parse_via(line, word)?;
-                    via(
-                        &self.config.interfaces,
-                        &self.on_link,
-                        &self.names,
-                        prefix,
-                        &gateway,
-                    )
+                    let there = Gateways {
+                        interfaces: &self.config.interfaces,
+                        on_link: &self.on_link,
+                        names: &self.names,
+                        vrfs: &self.config.vrfs,
+                        vrf: self.vrf,
+                    };
+                    there.via(prefix, &gateway)
                 };
                 let gateways = words.split_ascii_whitespace().map(gateway);
                 Ok(RouteTarget::Via(gateways.collect::<Result<_, _>>()?))

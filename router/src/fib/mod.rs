@@ -24,7 +24,6 @@ pub mod lpm6 {
 
 use alloc::vec::Vec;
 
-use groups::Groups;
 use layers::Layers;
 use lpm::{Lpm, LpmRoute};
 use table::HIDDEN;
@@ -36,16 +35,13 @@ use crate::frame::BURST;
 /// IPv4 tables with more prefixes than this have no quick copy.
 const COPIED: usize = 16 * 1024;
 
-/// The table of IPv4, and the groups that it and that of IPv6 refer to.
-///
-/// The table takes single changes at any time. Lookups of a small one are quicker in a form
+/// A table of IPv4. It takes single changes at any time. Lookups of a small one are quicker in a form
 /// that can't be changed, so there is a copy in that form, unless something changed since it
 /// was made.
 #[derive(Debug)]
 pub(crate) struct Fib {
     pub(crate) v4: Layers<u32>,
     copy: Option<Lpm>,
-    pub(crate) groups: Groups,
 }
 
 /// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3).
@@ -65,7 +61,6 @@ impl Fib {
         Self {
             v4: Layers::new(),
             copy: None,
-            groups: Groups::default(),
         }
     }
 
@@ -142,20 +137,7 @@ impl Fib {
         }
     }
 
-    /// The member of a group that a packet's flow uses. `ip` begins with its IP header.
-    pub(crate) fn member(&self, group: u32, ip: &[u8], key: u64) -> Target {
-        self.groups
-            .get(group)
-            .and_then(|g| g.pick(group::flow_hash(ip, key)))
-            .map_or(Target::Nowhere(DropReason::NoRoute), Target::from_number)
-    }
-
-    /// All members of a group.
-    pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
-        self.groups.members(group).map(Target::from_number)
-    }
-
-    /// Bytes that the table of IPv4 takes, its copy included.
+    /// Bytes that the table takes, its copy included.
     pub(crate) fn bytes(&self) -> usize {
         self.v4.table().bytes() + self.copy.as_ref().map_or(0, Lpm::bytes)
     }

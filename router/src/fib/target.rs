@@ -12,6 +12,8 @@ pub(crate) enum Target {
     OnLink(u8),
     /// To one of a group of targets.
     Group(u32),
+    /// Where another routing table says, by its number.
+    Vrf(u8),
     /// To the router itself.
     Local,
     /// Nowhere. For some reasons the sender is told.
@@ -22,6 +24,7 @@ const ON_LINK: u32 = 1 << 28;
 const GROUP: u32 = 2 << 28;
 const LOCAL: u32 = 3 << 28;
 const NOWHERE: u32 = 4 << 28;
+const VRF: u32 = 5 << 28;
 const KIND: u32 = 7 << 28;
 
 impl Target {
@@ -30,6 +33,7 @@ impl Target {
             Self::Neighbor(index) => index & !KIND,
             Self::OnLink(interface) => ON_LINK | interface as u32,
             Self::Group(group) => GROUP | (group & !KIND),
+            Self::Vrf(number) => VRF | number as u32,
             Self::Local => LOCAL,
             Self::Nowhere(reason) => NOWHERE | reason as u32,
         }
@@ -41,6 +45,7 @@ impl Target {
             0 => Self::Neighbor(rest),
             ON_LINK => Self::OnLink(u8::try_from(rest).unwrap_or(u8::MAX)),
             GROUP => Self::Group(rest),
+            VRF => Self::Vrf(u8::try_from(rest).unwrap_or(0)),
             LOCAL => Self::Local,
             _ => {
                 let reason = DropReason::ALL.get(rest as usize).copied();
@@ -61,6 +66,7 @@ mod tests {
             Target::Neighbor(77),
             Target::OnLink(15),
             Target::Group(3),
+            Target::Vrf(63),
             Target::Local,
         ];
         let nowhere = DropReason::ALL.map(Target::Nowhere);

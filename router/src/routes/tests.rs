@@ -29,6 +29,7 @@ fn network(text: &str) -> Network {
 fn route(prefix: &str, target: RouteTarget) -> RouteConfig {
     RouteConfig {
         prefix: network(prefix),
+        vrf: 0,
         target,
         mtu: None,
     }
@@ -132,6 +133,7 @@ impl Model {
             Step::Insert(prefix, target, mtu) => {
                 let route = RouteConfig {
                     prefix: *prefix,
+                    vrf: 0,
                     target: target.clone(),
                     mtu: *mtu,
                 };
@@ -224,18 +226,20 @@ impl Model {
         let target = match address {
             IpAddr::V4(address) => {
                 let address = address.to_bits();
-                let target = router.fib.lookup(address);
+                let target = router.vrfs.get(0).fib.lookup(address);
                 let mut burst = [address, !address, !address, address];
-                router.fib.answer(&mut burst);
+                router.vrfs.get(0).fib.answer(&mut burst);
                 assert_eq!((burst[0], burst[3]), (target.number(), target.number()));
                 target
             }
-            IpAddr::V6(address) => Target::from_number(router.fib6.lookup(address.to_bits())),
+            IpAddr::V6(address) => {
+                Target::from_number(router.vrfs.get(0).fib6.lookup(address.to_bits()))
+            }
         };
         let Target::Group(group) = target else {
             return vec![self.named(target)];
         };
-        let group = router.fib.groups.get(group).unwrap();
+        let group = router.vrfs.groups.get(group).unwrap();
         let picks = (0..200u32).map(|i| group.pick(i.wrapping_mul(0x9e37_79b9)).unwrap());
         let mut names: Vec<_> = picks.map(|t| self.named(Target::from_number(t))).collect();
         names.sort();
@@ -252,7 +256,7 @@ proptest! {
         for (step, settled) in steps {
             model.take(&step);
             if settled {
-                model.router.fib.settle();
+                model.router.vrfs.get_mut(0).fib.settle();
             }
             for third in 0..4u16 {
                 for last in [0u8, 1, 2, 3, 255] {
@@ -272,7 +276,7 @@ proptest! {
         }
         // Nothing is held any more.
         prop_assert!(model.router.neighbors.iter().all(|(_, e)| e.pinned == 0));
-        prop_assert!(model.router.fib.groups.is_empty());
+        prop_assert!(model.router.vrfs.groups.is_empty());
     }
 }
 
@@ -284,16 +288,16 @@ fn single_changes_are_copied_when_they_had_time_to_gather() {
         router.insert_route(&route(text, target)).unwrap();
     };
     let start = Instant(5);
-    assert!(router.fib.is_settled());
+    assert!(router.vrfs.get(0).fib.is_settled());
     blackhole(&mut router, "192.0.2.0/24");
-    assert!(!router.fib.is_settled());
+    assert!(!router.vrfs.get(0).fib.is_settled());
     let due = router.settle_routes(start).unwrap();
     assert_eq!(due, start.saturating_add(SETTLING));
     blackhole(&mut router, "198.51.100.0/24");
     assert_eq!(router.settle_routes(start), Some(due));
     assert_eq!(router.settle_routes(due), None);
-    assert!(router.fib.is_settled());
-    let found = router.fib.lookup(0xc633_6407);
+    assert!(router.vrfs.get(0).fib.is_settled());
+    let found = router.vrfs.get(0).fib.lookup(0xc633_6407);
     assert_eq!(found, Target::Nowhere(DropReason::Blackhole));
 }
 
@@ -315,7 +319,10 @@ fn gateways_are_limited() {
     });
     assert_eq!(most, Some(1024));
     let another = "192.0.2.0/24";
-    assert_eq!(insert(&mut router, another, 5000), Err(TooManyGateways));
+    assert_eq!(
+        insert(&mut router, another, 5000),
+        Err(RouteError::TooManyGateways)
+    );
     assert!(!router.remove_route(network(another)));
     assert!(router.remove_route(network("20.0.7.0/24")));
     assert_eq!(insert(&mut router, another, 5000), Ok(()));
@@ -353,7 +360,7 @@ fn routes_of_files_are_routes() {
     router.read_route_files(&ramdisk).unwrap();
     assert_eq!(router.route_counts(), (4, 1));
     router.link_up(Instant(0), InterfaceId(0), [2, 0, 0, 0, 0, 1], 1500);
-    let lookup = |router: &Router, address| router.fib.lookup(address);
+    let lookup = |router: &Router, address| router.vrfs.get(0).fib.lookup(address);
     // What needs the other link is hidden, and what is shorter serves.
     let whole = lookup(&router, 0xc000_0201);
     assert!(matches!(whole, Target::Group(_)), "{whole:?}");
@@ -363,7 +370,7 @@ fn routes_of_files_are_routes() {
     assert!(matches!(half, Target::Neighbor(_)), "{half:?}");
     assert_eq!(lookup(&router, 0xc000_0281), whole);
     let mut shown = String::new();
-    crate::show::show_routes(&router, &mut shown).unwrap();
+    crate::show::show_routes(&router, "", &mut shown).unwrap();
     assert!(
         shown.contains("a: 3 routes\nb: 1 routes\nIPv4: 4 routes;"),
         "{shown}"
@@ -389,4 +396,188 @@ fn routes_of_files_are_routes() {
     // A configuration without files takes the place of all.
     router.apply(Instant(0), &from_toml(CONFIG).unwrap());
     assert_eq!(router.route_counts(), (1, 0));
+}
+
+const VRFS: &str = r#"
+[vrf.blue]
+[interface.a]
+vif = 0
+address = ["10.0.0.1/24"]
+[interface.b]
+vif = 1
+vrf = "blue"
+address = ["10.0.0.1/24"]
+[interface.c]
+vif = 2
+vrf = "blue"
+address = ["10.0.2.1/24"]
+"#;
+
+/// What a table answers, and where that leads in the end.
+fn answers(router: &Router, vrf: u8, address: [u8; 4]) -> (Target, Target) {
+    let address = std::net::Ipv4Addr::from(address);
+    let fib = &router.vrfs.get(vrf).fib;
+    let mut burst = [address.to_bits()];
+    fib.answer(&mut burst);
+    assert_eq!(Target::from_number(burst[0]), fib.lookup(address.to_bits()));
+    let (_, target) = router.vrfs.find(vrf, address.into());
+    (Target::from_number(burst[0]), target)
+}
+
+/// The gateway and the interface of a neighbour.
+fn gateway_of(router: &Router, target: Target) -> Option<(IpAddr, u8)> {
+    let Target::Neighbor(index) = target else {
+        return None;
+    };
+    let entry = router.neighbors.entry(index as usize)?;
+    Some((entry.address, entry.interface.0))
+}
+
+#[test]
+fn routes_come_and_go_in_each_table() {
+    let mut router = Router::new(&from_toml(VRFS).unwrap(), 1, Instant(0));
+    for at in 0..3 {
+        router.link_up(Instant(0), InterfaceId(at), [2, 0, 0, 0, 0, at], 1500);
+    }
+    let address = IpAddr::V4([10, 0, 0, 9].into());
+    let via = |interface| Via {
+        address,
+        interface,
+        weight: 1,
+    };
+    let far = IpAddr::V4([10, 0, 2, 9].into());
+    let both = RouteTarget::Via(vec![
+        via(1),
+        Via {
+            address: far,
+            ..via(2)
+        },
+    ]);
+    // The same prefix and the same gateway's address, on different links.
+    let prefix = network("192.0.2.0/24");
+    let there = [192, 0, 2, 7];
+    let one = RouteTarget::Via(vec![via(0)]);
+    let in_table = |vrf, prefix, target: &RouteTarget| RouteConfig {
+        prefix,
+        vrf,
+        target: target.clone(),
+        mtu: None,
+    };
+    router.insert_route(&in_table(0, prefix, &one)).unwrap();
+    router.insert_route(&in_table(1, prefix, &both)).unwrap();
+    assert_eq!(router.route_counts(), (2, 0));
+    let (first, _) = answers(&router, 0, there);
+    assert_eq!(gateway_of(&router, first), Some((address, 0)));
+    let (group, _) = answers(&router, 1, there);
+    assert!(matches!(group, Target::Group(_)), "{group:?}");
+    assert!(!router.vrfs.groups.is_empty());
+
+    // From one table into the other, to the same group.
+    let leak = network("192.0.2.0/25");
+    router
+        .insert_route(&in_table(0, leak, &RouteTarget::Vrf(1)))
+        .expect("there is one");
+    assert_eq!(answers(&router, 0, there), (Target::Vrf(1), group));
+    // Each table hides what can't be used, and shows it again.
+    router.link_down(Instant(0), InterfaceId(2));
+    let members = |router: &Router, group| match group {
+        Target::Group(group) => {
+            let group = router.vrfs.groups.get(group).unwrap();
+            let all: Vec<u32> = (0..200u32)
+                .map(|i| group.pick(i.wrapping_mul(0x9e37_79b9)).unwrap())
+                .collect();
+            let mut gateways: Vec<_> = all
+                .iter()
+                .map(|&t| gateway_of(router, Target::from_number(t)).unwrap())
+                .collect();
+            gateways.sort();
+            gateways.dedup();
+            gateways
+        }
+        target => panic!("{target:?}"),
+    };
+    assert_eq!(members(&router, group), [(address, 1)]);
+    router.link_down(Instant(0), InterfaceId(1));
+    let nowhere = Target::Nowhere(DropReason::NoRoute);
+    assert_eq!(answers(&router, 0, there), (Target::Vrf(1), nowhere));
+    assert_eq!(answers(&router, 1, there), (nowhere, nowhere));
+    assert_eq!(answers(&router, 0, [192, 0, 2, 200]).0, first);
+    for at in [1, 2] {
+        router.link_up(Instant(0), InterfaceId(at), [2, 0, 0, 0, 0, at], 1500);
+    }
+    assert_eq!(answers(&router, 0, there), (Target::Vrf(1), group));
+    assert_eq!(members(&router, group), [(address, 1), (far, 2)]);
+
+    // Round in a circle, which is noticed; and tables that aren't there.
+    router
+        .insert_route(&in_table(1, leak, &RouteTarget::Vrf(0)))
+        .expect("there is one");
+    let circle = Target::Nowhere(DropReason::VrfLoop);
+    assert_eq!(answers(&router, 0, there).1, circle);
+    let none = Err(RouteError::NoVrf);
+    assert_eq!(router.insert_route(&in_table(2, leak, &one)), none);
+    assert_eq!(router.insert_route(&in_table(0, leak, &RouteTarget::Vrf(2))), none);
+    assert!(!router.remove_route_in(2, leak));
+
+    // A route leaves its own table only.
+    assert!(router.remove_route_in(1, leak) && !router.remove_route_in(1, leak));
+    assert!(router.remove_route(prefix));
+    assert_eq!(answers(&router, 0, [192, 0, 2, 200]).0, nowhere);
+    assert_eq!(answers(&router, 1, [192, 0, 2, 200]).0, group);
+    assert!(router.remove_route_in(1, prefix) && router.remove_route(leak));
+    assert_eq!(router.route_counts(), (0, 0));
+    assert!(router.vrfs.groups.is_empty());
+    assert!(router.neighbors.iter().all(|(_, e)| e.pinned == 0));
+}
+
+#[test]
+fn routes_of_a_file_are_in_its_table() {
+    let toml = format!(
+        "{VRFS}[[route-file]]\npath = \"a\"\n[[route-file]]\npath = \"a\"\nvrf = \"blue\"\n\
+         [[route-file]]\npath = \"b\"\nvrf = \"blue\"\n"
+    );
+    let with = |b: &str| {
+        let a = "192.0.2.0/24 10.0.0.9\n::/0 blackhole\n";
+        archive(&[("ringway.toml", &toml), ("a", a), ("b", b)])
+    };
+    let ramdisk = with("198.51.100.0/24 10.0.2.9\n203.0.113.0/24 c\n");
+    let config = config::from_ramdisk(&ramdisk).unwrap();
+    let mut router = Router::new(&config, 1, Instant(0));
+    router.read_route_files(&ramdisk).unwrap();
+    assert_eq!(router.route_counts(), (4, 2));
+    for at in 0..3 {
+        router.link_up(Instant(0), InterfaceId(at), [2, 0, 0, 0, 0, at], 1500);
+    }
+    let address = IpAddr::V4([10, 0, 0, 9].into());
+    for vrf in [0, 1] {
+        let (target, _) = answers(&router, vrf, [192, 0, 2, 1]);
+        assert_eq!(gateway_of(&router, target), Some((address, vrf)));
+    }
+    let nowhere = Target::Nowhere(DropReason::NoRoute);
+    assert_eq!(answers(&router, 0, [203, 0, 113, 1]).0, nowhere);
+    assert_eq!(answers(&router, 1, [203, 0, 113, 1]).0, Target::OnLink(2));
+    for (which, wanted) in [
+        ("", "\na: 2 routes\nIPv4: 1 routes; "),
+        ("vrf blue", "\na: 2 routes\nb: 2 routes\nIPv4: 3 routes; "),
+    ] {
+        let mut shown = String::new();
+        crate::show::show_routes(&router, which, &mut shown).unwrap();
+        assert!(shown.contains(wanted), "{shown}");
+    }
+
+    for (line, wanted) in [
+        ("192.0.2.0/24 c", "b:1: there is another route 192.0.2.0/24"),
+        (
+            "192.0.2.0/25 a",
+            "b:1: interface a is in vrf default, not in blue",
+        ),
+        (
+            "10.0.2.0/24 c",
+            "b:1: route 10.0.2.0/24 is the network of interface c",
+        ),
+    ] {
+        let mut router = Router::new(&config, 1, Instant(0));
+        let error = router.read_route_files(&with(line)).unwrap_err();
+        assert!(error.text.starts_with(wanted), "{error}");
+    }
 }

@@ -18,3 +18,4 @@ mod options;
 mod proxy_arp;
 mod redirect;
 mod vlan;
+mod vrf;

@@ -125,6 +125,64 @@ type = "loopback"
 }
 
 #[test]
+fn tables_have_prefixes_and_addresses_of_their_own() {
+    let config = with(
+        r#"
+[vrf.blue]
+[vrf.red]
+[interface.b]
+vif = 2
+vrf = "blue"
+address = ["10.0.0.1/24", "2001:db8:0::1/64"]
+[interface.r]
+vif = 3
+vrf = "red"
+address = ["10.0.0.1/16"]
+[interface.d]
+vif = 4
+vrf = "default"
+[[route]]
+prefix = "0.0.0.0/0"
+via = ["10.0.0.254"]
+[[route]]
+prefix = "0.0.0.0/0"
+vrf = "blue"
+via = ["10.0.0.254"]
+[[route]]
+prefix = "0.0.0.0/0"
+vrf = "red"
+via = ["10.0.0.254"]
+via_vrf = "blue"
+[[route]]
+prefix = "10.0.1.0/24"
+vrf = "blue"
+via_vrf = "default"
+[[neighbor]]
+interface = "r"
+address = "10.0.1.1"
+mac = "02:00:00:00:00:fe"
+"#,
+    )
+    .unwrap();
+    assert_eq!(config.vrfs, ["default", "blue", "red"]);
+    let of: Vec<usize> = config.interfaces.iter().map(|i| i.vrf).collect();
+    assert_eq!(of, [0, 0, 1, 2, 0]);
+    let gateways: Vec<(usize, Option<usize>)> = config
+        .routes
+        .iter()
+        .map(|r| match &r.target {
+            RouteTarget::Via(via) => (r.vrf, Some(via[0].interface)),
+            _ => (r.vrf, None),
+        })
+        .collect();
+    assert_eq!(
+        gateways,
+        [(0, Some(0)), (1, Some(2)), (2, Some(2)), (1, None)]
+    );
+    assert_eq!(config.routes[3].target, RouteTarget::Vrf(0));
+}
+
+#[test]
 fn so_many_interfaces_and_no_more() {
     let vlans = |count: usize| {
         let all = (1..=count).map(|i| format!("[interface.v{i}]\nparent = \"wan\"\nvlan = {i}\n"));
@@ -328,6 +386,67 @@ fn mistakes_name_line_and_reason() {
             "[interface.c]\nvif = 2\nsource = \"wna\"",
             12,
             "no interface \"wna\" (did you mean \"wan\"?)",
+        ),
+        ("[vrf]\nblue = 1", 11, "\"vrf.blue\" is a table"),
+        (
+            "[vrf.blue]\ntable = 1",
+            11,
+            "unknown key \"table\" in vrf.blue",
+        ),
+        ("[vrf.default]", 10, "vrf default is always there"),
+        ("[vrf.\"a b\"]", 10, "vrf name \"a b\" isn't"),
+        (
+            "[vrf.blue]\n[interface.c]\nvif = 2\nvrf = \"bleu\"",
+            13,
+            "no vrf \"bleu\" (did you mean \"blue\"?)",
+        ),
+        (
+            "[[route]]\nprefix = \"0.0.0.0/0\"\nvrf = \"blue\"\nvia = [\"10.0.0.254\"]",
+            12,
+            "no vrf \"blue\"",
+        ),
+        (
+            "[vrf.blue]\n[[route]]\nprefix = \"0.0.0.0/0\"\nvrf = \"blue\"\nvia = [\"10.0.0.254\"]",
+            14,
+            "gateway 10.0.0.254 isn't on the network of any interface in vrf blue (did you mean vrf \"default\"?)",
+        ),
+        (
+            "[vrf.blue]\n[[route]]\nprefix = \"::/0\"\nvrf = \"blue\"\nvia = [\"fe80::1%wan\"]",
+            14,
+            "interface wan is in vrf default, not in blue",
+        ),
+        (
+            "[vrf.blue]\n[[route]]\nprefix = \"0.0.0.0/0\"\nvrf = \"blue\"\ninterface = \"wan\"",
+            14,
+            "interface wan is in vrf default, not in blue",
+        ),
+        (
+            "[vrf.blue]\n[interface.c]\nvif = 2\nvrf = \"blue\"\nsource = \"wan\"",
+            14,
+            "interface wan is in vrf default, not in blue",
+        ),
+        (
+            "[[route]]\nprefix = \"0.0.0.0/0\"\nvia_vrf = \"default\"",
+            12,
+            "route 0.0.0.0/0 leads to the vrf that it is in",
+        ),
+        (
+            "[vrf.blue]\n[[route]]\nprefix = \"0.0.0.0/0\"\nvia_vrf = \"blue\"\naction = \"blackhole\"",
+            13,
+            "goes nowhere and has no \"via_vrf\"",
+        ),
+        (
+            "[vrf.blue]\n[[route]]\nprefix = \"10.8.0.0/16\"\nvia_vrf = \"blue\"\n\
+             [[route]]\nprefix = \"0.0.0.0/0\"\nvrf = \"blue\"\nvia_vrf = \"default\"",
+            12,
+            "route 10.8.0.0/16 leads round in a circle: vrf default, blue, default",
+        ),
+        (
+            "[vrf.a]\n[vrf.b]\n[[route]]\nprefix = \"10.8.0.0/14\"\nvia_vrf = \"a\"\n\
+             [[route]]\nprefix = \"10.8.0.0/16\"\nvrf = \"b\"\nvia_vrf = \"default\"\n\
+             [[route]]\nprefix = \"10.8.0.0/15\"\nvrf = \"a\"\nvia_vrf = \"b\"",
+            16,
+            "route 10.8.0.0/16 leads round in a circle: vrf b, default, a, b",
         ),
         ("[interface.\"a b\"]\nvif = 2", 10, "interface name"),
         ("[intreface.c]\nvif = 2", 10, "did you mean \"interface\""),

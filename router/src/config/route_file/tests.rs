@@ -40,7 +40,11 @@ impl RouteSink for List {
 fn read_text(text: &[u8]) -> (List, Result<usize, ConfigError>) {
     let mut list = List::default();
     let config = from_toml(CONFIG).unwrap();
-    let read = read(&config, "a.routes", text, &mut list);
+    let file = RouteFile {
+        path: "a.routes".to_string(),
+        vrf: 0,
+    };
+    let read = read(&config, &file, text, &mut list);
     (list, read)
 }
 
