@@ -45,8 +45,8 @@ fn narrow(mtu: usize) -> Bed {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// What one router cuts another puts together, in whatever order it comes, twice or not:
-    /// an echo request is answered as the whole that it was.
+    /// What one router cuts another puts together, in whatever order it comes: an echo request
+    /// is answered as the whole that it was.
     #[test]
     fn fragmenting_then_reassembling_is_identity(
         data in prop::collection::vec(any::<u8>(), 1..8000),

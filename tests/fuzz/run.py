@@ -84,7 +84,7 @@ def look(program: Path, name: str, seconds: int) -> bool:
     for folder in (found, crashes, CORPUS / name / "corpus"):
         (REPO / folder).mkdir(parents=True, exist_ok=True)
     done = fuzz(
-        program, name, f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=20",
+        program, name, f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=60",
         "-rss_limit_mb=2048", f"-artifact_prefix={crashes}/", "-print_final_stats=1",
         str(found), str(CORPUS / name / "corpus"),
     )  # fmt: skip
