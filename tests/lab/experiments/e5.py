@@ -62,7 +62,7 @@ def measure(context: Context) -> None:
 
 def curve(context: Context, system: str, way: Flow, base: dict | None) -> dict:
     """Delays of one system at each load; what is added to `base`, or what to compare with."""
-    free, _ = search(LOW, HIGH, lambda rate: offer([way], [rate], coarse=context.quick, cpu=context.far), 0.2 if context.quick else 0.1)
+    free, _ = search(LOW, HIGH, lambda rate: offer([way], [rate], coarse=True, cpu=context.far), 0.2 if context.quick else 0.05)
     pings = ping(way)
     for load in QUICK_LOADS if context.quick else LOADS:
         rate = int(free * load)
