@@ -113,7 +113,7 @@ def report(rows, plots) -> str:
             ax.set_yscale("log")
             ax.set_title(f"{title}, {BEDS[bed].text}", fontsize=9)
             ax.set_xlabel("part of the system's loss-free rate")
-    axes[0].legend(fontsize=8)
+    axes[1].legend(fontsize=8)
     plots.save(figure, "delay", "One-way delay from generator to sink")
     head = ["machine", "system", "load", "load, frames/s", "delay p50, us", "p99", "added p50, us", "p99", "ping p50, us", "p99"]
     return table(head, ([
