@@ -3,6 +3,14 @@
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
 //! published at its end, with at most one event a ring. Nothing here allocates; frames move
 //! between vifs of one backend uncopied, unless a backend can't take them as they are.
+//!
+//! The machine is behind [`Hal`], and time and what the machine says of itself are arguments, so
+//! that the whole of it runs on any host.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
 
 mod send;
 
@@ -10,7 +18,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use heapless::Vec as Bounded;
-use kernel::XenHal;
 use netfront_rs::pace::{Pace, Since};
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
@@ -22,7 +29,7 @@ use router::{
     BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
     InterfaceId, MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
 };
-use xen_hal::{DomId, PAGE_SIZE, Port};
+use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
 use xenbus::Signal;
 
 use self::send::{Cutting, Outgoing, forward_run, go_on_cutting, punt, with_pools};
@@ -49,15 +56,13 @@ const LOCAL_PAGES_PER_VIF: usize = 32;
 
 /// Why a vif could not be set up.
 #[derive(Debug)]
-pub(crate) enum AttachError {
+pub enum AttachError {
     /// Its packet pages.
     Pool(PoolError),
     /// Its rings.
     Queue(QueueError),
     /// Another vif is this interface already.
     Taken,
-    /// Backends still map a quarter of the memory from connections that ended.
-    Quarantine,
 }
 
 impl core::fmt::Display for AttachError {
@@ -65,15 +70,14 @@ impl core::fmt::Display for AttachError {
         match self {
             AttachError::Pool(error) => error.fmt(f),
             AttachError::Queue(error) => error.fmt(f),
-            AttachError::Quarantine => f.write_str("backends still map too many old pages"),
             AttachError::Taken => f.write_str("another vif is this interface already"),
         }
     }
 }
 
 /// A vif that packets flow through, or will once its backend is connected.
-struct Link {
-    queue: Queue<XenHal>,
+struct Link<H: Hal> {
+    queue: Queue<H>,
     /// Index of its backend's pool.
     pool: usize,
     interface: InterfaceId,
@@ -94,7 +98,7 @@ struct Link {
     cutting: Option<Cutting>,
 }
 
-impl Link {
+impl<H: Hal> Link<H> {
     fn is_stuck(&self, now: u64) -> bool {
         self.queue.tx_free() < BURST && now.saturating_sub(self.progress) > STUCK
     }
@@ -102,21 +106,21 @@ impl Link {
 
 /// What the loop did since the start.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Work {
+pub struct Work {
     /// Turns of the loop.
-    pub(crate) turns: u64,
+    pub turns: u64,
     /// Times it slept.
-    pub(crate) sleeps: u64,
+    pub sleeps: u64,
     /// Of these, to let frames gather, with a limit.
-    pub(crate) gatherings: u64,
+    pub gatherings: u64,
     /// Sleeps that brought no frame, 1, 2 or 3, 4 to 7, and so on; the last: 64 and more.
-    pub(crate) frames_per_wake: [u64; 8],
+    pub frames_per_wake: [u64; 8],
     /// Bursts received, of one frame or more.
-    pub(crate) bursts: u64,
+    pub bursts: u64,
     /// Frames received.
-    pub(crate) frames: u64,
+    pub frames: u64,
     /// Events sent to backends, each a hypercall.
-    pub(crate) notifications: u64,
+    pub notifications: u64,
 }
 
 /// One burst on its way, kept here so that it isn't made anew for each.
@@ -128,12 +132,13 @@ struct Burst {
 }
 
 /// The router and the vifs it has.
-pub(crate) struct Plane {
+pub struct Plane<H: Hal> {
     /// What decides about each packet.
-    pub(crate) router: Router,
-    links: [Option<Link>; MAX_INTERFACES],
+    pub router: Router,
+    hal: H,
+    links: [Option<Link<H>>; MAX_INTERFACES],
     /// A pool for each backend domain; one without vifs is gone.
-    pools: Vec<Option<PagePool<XenHal>>>,
+    pools: Vec<Option<PagePool<H>>>,
     burst: Box<Burst>,
     pages_per_vif: usize,
     /// When the router wants to be polled next; at once if it is due.
@@ -151,16 +156,18 @@ pub(crate) struct Plane {
     work: Work,
 }
 
-impl Plane {
-    /// A data plane without vifs for a router configured as `config`.
-    pub(crate) fn new(config: &Config, seed: u64, now: u64) -> Self {
+impl<H: Hal> Plane<H> {
+    /// A data plane without vifs for a router configured as `config`, on a machine with so many
+    /// `free` pages. `seed` is for [`Router::new`]; `now` is in ns, here and elsewhere.
+    pub fn new(hal: H, config: &Config, seed: u64, now: u64, free: usize) -> Self {
         let vifs = config.interfaces.len().max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
         // ring pages are needed for each vif.
-        let pages = kernel::memory::stats().free * 3 / 4 / vifs;
+        let pages = free * 3 / 4 / vifs;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
         Self {
             router: Router::new(config, seed, Instant(now)),
+            hal,
             links: [const { None }; MAX_INTERFACES],
             pools: Vec::new(),
             burst: Box::new(Burst {
@@ -181,8 +188,12 @@ impl Plane {
     }
 
     /// Makes rings and pages for a vif. Packets flow after [`Plane::link_up`].
-    pub(crate) fn attach(
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing is left behind.
+    pub fn attach(
         &mut self,
+        now: u64,
         interface: InterfaceId,
         backend: DomId,
         features: Features,
@@ -190,10 +201,6 @@ impl Plane {
     ) -> Result<QueueInfo, AttachError> {
         if self.links[interface.index()].is_some() {
             return Err(AttachError::Taken);
-        }
-        // A backend that never lets go must not use up the memory by reconnecting.
-        if kernel::grant::quarantined() > kernel::memory::stats().total / 4 {
-            return Err(AttachError::Quarantine);
         }
         let at = self.pool_for(backend)?;
         let home = home_of(interface);
@@ -215,7 +222,6 @@ impl Plane {
         queue.set_post_limit(self.pages_per_vif * 3 / 4);
         queue.refill(pool);
         queue.publish();
-        let progress = kernel::time::now();
         let large = self.takes_large();
         self.links[interface.index()] = Some(Link {
             queue,
@@ -224,7 +230,7 @@ impl Plane {
             fault,
             up: false,
             slots: if large { MAX_TX_SLOTS } else { 1 },
-            progress,
+            progress: now,
             completed: 0,
             unanswered: 0,
             takes_large: features.contains(EVERY_LARGE),
@@ -234,13 +240,12 @@ impl Plane {
     }
 
     /// Whether vifs have the pages for large TCP frames.
-    pub(crate) fn takes_large(&self) -> bool {
+    pub fn takes_large(&self) -> bool {
         self.pages_per_vif >= PAGES_FOR_LARGE
     }
 
     /// The backend of a vif is connected.
-    pub(crate) fn link_up(&mut self, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
-        let now = kernel::time::now();
+    pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
         if let Some(link) = self.links[interface.index()].as_mut() {
             link.up = true;
             link.slots = link
@@ -253,8 +258,7 @@ impl Plane {
     }
 
     /// Nothing more flows through a vif.
-    pub(crate) fn link_down(&mut self, interface: InterfaceId) {
-        let now = kernel::time::now();
+    pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
         if let Some(link) = self.links[interface.index()].as_mut() {
             link.up = false;
             self.router.link_down(Instant(now), interface);
@@ -263,8 +267,8 @@ impl Plane {
     }
 
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
-    pub(crate) fn detach(&mut self, interface: InterfaceId) {
-        self.link_down(interface);
+    pub fn detach(&mut self, now: u64, interface: InterfaceId) {
+        self.link_down(now, interface);
         // Pages of this vif may be among what is cut for another.
         for link in self.links.iter_mut().flatten() {
             if let Some(Cutting { cut, pool, .. }) = link.cutting.take() {
@@ -286,13 +290,12 @@ impl Plane {
 
     /// The pool of pages granted to `backend`.
     fn pool_for(&mut self, backend: DomId) -> Result<usize, AttachError> {
-        let same = |pool: &Option<PagePool<XenHal>>| {
-            pool.as_ref().is_some_and(|pool| pool.peer() == backend)
-        };
+        let same =
+            |pool: &Option<PagePool<H>>| pool.as_ref().is_some_and(|pool| pool.peer() == backend);
         if let Some(at) = self.pools.iter().position(same) {
             return Ok(at);
         }
-        let mut pool = PagePool::new(XenHal, backend);
+        let mut pool = PagePool::new(self.hal, backend);
         let vifs = self.router.config().interfaces.len().max(1);
         pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
             .map_err(AttachError::Pool)?;
@@ -329,7 +332,7 @@ impl Plane {
 
     /// Takes one turn. Whether there is more to do at once, as far as that is known already:
     /// [`Plane::arm`] finds out the rest.
-    pub(crate) fn turn(&mut self, now: u64) -> bool {
+    pub fn turn(&mut self, now: u64) -> bool {
         self.work.turns += 1;
         let mut busy = false;
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
@@ -385,7 +388,7 @@ impl Plane {
         }
         let room = self.room(now);
         // What may have to be cut is to be the last of its burst.
-        let as_it_is = |link: &Link| !link.up || link.takes_large;
+        let as_it_is = |link: &Link<H>| !link.up || link.takes_large;
         let any = self.links.iter().flatten().all(as_it_is);
         let Some(link) = self.links[index].as_mut() else {
             return false;
@@ -513,9 +516,9 @@ impl Plane {
         poll.more
     }
 
-    /// Asks every backend for an event when enough has come. Whether it has already.
-    pub(crate) fn arm(&mut self, now: u64) -> bool {
-        let ran = kernel::sched::run_state().running;
+    /// Asks every backend for an event when enough has come. Whether it has already. `ran` is
+    /// the processor time used since the start, in ns.
+    pub fn arm(&mut self, now: u64, ran: u64) -> bool {
         let since = Since {
             slept: core::mem::take(&mut self.slept),
             frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
@@ -558,7 +561,7 @@ impl Plane {
     }
 
     /// When the next turn is due, whatever comes.
-    pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
+    pub fn deadline(&self, now: u64) -> Option<u64> {
         let unstuck = (self.room(now) == 0).then(|| {
             let waiting = self.links.iter().flatten().filter(|link| link.up);
             waiting
@@ -578,7 +581,7 @@ impl Plane {
     }
 
     /// Clears the events of all vifs, and lists their channels for waiting.
-    pub(crate) fn take_events<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
+    pub fn take_events<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
         for link in self.links.iter().flatten() {
             link.queue.take_pending();
             let mut add = |Port(port): Port| {
@@ -596,17 +599,17 @@ impl Plane {
     }
 
     /// What the loop did since the start.
-    pub(crate) fn work(&self) -> Work {
+    pub fn work(&self) -> Work {
         self.work
     }
 
     /// How it sleeps.
-    pub(crate) fn pace(&self) -> &Pace {
+    pub fn pace(&self) -> &Pace {
         &self.pace
     }
 
     /// The vif of an interface: its backend, rings and pages.
-    pub(crate) fn vif(&self, interface: InterfaceId) -> Option<VifState<'_>> {
+    pub fn vif(&self, interface: InterfaceId) -> Option<VifState<'_, H>> {
         let link = self.links.get(interface.index())?.as_ref()?;
         let pool = self.pools.get(link.pool)?.as_ref()?;
         Some(VifState {
@@ -618,7 +621,7 @@ impl Plane {
     }
 
     /// The accounts of all pools.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
+    pub fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
         self.pools
             .iter()
             .flatten()
@@ -627,15 +630,15 @@ impl Plane {
 }
 
 /// One vif, as `show vifs` tells it.
-pub(crate) struct VifState<'a> {
+pub struct VifState<'a, H: Hal> {
     /// The backend's domain.
-    pub(crate) backend: DomId,
+    pub backend: DomId,
     /// Whether it is connected.
-    pub(crate) up: bool,
+    pub up: bool,
     /// What went through its rings.
-    pub(crate) counters: QueueCounters,
+    pub counters: QueueCounters,
     /// Its rings.
-    pub(crate) queue: &'a Queue<XenHal>,
+    pub queue: &'a Queue<H>,
 }
 
 fn home_of(interface: InterfaceId) -> HomeId {
@@ -651,7 +654,7 @@ fn meta_of(info: FrameInfo) -> FrameMeta {
 }
 
 /// Takes completed pages from a transmit ring. Whether the backend broke the protocol there.
-fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bool {
+fn reap<H: Hal>(link: &mut Link<H>, pools: &mut [Option<PagePool<H>>], now: u64) -> bool {
     let Some(pool) = pools.get_mut(link.pool).and_then(Option::as_mut) else {
         return false;
     };
