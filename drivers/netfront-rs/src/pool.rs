@@ -19,7 +19,7 @@ use alloc::vec;
 mod frames;
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
@@ -32,6 +32,44 @@ pub const HEADER_LEN: usize = 64;
 /// The private copy of a frame's first bytes. What lies beyond the frame's length is
 /// meaningless.
 pub type Header = [u8; HEADER_LEN];
+
+/// The first bytes of a frame that is being received. To be copied, once; what is copied is no
+/// longer the backend's to change.
+#[derive(Debug)]
+pub struct FirstBytes<'a>(pub(crate) First<'a>);
+
+/// Where they are.
+#[derive(Debug)]
+pub(crate) enum First<'a> {
+    /// In the page.
+    Shared(&'a [AtomicU64; HEADER_LEN / 8]),
+    /// Gathered from several pages.
+    Copied(&'a Header),
+}
+
+impl FirstBytes<'_> {
+    /// Copies them, each word loaded once.
+    #[inline(always)]
+    pub fn copy_to(self, header: &mut Header) {
+        match self.0 {
+            First::Shared(cells) => {
+                for (word, cell) in header.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
+                    *word = cell.load(Ordering::Relaxed).to_le_bytes();
+                }
+            }
+            First::Copied(bytes) => *header = *bytes,
+        }
+    }
+
+    /// A copy.
+    #[must_use]
+    #[inline]
+    pub fn copy(self) -> Header {
+        let mut header = [0; HEADER_LEN];
+        self.copy_to(&mut header);
+        header
+    }
+}
 
 /// Homes in a pool; a power of two. The last is for pages without one.
 const HOMES: usize = 32;
@@ -111,7 +149,7 @@ pub(crate) struct Home {
     /// Pages that are free or posted.
     present: u32,
     /// The first that is free.
-    head: u16,
+    pub(crate) head: u16,
     exists: bool,
 }
 
@@ -135,8 +173,9 @@ struct Terms {
 /// A received frame, or one to be sent: one or more pages of a [`PagePool`].
 ///
 /// It is to be sent or given back with [`PagePool::free`]; one that is just dropped is lost
-/// to its home until the pool is gone (and shows in [`PagePool::stats`] as held).
-#[derive(Debug)]
+/// to its home until the pool is gone (and shows in [`PagePool::stats`] as held). The default is
+/// no frame, in places for one: it can't be sent, and to free it does nothing.
+#[derive(Debug, Default)]
 #[must_use = "a frame that is dropped is lost: send or free it"]
 pub struct Frame {
     /// Slots, checksum state, kind of large packet, pool: see [`kind`].
@@ -583,7 +622,7 @@ impl<H: Hal> PagePool<H> {
         self.queues &= !(1 << tag.0);
     }
 
-    /// Counts pages that [`Home::post`] has taken. They are still present.
+    /// Counts pages that were taken from the free list to be posted. They are still present.
     #[inline]
     pub(crate) fn count_posted(&mut self, home: HomeId, pages: u32) {
         self.terms[home.index()].posted += pages;
@@ -639,10 +678,16 @@ impl<H: Hal> PagePool<H> {
 }
 
 impl Slot {
+    /// Index of the page's home.
+    #[inline]
+    pub(crate) fn home(&self) -> usize {
+        usize::from(self.home) & (HOMES - 1)
+    }
+
     /// Puts the page `index` on the free list of its home.
     #[inline]
     pub(crate) fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
-        let home = &mut homes[usize::from(self.home) & (HOMES - 1)];
+        let home = &mut homes[self.home()];
         self.next = home.head;
         self.place = Place::ELSEWHERE;
         home.head = index;
@@ -651,13 +696,11 @@ impl Slot {
 }
 
 impl Home {
-    /// Takes the first free page, to be posted.
+    /// Makes `head` the first free page; `count` more are free than before.
     #[inline]
-    pub(crate) fn post<'a>(&mut self, slots: &'a [Slot]) -> Option<(u16, &'a Slot)> {
-        let index = self.head;
-        let slot = slots.get(usize::from(index))?;
-        self.head = slot.next;
-        Some((index, slot))
+    pub(crate) fn put_back(&mut self, head: u16, count: u32) {
+        self.head = head;
+        self.present += count;
     }
 }
 

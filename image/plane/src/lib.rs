@@ -16,6 +16,7 @@ mod send;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use heapless::Vec as Bounded;
 use netfront_rs::pace::{Pace, Since};
@@ -125,10 +126,34 @@ pub struct Work {
 
 /// One burst on its way, kept here so that it isn't made anew for each.
 struct Burst {
-    frames: Bounded<Frame, BURST>,
     headers: [Header; BURST],
+    frames: [Frame; BURST],
     metas: [FrameMeta; BURST],
     verdicts: [Verdict; BURST],
+}
+
+impl Burst {
+    /// Receives into it, as many as there are within `budget`. Apart from all else, so that all
+    /// of its few values are in registers.
+    #[inline(never)]
+    fn receive<H: Hal>(
+        &mut self,
+        queue: &mut Queue<H>,
+        pool: &mut PagePool<H>,
+        budget: Budget,
+    ) -> (usize, Result<usize, PeerFault>) {
+        let mut count = 0;
+        let outcome = queue.receive(pool, budget, |frame, first, info| {
+            // There is room: a burst has no more frames than this.
+            if count < BURST {
+                first.copy_to(&mut self.headers[count].0);
+                self.frames[count] = frame;
+                self.metas[count] = meta_of(info);
+                count += 1;
+            }
+        });
+        (count, outcome)
+    }
 }
 
 /// The router and the vifs it has.
@@ -171,8 +196,8 @@ impl<H: Hal> Plane<H> {
             links: [const { None }; MAX_INTERFACES],
             pools: Vec::new(),
             burst: Box::new(Burst {
-                frames: Bounded::new(),
                 headers: [Header::default(); BURST],
+                frames: core::array::from_fn(|_| Frame::default()),
                 metas: [FrameMeta::default(); BURST],
                 verdicts: [Verdict::Drop; BURST],
             }),
@@ -400,27 +425,13 @@ impl<H: Hal> Plane<H> {
             // What isn't read stays with the backend, where dropping it costs least.
             return false;
         }
-        let Burst {
-            frames,
-            headers,
-            metas,
-            verdicts,
-        } = &mut *self.burst;
         let errors = link.queue.counters().rx_errors;
         let budget = Budget {
             frames: BURST,
             slots: room,
             large: if any { usize::MAX } else { 1 },
         };
-        let received = link.queue.receive(pool, budget, |frame, header, info| {
-            let at = frames.len();
-            if let (Some(to), Some(meta)) = (headers.get_mut(at), metas.get_mut(at)) {
-                to.0 = *header;
-                *meta = meta_of(info);
-            }
-            // There is room: a burst has no more frames than this.
-            let _ = frames.push(frame);
-        });
+        let (count, received) = self.burst.receive(&mut link.queue, pool, budget);
         let input = link.interface;
         let errors = link.queue.counters().rx_errors - errors;
         if errors > 0 {
@@ -430,12 +441,17 @@ impl<H: Hal> Plane<H> {
             link.up = false;
             link.fault.raise(fault);
         }
-        let count = frames.len();
         if count == 0 {
             return false;
         }
         self.work.bursts += 1;
         self.work.frames += count as u64;
+        let Burst {
+            headers,
+            metas,
+            verdicts,
+            ..
+        } = &mut *self.burst;
         self.router.process(
             Instant(now),
             input,
@@ -443,30 +459,29 @@ impl<H: Hal> Plane<H> {
             &metas[..count],
             &mut verdicts[..count],
         );
-        self.dispatch(index, now);
+        self.dispatch(index, count, now);
         count == room
     }
 
-    /// Does what the router decided with the burst that came from vif `index`, in runs of the
-    /// same verdict: frames of one flow come in trains.
-    fn dispatch(&mut self, index: usize, now: u64) {
+    /// Does what the router decided with the burst of `count` frames that came from vif `index`,
+    /// in runs of the same verdict: frames of one flow come in trains.
+    fn dispatch(&mut self, index: usize, count: usize, now: u64) {
         let Some(from) = self.links[index].as_ref().map(|link| link.pool) else {
             return;
         };
         let Burst {
-            frames,
             headers,
+            frames,
             metas,
             verdicts,
         } = &mut *self.burst;
         let input = InterfaceId(index as u8);
-        let mut taken = frames.drain(..);
-        let mut rest = &verdicts[..taken.len()];
+        let mut rest = &verdicts[..count];
         let mut start = 0;
         while let Some(&verdict) = rest.first() {
             let len = rest.iter().take_while(|&&other| other == verdict).count();
             let run = start..start + len;
-            let frames = taken.by_ref().take(len);
+            let frames = &mut frames[run.clone()];
             match verdict {
                 Verdict::Forward(out) => {
                     let link = self.links[out.index()].as_mut().filter(|link| link.up);
@@ -487,12 +502,12 @@ impl<H: Hal> Plane<H> {
                     let Some(pool) = self.pools[from].as_mut() else {
                         return;
                     };
-                    for (frame, meta) in frames.zip(&metas[run]) {
+                    for (frame, meta) in frames.iter_mut().zip(&metas[run]) {
                         if verdict == Verdict::Punt {
                             self.poll_at = Some(now);
-                            punt(&mut self.router, Instant(now), input, *meta, pool, &frame);
+                            punt(&mut self.router, Instant(now), input, *meta, pool, frame);
                         }
-                        pool.free(frame);
+                        pool.free(take(frame));
                     }
                 }
             }
@@ -520,7 +535,7 @@ impl<H: Hal> Plane<H> {
     /// the processor time used since the start, in ns.
     pub fn arm(&mut self, now: u64, ran: u64) -> bool {
         let since = Since {
-            slept: core::mem::take(&mut self.slept),
+            slept: take(&mut self.slept),
             frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
             ran: ran.saturating_sub(self.planned.1),
         };

@@ -95,7 +95,7 @@ pub(super) fn forward_run<H: Hal>(
     from: usize,
     home: HomeId,
     headers: &[Header],
-    frames: impl ExactSizeIterator<Item = Frame>,
+    frames: &mut [Frame],
     now: u64,
 ) -> Lost {
     let mut lost = Lost::default();
@@ -111,20 +111,24 @@ pub(super) fn forward_run<H: Hal>(
     match (link, target) {
         (Some(link), None) => {
             let Link { queue, cutting, .. } = link;
-            let frames = frames.zip(headers.iter().map(|header| &header.0));
-            let mut one = |queue: &mut Queue<H>, pool: &mut _, frame, header: &_| {
-                lost.join(forward_one(queue, cutting, pool, from, frame, header, now));
-            };
-            if source.may_lend_from(home) {
-                queue.forward(source, frames, REWRITTEN, one);
-            } else {
-                for (frame, header) in frames {
-                    one(queue, source, frame, header);
+            let mut at = 0;
+            while at < frames.len() {
+                if source.may_lend_from(home) {
+                    at += forward_plain(queue, source, &mut frames[at..], &headers[at..]);
                 }
+                let (Some(frame), Some(header)) = (frames.get_mut(at), headers.get(at)) else {
+                    break;
+                };
+                let frame = take(frame);
+                lost.join(forward_one(
+                    queue, cutting, source, from, frame, &header.0, now,
+                ));
+                at += 1;
             }
         }
         (Some(link), Some(target)) => {
-            for (mut frame, header) in frames.zip(headers) {
+            for (frame, header) in frames.iter_mut().zip(headers) {
+                let mut frame = take(frame);
                 source.write_header(&mut frame, &header.0, REWRITTEN);
                 match egress::send_copy(&mut link.queue, target, source, &frame) {
                     Ok(()) => source.free(frame),
@@ -142,11 +146,24 @@ pub(super) fn forward_run<H: Hal>(
         _ => {
             for frame in frames {
                 lost.add(frame.len());
-                source.free(frame);
+                source.free(take(frame));
             }
         }
     }
     lost
+}
+
+/// Sends the plain frames that `frames` begins with, as far as there is room. Apart from all
+/// else, so that all of its values are in registers. Returns how many.
+#[inline(never)]
+fn forward_plain<H: Hal>(
+    queue: &mut Queue<H>,
+    pool: &mut PagePool<H>,
+    frames: &mut [Frame],
+    headers: &[Header],
+) -> usize {
+    let headers = headers.iter().map(|header| &header.0);
+    queue.forward(pool, frames.iter_mut().zip(headers), REWRITTEN)
 }
 
 /// Writes the new header into a frame of the queue's own pool, number `from`, does for it what

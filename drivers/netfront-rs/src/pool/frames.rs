@@ -12,7 +12,7 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn free(&mut self, frame: Frame) {
         if !self.owns(&frame) {
-            debug_assert!(false, "freed a frame of another pool");
+            debug_assert_eq!(frame.slots(), 0, "freed a frame of another pool");
             return;
         }
         let mut index = frame.head;
