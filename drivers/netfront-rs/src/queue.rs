@@ -343,7 +343,8 @@ impl<H: Hal> Queue<H> {
         let end = start.wrapping_add(there);
         let mut index = start;
         let frames = budget.frames;
-        let mut bytes = 0_u64;
+        // Lengths of frames, in 65,536ths of a byte.
+        let mut lens = 0_u64;
         let mut outcome = Ok(());
         self.partial = 0;
         'burst: while index != end {
@@ -365,35 +366,31 @@ impl<H: Hal> Queue<H> {
                 if words[0] != u32::from(head) {
                     break words;
                 }
-                // Status: a length, not 0, within the page; a negative one is beyond any page.
-                // Flags: none, or neither another fragment nor extra info. Taken as one number
-                // with the status in front, what is short enough has no flags at all.
-                let mut kind = self.plain;
-                let mut less_one = words[1].wrapping_sub(1 << 16).rotate_left(16);
-                if less_one >= PAGE_SIZE as u32 {
-                    let flags = words[1] & 0xffff;
-                    less_one = (words[1] >> 16).wrapping_sub(1);
-                    if flags & u32::from(CHAINED.bits()) != 0 || less_one >= PAGE_SIZE as u32 {
-                        break words;
-                    }
-                    kind |= checksum_kind(flags);
-                }
                 let Some(slot) = pool.slots.get(usize::from(head)) else {
                     break words;
                 };
                 let (cells, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
-                let first = FirstBytes(First::Shared(&cells[0]));
-                let len = less_one as u16 + 1;
-                let checksum = Checksum::from_bits_truncate((kind >> kind::CHECKSUM_SHIFT) as u8);
-                let info = FrameInfo {
-                    len: len.into(),
-                    slots: 1,
-                    checksum,
-                    gso: None,
-                };
+                let bytes = FirstBytes(First::Shared(&cells[0]));
+                // Status: a length, not 0, within the page; a negative one is beyond any page.
+                // Flags: none. Both in one comparison of a number that begins with the flags.
+                let len = words[1] & 0xffff_0000;
+                if words[1].wrapping_sub(1 << 16).rotate_left(16) < PAGE_SIZE as u32 {
+                    let frame = Frame::plain(self.plain, head, len);
+                    let info = FrameInfo::plain(&frame, Checksum::empty());
+                    sink(frame, bytes, info);
+                } else {
+                    // Or flags, but neither another fragment nor extra info.
+                    let flags = words[1] & 0xffff;
+                    let chained = flags & u32::from(CHAINED.bits()) != 0;
+                    if chained || (len >> 16).wrapping_sub(1) >= PAGE_SIZE as u32 {
+                        break words;
+                    }
+                    let frame = Frame::plain(self.plain | checksum_kind(flags), head, len);
+                    let info = FrameInfo::plain(&frame, frame.checksum());
+                    sink(frame, bytes, info);
+                }
                 index = index.wrapping_add(1);
-                bytes += u64::from(len);
-                sink(Frame { kind, head, len }, first, info);
+                lens += u64::from(len);
                 if index == stop {
                     budget.frames -= run as usize;
                     budget.slots -= run as usize;
@@ -413,7 +410,7 @@ impl<H: Hal> Queue<H> {
                     budget.frames -= 1;
                     budget.slots -= frame.tx_slots();
                     budget.large -= usize::from(frame.is_gso());
-                    bytes += frame.len() as u64;
+                    lens += (frame.len() as u64) << 16;
                     let info = pool.info(&frame);
                     sink(frame, FirstBytes(First::Copied(&header)), info);
                 }
@@ -437,7 +434,7 @@ impl<H: Hal> Queue<H> {
         self.rx.consume(taken);
         pool.count_received(self.home, taken);
         self.counters.rx_frames += frames as u64;
-        self.counters.rx_bytes += bytes;
+        self.counters.rx_bytes += lens >> 16;
         outcome.map(|()| frames)
     }
 
@@ -538,8 +535,8 @@ impl<H: Hal> Queue<H> {
         while index != end {
             // Plain responses, in a loop without calls. Pages of one home come in trains; they
             // go onto its free list together.
-            let mut home = self.home.index();
-            let mut free = pool.homes[home].head;
+            let mut home = self.home;
+            let mut free = pool.homes[home.index()].head;
             let mut first = index;
             let response = loop {
                 if index == end {
@@ -551,10 +548,10 @@ impl<H: Hal> Queue<H> {
                 let Some(slot) = slot.filter(|slot| slot.place == sending) else {
                     break Some(TxResponse::decode([word]));
                 };
-                if slot.home() != home {
-                    pool.homes[home].put_back(free, index.wrapping_sub(first));
-                    home = slot.home();
-                    free = pool.homes[home].head;
+                if slot.home != home {
+                    pool.homes[home.index()].put_back(free, index.wrapping_sub(first));
+                    home = slot.home;
+                    free = pool.homes[home.index()].head;
                     first = index;
                 }
                 slot.next = free;
@@ -562,7 +559,7 @@ impl<H: Hal> Queue<H> {
                 free = word as u16;
                 index = index.wrapping_add(1);
             };
-            pool.homes[home].put_back(free, index.wrapping_sub(first));
+            pool.homes[home.index()].put_back(free, index.wrapping_sub(first));
             let Some(response) = response else { break };
             if let Err(fault) = self.reap_other(pool, response) {
                 outcome = Err(self.break_off(fault));

@@ -23,12 +23,12 @@ use netfront_rs::pace::{Pace, Since};
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
-    Budget, Features, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault, PoolError,
-    Queue, QueueError, QueueInfo, Wake,
+    Budget, Features, FirstBytes, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault,
+    PoolError, Queue, QueueError, QueueInfo, Wake,
 };
 use router::{
     BURST, Config, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, Header, Instant,
-    InterfaceId, MAX_INTERFACES, NoRoom, REWRITTEN, Router, Verdict,
+    InterfaceId, NoRoom, REWRITTEN, Router, Verdict,
 };
 use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
 use xenbus::Signal;
@@ -144,15 +144,20 @@ impl Burst {
     ) -> (usize, Result<usize, PeerFault>) {
         let mut count = 0;
         let outcome = queue.receive(pool, budget, |frame, first, info| {
-            // There is room: a burst has no more frames than this.
-            if count < BURST {
-                first.copy_to(&mut self.headers[count].0);
-                self.frames[count] = frame;
-                self.metas[count] = meta_of(info);
-                count += 1;
-            }
+            self.put(count, frame, first, info);
+            count += 1;
         });
-        (count, outcome)
+        (count.min(BURST), outcome)
+    }
+
+    /// Puts a frame into a place. There is one: a burst has no more frames.
+    #[inline(always)]
+    fn put(&mut self, at: usize, frame: Frame, first: FirstBytes<'_>, info: FrameInfo) {
+        if at < BURST {
+            first.copy_to(&mut self.headers[at].0);
+            self.frames[at] = frame;
+            self.metas[at] = meta_of(info);
+        }
     }
 }
 
@@ -161,7 +166,8 @@ pub struct Plane<H: Hal> {
     /// What decides about each packet.
     pub router: Router,
     hal: H,
-    links: [Option<Link<H>>; MAX_INTERFACES],
+    /// By interface, as many as have or had a vif.
+    links: Vec<Option<Link<H>>>,
     /// A pool for each backend domain; one without vifs is gone.
     pools: Vec<Option<PagePool<H>>>,
     burst: Box<Burst>,
@@ -193,7 +199,7 @@ impl<H: Hal> Plane<H> {
         Self {
             router: Router::new(config, seed, Instant(now)),
             hal,
-            links: [const { None }; MAX_INTERFACES],
+            links: Vec::new(),
             pools: Vec::new(),
             burst: Box::new(Burst {
                 headers: [Header::default(); BURST],
@@ -224,7 +230,11 @@ impl<H: Hal> Plane<H> {
         features: Features,
         fault: Signal<PeerFault>,
     ) -> Result<QueueInfo, AttachError> {
-        if self.links[interface.index()].is_some() {
+        let index = interface.index();
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        if self.links[index].is_some() {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend)?;
@@ -248,7 +258,7 @@ impl<H: Hal> Plane<H> {
         queue.refill(pool);
         queue.publish();
         let large = self.takes_large();
-        self.links[interface.index()] = Some(Link {
+        self.links[index] = Some(Link {
             queue,
             pool: at,
             interface,
@@ -271,7 +281,7 @@ impl<H: Hal> Plane<H> {
 
     /// The backend of a vif is connected.
     pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
-        if let Some(link) = self.links[interface.index()].as_mut() {
+        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
             link.up = true;
             link.slots = link
                 .slots
@@ -284,7 +294,7 @@ impl<H: Hal> Plane<H> {
 
     /// Nothing more flows through a vif.
     pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
-        if let Some(link) = self.links[interface.index()].as_mut() {
+        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
             link.up = false;
             self.router.link_down(Instant(now), interface);
             self.poll_at = Some(now);
@@ -304,7 +314,7 @@ impl<H: Hal> Plane<H> {
                 }
             }
         }
-        let Some(link) = self.links[interface.index()].take() else {
+        let Some(link) = self.links.get_mut(interface.index()).and_then(take) else {
             return;
         };
         if let Some(pool) = self.pools[link.pool].as_mut() {
@@ -373,7 +383,7 @@ impl<H: Hal> Plane<H> {
                 }
             }
         }
-        for index in 0..MAX_INTERFACES {
+        for index in 0..self.links.len() {
             busy |= self.forward(index, now);
         }
         if self.poll_at.is_some_and(|at| at <= now) {
@@ -484,7 +494,8 @@ impl<H: Hal> Plane<H> {
             let frames = &mut frames[run.clone()];
             match verdict {
                 Verdict::Forward(out) => {
-                    let link = self.links[out.index()].as_mut().filter(|link| link.up);
+                    let link = self.links.get_mut(out.index());
+                    let link = link.and_then(Option::as_mut).filter(|link| link.up);
                     let lost = forward_run(
                         link,
                         &mut self.pools,

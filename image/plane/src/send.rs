@@ -261,7 +261,7 @@ pub(super) fn go_on_cutting<H: Hal>(
 
 /// The way out for frames that the router makes.
 pub(super) struct Outgoing<'a, H: Hal> {
-    pub(super) links: &'a mut [Option<Link<H>>; MAX_INTERFACES],
+    pub(super) links: &'a mut [Option<Link<H>>],
     pub(super) pools: &'a mut [Option<PagePool<H>>],
 }
 
