@@ -401,16 +401,17 @@ impl<H: Hal> Plane<H> {
     /// How many slots the frames of a burst may need so that any vif that works can take all of
     /// it; none if the largest frame finds no room, or one is being cut.
     fn room(&self, now: u64) -> usize {
-        let working = || {
-            let up = self.links.iter().flatten().filter(|link| link.up);
-            up.filter(|link| !link.is_stuck(now))
-        };
-        if working().any(|link| link.cutting.is_some()) {
-            return 0;
+        let (mut room, mut largest) = (None, 1);
+        let up = self.links.iter().flatten().filter(|link| link.up);
+        for link in up.filter(|link| !link.is_stuck(now)) {
+            if link.cutting.is_some() {
+                return 0;
+            }
+            let free = link.queue.tx_free();
+            room = Some(room.map_or(free, |room: usize| room.min(free)));
+            largest = link.slots.max(largest);
         }
-        let free = working().map(|link| link.queue.tx_free()).min();
-        let slots = working().map(|link| link.slots).max();
-        free.filter(|&free| free >= slots.unwrap_or(1)).unwrap_or(0)
+        room.filter(|&room| room >= largest).unwrap_or(0)
     }
 
     /// Takes a burst from one vif through the router. Whether there may be another.
