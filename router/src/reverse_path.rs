@@ -25,7 +25,7 @@ impl Router {
 
     /// Whether a lookup's answer for a source allows it on an interface.
     #[inline(always)]
-    fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
+    pub(crate) fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local | Target::Nowhere(_) => false,
             _ if rule == ReversePath::Loose => true,
@@ -49,65 +49,39 @@ impl Router {
         members.any(|a| a.out == input.0)
     }
 
-    /// Drops frames of a burst that come from elsewhere: of those in `which`, which are
+    /// Drops IPv6 frames of a burst that come from elsewhere: of those in `which`, which are
     /// returned without them.
     #[inline(never)]
-    pub(crate) fn filter_sources(
+    pub(crate) fn filter_sources6(
         &mut self,
         rule: ReversePath,
         input: InterfaceId,
         headers: &[Header],
         verdicts: &mut [Verdict],
         which: u64,
-        ipv6: bool,
     ) -> u64 {
-        let leads = |target| self.leads_to(rule, input, target);
-        let kept = if ipv6 {
-            let source = |h: &Header| u128::from_be_bytes(h.bytes_at(ETHERNET_LEN + 8));
-            let lookup = |source| Target::from_number(self.fib6.lookup(source));
-            filter(headers, which, source, |source| leads(lookup(source)))
-        } else {
-            let source = |h: &Header| u32::from_be_bytes(h.bytes_at(ETHERNET_LEN + 12));
-            filter(headers, which, source, |source| {
-                leads(self.fib.lookup(source))
-            })
-        };
-        let dropped = which & !kept;
-        if dropped != 0 {
-            for (at, verdict) in verdicts.iter_mut().enumerate().take(BURST) {
-                if dropped >> at & 1 != 0 {
-                    *verdict = Verdict::Drop;
-                }
+        let mut kept = 0;
+        // A train of frames has one source.
+        let mut last = None;
+        let frames = headers.iter().zip(verdicts).take(BURST).enumerate();
+        for (at, (header, verdict)) in frames {
+            if which >> at & 1 == 0 {
+                continue;
             }
-            let count = dropped.count_ones().into();
-            self.drop_frames(input, DropReason::ReversePath, count);
+            let source = u128::from_be_bytes(header.bytes_at(ETHERNET_LEN + 8));
+            let expected = match last {
+                Some((asked, answer)) if asked == source => answer,
+                _ => self.is_expected(rule, input, IpAddr::V6(source.into())),
+            };
+            last = Some((source, expected));
+            if expected {
+                kept |= 1 << at;
+            } else {
+                *verdict = Verdict::Drop;
+            }
         }
+        let dropped = (which & !kept).count_ones();
+        self.drop_frames(input, DropReason::ReversePath, dropped.into());
         kept
     }
-}
-
-/// Those of the frames in `which` whose sources are expected. A train of frames has one source,
-/// which is asked for once.
-#[inline(always)]
-fn filter<A: Copy + Eq>(
-    headers: &[Header],
-    which: u64,
-    source: impl Fn(&Header) -> A,
-    is_expected: impl Fn(A) -> bool,
-) -> u64 {
-    let mut kept = 0;
-    let mut last = None;
-    for (at, header) in headers.iter().enumerate().take(BURST) {
-        if which >> at & 1 == 0 {
-            continue;
-        }
-        let source = source(header);
-        let expected = match last {
-            Some((asked, answer)) if asked == source => answer,
-            _ => is_expected(source),
-        };
-        last = Some((source, expected));
-        kept |= u64::from(expected) << at;
-    }
-    kept
 }

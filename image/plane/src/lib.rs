@@ -490,7 +490,7 @@ impl<H: Hal> Plane<H> {
         let mut rest = &verdicts[..count];
         let mut start = 0;
         while let Some(&verdict) = rest.first() {
-            let len = rest.iter().take_while(|&&other| other == verdict).count();
+            let len = train(rest);
             let run = start..start + len;
             let frames = &mut frames[run.clone()];
             match verdict {
@@ -666,6 +666,17 @@ pub struct VifState<'a, H: Hal> {
     pub counters: QueueCounters,
     /// Its rings.
     pub queue: &'a Queue<H>,
+}
+
+/// How many verdicts are like the first.
+#[inline(never)]
+fn train(verdicts: &[Verdict]) -> usize {
+    let other = |verdict: &Verdict| match verdicts.first() {
+        // The usual case by itself, where fewer comparisons do.
+        Some(Verdict::Forward(out)) => !matches!(verdict, Verdict::Forward(it) if it == out),
+        first => Some(verdict) != first,
+    };
+    verdicts.iter().position(other).unwrap_or(verdicts.len())
 }
 
 fn home_of(interface: InterfaceId) -> HomeId {
