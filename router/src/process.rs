@@ -18,6 +18,9 @@ use crate::{DropReason, examine::Seen};
 /// The answer for networks on the link of the first interface; others follow.
 const ON_LINK: u32 = Target::OnLink(0).number();
 
+/// The index of no neighbour.
+const NO_NEIGHBOR: u32 = u32::MAX;
+
 /// EtherType IPv6, then version 6, as they stand in memory.
 const IPV6: u32 = u32::from_ne_bytes([0x86, 0xdd, 0x60, 0]);
 const IPV6_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xf0, 0]);
@@ -165,28 +168,21 @@ impl Router {
                 return;
             }
         }
-        // Frames of one flow come in trains: what was asked last is often asked again.
-        let mut asked = !lookups[0];
-        let mut answer = 0;
-        for lookup in lookups.iter_mut().take(count) {
-            if *lookup != asked {
-                asked = *lookup;
-                answer = self.fib.lpm.lookup(asked);
-            }
-            *lookup = answer;
+        if let Some(lookups) = lookups.get_mut(..count) {
+            self.fib.answer(lookups);
         }
 
+        if decided != 0 {
+            for (at, lookup) in lookups.iter_mut().enumerate() {
+                if decided >> at & 1 != 0 {
+                    *lookup = NO_NEIGHBOR;
+                }
+            }
+        }
         let adjacencies = &mut self.neighbors.adjacencies[..];
         let traffic = &mut self.traffic;
-        let others = send_known(
-            adjacencies,
-            traffic,
-            headers,
-            metas,
-            verdicts,
-            &lookups,
-            decided,
-        );
+        let others = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
+        let others = others & !decided;
         if others != 0 {
             self.find_others(input, headers, metas, verdicts, &lookups, others);
         }
@@ -302,7 +298,7 @@ impl Router {
             *verdict = Verdict::Forward(InterfaceId(out));
             sent.count(&mut self.traffic, out, meta.len);
         }
-        sent.flush(&mut self.traffic);
+        sent.add_to(&mut self.traffic, 0);
     }
 
     #[inline(always)]
@@ -397,9 +393,9 @@ impl Router {
     }
 }
 
-/// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, but for
-/// those in `decided`, and counts them. Returns those without such a neighbour, or too long for
-/// it. Apart from all else, so that all of its values are in registers.
+/// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, and
+/// counts them. Returns those without such a neighbour, or too long for it, a bit for each. Apart
+/// from all else, so that all of its values are in registers.
 #[inline(never)]
 fn send_known(
     adjacencies: &mut [Adjacency],
@@ -408,27 +404,22 @@ fn send_known(
     metas: &[FrameMeta],
     verdicts: &mut [Verdict],
     lookups: &[u32; BURST],
-    decided: u64,
 ) -> u64 {
     let mut others = 0u64;
     let mut sent = Sent::default();
-    let mut bit = 1;
     let frames = headers.iter_mut().zip(metas).zip(verdicts.iter_mut());
-    for (((header, meta), verdict), lookup) in frames.zip(lookups) {
-        if decided & bit == 0 {
-            match adjacencies.get_mut(*lookup as usize) {
-                Some(adjacency) if meta.len <= adjacency.max_len => {
-                    let out = adjacency.out;
-                    rewrite(header, adjacency);
-                    *verdict = Verdict::Forward(InterfaceId(out));
-                    sent.count(traffic, out, meta.len);
-                }
-                _ => others |= bit,
+    for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+        match adjacencies.get_mut(*lookup as usize) {
+            Some(adjacency) if meta.len <= adjacency.max_len => {
+                let out = adjacency.out;
+                rewrite(header, adjacency);
+                *verdict = Verdict::Forward(InterfaceId(out));
+                sent.count(traffic, out, meta.len);
             }
+            _ => others |= 1 << at,
         }
-        bit <<= 1;
     }
-    sent.flush(traffic);
+    sent.add_to(traffic, 0);
     others
 }
 
@@ -457,18 +448,23 @@ impl Sent {
     #[inline(always)]
     fn count(&mut self, all: &mut [Traffic; MAX_INTERFACES], out: u8, len: u32) {
         if out != self.out {
-            self.flush(all);
-            self.out = out;
+            *self = core::mem::take(self).add_to(all, out);
         }
         self.packets += 1;
         self.bytes += u64::from(len);
     }
 
-    #[inline(always)]
-    fn flush(&mut self, all: &mut [Traffic; MAX_INTERFACES]) {
+    /// Adds all to the traffic of its interface. What begins is sent on interface `next`.
+    #[cold]
+    #[inline(never)]
+    fn add_to(self, all: &mut [Traffic; MAX_INTERFACES], next: u8) -> Self {
         let all = &mut all[usize::from(self.out) % MAX_INTERFACES];
-        all.packets += u64::from(core::mem::take(&mut self.packets));
-        all.bytes += core::mem::take(&mut self.bytes);
+        all.packets += u64::from(self.packets);
+        all.bytes += self.bytes;
+        Self {
+            out: next,
+            ..Self::default()
+        }
     }
 }
 

@@ -97,6 +97,21 @@ impl Fib {
         Target::from_number(self.lpm.lookup(destination))
     }
 
+    /// Replaces the destinations of a burst by the numbers of their targets.
+    #[inline(always)]
+    pub(crate) fn answer(&self, burst: &mut [u32]) {
+        // Frames of one flow come in trains: what was asked last is often asked again.
+        let mut asked = !burst.first().copied().unwrap_or(0);
+        let mut answer = 0;
+        for lookup in burst {
+            if *lookup != asked {
+                asked = *lookup;
+                answer = self.lpm.lookup(asked);
+            }
+            *lookup = answer;
+        }
+    }
+
     /// The member of a group that a packet's flow uses. `ip` begins with its IP header.
     pub(crate) fn member(&self, group: u32, ip: &[u8], key: u64) -> Target {
         self.groups
