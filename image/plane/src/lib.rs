@@ -176,6 +176,8 @@ pub struct Plane<H: Hal> {
     poll_at: Option<u64>,
     /// How to sleep.
     pace: Pace,
+    /// When it last armed, there was no room for what comes.
+    blocked: bool,
     /// When to wake so that frames that gather don't wait too long.
     wake_at: Option<u64>,
     /// What happened since a sleep was last planned, but for the frames.
@@ -210,6 +212,7 @@ impl<H: Hal> Plane<H> {
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
             pace: Pace::new(),
+            blocked: false,
             wake_at: None,
             slept: false,
             planned: (0, 0),
@@ -555,6 +558,7 @@ impl<H: Hal> Plane<H> {
         let sleep = self.pace.plan(now, since);
         self.wake_at = sleep.limit.map(|limit| now + limit);
         let blocked = self.room(now) == 0;
+        self.blocked = blocked;
         // Completions matter only where pages or room are short; otherwise they are found in
         // passing. One alone would be no reason to wake. Pages missing on one ring may be on
         // any other.
@@ -587,9 +591,9 @@ impl<H: Hal> Plane<H> {
         self.slept = true;
     }
 
-    /// When the next turn is due, whatever comes.
+    /// When the next turn is due, whatever comes. To be asked after [`Plane::arm`].
     pub fn deadline(&self, now: u64) -> Option<u64> {
-        let unstuck = (self.room(now) == 0).then(|| {
+        let unstuck = self.blocked.then(|| {
             let waiting = self.links.iter().flatten().filter(|link| link.up);
             waiting
                 .map(|link| link.progress + STUCK + 1)
@@ -671,12 +675,21 @@ pub struct VifState<'a, H: Hal> {
 /// How many verdicts are like the first.
 #[inline(never)]
 fn train(verdicts: &[Verdict]) -> usize {
-    let other = |verdict: &Verdict| match verdicts.first() {
+    let mut len = 0;
+    match verdicts.first() {
         // The usual case by itself, where fewer comparisons do.
-        Some(Verdict::Forward(out)) => !matches!(verdict, Verdict::Forward(it) if it == out),
-        first => Some(verdict) != first,
-    };
-    verdicts.iter().position(other).unwrap_or(verdicts.len())
+        Some(&Verdict::Forward(out)) => {
+            while matches!(verdicts.get(len), Some(&Verdict::Forward(it)) if it == out) {
+                len += 1;
+            }
+        }
+        first => {
+            while len < verdicts.len() && verdicts.get(len) == first {
+                len += 1;
+            }
+        }
+    }
+    len
 }
 
 fn home_of(interface: InterfaceId) -> HomeId {

@@ -3,7 +3,7 @@
 use crate::common::{DOM0, Vif, assert_account, bytes, finish, home, packet, pool};
 use netfront_rs::fake::Delivery;
 use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, MAX_SLOTS, RSP_DROPPED, RxFlags};
-use netfront_rs::{Features, HomeId, PagePool, Ports, Queue, QueueError, SendError, Wake};
+use netfront_rs::{Features, Frame, HomeId, PagePool, Ports, Queue, QueueError, SendError, Wake};
 use proptest::prelude::*;
 use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, PAGE_SIZE};
@@ -1056,4 +1056,57 @@ fn forward_leaves_what_finds_no_room() {
     b.queue.publish();
     assert_eq!(b.back.transmit().len(), 256);
     finish(pool, [a, b], 0);
+}
+
+#[test]
+fn pages_of_several_homes_come_back_in_any_order() {
+    let mut pool = pool();
+    let mut vifs = [0, 1, 2].map(|n| Vif::new(&mut pool, n, 64, Features::all()));
+    for round in 0..30_u8 {
+        // In trains of different lengths, of all three homes, out of the first vif.
+        for (at, len) in [(0, 3), (1, 1), (0, 1), (2, 4), (1, 2), (2, 1)] {
+            for seed in 0..len {
+                assert!(vifs[at].back.deliver(&packet(60, seed ^ round)));
+            }
+            vifs[at].back.publish();
+            for (frame, _) in vifs[at].receive(&mut pool) {
+                vifs[0].queue.send(&mut pool, frame).expect("room");
+            }
+        }
+        vifs[0].queue.publish();
+        assert_eq!(vifs[0].back.transmit().len(), 12);
+        vifs[0].back.publish();
+        assert_eq!(vifs[0].queue.reap(&mut pool), Ok(12));
+        for (n, vif) in (0..).zip(&mut vifs) {
+            vif.queue.refill(&mut pool);
+            vif.queue.publish();
+            let account = pool.stats().home(home(n));
+            assert_eq!((account.posted, account.total()), (64, 64), "vif {n}");
+        }
+    }
+    finish(pool, vifs, 0);
+}
+
+#[test]
+fn no_frame_is_never_sent() {
+    let mut pool = pool();
+    let mut a = Vif::new(&mut pool, 0, 64, Features::all());
+    let mut none = [Frame::default()];
+    let all = none.iter_mut().map(|frame| (frame, &[0; 64]));
+    assert_eq!(a.queue.forward(&mut pool, all, 40), 0);
+    let unsent = a.queue.send(&mut pool, Frame::default());
+    assert_eq!(
+        unsent.map_err(|unsent| unsent.why),
+        Err(SendError::OtherPool)
+    );
+    // Nor by a queue that is of no more use.
+    a.back.answer_tx([7]);
+    a.back.publish();
+    assert!(a.queue.reap(&mut pool).is_err());
+    let all = none.iter_mut().map(|frame| (frame, &[0; 64]));
+    assert_eq!(a.queue.forward(&mut pool, all, 40), 0);
+    let unsent = a.queue.send(&mut pool, Frame::default());
+    assert_eq!(unsent.map_err(|unsent| unsent.why), Err(SendError::Closed));
+    pool.free(Frame::default());
+    finish(pool, [a], 0);
 }
