@@ -7,7 +7,6 @@ extern crate alloc;
 
 mod commands;
 mod guest;
-mod plane;
 mod prompt;
 mod vif;
 
@@ -18,13 +17,13 @@ use kernel::console::Console;
 use kernel::heap::KernelHeap;
 use kernel::{XenHal, console as kernel_console, event, sched, time};
 use log::LevelFilter;
+use plane::Plane;
 use router::Config;
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
 use xenbus::{RingTransport, Store};
 
 use crate::guest::Guest;
-use crate::plane::Plane;
 use crate::prompt::Prompt;
 
 /// Two for each of 16 vifs, xenstore and console, rounded up.
@@ -70,7 +69,8 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     };
     let store = Store::new(RingTransport::new(XenHal, page, store_port));
     let seed = time::wall_clock() ^ started.rotate_left(32) ^ time::ticks();
-    let plane = Plane::new(&config, seed, started);
+    let free = kernel::memory::stats().free;
+    let plane = Plane::new(XenHal, &config, seed, started, free);
     let guest = Guest::new(plane, store, first, error);
     guest.start();
     let mut prompt = Prompt::new(&config.hostname);
@@ -122,7 +122,7 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         let _ = console_port.map(|port| ports.push(port.0));
         let mut plane = guest.plane.borrow_mut();
         plane.take_events(&mut ports);
-        if plane.arm(now) {
+        if plane.arm(now, sched::run_state().running) {
             continue;
         }
         let deadlines = [plane.deadline(now), guest.timers.next_deadline()];

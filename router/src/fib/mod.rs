@@ -92,8 +92,24 @@ impl Fib {
     }
 
     /// The target for a destination; a group is not yet resolved.
+    #[inline]
     pub(crate) fn lookup(&self, destination: u32) -> Target {
         Target::from_number(self.lpm.lookup(destination))
+    }
+
+    /// Replaces the destinations of a burst by the numbers of their targets.
+    #[inline(always)]
+    pub(crate) fn answer(&self, burst: &mut [u32]) {
+        // Frames of one flow come in trains: what was asked last is often asked again.
+        let mut asked = !burst.first().copied().unwrap_or(0);
+        let mut answer = 0;
+        for lookup in burst {
+            if *lookup != asked {
+                asked = *lookup;
+                answer = self.lpm.lookup(asked);
+            }
+            *lookup = answer;
+        }
     }
 
     /// The member of a group that a packet's flow uses. `ip` begins with its IP header.
