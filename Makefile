@@ -21,7 +21,7 @@ shell: image ## the same machine, with a shell in dom0
 
 test: test-host test-xen ## every test: on the host, then on Xen
 
-test-host: setup ## unit, property and fuzz tests, and what a route lookup may cost
+test-host: setup ## unit, property and fuzz tests, and what a frame and a lookup may cost
 	cargo test --quiet
 	@python3 -B tests/bench/guard.py
 	python3 -B -m unittest discover -q -s tests/lab -t tests

@@ -6,13 +6,14 @@ use alloc::string::ToString;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
 
+use kernel::XenHal;
 use kernel::console::Console;
 use kernel::sched::Reason;
+use plane::Plane;
 use router::{Config, ConfigError, Instant, Router};
 use xen_boot::BootInfo;
 use xenbus::{Clock, ShutdownRequest, Store, StoreError, Tasks, Timers};
 
-use crate::plane::Plane;
 use crate::{commands, vif};
 
 /// Folder of the guest's own keys in xenstore.
@@ -53,7 +54,7 @@ impl State {
 /// The guest, shared by its tasks and its loop.
 pub(crate) struct Guest {
     /// Packets.
-    pub(crate) plane: RefCell<Plane>,
+    pub(crate) plane: RefCell<Plane<XenHal>>,
     /// xenstore.
     pub(crate) store: Store,
     /// The control plane's timers.
@@ -102,7 +103,7 @@ impl Guest {
     /// A guest with the data plane that `plane` is, or one that forwards nothing because of
     /// an error in its configuration.
     pub(crate) fn new(
-        plane: Plane,
+        plane: Plane<XenHal>,
         store: Store,
         entered: u64,
         config_error: Option<ConfigError>,

@@ -7,7 +7,6 @@ extern crate alloc;
 
 mod commands;
 mod guest;
-mod plane;
 mod prompt;
 mod vif;
 
@@ -18,13 +17,13 @@ use kernel::console::Console;
 use kernel::heap::KernelHeap;
 use kernel::{XenHal, console as kernel_console, event, sched, time};
 use log::LevelFilter;
+use plane::Plane;
 use router::Instant;
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
 use xenbus::{RingTransport, Store};
 
 use crate::guest::Guest;
-use crate::plane::Plane;
 use crate::prompt::Prompt;
 
 /// Two for each of 16 vifs, xenstore and console, rounded up.
@@ -72,7 +71,8 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     };
     let store = Store::new(RingTransport::new(XenHal, page, store_port));
     let mut prompt = Prompt::new(&router.config().hostname);
-    let plane = Plane::new(router, started);
+    let free = kernel::memory::stats().free;
+    let plane = Plane::new(XenHal, router, started, free);
     let guest = Guest::new(plane, store, first, error);
     guest.start();
     run(&guest, store_port, &mut prompt)
@@ -123,7 +123,7 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         let _ = console_port.map(|port| ports.push(port.0));
         let mut plane = guest.plane.borrow_mut();
         plane.take_events(&mut ports);
-        if plane.arm(now) {
+        if plane.arm(now, sched::run_state().running) {
             continue;
         }
         let deadlines = [plane.deadline(now), guest.timers.next_deadline()];

@@ -5,8 +5,10 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use kernel::time;
 use netfront_rs::features::KEYS;
 use netfront_rs::{Features, PeerFault, Ports};
+use plane::AttachError;
 use router::addr::Mac;
 use router::config::Attachment;
 use router::{ETHERNET_LEN, InterfaceId};
@@ -14,7 +16,6 @@ use xen_hal::PAGE_SIZE;
 use xenbus::{Device, DeviceError, Handler, KeyError, Signal, StoreError, XenbusState};
 
 use crate::guest::Guest;
-use crate::plane::AttachError;
 
 /// What this frontend takes: packets in several slots, blank checksums.
 const OURS: Features = Features::RX_NOTIFY
@@ -40,6 +41,8 @@ pub(crate) enum ConnectError {
     Store(StoreError),
     /// Rings or pages.
     Attach(AttachError),
+    /// Backends still map a quarter of the memory from connections that ended.
+    Quarantine,
     /// The backend doesn't copy into the frontend's pages.
     NoRxCopy,
 }
@@ -51,6 +54,7 @@ impl core::fmt::Display for ConnectError {
             ConnectError::Device(error) => error.fmt(f),
             ConnectError::Store(error) => error.fmt(f),
             ConnectError::Attach(error) => error.fmt(f),
+            ConnectError::Quarantine => f.write_str("backends still map too many old pages"),
             ConnectError::NoRxCopy => f.write_str("the backend lacks feature-rx-copy"),
         }
     }
@@ -113,7 +117,12 @@ impl Handler for VifHandler {
             connection.mtu = connection.mtu.min(ONE_SLOT_MTU);
         }
 
+        // A backend that never lets go must not use up the memory by reconnecting.
+        if kernel::grant::quarantined() > kernel::memory::stats().total / 4 {
+            return Err(ConnectError::Quarantine);
+        }
         let attached = self.guest.plane.borrow_mut().attach(
+            time::now(),
             self.interface,
             device.backend_id(),
             theirs,
@@ -145,7 +154,10 @@ impl Handler for VifHandler {
                 .map(|(key, on)| (key, number(u32::from(on)))),
         );
         if let Err(error) = device.write_all(&keys).await {
-            self.guest.plane.borrow_mut().detach(self.interface);
+            self.guest
+                .plane
+                .borrow_mut()
+                .detach(time::now(), self.interface);
             return Err(error.into());
         }
         Ok(connection)
@@ -156,17 +168,23 @@ impl Handler for VifHandler {
         self.guest
             .plane
             .borrow_mut()
-            .link_up(self.interface, mac.0, *mtu);
+            .link_up(time::now(), self.interface, mac.0, *mtu);
         self.guest.links_changed();
     }
 
     fn stop(&mut self, _connection: &mut Connection) {
-        self.guest.plane.borrow_mut().link_down(self.interface);
+        self.guest
+            .plane
+            .borrow_mut()
+            .link_down(time::now(), self.interface);
         self.guest.links_changed();
     }
 
     async fn disconnect(&mut self, _connection: Connection) {
-        self.guest.plane.borrow_mut().detach(self.interface);
+        self.guest
+            .plane
+            .borrow_mut()
+            .detach(time::now(), self.interface);
     }
 }
 

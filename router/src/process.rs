@@ -6,8 +6,12 @@
 //! goes through [`examine`](Router::examine), out of line. IPv6 frames of the burst have the
 //! same three passes of their own, in [`process6`](crate::process6).
 
+use core::net::IpAddr;
+
+use crate::config::ReversePath;
 use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict};
+use crate::neighbors::Adjacency;
 use crate::router::{Router, Traffic};
 use crate::time::Instant;
 use crate::wire::{be16, checksum, ethernet, ipv4, ipv6};
@@ -15,6 +19,9 @@ use crate::{DropReason, examine::Seen};
 
 /// The answer for networks on the link of the first interface; others follow.
 const ON_LINK: u32 = Target::OnLink(0).number();
+
+/// The index of no neighbour.
+const NO_NEIGHBOR: u32 = u32::MAX;
 
 /// EtherType IPv6, then version 6, as they stand in memory.
 const IPV6: u32 = u32::from_ne_bytes([0x86, 0xdd, 0x60, 0]);
@@ -62,11 +69,25 @@ impl Header {
     #[inline(always)]
     fn ipv4_checksum_holds(&self) -> bool {
         const INVERSE: u64 = 0u64.wrapping_sub(0x0001_0001_0001_0001);
-        let (sum, carry) = self.u64_at(14).overflowing_add(self.u64_at(22));
-        let last = u64::from(self.u32_at(30)) + u64::from(carry);
-        let (sum, carry) = sum.overflowing_add(last);
-        let sum = sum.wrapping_add(u64::from(carry));
+        let sum: u64 = [14, 18, 22, 26, 30]
+            .map(|at| u64::from(self.u32_at(at)))
+            .iter()
+            .sum();
         sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
+    }
+
+    /// Whether a frame is for the station `mac` and holds plain IPv4 that can be forwarded, but
+    /// for its source.
+    #[inline(always)]
+    fn is_plain(&self, mac: u64, meta: &FrameMeta) -> bool {
+        let station = u64::from_le(self.u64_at(0)) << 16 ^ mac;
+        let kind = self.u32_at(12) & PLAIN_MASK ^ PLAIN_IPV4;
+        let total = u32::from(u16::from_be(self.u16_at(16)));
+        station | u64::from(kind) == 0
+            && total + ETHERNET_LEN as u32 == meta.len
+            && meta.len >= SHORTEST
+            && self.ipv4_checksum_holds()
+            && self.0[22] > 1
     }
 }
 
@@ -133,52 +154,35 @@ impl Router {
         // First destinations, then what the lookups answer. Frames whose verdict is there
         // early go on as if they were for address 0, which answers as no neighbour does.
         let mut lookups = [0u32; BURST];
-        let (mut ipv6, mut other) = (0u64, 0u64);
-        let own = &self.vrfs.get(vrf).own;
+        let mut others = 0u64;
         let mut bytes = 0;
+        // A train of frames has one source. None has this one.
+        let mut welcome = u64::MAX;
         let frames = headers.iter().zip(metas).zip(&mut lookups);
         for (at, ((header, meta), lookup)) in frames.enumerate() {
             bytes += u64::from(meta.len);
-            let plain = u64::from_le(header.u64_at(0)) << 16 == mac
-                && header.u32_at(12) & PLAIN_MASK == PLAIN_IPV4
-                && u32::from(u16::from_be(header.u16_at(16))) + ETHERNET_LEN as u32 == meta.len
-                && meta.len >= SHORTEST
-                && header.ipv4_checksum_holds()
-                && header.0[22] > 1
-                && !own.is_doubtful(header.u32_at(26));
+            let mut plain = header.is_plain(mac, meta);
+            let source = header.u32_at(26);
+            if plain && u64::from(source) != welcome {
+                plain = self.is_welcome(rpf, vrf, input, source);
+                if plain {
+                    welcome = source.into();
+                }
+            }
             if plain {
                 *lookup = u32::from_be(header.u32_at(30));
-            } else if header.u32_at(12) & IPV6_MASK == IPV6 {
-                ipv6 |= 1 << at;
             } else {
-                other |= 1 << at;
-            }
-        }
-        let mut decided = ipv6 | other;
-        while other != 0 {
-            let at = other.trailing_zeros() as usize;
-            other &= other - 1;
-            if let (Some(header), Some(meta)) = (headers.get(at), metas.get(at))
-                && let (Some(verdict), Some(lookup)) = (verdicts.get_mut(at), lookups.get_mut(at))
-                && self.is_forwardable(input, header, meta, verdict)
-            {
-                *lookup = u32::from_be(header.u32_at(30));
-                decided ^= 1 << at;
+                others |= 1 << at;
             }
         }
         self.count_received(input, count as u64, bytes);
-        if ipv6 != 0 {
-            self.burst6(input, mac, headers, metas, verdicts, ipv6);
+        let mut decided = 0;
+        if others != 0 {
+            decided = self.look_closer(input, mac, headers, metas, verdicts, &mut lookups, others);
             if decided.count_ones() as usize == count {
                 return;
             }
         }
-        if let Some(rule) = rpf {
-            let which = !decided & u64::MAX >> (BURST - count);
-            let kept = self.filter_sources(rule, input, headers, verdicts, which, false);
-            decided |= which & !kept;
-        }
-
         if let Some(lookups) = lookups.get_mut(..count) {
             self.vrfs.get(vrf).fib.answer(lookups);
         }
@@ -188,11 +192,101 @@ impl Router {
             decided |= self.punt_detour(input, headers, verdicts, which, answer);
         }
 
+        if decided != 0 {
+            for (at, lookup) in lookups.iter_mut().enumerate() {
+                if decided >> at & 1 != 0 {
+                    *lookup = NO_NEIGHBOR;
+                }
+            }
+        }
+        let adjacencies = &mut self.neighbors.adjacencies[..];
+        let traffic = &mut self.traffic;
+        let others = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
+        let others = others & !decided;
+        if others != 0 {
+            self.find_others(input, headers, metas, verdicts, &lookups, others);
+        }
+    }
+
+    /// Whether frames of an interface come from an address, its octets as they stand in memory,
+    /// without a closer look at them.
+    #[inline(never)]
+    fn is_welcome(
+        &self,
+        rpf: Option<ReversePath>,
+        vrf: u8,
+        input: InterfaceId,
+        source: u32,
+    ) -> bool {
+        let table = self.vrfs.get(vrf);
+        !table.own.is_doubtful(source)
+            && rpf.is_none_or(|rule| {
+                let source = u32::from_be(source);
+                let target = match table.fib.lookup(source) {
+                    Target::Vrf(next) => self.vrfs.find(next, IpAddr::V4(source.into())).1,
+                    target => target,
+                };
+                self.leads_to(rule, input, target)
+            })
+    }
+
+    /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get
+    /// their destination into `lookups`. Returns those whose verdict is there, or that were IPv6.
+    #[inline(never)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are all that is known of a burst"
+    )]
+    fn look_closer(
+        &mut self,
+        input: InterfaceId,
+        mac: u64,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+        lookups: &mut [u32; BURST],
+        others: u64,
+    ) -> u64 {
+        let mut decided = 0u64;
+        let mut ipv6 = 0u64;
+        let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+            if others >> at & 1 == 0 {
+                continue;
+            }
+            if header.u32_at(12) & IPV6_MASK == IPV6 {
+                ipv6 |= 1 << at;
+            } else if self.is_forwardable(input, header, meta, verdict) {
+                *lookup = u32::from_be(header.u32_at(30));
+            } else {
+                decided |= 1 << at;
+            }
+        }
+        if ipv6 != 0 {
+            self.burst6(input, mac, headers, metas, verdicts, ipv6);
+        }
+        decided | ipv6
+    }
+
+    /// Goes on with the frames in `others`, a bit for each, that have no neighbour in `lookups`
+    /// that takes frames of their length: to neighbours on a link, to one of a group, in segments,
+    /// or nowhere.
+    #[inline(never)]
+    fn find_others(
+        &mut self,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+        lookups: &[u32; BURST],
+        others: u64,
+    ) {
         let known = self.neighbors.adjacencies.len();
         let mut last_on_link = None;
+        let mut sent = Sent::default();
         let frames = headers.iter_mut().zip(metas).zip(verdicts);
-        for (at, (((header, meta), verdict), lookup)) in frames.zip(&lookups).enumerate() {
-            if decided >> at & 1 != 0 {
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+            if others >> at & 1 == 0 {
                 continue;
             }
             let mut index = *lookup as usize;
@@ -231,18 +325,12 @@ impl Router {
                 *verdict = Verdict::Punt;
                 continue;
             }
-            adjacency.used = true;
             let out = adjacency.out;
-            let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
-            if let Some(stations) = header.0.first_chunk_mut() {
-                *stations = adjacency.stations;
-            }
-            if let Some(ttl_to_checksum) = header.0[22..].first_chunk_mut() {
-                *ttl_to_checksum = word.to_le_bytes();
-            }
+            rewrite(header, adjacency);
             *verdict = Verdict::Forward(InterfaceId(out));
-            self.count_sent(out, meta.len);
+            sent.count(&mut self.traffic, out, meta.len);
         }
+        sent.add_to(&mut self.traffic, 0);
     }
 
     #[inline(always)]
@@ -343,6 +431,81 @@ impl Router {
         ) {
             self.drop_frames(input, reason, 1);
             *verdict = Verdict::Drop;
+        }
+    }
+}
+
+/// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, and
+/// counts them. Returns those without such a neighbour, or too long for it, a bit for each. Apart
+/// from all else, so that all of its values are in registers.
+#[inline(never)]
+fn send_known(
+    adjacencies: &mut [Adjacency],
+    traffic: &mut [Traffic; MAX_INTERFACES],
+    headers: &mut [Header],
+    metas: &[FrameMeta],
+    verdicts: &mut [Verdict],
+    lookups: &[u32; BURST],
+) -> u64 {
+    let mut others = 0u64;
+    let mut sent = Sent::default();
+    let frames = headers.iter_mut().zip(metas).zip(verdicts.iter_mut());
+    for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+        match adjacencies.get_mut(*lookup as usize) {
+            Some(adjacency) if meta.len <= adjacency.max_len => {
+                let out = adjacency.out;
+                rewrite(header, adjacency);
+                *verdict = Verdict::Forward(InterfaceId(out));
+                sent.count(traffic, out, meta.len);
+            }
+            _ => others |= 1 << at,
+        }
+    }
+    sent.add_to(traffic, 0);
+    others
+}
+
+/// Makes a header that of a packet on its way to a neighbour.
+#[inline(always)]
+fn rewrite(header: &mut Header, adjacency: &mut Adjacency) {
+    adjacency.used = true;
+    let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
+    if let Some(stations) = header.0.first_chunk_mut() {
+        *stations = adjacency.stations;
+    }
+    if let Some(ttl_to_checksum) = header.0[22..].first_chunk_mut() {
+        *ttl_to_checksum = word.to_le_bytes();
+    }
+}
+
+/// What a burst sends on one interface, to be counted together.
+#[derive(Default)]
+struct Sent {
+    out: u8,
+    packets: u32,
+    bytes: u64,
+}
+
+impl Sent {
+    #[inline(always)]
+    fn count(&mut self, all: &mut [Traffic; MAX_INTERFACES], out: u8, len: u32) {
+        if out != self.out {
+            *self = core::mem::take(self).add_to(all, out);
+        }
+        self.packets += 1;
+        self.bytes += u64::from(len);
+    }
+
+    /// Adds all to the traffic of its interface. What begins is sent on interface `next`.
+    #[cold]
+    #[inline(never)]
+    fn add_to(self, all: &mut [Traffic; MAX_INTERFACES], next: u8) -> Self {
+        let all = &mut all[usize::from(self.out) % MAX_INTERFACES];
+        all.packets += u64::from(self.packets);
+        all.bytes += self.bytes;
+        Self {
+            out: next,
+            ..Self::default()
         }
     }
 }

@@ -73,7 +73,7 @@ impl Router {
             }
         }
         if let Some(rule) = rpf {
-            forward = self.filter_sources(rule, input, headers, verdicts, forward, true);
+            forward = self.filter_sources6(rule, input, headers, verdicts, forward);
         }
 
         // Frames of one flow come in trains: one lookup serves all of a train.

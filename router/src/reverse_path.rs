@@ -2,12 +2,11 @@
 
 use core::net::IpAddr;
 
+use crate::DropReason;
 use crate::config::ReversePath;
 use crate::fib::Target;
-use crate::frame::{BURST, Header, InterfaceId, Verdict};
+use crate::frame::{BURST, ETHERNET_LEN, Header, InterfaceId, Verdict};
 use crate::router::Router;
-use crate::wire::{be32, be128};
-use crate::{DropReason, frame::ETHERNET_LEN};
 
 impl Router {
     /// Whether an interface may receive packets from this address.
@@ -22,62 +21,66 @@ impl Router {
     }
 
     /// Whether the tables' answer for a source allows it on an interface.
-    fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
-        let loose = rule == ReversePath::Loose;
+    #[inline(always)]
+    pub(crate) fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local | Target::Nowhere(_) | Target::Vrf(_) => false,
-            _ if loose => true,
+            _ if rule == ReversePath::Loose => true,
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
                 let adjacency = self.neighbors.adjacencies.get(index as usize);
                 adjacency.is_some_and(|a| a.out == input.0)
             }
-            Target::Group(group) => self
-                .vrfs
-                .members(group)
-                .any(|member| self.leads_to(rule, input, member)),
+            Target::Group(group) => self.has_member(group, input),
         }
     }
 
-    /// Drops frames of a burst that come from elsewhere: of those in `which`, which are
+    /// Whether one of a group's members is on an interface.
+    #[inline(never)]
+    fn has_member(&self, group: u32, input: InterfaceId) -> bool {
+        self.vrfs.members(group).any(|member| match member {
+            Target::OnLink(at) => at == input.0,
+            Target::Neighbor(index) => {
+                let adjacency = self.neighbors.adjacencies.get(index as usize);
+                adjacency.is_some_and(|a| a.out == input.0)
+            }
+            _ => false,
+        })
+    }
+
+    /// Drops IPv6 frames of a burst that come from elsewhere: of those in `which`, which are
     /// returned without them.
     #[inline(never)]
-    pub(crate) fn filter_sources(
+    pub(crate) fn filter_sources6(
         &mut self,
         rule: ReversePath,
         input: InterfaceId,
         headers: &[Header],
         verdicts: &mut [Verdict],
         which: u64,
-        ipv6: bool,
     ) -> u64 {
         let mut kept = 0;
-        let mut dropped = 0;
         // A train of frames has one source.
-        let mut last: Option<(IpAddr, bool)> = None;
+        let mut last = None;
         let frames = headers.iter().zip(verdicts).take(BURST).enumerate();
         for (at, (header, verdict)) in frames {
             if which >> at & 1 == 0 {
                 continue;
             }
-            let source = if ipv6 {
-                IpAddr::V6(be128(&header.0, ETHERNET_LEN + 8).into())
-            } else {
-                IpAddr::V4(be32(&header.0, ETHERNET_LEN + 12).into())
-            };
+            let source = u128::from_be_bytes(header.bytes_at(ETHERNET_LEN + 8));
             let expected = match last {
                 Some((asked, answer)) if asked == source => answer,
-                _ => self.is_expected(rule, input, source),
+                _ => self.is_expected(rule, input, IpAddr::V6(source.into())),
             };
             last = Some((source, expected));
             if expected {
                 kept |= 1 << at;
             } else {
                 *verdict = Verdict::Drop;
-                dropped += 1;
             }
         }
-        self.drop_frames(input, DropReason::ReversePath, dropped);
+        let dropped = (which & !kept).count_ones();
+        self.drop_frames(input, DropReason::ReversePath, dropped.into());
         kept
     }
 }

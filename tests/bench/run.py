@@ -55,8 +55,20 @@ COUNTS = [
         for contender in ("ringway", "poptrie", "prefix-trie")
     ),
     Count("netfront_both_ways", "netfront-rs", "ring", "*front_turn*", (f"--turns={ROUNDS}",)),
+    *(
+        Count(
+            f"pipeline_{flows}", "plane", "pipeline", "*measured*",
+            (f"--turns={ROUNDS}", f"--only={flows}"),
+        )
+        for flows in ("one_flow", "many_flows")
+    ),
 ]  # fmt: skip
-BENCHES = [("router", "forward"), ("router", "memory"), ("netfront-rs", "ring")]
+BENCHES = [
+    ("router", "forward"),
+    ("router", "memory"),
+    ("netfront-rs", "ring"),
+    ("plane", "pipeline"),
+]
 
 
 def main() -> None:

@@ -44,7 +44,6 @@ FAR = "dom0_max_vcpus=2 dom0_vcpus_pin"
 
 BEDS = {
     "native": Bed("Linux alone on one CPU", native=True),
-    "native-far": Bed("Linux alone, generator and sinks on a CPU of their own", cpus=2, native=True, far=1),
     "dom0-far": Bed("Xen with dom0 alone, generator and sinks on a CPU of their own", cpus=2, xen=FAR, far=1),
     "one": Bed("one CPU for everything", memory_mib=4096),
     "one-pvh": Bed("one CPU for everything, PVH guests", memory_mib=4096, pvh=True),

@@ -34,7 +34,7 @@ TRAFFIC = OUTPUT / "traffic"
 PAYLOAD = ("dist", "tests", "target/lab/traffic", "target/lab/supplied")
 IN_DOM0 = "cd /ringway && PYTHONPATH=tests:tests/testbed exec python3 -B -u -m lab.inside.run"
 RESULTS = "/ringway/results"
-PARTS_A_BOOT, COARSE_PARTS_A_BOOT = 2, 4
+PARTS_A_BOOT, COARSE_PARTS_A_BOOT = 2, 6
 DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's matplotlib is for
 
 

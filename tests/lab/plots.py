@@ -113,10 +113,10 @@ def table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return "\n".join(text) + "\n"
 
 
-def pivot(rows: Iterable[Row], line: Callable[[Row], str], column: Callable[[Row], str], value: Callable[[Row], object], corner: str) -> str:
-    """A table with a line and a column for each value of two keys."""
+def pivot(rows: Iterable[Row], line: Callable[[Row], str], column: Callable[[Row], str], value: Callable[[Row], object], corner: str, heads: Sequence[str] = ()) -> str:
+    """A table with a line and a column for each value of two keys; `heads` may say in what order."""
     rows = list(rows)
-    heads = list(dict.fromkeys(map(column, rows)))
+    heads = heads or list(dict.fromkeys(map(column, rows)))
     found = {(line(row), column(row)): value(row) for row in rows}
     return table([corner, *map(str, heads)], ([key, *(found.get((key, head), "") for head in heads)] for key in dict.fromkeys(map(line, rows))))
 

@@ -25,7 +25,7 @@ const PEER: DomId = DomId(0);
 #[repr(align(64))]
 struct Received {
     header: [u8; HEADER_LEN],
-    frame: Option<Frame>,
+    frame: Frame,
 }
 
 type Burst = [Received; BURST];
@@ -41,20 +41,20 @@ fn front_turn(
 ) -> usize {
     let _ = to.reap(pool);
     let mut free = burst.iter_mut();
-    let count = from.receive(pool, BURST, move |frame, header, _info| {
+    let count = from.receive(pool, BURST, move |frame, first, _info| {
         if let Some(received) = free.next() {
-            received.header = *header;
-            received.frame = Some(frame);
+            first.copy_to(&mut received.header);
+            received.frame = frame;
         }
     });
     let count = count.unwrap_or(0);
+    let received = burst.iter_mut().take(count);
     if rewrite {
-        let received = burst.iter_mut().take(count);
-        let frames = received.filter_map(|it| Some((it.frame.take()?, &it.header)));
-        to.forward(pool, frames, 40, |_, pool, frame, _| pool.free(frame));
+        let frames = received.map(|it| (&mut it.frame, &it.header));
+        to.forward(pool, frames, 40);
     } else {
-        for frame in burst.iter_mut().filter_map(|it| it.frame.take()) {
-            if let Err(unsent) = to.send(pool, frame) {
+        for it in received {
+            if let Err(unsent) = to.send(pool, core::mem::take(&mut it.frame)) {
                 pool.free(unsent.frame);
             }
         }
@@ -78,7 +78,7 @@ fn run(name: &str, turns: usize, len: i16, rewrite: bool) {
     });
     let mut burst: Burst = core::array::from_fn(|_| Received {
         header: [0; HEADER_LEN],
-        frame: None,
+        frame: Frame::default(),
     });
     let (mut frames, mut front, mut back) = (0, Duration::ZERO, Duration::ZERO);
     for _ in 0..turns {

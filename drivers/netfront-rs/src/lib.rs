@@ -16,5 +16,5 @@ pub mod queue;
 pub use error::{PeerFault, PoolError, QueueError, SendError, Unsent};
 pub use features::Features;
 pub use pace::Pace;
-pub use pool::{Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool};
+pub use pool::{FirstBytes, Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool};
 pub use queue::{Budget, MAX_TX_SLOTS, Ports, Queue, QueueInfo, Wake};

@@ -20,7 +20,7 @@ mod frames;
 mod front;
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
@@ -34,10 +34,48 @@ pub const HEADER_LEN: usize = 64;
 /// meaningless.
 pub type Header = [u8; HEADER_LEN];
 
+/// The first bytes of a frame that is being received. To be copied, once; what is copied is no
+/// longer the backend's to change.
+#[derive(Debug)]
+pub struct FirstBytes<'a>(pub(crate) First<'a>);
+
+/// Where they are.
+#[derive(Debug)]
+pub(crate) enum First<'a> {
+    /// In the page.
+    Shared(&'a [AtomicU64; HEADER_LEN / 8]),
+    /// Gathered from several pages.
+    Copied(&'a Header),
+}
+
+impl FirstBytes<'_> {
+    /// Copies them, each word loaded once.
+    #[inline(always)]
+    pub fn copy_to(self, header: &mut Header) {
+        match self.0 {
+            First::Shared(cells) => {
+                for (word, cell) in header.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
+                    *word = cell.load(Ordering::Relaxed).to_le_bytes();
+                }
+            }
+            First::Copied(bytes) => *header = *bytes,
+        }
+    }
+
+    /// A copy.
+    #[must_use]
+    #[inline]
+    pub fn copy(self) -> Header {
+        let mut header = [0; HEADER_LEN];
+        self.copy_to(&mut header);
+        header
+    }
+}
+
 /// Homes in a pool; a power of two. The last is for pages without one.
 const HOMES: usize = 32;
 /// The home of pages whose home was removed.
-const SPARE: u8 = HOMES as u8 - 1;
+const SPARE: HomeId = HomeId(HOMES as u8 - 1);
 /// Index of no page. As there are never that many pages, a lookup finds nothing.
 const NONE: u16 = u16::MAX;
 
@@ -93,7 +131,7 @@ pub(crate) struct Slot {
     /// The next page of a frame or a free list.
     pub(crate) next: u16,
     pub(crate) place: Place,
-    home: u8,
+    pub(crate) home: HomeId,
 }
 
 /// The part of a frame that is in a page. Not kept for frames that start at the start of
@@ -112,7 +150,7 @@ pub(crate) struct Home {
     /// Pages that are free or posted.
     present: u32,
     /// The first that is free.
-    head: u16,
+    pub(crate) head: u16,
     exists: bool,
 }
 
@@ -136,14 +174,17 @@ struct Terms {
 /// A received frame, or one to be sent: one or more pages of a [`PagePool`].
 ///
 /// It is to be sent or given back with [`PagePool::free`]; one that is just dropped is lost
-/// to its home until the pool is gone (and shows in [`PagePool::stats`] as held).
-#[derive(Debug)]
+/// to its home until the pool is gone (and shows in [`PagePool::stats`] as held). The default is
+/// no frame, in places for one: it can't be sent, and to free it does nothing.
+#[derive(Debug, Default)]
 #[must_use = "a frame that is dropped is lost: send or free it"]
+// `head` and `len` are in the order in which transmit requests have them.
+#[repr(C, align(8))]
 pub struct Frame {
-    /// Slots, checksum state, kind of large packet, pool: see [`kind`].
-    pub(crate) kind: u32,
     pub(crate) head: u16,
     pub(crate) len: u16,
+    /// Slots, checksum state, kind of large packet, pool: see [`kind`].
+    pub(crate) kind: u32,
 }
 
 /// The fields of [`Frame::kind`], packed so that the one test which finds a plain frame of the
@@ -178,7 +219,27 @@ pub struct FrameInfo {
     pub gso: Option<Gso>,
 }
 
+impl FrameInfo {
+    /// What is known of a frame in one slot.
+    #[inline]
+    pub(crate) fn plain(frame: &Frame, checksum: Checksum) -> Self {
+        Self {
+            len: frame.len.into(),
+            slots: 1,
+            checksum,
+            gso: None,
+        }
+    }
+}
+
 impl Frame {
+    /// A frame in page `head`, as long as the upper half of `len` says.
+    #[inline]
+    pub(crate) fn plain(kind: u32, head: u16, len: u32) -> Self {
+        let len = (len >> 16) as u16;
+        Self { head, len, kind }
+    }
+
     /// Bytes from the Ethernet header on.
     #[must_use]
     #[inline]
@@ -278,7 +339,7 @@ impl PoolStats {
     /// Pages whose home was removed.
     #[must_use]
     pub fn spare(&self) -> Account {
-        self.homes[usize::from(SPARE)]
+        self.homes[SPARE.index()]
     }
 
     /// The pages of all homes; always as many as [`PoolStats::total`].
@@ -329,7 +390,7 @@ impl<H: Hal> PagePool<H> {
     pub fn new(hal: H, peer: DomId) -> Self {
         let tag = TAG.fetch_add(1, Ordering::Relaxed) % kind::POOLS;
         let mut homes = [Home::ABSENT; HOMES];
-        homes[usize::from(SPARE)].exists = true;
+        homes[SPARE.index()].exists = true;
         Self {
             hal,
             peer,
@@ -381,12 +442,12 @@ impl<H: Hal> PagePool<H> {
             // There are as many: `spare` were there, and each round above added one.
             let Some(index) = self.pop(SPARE) else { break };
             if let Some(slot) = self.slots.get_mut(usize::from(index)) {
-                slot.home = home.0;
+                slot.home = home;
             }
-            self.homes[usize::from(SPARE)].present -= 1;
+            self.homes[SPARE.index()].present -= 1;
             self.push(index);
         }
-        let total = self.slots.iter().filter(|slot| slot.home == home.0).count();
+        let total = self.slots.iter().filter(|slot| slot.home == home).count();
         self.homes[home.index()].exists = true;
         self.terms[home.index()].floor = u32::try_from(total / 4).unwrap_or(u32::MAX);
         Ok(())
@@ -404,13 +465,13 @@ impl<H: Hal> PagePool<H> {
         if self.terms[home.index()].posted > 0 {
             return Err(PoolError::InUse);
         }
-        while let Some(index) = self.pop(home.0) {
+        while let Some(index) = self.pop(home) {
             if let Some(slot) = self.slots.get_mut(usize::from(index)) {
                 slot.home = SPARE;
             }
             self.push(index);
         }
-        for slot in self.slots.iter_mut().filter(|slot| slot.home == home.0) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.home == home) {
             slot.home = SPARE;
         }
         self.homes[home.index()] = Home::ABSENT;
@@ -443,7 +504,7 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn may_lend(&self, frame: &Frame) -> bool {
         self.slots.get(usize::from(frame.head)).is_some_and(|slot| {
-            let home = usize::from(slot.home) & (HOMES - 1);
+            let home = slot.home.index();
             self.homes[home].present >= self.terms[home].floor
         })
     }
@@ -478,7 +539,7 @@ impl<H: Hal> PagePool<H> {
             self.hal.free_page(page);
         }
         self.parts.truncate(self.slots.len());
-        let spare = &mut self.homes[usize::from(SPARE)];
+        let spare = &mut self.homes[SPARE.index()];
         spare.head = NONE;
         spare.present = 0;
         // As long as the pages that are left; one too short where the last was looked at.
@@ -493,8 +554,8 @@ impl<H: Hal> PagePool<H> {
     /// Which pages are on a free list.
     fn free_map(&self) -> Vec<bool> {
         let mut free = vec![false; self.slots.len()];
-        for home in 0..HOMES as u8 {
-            let mut index = self.homes[usize::from(home)].head;
+        for home in (0..HOMES as u8).map(HomeId) {
+            let mut index = self.homes[home.index()].head;
             while let Some(slot) = self.slots.get(usize::from(index)) {
                 let seen = core::mem::replace(&mut free[usize::from(index)], true);
                 debug_assert!(!seen && slot.home == home, "a free list is broken");
@@ -512,7 +573,7 @@ impl<H: Hal> PagePool<H> {
     pub fn stats(&self) -> PoolStats {
         let mut homes = [Account::default(); HOMES];
         for (slot, is_free) in self.slots.iter().zip(self.free_map()) {
-            let account = &mut homes[usize::from(slot.home) & (HOMES - 1)];
+            let account = &mut homes[slot.home.index()];
             let sending = slot.place != Place::ELSEWHERE;
             debug_assert!(!(is_free && sending), "a free page is on a ring");
             *match (is_free, sending) {
@@ -557,8 +618,8 @@ impl<H: Hal> PagePool<H> {
 /// What queues need.
 impl<H: Hal> PagePool<H> {
     /// Up to `max` free pages of a home.
-    fn free_pages(&self, home: u8, max: usize) -> impl Iterator<Item = &Slot> {
-        let mut index = self.homes[usize::from(home) & (HOMES - 1)].head;
+    fn free_pages(&self, home: HomeId, max: usize) -> impl Iterator<Item = &Slot> {
+        let mut index = self.homes[home.index()].head;
         core::iter::from_fn(move || {
             let slot = self.slots.get(usize::from(index))?;
             index = slot.next;
@@ -584,7 +645,7 @@ impl<H: Hal> PagePool<H> {
         self.queues &= !(1 << tag.0);
     }
 
-    /// Counts pages that [`Home::post`] has taken. They are still present.
+    /// Counts pages that were taken from the free list to be posted. They are still present.
     #[inline]
     pub(crate) fn count_posted(&mut self, home: HomeId, pages: u32) {
         self.terms[home.index()].posted += pages;
@@ -631,8 +692,8 @@ impl<H: Hal> PagePool<H> {
 
     /// Takes a page from a free list. It still counts as present.
     #[inline]
-    fn pop(&mut self, home: u8) -> Option<u16> {
-        let home = &mut self.homes[usize::from(home) & (HOMES - 1)];
+    fn pop(&mut self, home: HomeId) -> Option<u16> {
+        let home = &mut self.homes[home.index()];
         let index = home.head;
         home.head = self.slots.get(usize::from(index))?.next;
         Some(index)
@@ -643,7 +704,7 @@ impl Slot {
     /// Puts the page `index` on the free list of its home.
     #[inline]
     pub(crate) fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
-        let home = &mut homes[usize::from(self.home) & (HOMES - 1)];
+        let home = &mut homes[self.home.index()];
         self.next = home.head;
         self.place = Place::ELSEWHERE;
         home.head = index;
@@ -652,13 +713,11 @@ impl Slot {
 }
 
 impl Home {
-    /// Takes the first free page, to be posted.
+    /// Makes `head` the first free page; `count` more are free than before.
     #[inline]
-    pub(crate) fn post<'a>(&mut self, slots: &'a [Slot]) -> Option<(u16, &'a Slot)> {
-        let index = self.head;
-        let slot = slots.get(usize::from(index))?;
-        self.head = slot.next;
-        Some((index, slot))
+    pub(crate) fn put_back(&mut self, head: u16, count: u32) {
+        self.head = head;
+        self.present += count;
     }
 }
 

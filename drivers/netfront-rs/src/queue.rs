@@ -11,7 +11,7 @@
 
 mod chain;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use xen_hal::{Access, GrantRef, Granted, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 use xen_ring::FrontRing;
@@ -20,11 +20,12 @@ use self::chain::Chain;
 use crate::error::{PeerFault, QueueError, SendError, Unsent};
 use crate::features::Features;
 use crate::netif::{
-    Checksum, Extra, ExtraInfo, GsoKind, MAX_RX_SLOTS, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RSP_OKAY,
-    RX_WORDS, RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
+    Checksum, Extra, ExtraInfo, GsoKind, MAX_RX_SLOTS, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RX_WORDS,
+    RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
 };
 use crate::pool::{
-    Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place, QueueTag, kind, tx_slots,
+    First, FirstBytes, Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place,
+    QueueTag, kind, tx_slots,
 };
 
 /// Slots of either ring.
@@ -103,8 +104,8 @@ impl From<usize> for Budget {
     }
 }
 
-/// What no frame looks like: it has no slots.
-const NO_FRAME: u32 = 0;
+/// What no frame looks like, once its checksum state is masked.
+const NO_FRAME: u32 = kind::VALIDATED;
 
 /// When [`Queue::arm`] asks to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,12 +291,14 @@ impl<H: Hal> Queue<H> {
         if !self.is_live(pool) {
             return 0;
         }
+        let room = self.post_limit.saturating_sub(self.rx.outstanding());
         let home = &mut pool.homes[self.home.index()];
         let (slots, posted) = (&pool.slots[..], &mut self.posted);
-        let mut room = self.post_limit.saturating_sub(self.rx.outstanding());
-        let count = self.rx.fill(|index| {
-            room = room.checked_sub(1)?;
-            let (page, slot) = home.post(slots)?;
+        let mut free = home.head;
+        let count = self.rx.fill(room, |index| {
+            let page = free;
+            let slot = slots.get(usize::from(page))?;
+            free = slot.next;
             posted[usize::from(index as u8)] = page;
             Some(
                 RxRequest {
@@ -305,13 +308,14 @@ impl<H: Hal> Queue<H> {
                 .encode(),
             )
         });
+        home.head = free;
         pool.count_posted(self.home, count);
         count
     }
 
-    /// Receives frames within `budget` and passes each to `sink`, with a private copy of its
-    /// first bytes. Only that copy is to be trusted once it has been checked: the backend may
-    /// go on writing to the page.
+    /// Receives frames within `budget` and passes each to `sink`, with its first bytes, to be
+    /// copied. Only that copy is to be trusted once it has been checked: the backend may go on
+    /// writing to the page.
     ///
     /// A packet in several slots is passed on when all of them are there. Packets that the
     /// backend reports to have failed are counted, and their pages freed.
@@ -320,12 +324,12 @@ impl<H: Hal> Queue<H> {
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call. Frames that `sink` has got are good.
-    #[inline(never)]
+    #[inline]
     pub fn receive(
         &mut self,
         pool: &mut PagePool<H>,
         budget: impl Into<Budget>,
-        mut sink: impl FnMut(Frame, &Header, FrameInfo),
+        mut sink: impl FnMut(Frame, FirstBytes<'_>, FrameInfo),
     ) -> Result<usize, PeerFault> {
         let mut budget: Budget = budget.into();
         if !self.is_live(pool) {
@@ -339,7 +343,8 @@ impl<H: Hal> Queue<H> {
         let end = start.wrapping_add(there);
         let mut index = start;
         let frames = budget.frames;
-        let mut bytes = 0_u64;
+        // Lengths of frames, in 65,536ths of a byte.
+        let mut lens = 0_u64;
         let mut outcome = Ok(());
         self.partial = 0;
         'burst: while index != end {
@@ -361,36 +366,31 @@ impl<H: Hal> Queue<H> {
                 if words[0] != u32::from(head) {
                     break words;
                 }
-                // Flags: neither another fragment nor extra info.
-                let flags = words[1] & 0xffff;
-                let mut kind = self.plain;
-                if flags != 0 {
-                    if flags & u32::from(CHAINED.bits()) != 0 {
-                        break words;
-                    }
-                    kind |= checksum_kind(flags);
-                }
-                // Status: a length, not 0, within the page. A negative one is beyond any page.
-                let len = words[1] >> 16;
-                if len.wrapping_sub(1) >= PAGE_SIZE as u32 {
-                    break words;
-                }
                 let Some(slot) = pool.slots.get(usize::from(head)) else {
                     break words;
                 };
                 let (cells, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
-                let header = load_header(&cells[0]);
-                let len = len as u16;
-                let checksum = Checksum::from_bits_truncate((kind >> kind::CHECKSUM_SHIFT) as u8);
-                let info = FrameInfo {
-                    len: len.into(),
-                    slots: 1,
-                    checksum,
-                    gso: None,
-                };
+                let bytes = FirstBytes(First::Shared(&cells[0]));
+                // Status: a length, not 0, within the page; a negative one is beyond any page.
+                // Flags: none. Both in one comparison of a number that begins with the flags.
+                let len = words[1] & 0xffff_0000;
+                if words[1].wrapping_sub(1 << 16).rotate_left(16) < PAGE_SIZE as u32 {
+                    let frame = Frame::plain(self.plain, head, len);
+                    let info = FrameInfo::plain(&frame, Checksum::empty());
+                    sink(frame, bytes, info);
+                } else {
+                    // Or flags, but neither another fragment nor extra info.
+                    let flags = words[1] & 0xffff;
+                    let chained = flags & u32::from(CHAINED.bits()) != 0;
+                    if chained || (len >> 16).wrapping_sub(1) >= PAGE_SIZE as u32 {
+                        break words;
+                    }
+                    let frame = Frame::plain(self.plain | checksum_kind(flags), head, len);
+                    let info = FrameInfo::plain(&frame, frame.checksum());
+                    sink(frame, bytes, info);
+                }
                 index = index.wrapping_add(1);
-                bytes += u64::from(len);
-                sink(Frame { kind, head, len }, &header, info);
+                lens += u64::from(len);
                 if index == stop {
                     budget.frames -= run as usize;
                     budget.slots -= run as usize;
@@ -410,9 +410,9 @@ impl<H: Hal> Queue<H> {
                     budget.frames -= 1;
                     budget.slots -= frame.tx_slots();
                     budget.large -= usize::from(frame.is_gso());
-                    bytes += frame.len() as u64;
+                    lens += (frame.len() as u64) << 16;
                     let info = pool.info(&frame);
-                    sink(frame, &header, info);
+                    sink(frame, FirstBytes(First::Copied(&header)), info);
                 }
                 Ok(Chain::NoRoom) => break,
                 Ok(Chain::Failed { slots }) => {
@@ -434,7 +434,7 @@ impl<H: Hal> Queue<H> {
         self.rx.consume(taken);
         pool.count_received(self.home, taken);
         self.counters.rx_frames += frames as u64;
-        self.counters.rx_bytes += bytes;
+        self.counters.rx_bytes += lens >> 16;
         outcome.map(|()| frames)
     }
 
@@ -471,55 +471,46 @@ impl<H: Hal> Queue<H> {
     /// [`HEADER_LEN`]), which are replaced by those of their headers: the fast way to do so for
     /// many. Up to 7 more bytes of a header are written; they must be as they were received.
     ///
-    /// What isn't a plain frame of one slot, or finds no room, is given to `other` in its turn,
-    /// untouched.
+    /// Takes frames up to the first that isn't a plain one of one slot or finds no room, and
+    /// leaves none in their places. Returns how many these were.
     #[inline]
     pub fn forward<'a>(
         &mut self,
         pool: &mut PagePool<H>,
-        frames: impl Iterator<Item = (Frame, &'a Header)>,
+        frames: impl IntoIterator<Item = (&'a mut Frame, &'a Header)>,
         len: usize,
-        mut other: impl FnMut(&mut Self, &mut PagePool<H>, Frame, &Header),
-    ) {
-        let mut frames = frames;
-        loop {
-            let (mask, plain, sending) = (self.plain_mask, self.send_plain, self.sending);
-            let slots = &mut pool.slots[..];
-            let mut bytes = 0;
-            let mut odd = None;
-            self.tx.fill(|_| {
-                let (frame, header) = frames.next()?;
-                if frame.kind & mask == plain
-                    && let Some(slot) = slots.get_mut(usize::from(frame.head))
-                {
-                    let (window, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
-                    let words = header.as_chunks::<8>().0;
-                    for (cell, word) in window[0].iter().zip(words).take(len.div_ceil(8)) {
-                        cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
-                    }
-                    slot.place = sending;
-                    bytes += u64::from(frame.len);
-                    return Some(
-                        TxRequest {
-                            gref: slot.granted.reference(),
-                            offset: 0,
-                            flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
-                            id: frame.head,
-                            size: frame.len,
-                        }
-                        .encode(),
-                    );
+    ) -> usize {
+        let mut frames = frames.into_iter();
+        let (mask, plain, sending) = (self.plain_mask, self.send_plain, self.sending);
+        let slots = &mut pool.slots[..];
+        let mut bytes = 0;
+        let count = self.tx.fill(u32::MAX, |_| {
+            let (frame, header) = frames.next()?;
+            if frame.kind & mask != plain {
+                return None;
+            }
+            let slot = slots.get_mut(usize::from(frame.head))?;
+            let frame = core::mem::take(frame);
+            let (window, _) = slot.page.words64().as_chunks::<{ HEADER_LEN / 8 }>();
+            let words = header.as_chunks::<8>().0;
+            for (cell, word) in window[0].iter().zip(words).take(len.div_ceil(8)) {
+                cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+            }
+            slot.place = sending;
+            bytes += u64::from(frame.len);
+            Some(
+                TxRequest {
+                    gref: slot.granted.reference(),
+                    offset: 0,
+                    flags: TxFlags::from_bits_retain(frame.checksum().bits().into()),
+                    id: frame.head,
+                    size: frame.len,
                 }
-                odd = Some((frame, header));
-                None
-            });
-            self.counters.tx_bytes += bytes;
-            // If none is odd, the ring is full or they are all gone.
-            let Some((frame, header)) = odd.or_else(|| frames.next()) else {
-                return;
-            };
-            other(self, pool, frame, header);
-        }
+                .encode(),
+            )
+        });
+        self.counters.tx_bytes += bytes;
+        count as usize
     }
 
     /// Takes back the pages of what the backend has sent, to their homes. Returns how many
@@ -541,24 +532,35 @@ impl<H: Hal> Queue<H> {
         let end = start.wrapping_add(there);
         let mut index = start;
         let mut outcome = Ok(());
-        'all: while index != end {
-            // Plain responses, in a loop without calls.
+        while index != end {
+            // Plain responses, in a loop without calls. Pages of one home come in trains; they
+            // go onto its free list together.
+            let mut home = self.home;
+            let mut free = pool.homes[home.index()].head;
+            let mut first = index;
             let response = loop {
-                let words = self.tx.response(index);
-                let response = TxResponse::decode(words);
-                if response.status != RSP_OKAY {
-                    break response;
-                }
-                let slot = pool.slots.get_mut(usize::from(response.id));
-                let Some(slot) = slot.filter(|slot| slot.place == sending) else {
-                    break response;
-                };
-                slot.go_home(response.id, &mut pool.homes);
-                index = index.wrapping_add(1);
                 if index == end {
-                    break 'all;
+                    break None;
                 }
+                let [word] = self.tx.response(index);
+                // A page that there is, and status 0: any other makes the number too large.
+                let slot = pool.slots.get_mut(word as usize);
+                let Some(slot) = slot.filter(|slot| slot.place == sending) else {
+                    break Some(TxResponse::decode([word]));
+                };
+                if slot.home != home {
+                    pool.homes[home.index()].put_back(free, index.wrapping_sub(first));
+                    home = slot.home;
+                    free = pool.homes[home.index()].head;
+                    first = index;
+                }
+                slot.next = free;
+                slot.place = Place::ELSEWHERE;
+                free = word as u16;
+                index = index.wrapping_add(1);
             };
+            pool.homes[home.index()].put_back(free, index.wrapping_sub(first));
+            let Some(response) = response else { break };
             if let Err(fault) = self.reap_other(pool, response) {
                 outcome = Err(self.break_off(fault));
                 break;
@@ -769,14 +771,4 @@ const CHAINED: RxFlags = RxFlags::MORE_DATA
 const fn checksum_kind(flags: u32) -> u32 {
     // Two bits, swapped: both are in the product, one bit too far left.
     (((flags & 3) * 5) >> 1 & 3) << kind::CHECKSUM_SHIFT
-}
-
-/// The first bytes of a page, each word loaded once.
-#[inline]
-fn load_header(cells: &[AtomicU64; HEADER_LEN / 8]) -> Header {
-    let mut header = [0; HEADER_LEN];
-    for (word, cell) in header.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
-        *word = cell.load(Ordering::Relaxed).to_le_bytes();
-    }
-    header
 }

@@ -136,13 +136,14 @@ impl<const W: usize> FrontRing<W> {
         Ok(index)
     }
 
-    /// Pushes requests for as long as there are free slots and `request` has one for the index
-    /// it is given. Returns how many were pushed.
+    /// Pushes `most` requests, or fewer if there are no more free slots or `request` has none for
+    /// the index it is given. Returns how many were pushed.
     #[inline]
-    pub fn fill(&mut self, mut request: impl FnMut(u32) -> Option<[u32; W]>) -> u32 {
+    pub fn fill(&mut self, most: u32, mut request: impl FnMut(u32) -> Option<[u32; W]>) -> u32 {
         let start = self.pushed;
+        let end = start.wrapping_add(most.min(self.free_slots()));
         let mut index = start;
-        while index != self.limit {
+        while index != end {
             let Some(words) = request(index) else { break };
             self.store(index, words);
             index = index.wrapping_add(1);
@@ -324,13 +325,14 @@ mod tests {
     fn fill_stops_at_the_end_of_ring_or_requests() {
         let mut ring = ring::<2>(NEAR_WRAP);
         let mut left = 3;
-        let some = ring.fill(|_| {
+        let some = ring.fill(u32::MAX, |_| {
             left -= 1;
             (left >= 0).then_some([7, 7])
         });
         assert_eq!(some, 3);
-        assert_eq!(ring.fill(|index| Some([index, 0])), 253);
-        assert_eq!(ring.fill(|_| Some([0, 0])), 0);
+        assert_eq!(ring.fill(13, |index| Some([index, 0])), 13);
+        assert_eq!(ring.fill(u32::MAX, |index| Some([index, 0])), 240);
+        assert_eq!(ring.fill(u32::MAX, |_| Some([0, 0])), 0);
     }
 
     /// Every event index around the published range, against the definition in words: notify
@@ -342,11 +344,13 @@ mod tests {
                 for event in -30_i32..40 {
                     let start = 0xffff_fff6_u32;
                     let mut ring = ring::<1>(start);
-                    let _ = ring.fill(|i| (i.wrapping_sub(start) < published).then_some([0]));
+                    let _ = ring.fill(u32::MAX, |i| {
+                        (i.wrapping_sub(start) < published).then_some([0])
+                    });
                     let _ = ring.publish();
                     let old = start.wrapping_add(published);
                     set(&ring, REQ_EVENT, old.wrapping_add_signed(event));
-                    let _ = ring.fill(|i| (i.wrapping_sub(old) < pushed).then_some([0]));
+                    let _ = ring.fill(u32::MAX, |i| (i.wrapping_sub(old) < pushed).then_some([0]));
                     let wanted = (1..=pushed.cast_signed()).contains(&event);
                     assert_eq!(ring.publish(), wanted, "{published} {pushed} {event}");
                 }
@@ -380,7 +384,7 @@ mod tests {
     #[test]
     fn arming_sees_what_is_there_and_what_comes() {
         let mut ring = ring::<2>(NEAR_WRAP);
-        ring.fill(|_| Some([0, 0]));
+        ring.fill(u32::MAX, |_| Some([0, 0]));
         let _ = ring.publish();
         assert_eq!(ring.arm(4), Ok(false));
         assert_eq!(shared(&ring, RSP_EVENT), NEAR_WRAP.wrapping_add(4));
@@ -539,7 +543,7 @@ mod tests {
         #[test]
         fn any_index_is_bounded(start: u32, shown in 0_u32..256, index: u32) {
             let mut ring = ring::<2>(start);
-            let _ = ring.fill(|i| (i.wrapping_sub(start) < shown).then_some([0, 0]));
+            let _ = ring.fill(u32::MAX, |i| (i.wrapping_sub(start) < shown).then_some([0, 0]));
             let _ = ring.publish();
             set(&ring, RSP_PROD, index);
             match ring.responses() {

@@ -91,6 +91,7 @@ impl Fib {
     }
 
     /// The target for a destination; a group is not yet resolved.
+    #[inline]
     pub(crate) fn lookup(&self, destination: u32) -> Target {
         Target::from_number(match &self.copy {
             Some(copy) => copy.lookup(destination),

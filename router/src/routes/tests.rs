@@ -516,7 +516,10 @@ fn routes_come_and_go_in_each_table() {
     assert_eq!(answers(&router, 0, there).1, circle);
     let none = Err(RouteError::NoVrf);
     assert_eq!(router.insert_route(&in_table(2, leak, &one)), none);
-    assert_eq!(router.insert_route(&in_table(0, leak, &RouteTarget::Vrf(2))), none);
+    assert_eq!(
+        router.insert_route(&in_table(0, leak, &RouteTarget::Vrf(2))),
+        none
+    );
     assert!(!router.remove_route_in(2, leak));
 
     // A route leaves its own table only.

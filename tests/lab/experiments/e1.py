@@ -14,14 +14,17 @@ COLUMNS = {
     "loss": "part of all frames",
     "dom0_instructions_per_frame": "generator and sink included",
 }
-RATES = (10_000, 20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 140_000, 170_000, 200_000)
+RATES = (10_000, 20_000, 40_000, 80_000, 100_000, 120_000, 140_000, 170_000, 200_000)
 QUICK_RATES = (20_000, 80_000, 140_000, 200_000)
 MODES = ("generator alone", "routed", "bridged")
 
 
 def parts(quick: bool) -> list[Part]:
-    """The same on four machines: native and under Xen, each on one CPU and on two."""
-    beds = ("native", "one") if quick else ("native", "one", "native-far", "dom0-far")
+    """The same natively and under Xen on one CPU, and under Xen on two.
+
+    Linux alone doesn't start a second CPU when QEMU counts instructions.
+    """
+    beds = ("native", "one") if quick else ("native", "one", "dom0-far")
     return [Part(bed, minutes=4) for bed in beds]
 
 
@@ -33,7 +36,7 @@ def measure(context: Context) -> None:
         with Wires("bridged", 0, context.bed.cpu, context.bed.far) as wires:
             wires.drop_at_sinks()
             flow = path(wires, mode)
-            for rate in QUICK_RATES if context.quick else RATES:
+            for rate in QUICK_RATES if context.quick or mode == MODES[0] else RATES:
                 point = offer([flow], [rate], domids=domids, coarse=context.quick, cpu=context.far)
                 context.record({
                     "system": mode if mode == MODES[0] else f"{kind} {mode}",
@@ -68,7 +71,7 @@ def report(rows, plots) -> str:
 
     for name, beds, title in (
         ("shared", ("native", "one"), "one CPU for everything"),
-        ("apart", ("native-far", "dom0-far"), "generator and sink on a CPU of their own"),
+        ("apart", ("dom0-far",), "generator and sink on a CPU of their own"),
     ):
         curves = [row for row in rows if row["bed"] in beds]
         if curves:
@@ -80,4 +83,5 @@ def report(rows, plots) -> str:
     return pivot(
         rows, lambda row: f"{row['bed']}: {row['system']}", lambda row: f"{row['asked_pps'] / 1000:.0f}k offered",
         lambda row: row["forwarded_pps"] / 1000, "forwarded, 1000 frames/s",
+        heads=[f"{rate // 1000}k offered" for rate in sorted({row["asked_pps"] for row in rows})],
     )  # fmt: skip

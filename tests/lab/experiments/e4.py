@@ -97,7 +97,8 @@ def report(rows, plots) -> str:
     from ..plots import groups, table
 
     both = groups((row for row in rows if row["case"] == "together"), lambda row: (row["system"], row["domus"]))
-    figure, axes = plots.figure(len(both), width=4.2, height=3.6)
+    counts = len({count for _, count in both})
+    figure, axes = plots.figure(counts, len(both) // counts, width=4.6, height=3.2)
     lines = []
     for ((system, count), found), ax in zip(both.items(), axes, strict=True):
         flows = count + 1

@@ -22,6 +22,7 @@ SIZES = (64, 128, 256, 512, 1024, 1280, 1518)
 QUICK_SIZES = (64, 1518)
 FCS = 4  # bytes, which no virtual interface has
 LOW, HIGH = 8_000, 180_000  # frames/s
+RETRIES = 6
 
 
 def parts(quick: bool) -> list[Part]:
@@ -51,20 +52,30 @@ def measure(context: Context) -> None:
 
 
 def sizes(context: Context, system: str, way: Flow, domid: int | None) -> None:
-    """A binary search for each size; it begins near what the size before it gave."""
+    """A binary search with short points for each size, which begins near what the size before
+    it gave; what it finds is measured at length, and a little less if that was too much."""
     domids = () if context.bed.native else (0,) if domid is None else (0, domid)
+    part = 0.1 if context.quick else 0.03
     near = 0
     for size in QUICK_SIZES if context.quick else SIZES:
 
-        def at(rate: int, size: int = size):
-            return offer([way], [rate], size=size - FCS, domids=domids, coarse=context.quick, cpu=context.far)
+        def at(rate: int, size: int = size, coarse: bool = True):
+            return offer([way], [rate], size=size - FCS, domids=domids, coarse=coarse, cpu=context.far)
 
-        low, high = (near * 2 // 3, near * 6 // 5) if near else (LOW, HIGH)
-        rate, points = search(low, high, at, 0.1 if context.quick else 0.03)
-        if not rate or (near and all(point.keeps_up for point in points)):
-            rate, points = search(LOW, HIGH, at, 0.1 if context.quick else 0.03)
-        best = max((point for point in points if point.keeps_up), key=lambda point: point.offered_pps, default=None)
-        near = rate
+        low, high = (near * 85 // 100, near * 106 // 100) if near else (LOW, HIGH)
+        rate, points = search(low, high, at, part)
+        if near and not rate:
+            rate, points = search(LOW, low, at, part)
+        elif near and all(point.keeps_up for point in points):
+            rate, points = search(rate, HIGH, at, part)
+        near = rate or near
+        best = None
+        for _ in range(RETRIES if rate else 0):
+            point = at(rate, coarse=context.quick)
+            if point.keeps_up:
+                best = point
+                break
+            rate = int(rate * (1 - part))
         context.record({
             "system": system,
             "frame_bytes": size,

@@ -11,6 +11,7 @@ How the traps of such measurements are avoided:
 - Sinks drop what arrives and never answer, so nothing loops and nothing comes back.
 """
 
+import functools
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ def offer(
 
     A `coarse` point is a shorter one. `domids` are the domains whose CPU time is taken, `cpu` the one the generator runs on.
     """
-    clock = CpuTime() if domids else None
+    clock = _clock() if domids else None
     part = COARSE if coarse else 1.0
     times = (SECONDS * part, WARM_UP * part, SETTLE)
     line = [TRAFFIC, "send", flows[0].source.space, *map(str, times)]
@@ -166,6 +167,12 @@ def search(low: int, high: int, keeps_up, part: float = 0.03) -> tuple[int, list
         else:
             high = middle
     return low, points
+
+
+@functools.cache
+def _clock() -> CpuTime:
+    """One for all points: it holds files open."""
+    return CpuTime()
 
 
 def _expect(process: subprocess.Popen, word: str) -> None:

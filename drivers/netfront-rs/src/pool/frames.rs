@@ -12,7 +12,7 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn free(&mut self, frame: Frame) {
         if !self.owns(&frame) {
-            debug_assert!(false, "freed a frame of another pool");
+            debug_assert_eq!(frame.slots(), 0, "freed a frame of another pool");
             return;
         }
         let mut index = frame.head;
@@ -203,14 +203,14 @@ impl<H: Hal> PagePool<H> {
     /// Takes free pages of `home` for a frame of `len` bytes.
     fn take(&mut self, home: HomeId, len: usize) -> Option<Frame> {
         let count = len.div_ceil(PAGE_SIZE);
-        if count == 0 || count > MAX_SLOTS || self.free_pages(home.0, count).count() < count {
+        if count == 0 || count > MAX_SLOTS || self.free_pages(home, count).count() < count {
             return None;
         }
         let len = u16::try_from(len).ok()?;
         let mut head = NONE;
         // From the last page to the first, so that each knows the next.
         for first in (0..len).step_by(PAGE_SIZE).rev() {
-            let index = self.pop(home.0)?;
+            let index = self.pop(home)?;
             self.slots.get_mut(usize::from(index))?.next = head;
             let len = (len - first).min(PAGE_SIZE as u16);
             *self.parts.get_mut(usize::from(index))? = Part {

@@ -230,7 +230,7 @@ impl<H: Hal> Queue<H> {
     pub(super) fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
         if self.fault.is_some() {
             Err(SendError::Closed)
-        } else if self.pool != pool.tag || !pool.owns(frame) {
+        } else if self.pool != pool.tag || !pool.owns(frame) || frame.slots() == 0 {
             Err(SendError::OtherPool)
         } else if frame.is_gso() && !self.takes_large(pool, frame) {
             Err(SendError::NoGso)

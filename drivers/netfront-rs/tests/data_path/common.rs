@@ -51,11 +51,11 @@ impl Vif {
         pool: &mut PagePool<FakeHal>,
     ) -> (Vec<(Frame, Header)>, Result<usize, PeerFault>) {
         let mut frames = Vec::new();
-        let outcome = self.queue.receive(pool, usize::MAX, |frame, header, info| {
+        let outcome = self.queue.receive(pool, usize::MAX, |frame, first, info| {
             assert_eq!(info.len as usize, frame.len());
             assert_eq!(usize::from(info.slots), frame.slots());
             assert_eq!(info.checksum, frame.checksum());
-            frames.push((frame, *header));
+            frames.push((frame, first.copy()));
         });
         if let Ok(count) = outcome {
             assert_eq!(count, frames.len());

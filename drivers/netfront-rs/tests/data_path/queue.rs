@@ -3,7 +3,7 @@
 use crate::common::{DOM0, Vif, assert_account, bytes, finish, home, packet, pool};
 use netfront_rs::fake::Delivery;
 use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, MAX_SLOTS, RSP_DROPPED, RxFlags};
-use netfront_rs::{Features, HomeId, PagePool, Ports, Queue, QueueError, SendError, Wake};
+use netfront_rs::{Features, Frame, HomeId, PagePool, Ports, Queue, QueueError, SendError, Wake};
 use proptest::prelude::*;
 use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, PAGE_SIZE};
@@ -993,17 +993,23 @@ fn forward_replaces_the_first_bytes() {
             new
         })
         .collect();
-    let frames = received.into_iter().map(|(frame, _)| frame);
+    let mut frames: Vec<_> = received.into_iter().map(|(frame, _)| frame).collect();
     let mut others = Vec::new();
-    b.queue.forward(
-        &mut pool,
-        frames.zip(&headers),
-        40,
-        |queue, pool, mut frame, header| {
+    let mut at = 0;
+    while at < frames.len() {
+        let rest = frames[at..].iter_mut().zip(&headers[at..]);
+        at += b.queue.forward(&mut pool, rest, 40);
+        if let Some(frame) = frames.get_mut(at) {
+            let mut frame = std::mem::take(frame);
             others.push(frame.len());
-            pool.write_header(&mut frame, header, 40);
-            queue.send(pool, frame).expect("room on the ring");
-        },
+            pool.write_header(&mut frame, &headers[at], 40);
+            b.queue.send(&mut pool, frame).expect("room on the ring");
+            at += 1;
+        }
+    }
+    assert!(
+        frames.iter().all(|frame| frame.slots() == 0),
+        "all are taken"
     );
     assert_eq!(others, [9000, 5000]);
     b.queue.publish();
@@ -1023,31 +1029,84 @@ fn forward_replaces_the_first_bytes() {
 }
 
 #[test]
-fn forward_gives_back_what_finds_no_room() {
+fn forward_leaves_what_finds_no_room() {
     let mut pool = pool();
     let mut a = Vif::new(&mut pool, 0, 512, Features::all());
     let mut b = Vif::new(&mut pool, 1, 64, Features::all());
-    let mut order = Vec::new();
-    for round in 0..2 {
+    for room in [256, 56] {
         for seed in 0..200 {
             assert!(a.back.deliver(&packet(60, seed)));
         }
         a.back.publish();
-        let (frames, headers): (Vec<_>, Vec<_>) = a.receive(&mut pool).into_iter().unzip();
-        let frames = frames.into_iter().zip(&headers);
-        b.queue
-            .forward(&mut pool, frames, 40, |queue, pool, frame, header| {
-                let unsent = queue.send(pool, frame).expect_err("the ring is full");
-                assert_eq!(unsent.why, SendError::Full);
-                order.push(header[0]);
-                pool.free(unsent.frame);
-            });
+        let (mut frames, headers): (Vec<_>, Vec<_>) = a.receive(&mut pool).into_iter().unzip();
+        let all = frames.iter_mut().zip(&headers);
+        assert_eq!(b.queue.forward(&mut pool, all, 40), room.min(200));
+        for frame in frames.drain(..).skip(room) {
+            assert_eq!((frame.len(), frame.slots()), (60, 1));
+            let unsent = b
+                .queue
+                .send(&mut pool, frame)
+                .expect_err("the ring is full");
+            assert_eq!(unsent.why, SendError::Full);
+            pool.free(unsent.frame);
+        }
         a.queue.refill(&mut pool);
         a.queue.publish();
-        assert_eq!(order.len(), round * 144);
     }
-    assert!(order.is_sorted_by_key(|first| first ^ packet(1, 0)[0]));
     b.queue.publish();
     assert_eq!(b.back.transmit().len(), 256);
     finish(pool, [a, b], 0);
+}
+
+#[test]
+fn pages_of_several_homes_come_back_in_any_order() {
+    let mut pool = pool();
+    let mut vifs = [0, 1, 2].map(|n| Vif::new(&mut pool, n, 64, Features::all()));
+    for round in 0..30_u8 {
+        // In trains of different lengths, of all three homes, out of the first vif.
+        for (at, len) in [(0, 3), (1, 1), (0, 1), (2, 4), (1, 2), (2, 1)] {
+            for seed in 0..len {
+                assert!(vifs[at].back.deliver(&packet(60, seed ^ round)));
+            }
+            vifs[at].back.publish();
+            for (frame, _) in vifs[at].receive(&mut pool) {
+                vifs[0].queue.send(&mut pool, frame).expect("room");
+            }
+        }
+        vifs[0].queue.publish();
+        assert_eq!(vifs[0].back.transmit().len(), 12);
+        vifs[0].back.publish();
+        assert_eq!(vifs[0].queue.reap(&mut pool), Ok(12));
+        for (n, vif) in (0..).zip(&mut vifs) {
+            vif.queue.refill(&mut pool);
+            vif.queue.publish();
+            let account = pool.stats().home(home(n));
+            assert_eq!((account.posted, account.total()), (64, 64), "vif {n}");
+        }
+    }
+    finish(pool, vifs, 0);
+}
+
+#[test]
+fn no_frame_is_never_sent() {
+    let mut pool = pool();
+    let mut a = Vif::new(&mut pool, 0, 64, Features::all());
+    let mut none = [Frame::default()];
+    let all = none.iter_mut().map(|frame| (frame, &[0; 64]));
+    assert_eq!(a.queue.forward(&mut pool, all, 40), 0);
+    let unsent = a.queue.send(&mut pool, Frame::default());
+    assert_eq!(
+        unsent.map_err(|unsent| unsent.why),
+        Err(SendError::OtherPool)
+    );
+    // Nor by a queue that is of no more use.
+    a.back.answer_tx([7]);
+    a.back.publish();
+    assert!(a.queue.reap(&mut pool).is_err());
+    let all = none.iter_mut().map(|frame| (frame, &[0; 64]));
+    assert_eq!(a.queue.forward(&mut pool, all, 40), 0);
+    let unsent = a.queue.send(&mut pool, Frame::default());
+    assert_eq!(unsent.map_err(|unsent| unsent.why), Err(SendError::Closed));
+    pool.free(Frame::default());
+    finish(pool, [a], 0);
 }

@@ -685,7 +685,7 @@ fn ipv6_mistakes() {
             String::from(
                 "[[route]]\nprefix = \"192.0.2.0/24\"\naction = \"blackhole\"\nmtu = 1400",
             ),
-            "leads nowhere",
+            "leads to no next hop",
         ),
         (
             String::from("[[route]]\nprefix = \"192.0.2.0/24\"\nvia = [\"10.0.0.9\"]\nmtu = 67"),

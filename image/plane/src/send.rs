@@ -26,11 +26,11 @@ pub(super) struct Way {
 }
 
 /// Calls `f` with pool `at`, and pool `other` if that is another.
-pub(super) fn with_pools<T: Default>(
-    pools: &mut [Option<PagePool<XenHal>>],
+pub(super) fn with_pools<H: Hal, T: Default>(
+    pools: &mut [Option<PagePool<H>>],
     at: usize,
     other: Option<usize>,
-    f: impl FnOnce(&mut PagePool<XenHal>, Option<&mut PagePool<XenHal>>) -> T,
+    f: impl FnOnce(&mut PagePool<H>, Option<&mut PagePool<H>>) -> T,
 ) -> T {
     match other {
         None => match pools.get_mut(at) {
@@ -71,12 +71,12 @@ impl Lost {
 
 /// Hands a frame to the router's slow path, which takes no large ones: those come to it as the
 /// segments that they would have been.
-pub(super) fn punt(
+pub(super) fn punt<H: Hal>(
     router: &mut Router,
     now: Instant,
     input: InterfaceId,
     meta: FrameMeta,
-    pool: &PagePool<XenHal>,
+    pool: &PagePool<H>,
     frame: &Frame,
 ) {
     let cut = frame.is_gso()
@@ -99,13 +99,13 @@ pub(super) fn punt(
 /// as they are if its backend is the same and takes them so, else as copies in pages that only
 /// the other backend sees. They were just received into pages of `home`.
 #[inline(never)]
-pub(super) fn forward_run(
-    link: Option<&mut Link>,
-    pools: &mut [Option<PagePool<XenHal>>],
+pub(super) fn forward_run<H: Hal>(
+    link: Option<&mut Link<H>>,
+    pools: &mut [Option<PagePool<H>>],
     way: &Way,
     home: HomeId,
     headers: &[Header],
-    frames: impl ExactSizeIterator<Item = Frame>,
+    frames: &mut [Frame],
 ) -> Lost {
     let from = way.from;
     let mut lost = Lost::default();
@@ -120,26 +120,29 @@ pub(super) fn forward_run(
     let Some(source) = source else { return lost };
     match (link, target) {
         (Some(link), None) if !way.tags.is_empty() => {
-            for (frame, header) in frames.zip(headers) {
+            for (frame, header) in frames.iter_mut().zip(headers) {
+                let frame = take(frame);
                 lost.join(forward_tagged(link, source, way, frame, &header.0));
             }
         }
         (Some(link), None) => {
             let Link { queue, cutting, .. } = link;
-            let frames = frames.zip(headers.iter().map(|header| &header.0));
-            let mut one = |queue: &mut Queue<XenHal>, pool: &mut _, frame, header: &_| {
-                lost.join(forward_one(queue, cutting, pool, way, frame, header));
-            };
-            if source.may_lend_from(home) {
-                queue.forward(source, frames, REWRITTEN, one);
-            } else {
-                for (frame, header) in frames {
-                    one(queue, source, frame, header);
+            let mut at = 0;
+            while at < frames.len() {
+                if source.may_lend_from(home) {
+                    at += forward_plain(queue, source, &mut frames[at..], &headers[at..]);
                 }
+                let (Some(frame), Some(header)) = (frames.get_mut(at), headers.get(at)) else {
+                    break;
+                };
+                let frame = take(frame);
+                lost.join(forward_one(queue, cutting, source, way, frame, &header.0));
+                at += 1;
             }
         }
         (Some(link), Some(target)) => {
-            for (mut frame, header) in frames.zip(headers) {
+            for (frame, header) in frames.iter_mut().zip(headers) {
+                let mut frame = take(frame);
                 source.write_header(&mut frame, &header.0, REWRITTEN);
                 let tags = way.tags.as_bytes();
                 match egress::send_copy(&mut link.queue, target, source, &frame, tags) {
@@ -158,20 +161,33 @@ pub(super) fn forward_run(
         _ => {
             for frame in frames {
                 lost.add(frame.len());
-                source.free(frame);
+                source.free(take(frame));
             }
         }
     }
     lost
 }
 
+/// Sends the plain frames that `frames` begins with, as far as there is room. Apart from all
+/// else, so that all of its values are in registers. Returns how many.
+#[inline(never)]
+fn forward_plain<H: Hal>(
+    queue: &mut Queue<H>,
+    pool: &mut PagePool<H>,
+    frames: &mut [Frame],
+    headers: &[Header],
+) -> usize {
+    let headers = headers.iter().map(|header| &header.0);
+    queue.forward(pool, frames.iter_mut().zip(headers), REWRITTEN)
+}
+
 /// Writes the new header into a frame of the queue's own pool, does for it what
 /// the backend can't, and sends it.
 #[inline(never)]
-fn forward_one(
-    queue: &mut Queue<XenHal>,
+fn forward_one<H: Hal>(
+    queue: &mut Queue<H>,
     cutting: &mut Option<Cutting>,
-    pool: &mut PagePool<XenHal>,
+    pool: &mut PagePool<H>,
     way: &Way,
     mut frame: Frame,
     header: &netfront_rs::Header,
@@ -196,9 +212,9 @@ fn forward_one(
 }
 
 /// The same for a frame that gets tags.
-fn forward_tagged(
-    link: &mut Link,
-    pool: &mut PagePool<XenHal>,
+fn forward_tagged<H: Hal>(
+    link: &mut Link<H>,
+    pool: &mut PagePool<H>,
     way: &Way,
     mut frame: Frame,
     header: &netfront_rs::Header,
@@ -224,11 +240,11 @@ fn forward_tagged(
 /// Begins to cut a large frame for a queue whose pool is `pool`. The frame's pool is `source` if
 /// that is another.
 #[cold]
-fn cut(
-    queue: &mut Queue<XenHal>,
+fn cut<H: Hal>(
+    queue: &mut Queue<H>,
     cutting: &mut Option<Cutting>,
-    pool: &mut PagePool<XenHal>,
-    mut source: Option<&mut PagePool<XenHal>>,
+    pool: &mut PagePool<H>,
+    mut source: Option<&mut PagePool<H>>,
     way: &Way,
     frame: Frame,
 ) -> Lost {
@@ -257,11 +273,11 @@ fn cut(
 
 /// Sends segments of the frame that a link cuts, as many as can be. They wait no longer than
 /// frames on a ring do.
-pub(super) fn go_on_cutting(
-    queue: &mut Queue<XenHal>,
+pub(super) fn go_on_cutting<H: Hal>(
+    queue: &mut Queue<H>,
     cutting: &mut Option<Cutting>,
-    pool: &mut PagePool<XenHal>,
-    source: Option<&mut PagePool<XenHal>>,
+    pool: &mut PagePool<H>,
+    source: Option<&mut PagePool<H>>,
     now: u64,
 ) -> Lost {
     let Some(this) = cutting else {
@@ -284,13 +300,13 @@ pub(super) fn go_on_cutting(
 }
 
 /// The way out for frames that the router makes.
-pub(super) struct Outgoing<'a> {
+pub(super) struct Outgoing<'a, H: Hal> {
     pub(super) ports: &'a [(InterfaceId, Tags)],
-    pub(super) links: &'a mut [Option<Link>; MAX_VIFS],
-    pub(super) pools: &'a mut [Option<PagePool<XenHal>>],
+    pub(super) links: &'a mut [Option<Link<H>>],
+    pub(super) pools: &'a mut [Option<PagePool<H>>],
 }
 
-impl Egress for Outgoing<'_> {
+impl<H: Hal> Egress for Outgoing<'_, H> {
     fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
         let &(vif, tags) = self.ports.get(out.index()).ok_or(NoRoom)?;
         let link = self

@@ -3,27 +3,35 @@
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
 //! published at its end, with at most one event a ring. Nothing here allocates; frames move
 //! between vifs of one backend uncopied, unless a backend can't take them as they are.
+//!
+//! The machine is behind [`Hal`], and time and what the machine says of itself are arguments, so
+//! that the whole of it runs on any host.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
 
 mod send;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use heapless::Vec as Bounded;
-use kernel::XenHal;
 use netfront_rs::pace::{Pace, Since};
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
-    Budget, Features, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault, PoolError,
-    Queue, QueueError, QueueInfo, Wake,
+    Budget, Features, FirstBytes, Frame, FrameInfo, HomeId, MAX_TX_SLOTS, PagePool, PeerFault,
+    PoolError, Queue, QueueError, QueueInfo, Wake,
 };
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
     BURST, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, HEADER_LEN, Header, Instant,
-    InterfaceId, MAX_VIFS, NoRoom, REWRITTEN, Router, Verdict,
+    InterfaceId, NoRoom, REWRITTEN, Router, Verdict,
 };
-use xen_hal::{DomId, PAGE_SIZE, Port};
+use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
 use xenbus::Signal;
 
 use self::send::{Cutting, Outgoing, Way, forward_run, go_on_cutting, punt, with_pools};
@@ -53,15 +61,13 @@ const LONGEST_HEADER: usize = ETHERNET_LEN + MAX_TAGS * TAG_LEN;
 
 /// Why a vif could not be set up.
 #[derive(Debug)]
-pub(crate) enum AttachError {
+pub enum AttachError {
     /// Its packet pages.
     Pool(PoolError),
     /// Its rings.
     Queue(QueueError),
     /// Another vif is this interface already.
     Taken,
-    /// Backends still map a quarter of the memory from connections that ended.
-    Quarantine,
 }
 
 impl core::fmt::Display for AttachError {
@@ -69,15 +75,14 @@ impl core::fmt::Display for AttachError {
         match self {
             AttachError::Pool(error) => error.fmt(f),
             AttachError::Queue(error) => error.fmt(f),
-            AttachError::Quarantine => f.write_str("backends still map too many old pages"),
             AttachError::Taken => f.write_str("another vif is this interface already"),
         }
     }
 }
 
 /// A vif that packets flow through, or will once its backend is connected.
-struct Link {
-    queue: Queue<XenHal>,
+struct Link<H: Hal> {
+    queue: Queue<H>,
     /// Index of its backend's pool.
     pool: usize,
     interface: InterfaceId,
@@ -98,7 +103,7 @@ struct Link {
     cutting: Option<Cutting>,
 }
 
-impl Link {
+impl<H: Hal> Link<H> {
     fn is_stuck(&self, now: u64) -> bool {
         self.queue.tx_free() < BURST && now.saturating_sub(self.progress) > STUCK
     }
@@ -106,27 +111,27 @@ impl Link {
 
 /// What the loop did since the start.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Work {
+pub struct Work {
     /// Turns of the loop.
-    pub(crate) turns: u64,
+    pub turns: u64,
     /// Times it slept.
-    pub(crate) sleeps: u64,
+    pub sleeps: u64,
     /// Of these, to let frames gather, with a limit.
-    pub(crate) gatherings: u64,
+    pub gatherings: u64,
     /// Sleeps that brought no frame, 1, 2 or 3, 4 to 7, and so on; the last: 64 and more.
-    pub(crate) frames_per_wake: [u64; 8],
+    pub frames_per_wake: [u64; 8],
     /// Bursts received, of one frame or more.
-    pub(crate) bursts: u64,
+    pub bursts: u64,
     /// Frames received.
-    pub(crate) frames: u64,
+    pub frames: u64,
     /// Events sent to backends, each a hypercall.
-    pub(crate) notifications: u64,
+    pub notifications: u64,
 }
 
 /// One burst on its way, kept here so that it isn't made anew for each.
 struct Burst {
-    frames: Bounded<Frame, BURST>,
     headers: [Header; BURST],
+    frames: [Frame; BURST],
     metas: [FrameMeta; BURST],
     verdicts: [Verdict; BURST],
     /// The interfaces that frames came in on, if some had tags.
@@ -134,21 +139,54 @@ struct Burst {
     tagged: bool,
 }
 
+impl Burst {
+    /// Receives into it, as many as there are within `budget`. Apart from all else, so that all
+    /// of its few values are in registers.
+    #[inline(never)]
+    fn receive<H: Hal>(
+        &mut self,
+        queue: &mut Queue<H>,
+        pool: &mut PagePool<H>,
+        budget: Budget,
+    ) -> (usize, Result<usize, PeerFault>) {
+        let mut count = 0;
+        let outcome = queue.receive(pool, budget, |frame, first, info| {
+            self.put(count, frame, first, info);
+            count += 1;
+        });
+        (count.min(BURST), outcome)
+    }
+
+    /// Puts a frame into a place. There is one: a burst has no more frames.
+    #[inline(always)]
+    fn put(&mut self, at: usize, frame: Frame, first: FirstBytes<'_>, info: FrameInfo) {
+        if at < BURST {
+            first.copy_to(&mut self.headers[at].0);
+            self.frames[at] = frame;
+            self.metas[at] = meta_of(info);
+        }
+    }
+}
+
 /// The router and the vifs it has.
-pub(crate) struct Plane {
+pub struct Plane<H: Hal> {
     /// What decides about each packet.
-    pub(crate) router: Router,
+    pub router: Router,
+    hal: H,
     /// Where the frames of each interface leave: the index of the vif, and their tags.
     ports: Vec<(InterfaceId, Tags)>,
-    links: [Option<Link>; MAX_VIFS],
+    /// By interface, as many as have or had a vif.
+    links: Vec<Option<Link<H>>>,
     /// A pool for each backend domain; one without vifs is gone.
-    pools: Vec<Option<PagePool<XenHal>>>,
+    pools: Vec<Option<PagePool<H>>>,
     burst: Box<Burst>,
     pages_per_vif: usize,
     /// When the router wants to be polled next; at once if it is due.
     poll_at: Option<u64>,
     /// How to sleep.
     pace: Pace,
+    /// When it last armed, there was no room for what comes.
+    blocked: bool,
     /// When to wake so that frames that gather don't wait too long.
     wake_at: Option<u64>,
     /// What happened since a sleep was last planned, but for the frames.
@@ -160,13 +198,14 @@ pub(crate) struct Plane {
     work: Work,
 }
 
-impl Plane {
-    /// A data plane without vifs for a router.
-    pub(crate) fn new(router: Router, now: u64) -> Self {
+impl<H: Hal> Plane<H> {
+    /// A data plane without vifs for a router, on a machine with so many `free` pages. `now` is
+    /// in ns, here and elsewhere.
+    pub fn new(hal: H, router: Router, now: u64, free: usize) -> Self {
         let vifs = router.config().vifs().max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
         // ring pages are needed for each vif.
-        let pages = kernel::memory::stats().free * 3 / 4 / vifs;
+        let pages = free * 3 / 4 / vifs;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
         let interfaces = (0..)
             .map(InterfaceId)
@@ -174,11 +213,12 @@ impl Plane {
         Self {
             ports: interfaces.map(|interface| router.port(interface)).collect(),
             router,
-            links: [const { None }; MAX_VIFS],
+            hal,
+            links: Vec::new(),
             pools: Vec::new(),
             burst: Box::new(Burst {
-                frames: Bounded::new(),
                 headers: [Header::default(); BURST],
+                frames: core::array::from_fn(|_| Frame::default()),
                 metas: [FrameMeta::default(); BURST],
                 verdicts: [Verdict::Drop; BURST],
                 inputs: [InterfaceId(0); BURST],
@@ -187,6 +227,7 @@ impl Plane {
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
             pace: Pace::new(),
+            blocked: false,
             wake_at: None,
             slept: false,
             planned: (0, 0),
@@ -196,19 +237,23 @@ impl Plane {
     }
 
     /// Makes rings and pages for a vif. Packets flow after [`Plane::link_up`].
-    pub(crate) fn attach(
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing is left behind.
+    pub fn attach(
         &mut self,
+        now: u64,
         interface: InterfaceId,
         backend: DomId,
         features: Features,
         fault: Signal<PeerFault>,
     ) -> Result<QueueInfo, AttachError> {
-        if self.links[interface.index()].is_some() {
-            return Err(AttachError::Taken);
+        let index = interface.index();
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
         }
-        // A backend that never lets go must not use up the memory by reconnecting.
-        if kernel::grant::quarantined() > kernel::memory::stats().total / 4 {
-            return Err(AttachError::Quarantine);
+        if self.links[index].is_some() {
+            return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend)?;
         let home = home_of(interface);
@@ -230,18 +275,17 @@ impl Plane {
         queue.set_post_limit(self.pages_per_vif * 3 / 4);
         queue.refill(pool);
         queue.publish();
-        let progress = kernel::time::now();
         let large = self.takes_large();
         let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
         let any_tags = self.ports.iter().any(tags);
-        self.links[interface.index()] = Some(Link {
+        self.links[index] = Some(Link {
             queue,
             pool: at,
             interface,
             fault,
             up: false,
             slots: if large { MAX_TX_SLOTS } else { 1 },
-            progress,
+            progress: now,
             completed: 0,
             unanswered: 0,
             takes_large: features.contains(EVERY_LARGE) && !any_tags,
@@ -251,14 +295,13 @@ impl Plane {
     }
 
     /// Whether vifs have the pages for large TCP frames.
-    pub(crate) fn takes_large(&self) -> bool {
+    pub fn takes_large(&self) -> bool {
         self.pages_per_vif >= PAGES_FOR_LARGE
     }
 
     /// The backend of a vif is connected.
-    pub(crate) fn link_up(&mut self, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
-        let now = kernel::time::now();
-        if let Some(link) = self.links[interface.index()].as_mut() {
+    pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
+        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
             link.up = true;
             link.slots = link
                 .slots
@@ -270,9 +313,8 @@ impl Plane {
     }
 
     /// Nothing more flows through a vif.
-    pub(crate) fn link_down(&mut self, interface: InterfaceId) {
-        let now = kernel::time::now();
-        if let Some(link) = self.links[interface.index()].as_mut() {
+    pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
+        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
             link.up = false;
             self.router.link_down(Instant(now), interface);
             self.poll_at = Some(now);
@@ -280,8 +322,8 @@ impl Plane {
     }
 
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
-    pub(crate) fn detach(&mut self, interface: InterfaceId) {
-        self.link_down(interface);
+    pub fn detach(&mut self, now: u64, interface: InterfaceId) {
+        self.link_down(now, interface);
         // Pages of this vif may be among what is cut for another.
         for link in self.links.iter_mut().flatten() {
             if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
@@ -292,7 +334,7 @@ impl Plane {
                 }
             }
         }
-        let Some(link) = self.links[interface.index()].take() else {
+        let Some(link) = self.links.get_mut(interface.index()).and_then(take) else {
             return;
         };
         if let Some(pool) = self.pools[link.pool].as_mut() {
@@ -303,13 +345,12 @@ impl Plane {
 
     /// The pool of pages granted to `backend`.
     fn pool_for(&mut self, backend: DomId) -> Result<usize, AttachError> {
-        let same = |pool: &Option<PagePool<XenHal>>| {
-            pool.as_ref().is_some_and(|pool| pool.peer() == backend)
-        };
+        let same =
+            |pool: &Option<PagePool<H>>| pool.as_ref().is_some_and(|pool| pool.peer() == backend);
         if let Some(at) = self.pools.iter().position(same) {
             return Ok(at);
         }
-        let mut pool = PagePool::new(XenHal, backend);
+        let mut pool = PagePool::new(self.hal, backend);
         let vifs = self.router.config().vifs().max(1);
         pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
             .map_err(AttachError::Pool)?;
@@ -346,7 +387,7 @@ impl Plane {
 
     /// Takes one turn. Whether there is more to do at once, as far as that is known already:
     /// [`Plane::arm`] finds out the rest.
-    pub(crate) fn turn(&mut self, now: u64) -> bool {
+    pub fn turn(&mut self, now: u64) -> bool {
         self.work.turns += 1;
         let mut busy = false;
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
@@ -362,7 +403,7 @@ impl Plane {
                 }
             }
         }
-        for index in 0..MAX_VIFS {
+        for index in 0..self.links.len() {
             busy |= self.forward(index, now);
         }
         if self.poll_at.is_some_and(|at| at <= now) {
@@ -380,16 +421,17 @@ impl Plane {
     /// How many slots the frames of a burst may need so that any vif that works can take all of
     /// it; none if the largest frame finds no room, or one is being cut.
     fn room(&self, now: u64) -> usize {
-        let working = || {
-            let up = self.links.iter().flatten().filter(|link| link.up);
-            up.filter(|link| !link.is_stuck(now))
-        };
-        if working().any(|link| link.cutting.is_some()) {
-            return 0;
+        let (mut room, mut largest) = (None, 1);
+        let up = self.links.iter().flatten().filter(|link| link.up);
+        for link in up.filter(|link| !link.is_stuck(now)) {
+            if link.cutting.is_some() {
+                return 0;
+            }
+            let free = link.queue.tx_free();
+            room = Some(room.map_or(free, |room: usize| room.min(free)));
+            largest = link.slots.max(largest);
         }
-        let free = working().map(|link| link.queue.tx_free()).min();
-        let slots = working().map(|link| link.slots).max();
-        free.filter(|&free| free >= slots.unwrap_or(1)).unwrap_or(0)
+        room.filter(|&room| room >= largest).unwrap_or(0)
     }
 
     /// Takes a burst from one vif through the router. Whether there may be another.
@@ -402,7 +444,7 @@ impl Plane {
         }
         let room = self.room(now);
         // What may have to be cut is to be the last of its burst.
-        let as_it_is = |link: &Link| !link.up || link.takes_large;
+        let as_it_is = |link: &Link<H>| !link.up || link.takes_large;
         let any = self.links.iter().flatten().all(as_it_is);
         let Some(link) = self.links[index].as_mut() else {
             return false;
@@ -414,29 +456,13 @@ impl Plane {
             // What isn't read stays with the backend, where dropping it costs least.
             return false;
         }
-        let Burst {
-            frames,
-            headers,
-            metas,
-            verdicts,
-            tagged,
-            ..
-        } = &mut *self.burst;
         let errors = link.queue.counters().rx_errors;
         let budget = Budget {
             frames: BURST,
             slots: room,
             large: if any { usize::MAX } else { 1 },
         };
-        let received = link.queue.receive(pool, budget, |frame, header, info| {
-            let at = frames.len();
-            if let (Some(to), Some(meta)) = (headers.get_mut(at), metas.get_mut(at)) {
-                to.0 = *header;
-                *meta = meta_of(info);
-            }
-            // There is room: a burst has no more frames than this.
-            let _ = frames.push(frame);
-        });
+        let (count, received) = self.burst.receive(&mut link.queue, pool, budget);
         let input = link.interface;
         let errors = link.queue.counters().rx_errors - errors;
         if errors > 0 {
@@ -446,12 +472,18 @@ impl Plane {
             link.up = false;
             link.fault.raise(fault);
         }
-        let count = frames.len();
         if count == 0 {
             return false;
         }
         self.work.bursts += 1;
         self.work.frames += count as u64;
+        let Burst {
+            headers,
+            metas,
+            verdicts,
+            tagged,
+            ..
+        } = &mut *self.burst;
         *tagged = self.router.process(
             Instant(now),
             input,
@@ -460,16 +492,16 @@ impl Plane {
             &mut verdicts[..count],
         );
         if *tagged {
-            self.untag(index, now);
+            self.untag(index, count, now);
         }
-        self.dispatch(index, now);
+        self.dispatch(index, count, now);
         count == room
     }
 
-    /// Takes the tags off frames of the burst that came from vif `index`, and lets the router
-    /// decide about them as frames of the interfaces that they are for.
+    /// Takes the tags off frames of the burst of `count` that came from vif `index`, and lets the
+    /// router decide about them as frames of the interfaces that they are for.
     #[cold]
-    fn untag(&mut self, index: usize, now: u64) {
+    fn untag(&mut self, index: usize, count: usize, now: u64) {
         let pool = self.links[index].as_ref().map(|link| link.pool);
         let pool = pool.and_then(|pool| self.pools[pool].as_mut());
         let Some(pool) = pool else { return };
@@ -483,9 +515,8 @@ impl Plane {
         } = &mut *self.burst;
         inputs.fill(InterfaceId(index as u8));
         let mut start = 0;
-        while let Some(&verdict) = verdicts[..frames.len()].get(start) {
-            let same = verdicts[start..frames.len()].iter();
-            let len = same.take_while(|&&other| other == verdict).count();
+        while let Some(&verdict) = verdicts[..count].get(start) {
+            let len = train(&verdicts[start..count]);
             let run = start..start + len;
             start += len;
             let Verdict::Tagged(interface) = verdict else {
@@ -514,28 +545,27 @@ impl Plane {
         }
     }
 
-    /// Does what the router decided with the burst that came from vif `index`, in runs of the
-    /// same verdict: frames of one flow come in trains.
-    fn dispatch(&mut self, index: usize, now: u64) {
+    /// Does what the router decided with the burst of `count` frames that came from vif `index`,
+    /// in runs of the same verdict: frames of one flow come in trains.
+    fn dispatch(&mut self, index: usize, count: usize, now: u64) {
         let Some(from) = self.links[index].as_ref().map(|link| link.pool) else {
             return;
         };
         let Burst {
-            frames,
             headers,
+            frames,
             metas,
             verdicts,
             inputs,
             tagged,
         } = &mut *self.burst;
         let vif = InterfaceId(index as u8);
-        let mut taken = frames.drain(..);
-        let mut rest = &verdicts[..taken.len()];
+        let mut rest = &verdicts[..count];
         let mut start = 0;
         while let Some(&verdict) = rest.first() {
-            let len = rest.iter().take_while(|&&other| other == verdict).count();
+            let len = train(rest);
             let run = start..start + len;
-            let frames = taken.by_ref().take(len);
+            let frames = &mut frames[run.clone()];
             match verdict {
                 Verdict::Forward(out) => {
                     let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
@@ -561,15 +591,14 @@ impl Plane {
                     let Some(pool) = self.pools[from].as_mut() else {
                         return;
                     };
-                    for (frame, (meta, input)) in
-                        frames.zip(metas[run.clone()].iter().zip(&inputs[run]))
-                    {
+                    let inputs = metas[run.clone()].iter().zip(&inputs[run]);
+                    for (frame, (meta, input)) in frames.iter_mut().zip(inputs) {
                         if verdict == Verdict::Punt {
                             self.poll_at = Some(now);
                             let input = if *tagged { *input } else { vif };
-                            punt(&mut self.router, Instant(now), input, *meta, pool, &frame);
+                            punt(&mut self.router, Instant(now), input, *meta, pool, frame);
                         }
-                        pool.free(frame);
+                        pool.free(take(frame));
                     }
                 }
             }
@@ -597,11 +626,11 @@ impl Plane {
         poll.more
     }
 
-    /// Asks every backend for an event when enough has come. Whether it has already.
-    pub(crate) fn arm(&mut self, now: u64) -> bool {
-        let ran = kernel::sched::run_state().running;
+    /// Asks every backend for an event when enough has come. Whether it has already. `ran` is
+    /// the processor time used since the start, in ns.
+    pub fn arm(&mut self, now: u64, ran: u64) -> bool {
         let since = Since {
-            slept: core::mem::take(&mut self.slept),
+            slept: take(&mut self.slept),
             frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
             ran: ran.saturating_sub(self.planned.1),
         };
@@ -609,6 +638,7 @@ impl Plane {
         let sleep = self.pace.plan(now, since);
         self.wake_at = sleep.limit.map(|limit| now + limit);
         let blocked = self.room(now) == 0;
+        self.blocked = blocked;
         // Completions matter only where pages or room are short; otherwise they are found in
         // passing. One alone would be no reason to wake. Pages missing on one ring may be on
         // any other.
@@ -641,9 +671,9 @@ impl Plane {
         self.slept = true;
     }
 
-    /// When the next turn is due, whatever comes.
-    pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
-        let unstuck = (self.room(now) == 0).then(|| {
+    /// When the next turn is due, whatever comes. To be asked after [`Plane::arm`].
+    pub fn deadline(&self, now: u64) -> Option<u64> {
+        let unstuck = self.blocked.then(|| {
             let waiting = self.links.iter().flatten().filter(|link| link.up);
             waiting
                 .map(|link| link.progress + STUCK + 1)
@@ -662,7 +692,7 @@ impl Plane {
     }
 
     /// Clears the events of all vifs, and lists their channels for waiting.
-    pub(crate) fn take_events<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
+    pub fn take_events<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
         for link in self.links.iter().flatten() {
             link.queue.take_pending();
             let mut add = |Port(port): Port| {
@@ -680,17 +710,17 @@ impl Plane {
     }
 
     /// What the loop did since the start.
-    pub(crate) fn work(&self) -> Work {
+    pub fn work(&self) -> Work {
         self.work
     }
 
     /// How it sleeps.
-    pub(crate) fn pace(&self) -> &Pace {
+    pub fn pace(&self) -> &Pace {
         &self.pace
     }
 
     /// The vif of an interface: its backend, rings and pages.
-    pub(crate) fn vif(&self, interface: InterfaceId) -> Option<VifState<'_>> {
+    pub fn vif(&self, interface: InterfaceId) -> Option<VifState<'_, H>> {
         let link = self.links.get(interface.index())?.as_ref()?;
         let pool = self.pools.get(link.pool)?.as_ref()?;
         Some(VifState {
@@ -702,7 +732,7 @@ impl Plane {
     }
 
     /// The accounts of all pools.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
+    pub fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
         self.pools
             .iter()
             .flatten()
@@ -711,15 +741,35 @@ impl Plane {
 }
 
 /// One vif, as `show vifs` tells it.
-pub(crate) struct VifState<'a> {
+pub struct VifState<'a, H: Hal> {
     /// The backend's domain.
-    pub(crate) backend: DomId,
+    pub backend: DomId,
     /// Whether it is connected.
-    pub(crate) up: bool,
+    pub up: bool,
     /// What went through its rings.
-    pub(crate) counters: QueueCounters,
+    pub counters: QueueCounters,
     /// Its rings.
-    pub(crate) queue: &'a Queue<XenHal>,
+    pub queue: &'a Queue<H>,
+}
+
+/// How many verdicts are like the first.
+#[inline(never)]
+fn train(verdicts: &[Verdict]) -> usize {
+    let mut len = 0;
+    match verdicts.first() {
+        // The usual case by itself, where fewer comparisons do.
+        Some(&Verdict::Forward(out)) => {
+            while matches!(verdicts.get(len), Some(&Verdict::Forward(it)) if it == out) {
+                len += 1;
+            }
+        }
+        first => {
+            while len < verdicts.len() && verdicts.get(len) == first {
+                len += 1;
+            }
+        }
+    }
+    len
 }
 
 fn home_of(interface: InterfaceId) -> HomeId {
@@ -735,7 +785,7 @@ fn meta_of(info: FrameInfo) -> FrameMeta {
 }
 
 /// Takes completed pages from a transmit ring. Whether the backend broke the protocol there.
-fn reap(link: &mut Link, pools: &mut [Option<PagePool<XenHal>>], now: u64) -> bool {
+fn reap<H: Hal>(link: &mut Link<H>, pools: &mut [Option<PagePool<H>>], now: u64) -> bool {
     let Some(pool) = pools.get_mut(link.pool).and_then(Option::as_mut) else {
         return false;
     };
