@@ -219,15 +219,17 @@ impl Router {
         source: u32,
     ) -> bool {
         let table = self.vrfs.get(vrf);
-        !table.own.is_doubtful(source)
-            && rpf.is_none_or(|rule| {
-                let source = u32::from_be(source);
-                let target = match table.fib.lookup(source) {
-                    Target::Vrf(next) => self.vrfs.find(next, IpAddr::V4(source.into())).1,
-                    target => target,
-                };
-                self.leads_to(rule, input, target)
-            })
+        if table.own.is_doubtful(source) {
+            return false;
+        }
+        let Some(rule) = rpf else { return true };
+        let source = u32::from_be(source);
+        // Most often a neighbour, whose number says so.
+        let neighbor = table.fib.number(source) as usize;
+        match self.neighbors.adjacencies.get(neighbor) {
+            Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
+            None => self.is_expected(rule, input, IpAddr::V4(source.into())),
+        }
     }
 
     /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get

@@ -10,6 +10,7 @@ use crate::router::Router;
 
 impl Router {
     /// Whether an interface may receive packets from this address.
+    #[inline(never)]
     pub(crate) fn is_expected(
         &self,
         rule: ReversePath,
@@ -21,8 +22,7 @@ impl Router {
     }
 
     /// Whether the tables' answer for a source allows it on an interface.
-    #[inline(always)]
-    pub(crate) fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
+    fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local | Target::Nowhere(_) | Target::Vrf(_) => false,
             _ if rule == ReversePath::Loose => true,

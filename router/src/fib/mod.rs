@@ -91,12 +91,17 @@ impl Fib {
     }
 
     /// The target for a destination; a group is not yet resolved.
-    #[inline]
     pub(crate) fn lookup(&self, destination: u32) -> Target {
-        Target::from_number(match &self.copy {
+        Target::from_number(self.number(destination))
+    }
+
+    /// The same as a number.
+    #[inline(always)]
+    pub(crate) fn number(&self, destination: u32) -> u32 {
+        match &self.copy {
             Some(copy) => copy.lookup(destination),
             None => self.v4.lookup(destination),
-        })
+        }
     }
 
     /// Replaces the destinations of a burst by the numbers of their targets.
