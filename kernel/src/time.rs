@@ -57,12 +57,23 @@ pub fn now() -> u64 {
         let tsc = ticks();
         fence(Ordering::Acquire);
         if version & 1 == 0 && version == page.words32()[VERSION].load(Ordering::Relaxed) {
-            return match tsc.checked_sub(timestamp) {
-                Some(later) => system_time.wrapping_add(scaled(later, scale)),
-                None => system_time.saturating_sub(scaled(timestamp - tsc, scale)),
-            };
+            return at(tsc, timestamp, system_time, scale);
         }
         core::hint::spin_loop();
+    }
+}
+
+/// The system time when the counter is at `tsc`, if it was `system_time` at `timestamp`.
+///
+/// The counter of a domain for which Xen emulates it begins at 0 when the domain is made, and
+/// Xen's stamp may be older: then `timestamp` is a negative number.
+fn at(tsc: u64, timestamp: u64, system_time: u64, scale: u64) -> u64 {
+    let ticks = tsc.wrapping_sub(timestamp).cast_signed();
+    let time = scaled(ticks.unsigned_abs(), scale);
+    if ticks < 0 {
+        system_time.saturating_sub(time)
+    } else {
+        system_time.wrapping_add(time)
     }
 }
 
@@ -111,7 +122,7 @@ pub fn wall_clock() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::scaled;
+    use super::{at, scaled};
 
     fn scale(factor: u32, shift: i8) -> u64 {
         let [a, b, c, d] = factor.to_le_bytes();
@@ -126,5 +137,16 @@ mod tests {
         assert_eq!(scaled(4_000_000_000, scale(1 << 31, -1)), 1_000_000_000);
         // Three weeks of a fast counter don't overflow on the way.
         assert_eq!(scaled(1 << 53, scale(u32::MAX, 0)), (1 << 53) - (1 << 21));
+    }
+
+    #[test]
+    fn time_goes_on_from_stamps_before_and_after() {
+        let ns = scale(1 << 31, 1);
+        let (second, stamp) = (1_000_000_000, 42_000_000_000);
+        assert_eq!(at(5 * second, 4 * second, stamp, ns), stamp + second);
+        assert_eq!(at(4 * second, 5 * second, stamp, ns), stamp - second);
+        // A stamp from before the counter began.
+        let before = 0u64.wrapping_sub(second);
+        assert_eq!(at(second / 2, before, stamp, ns), stamp + second * 3 / 2);
     }
 }

@@ -39,7 +39,7 @@ def compare(other: Path, experiments: list[int]) -> int:
     for number in experiments:
         if not (csv_path(number).exists() and csv_path(number, other).exists()):
             continue
-        ours, theirs = read_csv(number), read_csv(number, other)
+        ours, theirs = _of_both(read_csv(number), read_csv(number, other))
         if len(ours) != len(theirs):
             print(f"experiment {number}: {len(ours)} rows here, {len(theirs)} there")
             continue
@@ -52,6 +52,13 @@ def compare(other: Path, experiments: list[int]) -> int:
                 at = [known[int(part * (len(known) - 1))] for part in (0.5, 0.9, 1)]
                 print(f"  {column:30}" + "".join(f"{100 * gap:9.2f}" for gap in at))
     return compared
+
+
+def _of_both(ours: list[dict], theirs: list[dict]) -> tuple[list[dict], list[dict]]:
+    """The rows of the systems that both have."""
+    systems = {row.get("system") for row in ours} & {row.get("system") for row in theirs}
+    ours, theirs = ([row for row in rows if row.get("system") in systems] for rows in (ours, theirs))
+    return ours, theirs
 
 
 def _gap(a: str, b: str) -> float | None:

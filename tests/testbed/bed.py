@@ -5,9 +5,11 @@
     bed.py shell                   boot, and a shell in dom0
     bed.py test [PYTEST OPTIONS]   boot, and the system tests inside dom0
     bed.py figures NAME            boot, and measure: target/figures/NAME.csv
-    bed.py curve NAME SYSTEMS KPPS   boot, and measure by rate: target/figures/curve-NAME.csv
-    bed.py profile SYSTEMS KPPS      the same, and where instructions go: target/profile/*.csv
+    bed.py curve NAME SYSTEMS KPPS boot, and measure by rate: target/figures/curve-NAME.csv
+    bed.py profile SYSTEMS KPPS    the same, and where instructions go: target/profile/*.csv
     bed.py run                     boot, create a router, send traffic through it, report
+
+SYSTEMS is ringway, linux or both with a comma between; KPPS are rates in 1000 frames/s likewise.
 """
 
 import argparse
@@ -26,11 +28,15 @@ from qemu import Options
 PAYLOAD = ("dist", "image/examples", "tests")
 RESULTS = "/ringway/results"
 CURVE = "tests/testbed/dom0/curve.py"
+WORDS = {"curve": ["NAME", "SYSTEMS", "KPPS"], "profile": ["SYSTEMS", "KPPS"]}
 
 
 def main() -> int:
     """Do what the command line says and return the exit code."""
     arguments = _parser().parse_args()
+    wanted = WORDS.get(arguments.command)
+    if wanted and len(wanted) != len(arguments.rest):
+        raise SystemExit(f"usage: bed.py {arguments.command} {' '.join(wanted)}")
     install.install()
     if arguments.command == "build":
         image.build()

@@ -25,6 +25,7 @@ class DomU:
     memory_mib: int
     kind: str = "pv"
     files: tuple[str, ...] = ()  # its image, as dom0 names the files: for its size
+    networks: tuple[str, ...] = ("bridged", "routed")  # where it can be measured
     available: Callable[[], bool] = lambda: True  # asked on the host
 
 

@@ -10,9 +10,13 @@ It is taken if target/lab/supplied/ holds `system.toml` and the files that it na
     extra = "ip={left} {right}"        # its command line
     [xenstore]                         # keys below the domain's folder, written when it runs
     "clickos/0/config/0" = "…"
+    [routed]                           # where dom0 routes: `extra` and `xenstore` in place of those above
+    extra = "ip={left} {right} route={source},{left_gateway} route={sink},{right_gateway}"
 
 `{left}` and `{right}` become the addresses of its two vifs, with their lengths; `{left_mac}` and
-`{right_mac}` their hardware addresses; `{sink}` the network behind the second one.
+`{right_mac}` their hardware addresses. Where dom0 bridges, generator and sink are in the networks of
+these addresses. Where it routes, they are in the networks `{source}` and `{sink}`, behind the gateways
+`{left_gateway}` and `{right_gateway}`; without `[routed]` the image isn't measured there.
 """
 
 import tomllib
@@ -47,11 +51,14 @@ def describe() -> dict:
 def make(name, vifs, extra, options):
     """Its words are made from those that the other systems are given."""
     told = describe()
-    addresses = dict(word.removeprefix("ip=").split(":", 1) for word in extra.split() if word.startswith("ip="))
+    addresses = [word.partition(":")[2] for word in extra.split() if word.startswith("ip=")]
+    routes = [word.removeprefix("route=").split(",") for word in extra.split() if word.startswith("route=")]
     words = {
-        "left": addresses["0"], "right": addresses["1"], "left_mac": vifs[0].mac, "right_mac": vifs[1].mac,
-        "sink": addresses["1"].rsplit(".", 1)[0] + ".0/24",
+        "left": addresses[0], "right": addresses[1], "left_mac": vifs[0].mac, "right_mac": vifs[1].mac,
     }  # fmt: skip
+    if routes:
+        told |= told["routed"]
+        (words["sink"], words["right_gateway"]), (words["source"], words["left_gateway"]) = routes
     guest = Supplied(
         name, vifs, extra=told.get("extra", "").format(**words), kernel=str(FOLDER / told["kernel"]),
         memory=told["memory_mib"], kind=told.get("kind", "pv"), options=options,
@@ -66,6 +73,7 @@ def _system() -> DomU:
         name="supplied", label=told.get("label", "supplied"), colour="#e6ab02", order=50, make=make,
         ready=told.get("ready", "."), memory_mib=told.get("memory_mib", 0), kind=told.get("kind", "pv"),
         files=(str(FOLDER / told.get("kernel", "")),), available=DESCRIPTION.exists,
+        networks=("bridged", "routed") if "routed" in told else ("bridged",),
     )  # fmt: skip
 
 
