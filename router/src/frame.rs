@@ -93,3 +93,14 @@ pub enum Verdict {
     /// this interface. Tags there are always the first bytes behind the two stations.
     Tagged(InterfaceId),
 }
+
+/// What the verdicts about several frames have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdicts {
+    /// All are [`Verdict::Forward`] to this interface.
+    AllTo(InterfaceId),
+    /// Some are [`Verdict::Tagged`].
+    Tagged,
+    /// Neither is known.
+    Mixed,
+}

@@ -71,7 +71,7 @@ pub use counters::Counters;
 pub use drop_reason::DropReason;
 pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
-    MAX_VIFS, REWRITTEN, Verdict,
+    MAX_VIFS, REWRITTEN, Verdict, Verdicts,
 };
 pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};

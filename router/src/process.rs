@@ -10,7 +10,9 @@ use core::net::IpAddr;
 
 use crate::config::ReversePath;
 use crate::fib::Target;
-use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict};
+use crate::frame::{
+    BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
+};
 use crate::neighbors::Adjacency;
 use crate::router::{Router, Traffic};
 use crate::time::Instant;
@@ -96,7 +98,7 @@ impl Router {
     /// and rewrites the headers of those to forward. Frames beyond the shortest of the
     /// slices aren't looked at.
     ///
-    /// Says whether some are [`Verdict::Tagged`].
+    /// Says what the verdicts have in common.
     pub fn process(
         &mut self,
         now: Instant,
@@ -104,9 +106,11 @@ impl Router {
         headers: &mut [Header],
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
-    ) -> bool {
+    ) -> Verdicts {
         self.note_redirects(now, input);
         self.for_others = Traffic::default();
+        let mut ways = 0;
+        let mut verdict = Verdicts::Mixed;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
         for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
             let count = headers.len().min(metas.len()).min(verdicts.len());
@@ -115,18 +119,23 @@ impl Router {
                 metas.get(..count),
                 verdicts.get_mut(..count),
             ) {
-                self.burst(input, headers, metas, verdicts);
+                let found = self.burst(input, headers, metas, verdicts);
+                ways += u32::from(ways == 0 || found != verdict);
+                verdict = found;
             }
+        }
+        if ways > 1 {
+            verdict = Verdicts::Mixed;
         }
         let Traffic { packets, bytes } = self.for_others;
         if packets == 0 {
-            return false;
+            return verdict;
         }
         self.with_counters(input, |c| {
             c.rx_packets -= packets;
             c.rx_bytes -= bytes;
         });
-        true
+        Verdicts::Tagged
     }
 
     /// At most [`BURST`] frames; the slices have one length.
@@ -137,7 +146,7 @@ impl Router {
         headers: &mut [Header],
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
-    ) {
+    ) -> Verdicts {
         let count = headers.len();
         let up = self.links.get(input.index()).filter(|l| l.up);
         let Some((mac, rpf, redirect, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.redirect_due, l.vrf))
@@ -146,7 +155,7 @@ impl Router {
             let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
             self.count_received(input, count as u64, bytes);
             self.drop_frames(input, DropReason::LinkDown, count as u64);
-            return;
+            return Verdicts::Mixed;
         };
         // The six bytes that a frame must begin with, shifted to be free of what follows.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
@@ -180,7 +189,7 @@ impl Router {
         if others != 0 {
             decided = self.look_closer(input, mac, headers, metas, verdicts, &mut lookups, others);
             if decided.count_ones() as usize == count {
-                return;
+                return Verdicts::Mixed;
             }
         }
         if let Some(lookups) = lookups.get_mut(..count) {
@@ -201,11 +210,15 @@ impl Router {
         }
         let adjacencies = &mut self.neighbors.adjacencies[..];
         let traffic = &mut self.traffic;
-        let others = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
+        let (others, last) = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
+        if last.packets as usize == count {
+            return Verdicts::AllTo(InterfaceId(last.out));
+        }
         let others = others & !decided;
         if others != 0 {
             self.find_others(input, headers, metas, verdicts, &lookups, others);
         }
+        Verdicts::Mixed
     }
 
     /// Whether frames of an interface come from an address, its octets as they stand in memory,
@@ -438,8 +451,9 @@ impl Router {
 }
 
 /// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, and
-/// counts them. Returns those without such a neighbour, or too long for it, a bit for each. Apart
-/// from all else, so that all of its values are in registers.
+/// counts them. Returns those without such a neighbour, or too long for it, a bit for each, and
+/// what went to the last interface. Apart from all else, so that all of its values are in
+/// registers.
 #[inline(never)]
 fn send_known(
     adjacencies: &mut [Adjacency],
@@ -448,7 +462,7 @@ fn send_known(
     metas: &[FrameMeta],
     verdicts: &mut [Verdict],
     lookups: &[u32; BURST],
-) -> u64 {
+) -> (u64, Sent) {
     let mut others = 0u64;
     let mut sent = Sent::default();
     let frames = headers.iter_mut().zip(metas).zip(verdicts.iter_mut());
@@ -464,7 +478,7 @@ fn send_known(
         }
     }
     sent.add_to(traffic, 0);
-    others
+    (others, sent)
 }
 
 /// Makes a header that of a packet on its way to a neighbour.
@@ -481,7 +495,7 @@ fn rewrite(header: &mut Header, adjacency: &mut Adjacency) {
 }
 
 /// What a burst sends on one interface, to be counted together.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Sent {
     out: u8,
     packets: u32,

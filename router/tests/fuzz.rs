@@ -4,7 +4,7 @@
 use bolero::{TypeGenerator, check};
 use router::{
     Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom, REWRITTEN, Router,
-    Verdict, command, config,
+    Verdict, Verdicts, command, config,
 };
 
 const CONFIG: &str = r#"
@@ -375,8 +375,14 @@ fn ethernet_to_verdict() {
                 header[0].0[..len].copy_from_slice(&frame[..len]);
                 let mut verdict = [Verdict::Drop];
                 let before = header[0];
-                let tagged = router.process(now, input, &mut header, &[meta], &mut verdict);
-                assert_eq!(tagged, matches!(verdict[0], Verdict::Tagged(_)));
+                let found = router.process(now, input, &mut header, &[meta], &mut verdict);
+                match found {
+                    Verdicts::AllTo(out) => assert_eq!(verdict[0], Verdict::Forward(out)),
+                    found => assert_eq!(
+                        found == Verdicts::Tagged,
+                        matches!(verdict[0], Verdict::Tagged(_))
+                    ),
+                }
                 if let Verdict::Tagged(interface) = verdict[0] {
                     let mut next = [0; 8];
                     let rest = frame.get(HEADER_LEN..).unwrap_or(&[]);

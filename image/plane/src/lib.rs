@@ -29,7 +29,7 @@ use netfront_rs::{
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
     BURST, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, HEADER_LEN, Header, Instant,
-    InterfaceId, NoRoom, REWRITTEN, Router, Verdict,
+    InterfaceId, NoRoom, REWRITTEN, Router, Verdict, Verdicts,
 };
 use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
 use xenbus::Signal;
@@ -136,7 +136,7 @@ struct Burst {
     verdicts: [Verdict; BURST],
     /// The interfaces that frames came in on, if some had tags.
     inputs: [InterfaceId; BURST],
-    tagged: bool,
+    in_common: Verdicts,
 }
 
 impl Burst {
@@ -222,7 +222,7 @@ impl<H: Hal> Plane<H> {
                 metas: [FrameMeta::default(); BURST],
                 verdicts: [Verdict::Drop; BURST],
                 inputs: [InterfaceId(0); BURST],
-                tagged: false,
+                in_common: Verdicts::Mixed,
             }),
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: Some(now),
@@ -481,17 +481,17 @@ impl<H: Hal> Plane<H> {
             headers,
             metas,
             verdicts,
-            tagged,
+            in_common,
             ..
         } = &mut *self.burst;
-        *tagged = self.router.process(
+        *in_common = self.router.process(
             Instant(now),
             input,
             &mut headers[..count],
             &metas[..count],
             &mut verdicts[..count],
         );
-        if *tagged {
+        if *in_common == Verdicts::Tagged {
             self.untag(index, count, now);
         }
         self.dispatch(index, count, now);
@@ -557,13 +557,16 @@ impl<H: Hal> Plane<H> {
             metas,
             verdicts,
             inputs,
-            tagged,
+            in_common,
         } = &mut *self.burst;
         let vif = InterfaceId(index as u8);
         let mut rest = &verdicts[..count];
         let mut start = 0;
         while let Some(&verdict) = rest.first() {
-            let len = train(rest);
+            let len = match in_common {
+                Verdicts::AllTo(_) => count,
+                _ => train(rest),
+            };
             let run = start..start + len;
             let frames = &mut frames[run.clone()];
             match verdict {
@@ -595,7 +598,8 @@ impl<H: Hal> Plane<H> {
                     for (frame, (meta, input)) in frames.iter_mut().zip(inputs) {
                         if verdict == Verdict::Punt {
                             self.poll_at = Some(now);
-                            let input = if *tagged { *input } else { vif };
+                            let tagged = *in_common == Verdicts::Tagged;
+                            let input = if tagged { *input } else { vif };
                             punt(&mut self.router, Instant(now), input, *meta, pool, frame);
                         }
                         pool.free(take(frame));

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 
 use router::{
     Config, DropReason, Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom,
-    REWRITTEN, Router, Verdict,
+    REWRITTEN, Router, Verdict, Verdicts,
 };
 
 pub(crate) type Frame = Vec<u8>;
@@ -151,8 +151,16 @@ impl Bed {
         let tagged = headers.clone();
         let metas: Vec<FrameMeta> = frames.iter().map(|f| f.1).collect();
         let mut verdicts = vec![Verdict::Drop; frames.len()];
-        self.router
+        let common = self
+            .router
             .process(self.now, input, &mut headers, &metas, &mut verdicts);
+        if let Verdicts::AllTo(out) = common {
+            assert!(
+                verdicts
+                    .iter()
+                    .all(|&verdict| verdict == Verdict::Forward(out))
+            );
+        }
         let decided = frames.iter().zip(&headers).zip(&mut verdicts).zip(tagged);
         for ((((frame, meta), header), verdict), tagged) in decided {
             match verdict {
