@@ -71,15 +71,15 @@ def topology() -> Iterator[Topology]:
 
 @pytest.fixture
 def left(topology: Topology) -> Host:
-    """The host before the router's vif 0, as a test finds it: knowing no neighbour."""
-    topology["left"].forget_neighbours()
+    """The host before the router's vif 0, as a test finds it: knowing nothing of the network."""
+    topology["left"].forget()
     return topology["left"]
 
 
 @pytest.fixture
 def right(topology: Topology) -> Host:
     """The host before the router's vif 1."""
-    topology["right"].forget_neighbours()
+    topology["right"].forget()
     return topology["right"]
 
 

@@ -55,14 +55,15 @@ def assert_complete(source: Host, sink: Host, size: int) -> None:
         datagrams(source, sink)
         frames = wire.heard(0.1)
     seen = [found for frame in frames if (found := _segment(frame, source.address)) is not None]
-    assert sum(protocol == UDP for protocol, _ in seen) >= len(SIZES)
-    assert sum(protocol == TCP for protocol, _ in seen) >= size // SEGMENT
-    assert all(right for _, right in seen), f"{[right for _, right in seen].count(False)} of {len(seen)}"
+    assert sum(protocol == UDP for protocol, *_ in seen) >= len(SIZES)
+    assert sum(protocol == TCP for protocol, *_ in seen) >= size // SEGMENT
+    blank = [(protocol, length) for protocol, length, right in seen if not right]
+    assert not blank, f"protocol and bytes of those with a wrong checksum: {blank}"
     assert max(map(len, frames)) <= SEGMENT
 
 
-def _segment(frame: bytes, source: str) -> tuple[int, bool] | None:
-    """Return a frame's protocol and whether its checksum is right, if it is TCP or UDP from there."""
+def _segment(frame: bytes, source: str) -> tuple[int, int, bool] | None:
+    """Return a segment's protocol, length and whether its checksum is right, if it is TCP or UDP from there."""
     if frame[12:14] != struct.pack("!H", IPV4) or frame[26:30] != socket.inet_aton(source):
         return None
     protocol, words = frame[23], frame[14] & 15
@@ -71,4 +72,4 @@ def _segment(frame: bytes, source: str) -> tuple[int, bool] | None:
     (total,) = struct.unpack_from("!H", frame, 16)
     segment = frame[14 + 4 * words : 14 + total]
     pseudo = frame[26:34] + struct.pack("!HH", protocol, len(segment))
-    return protocol, checksum(pseudo + segment) == 0
+    return protocol, len(segment), checksum(pseudo + segment) == 0

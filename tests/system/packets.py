@@ -10,6 +10,7 @@ DF, MF = 0x4000, 0x2000
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 REQUEST, REPLY = 1, 2
 TIME_EXCEEDED, UNREACHABLE, REDIRECT, PARAMETER = 11, 3, 5, 12
+NOBODY_LISTENS = (UNREACHABLE, 3)
 
 
 def mac(text: str) -> bytes:

@@ -65,7 +65,7 @@ def test_as_linux_has_it(start: Callable[..., Guest], left: Host, right: Host) -
     ):
         for allowed in (True, False):
             for host in (left, right):
-                host.forget_neighbours()
+                host.forget()
             guest = start(make(allowed), says=says)
             found.append(through(guest, left, right, guest.vifs[0].mac))
             guest.destroy()

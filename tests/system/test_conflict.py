@@ -50,7 +50,7 @@ def rival(left: Host) -> Iterator[Host]:
         yield host
     finally:
         host.down()
-        left.forget_neighbours()
+        left.forget()
 
 
 def test_a_host_that_has_the_address_is_found_at_boot(start: Callable[..., Guest], rival: Host) -> None:
@@ -86,5 +86,5 @@ def test_the_address_is_defended_once_in_a_while(case: str, router: Guest, left:
         assert not from_router(wire.heard(settle=0.5), router)
     assert f"(also used by {RIVAL})" in command(router, "show interfaces")
     assert f"left: {RIVAL} also uses our {OURS}" in router.console()
-    left.forget_neighbours()
+    left.forget()
     assert left.ping(OURS, 3, 0.2).lost == 0

@@ -93,7 +93,7 @@ def test_fuzz(
     eventually(all_arrived, 60, lambda: f"not all frames arrived: {counters(router)}")
     # Hosts that were taken for others say who they are.
     for host in (left, right):
-        host.forget_neighbours()
+        host.forget()
     assert left.ping("10.0.0.1", 5, 0.1).received >= 4
     assert right.ping("10.0.1.1", 5, 0.1).received >= 4
     assert left.ping(right.address, 10, 0.1).lost == 0

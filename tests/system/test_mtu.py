@@ -61,7 +61,7 @@ def test_what_may_be_is_fragmented(narrow: Guest, left: Host, right: Host) -> No
     """In pieces that fit and that together are what was sent; options that say so in all."""
     left.ping(right.address)
     segment = udp(left.address, right.address, os.urandom(1400))
-    copied, once = b"\x94\x04\0\0", b"\x44\x04\x05\0"  # router alert, timestamp
+    copied, once = b"\x94\x04\0\0", b"\x1e\x04\0\0"  # router alert, an experiment (RFC 4727)
     packet = ipv4(left.address, right.address, segment, ident=777, options=copied + once)
     with Wire(left) as near, Wire(right) as far:
         near.send(ethernet(narrow.vifs[0].mac, left.mac, IPV4, packet))

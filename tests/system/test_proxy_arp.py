@@ -71,7 +71,7 @@ def test_who_is_answered_for_beside_linux(start: Callable[..., Guest], left: Hos
         (lambda: Guest("proxy", vifs(), config=PROXY), READY),
         (lambda: linux_guest("linux", vifs(), LINUX), "linux: ready"),
     ):
-        left.forget_neighbours()
+        left.forget()
         guest = start(make(), says=says)
         assert left.ping("10.0.0.1", 3, 0.2, "-W", 10).received
         assert answered(guest, left) == wanted, guest.name

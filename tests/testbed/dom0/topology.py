@@ -106,9 +106,11 @@ class Host:
         """Return the ARP and ND table."""
         return run("ip", "-n", self.name, "neighbour")
 
-    def forget_neighbours(self) -> None:
-        """Empty the ARP and ND table."""
+    def forget(self) -> None:
+        """Forget what the network said: neighbours, and path MTUs and redirects."""
         run("ip", "-n", self.name, "neighbour", "flush", "all")
+        for family in ("-4", "-6"):
+            run("ip", "-n", self.name, family, "route", "flush", "cache")
 
     def up(self) -> None:
         """Make the namespace, its interface, addresses and default routes."""
