@@ -4,14 +4,21 @@ What dom0 gives to the router it decides by itself, with ethtool, at any time.
 """
 
 import itertools
+from collections.abc import Callable
 
 import pytest
-from dom0.guest import Guest
+from dom0.guest import Guest, Vif
 from dom0.shell import run
 from dom0.topology import Host, set_offload, set_vif_offload
-from offload import SEGMENT, back, both_ways, front, mean_length
+from offload import DUAL, FAMILIES, SEGMENT, back, both_ways, front, mean_length, sent
 from ringway import drops, grown, idle_pages, store
 from wire import transfer
+
+
+@pytest.fixture
+def router(share: Callable[..., Guest]) -> Guest:
+    """A Ringway with both families on both sides, shared by this file."""
+    return share(Guest("dual", [Vif("xenbr0"), Vif("xenbr1")], config=DUAL))
 
 
 def test_router_says_what_it_takes(router: Guest) -> None:
@@ -28,9 +35,11 @@ def test_router_says_what_it_takes(router: Guest) -> None:
 def test_large_frames_pass_whole(router: Guest, left: Host, right: Host, undamaged: None) -> None:
     """No frame is cut on the way: those that reach dom0 are as long as those that left it."""
     before = {name: drops(router, name) for name in ("left", "right")}
-    transfer(left, right, 8 << 20)
-    transfer(right, left, 8 << 20)
-    assert mean_length(router, 0) > SEGMENT and mean_length(router, 1) > SEGMENT
+    for family in FAMILIES:
+        earlier = [sent(router, index) for index in range(2)]
+        transfer(left, right, 8 << 20, family=family)
+        transfer(right, left, 8 << 20, family=family)
+        assert all(mean_length(router, index, earlier[index]) > SEGMENT for index in range(2))
     lost = [grown(before[name], drops(router, name)).keys() for name in before]
     assert not {"rx_error", "punt_full"} & set().union(*lost)
     idle_pages(router)

@@ -88,21 +88,23 @@ class Wire:
         return None
 
 
-def udp_socket(host: Host, port: int = 0) -> socket.socket:
+def udp_socket(host: Host, port: int = 0, family: int = socket.AF_INET) -> socket.socket:
     """Return a bound UDP socket of a host."""
     with inside(host):
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.bind((host.address, port))
+        made = socket.socket(family, socket.SOCK_DGRAM)
+    made.bind((host.address_of(family), port))
     made.settimeout(60)
     return made
 
 
-def transfer(source: Host, sink: Host, size: int, timeout: float = 180) -> None:
+def transfer(
+    source: Host, sink: Host, size: int, timeout: float = 180, family: int = socket.AF_INET
+) -> None:
     """Send random bytes over TCP and check that they arrive unchanged (SHA-256)."""
     with inside(sink):
-        server = socket.create_server((sink.address, 0))
+        server = socket.create_server((sink.address_of(family), 0), family=family)
     with inside(source):
-        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client = socket.socket(family, socket.SOCK_STREAM)
     arrived = hashlib.sha256()
     count = 0
 

@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ class Host:
     def address(self) -> str:
         """The first address, without its length."""
         return self.addresses[0].partition("/")[0]
+
+    def address_of(self, family: int) -> str:
+        """The first address of a family (`socket.AF_INET`, `AF_INET6`), without its length."""
+        mark = ":" if family == socket.AF_INET6 else "."
+        return next(address for address in self.addresses if mark in address).partition("/")[0]
 
     def line(self, *command: object) -> list[str]:
         """Return the words that run a command in the namespace."""
