@@ -193,7 +193,18 @@ impl Router {
             }
         }
         if let Some(lookups) = lookups.get_mut(..count) {
-            self.vrfs.get(vrf).fib.answer(lookups);
+            let index = &self.neighbors.index;
+            self.vrfs
+                .get(vrf)
+                .fib
+                .answer(lookups, |target, destination| {
+                    let interface = target.wrapping_sub(ON_LINK);
+                    if interface >= MAX_INTERFACES as u32 {
+                        return target;
+                    }
+                    let found = index.find(interface as u8, destination);
+                    found.map_or(target, |neighbor| neighbor as u32)
+                });
         }
         if redirect {
             let which = !decided & u64::MAX >> (BURST - count);
@@ -284,8 +295,8 @@ impl Router {
     }
 
     /// Goes on with the frames in `others`, a bit for each, that have no neighbour in `lookups`
-    /// that takes frames of their length: to neighbours on a link, to one of a group, in segments,
-    /// or nowhere.
+    /// that takes frames of their length: to one of a group, in segments, to where the slow path
+    /// finds out who is there, or nowhere.
     #[inline(never)]
     fn find_others(
         &mut self,
@@ -297,7 +308,6 @@ impl Router {
         others: u64,
     ) {
         let known = self.neighbors.adjacencies.len();
-        let mut last_on_link = None;
         let mut sent = Sent::default();
         let frames = headers.iter_mut().zip(metas).zip(verdicts);
         for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
@@ -306,30 +316,9 @@ impl Router {
             }
             let mut index = *lookup as usize;
             if index >= known {
-                let interface = lookup.wrapping_sub(ON_LINK);
-                let found = if interface < MAX_INTERFACES as u32 {
-                    let destination = header.u32_at(30);
-                    match last_on_link {
-                        Some((asked, found)) if asked == (interface, destination) => Some(found),
-                        _ => {
-                            let destination_host = u32::from_be(destination);
-                            let found =
-                                self.neighbors.index.find(interface as u8, destination_host);
-                            last_on_link = found.map(|found| ((interface, destination), found));
-                            found
-                        }
-                    }
-                } else {
-                    self.resolve(input, header, meta, *lookup, verdict)
-                };
-                match found {
+                match self.resolve(input, header, meta, *lookup, verdict) {
                     Some(found) => index = found,
-                    None => {
-                        if interface < MAX_INTERFACES as u32 {
-                            *verdict = Verdict::Punt;
-                        }
-                        continue;
-                    }
+                    None => continue,
                 }
             }
             let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {

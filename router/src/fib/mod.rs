@@ -104,11 +104,12 @@ impl Fib {
         }
     }
 
-    /// Replaces the destinations of a burst by the numbers of their targets.
+    /// Replaces the destinations of a burst by the numbers of their targets, or by what `go_on`
+    /// makes of such a number and the destination.
     #[inline(always)]
-    pub(crate) fn answer(&self, burst: &mut [u32]) {
+    pub(crate) fn answer(&self, burst: &mut [u32], go_on: impl Fn(u32, u32) -> u32) {
         let Some(copy) = &self.copy else {
-            return self.answer_at_once(burst);
+            return self.answer_at_once(burst, go_on);
         };
         // Frames of one flow come in trains: what was asked last is often asked again.
         let mut asked = !burst.first().copied().unwrap_or(0);
@@ -116,7 +117,7 @@ impl Fib {
         for lookup in burst {
             if *lookup != asked {
                 asked = *lookup;
-                answer = copy.lookup(asked);
+                answer = go_on(copy.lookup(asked), asked);
             }
             *lookup = answer;
         }
@@ -125,7 +126,7 @@ impl Fib {
     /// The same in a table without a copy, where lookups miss the cache: all together, so that
     /// the misses overlap.
     #[inline(never)]
-    fn answer_at_once(&self, burst: &mut [u32]) {
+    fn answer_at_once(&self, burst: &mut [u32], go_on: impl Fn(u32, u32) -> u32) {
         let (mut asked, mut answers) = ([0u32; BURST], [0u32; BURST]);
         let mut count = 0usize;
         for lookup in burst.iter_mut() {
@@ -138,6 +139,9 @@ impl Fib {
         let count = count.min(BURST);
         let (asked, found) = (&asked[..count], &mut answers[..count]);
         self.v4.table().lookup_batch(asked, found);
+        for (answer, &asked) in found.iter_mut().zip(asked) {
+            *answer = go_on(*answer, asked);
+        }
         for lookup in burst {
             *lookup = answers[*lookup as usize % BURST];
         }

@@ -228,7 +228,11 @@ impl Model {
                 let address = address.to_bits();
                 let target = router.vrfs.get(0).fib.lookup(address);
                 let mut burst = [address, !address, !address, address];
-                router.vrfs.get(0).fib.answer(&mut burst);
+                router
+                    .vrfs
+                    .get(0)
+                    .fib
+                    .answer(&mut burst, |target, _| target);
                 assert_eq!((burst[0], burst[3]), (target.number(), target.number()));
                 target
             }
@@ -418,7 +422,7 @@ fn answers(router: &Router, vrf: u8, address: [u8; 4]) -> (Target, Target) {
     let address = std::net::Ipv4Addr::from(address);
     let fib = &router.vrfs.get(vrf).fib;
     let mut burst = [address.to_bits()];
-    fib.answer(&mut burst);
+    fib.answer(&mut burst, |target, _| target);
     assert_eq!(Target::from_number(burst[0]), fib.lookup(address.to_bits()));
     let (_, target) = router.vrfs.find(vrf, address.into());
     (Target::from_number(burst[0]), target)
