@@ -28,6 +28,9 @@ use crate::prompt::Prompt;
 
 /// Two for each of 16 vifs, xenstore and console, rounded up.
 const MAX_PORTS: usize = 64;
+/// Busy turns by one reading of the clock, which takes a thousand instructions where Xen
+/// emulates the time-stamp counter. A turn takes microseconds.
+const TURNS_BY_ONE_CLOCK: u32 = 4;
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::new();
@@ -97,8 +100,9 @@ fn log_level(line: &str) -> Result<LevelFilter, alloc::string::String> {
 fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> ! {
     let console_port = kernel_console::port();
     let mut ports = heapless::Vec::<u32, MAX_PORTS>::new();
+    let mut now = time::now();
+    let mut turns = 0;
     loop {
-        let now = time::now();
         let mut busy = guest.plane.borrow_mut().turn(now);
 
         let due = guest.timers.next_deadline().is_some_and(|at| at <= now);
@@ -114,6 +118,11 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
             sched::shutdown(reason);
         }
         if busy {
+            turns += 1;
+            if turns == TURNS_BY_ONE_CLOCK {
+                turns = 0;
+                now = time::now();
+            }
             continue;
         }
 
@@ -123,12 +132,15 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         let _ = console_port.map(|port| ports.push(port.0));
         let mut plane = guest.plane.borrow_mut();
         plane.take_events(&mut ports);
-        if plane.arm(now, sched::run_state().running) {
+        let state = sched::run_state();
+        (now, turns) = (state.at, 0);
+        if plane.arm(now, state.running) {
             continue;
         }
         let deadlines = [plane.deadline(now), guest.timers.next_deadline()];
         drop(plane);
         event::wait(&ports, deadlines.into_iter().flatten().min());
+        now = time::now();
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) fn poll(ports: &[u32], deadline: u64) {
 /// (`vcpu_runstate_info`, vcpu.h).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunState {
+    /// System time when it was read.
+    pub at: u64,
     /// Executing.
     pub running: u64,
     /// Ready, but another domain was executing.
@@ -118,6 +120,7 @@ pub fn run_state() -> RunState {
         // the running state anew.
         if load(1) == entered {
             return RunState {
+                at: now,
                 running: running + now.saturating_sub(entered),
                 runnable,
                 blocked,

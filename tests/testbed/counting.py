@@ -61,8 +61,8 @@ GROUPS = {
     ),
     "ringway": (
         ("ring: receive", r"receive"),
-        ("ring: send, completions", r"reap|send|publish|refill|arm|pool|queue|Queue"),
         ("router", r"router|process|fib|lookup|parse|rewrite|wire"),
+        ("ring: send, completions", r"reap|send|publish|refill|arm|pool|queue|Queue"),
         ("loop", r""),
     ),
     "user": (("programs", r""),),
