@@ -1,11 +1,10 @@
 """Configurations that can't be used, said with line and reason; and the ways to hand one over."""
 
-import io
 import re
-import tarfile
 
 import pytest
 from conftest import CONFIG
+from dom0.archive import tar
 from dom0.guest import Guest, Vif
 from dom0.topology import Host
 from ringway import READY, command, drops, eventually, idle_pages, key, wait_key
@@ -100,14 +99,3 @@ def test_several_addresses(left: Host, right: Host, start) -> None:
     start(Guest("several", [Vif("xenbr0"), Vif("xenbr1")], config=config), says=READY)
     for address in ("10.0.1.1", "10.0.77.1", "10.0.78.1"):
         assert left.ping(address, 2, 0.05).lost == 0
-
-
-def tar(files: dict[str, bytes]) -> bytes:
-    """Return an archive as `tar` writes it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()

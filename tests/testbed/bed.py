@@ -9,7 +9,8 @@
     bed.py profile SYSTEMS KPPS    the same, and where instructions go: target/profile/*.csv
     bed.py run                     boot, create a router, send traffic through it, report
 
-SYSTEMS is ringway, linux or both with a comma between; KPPS are rates in 1000 frames/s likewise.
+SYSTEMS are ringway, ringway-N (with N routes) and linux, with commas between; KPPS are rates in 1000
+frames/s likewise.
 """
 
 import argparse

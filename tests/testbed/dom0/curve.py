@@ -1,7 +1,9 @@
 """The whole curve: what is forwarded, and in how large batches, by the rate that is offered.
 
-    curve.py SYSTEM[,SYSTEM] KPPS[,KPPS...]     SYSTEM: ringway or linux; 0 kpps: full speed
+    curve.py SYSTEM[,SYSTEM] KPPS[,KPPS...]     0 kpps: full speed
 
+SYSTEM is ringway or linux, with one flow; or ringway-N, with N IPv4 routes like the Internet's,
+neighbours, strict reverse-path filtering, and frames to addresses at random.
 Prints a line a point and writes results/curve.csv. The lines that begin with @ tell
 `bed.py profile` when a point begins and ends.
 """
@@ -15,9 +17,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2] / "system")]
 
+from dom0.archive import tar  # noqa: E402
 from dom0.cputime import CpuTime  # noqa: E402
 from dom0.figures import LEFT, RIGHT, guest  # noqa: E402
-from dom0.guest import Guest  # noqa: E402
+from dom0.guest import Guest, Vif  # noqa: E402
+from dom0.internet import GATEWAYS_4, internet  # noqa: E402
 from dom0.pktgen import Generator, Load  # noqa: E402
 from dom0.topology import Topology  # noqa: E402
 from ringway import numbers  # noqa: E402
@@ -27,6 +31,25 @@ SECONDS = 2.0
 SETTLE = 1.0  # s until the last frame has left every queue
 FULL_SPEED = 300_000  # frames/s, more than there can be
 PINGS = 20
+ANYWHERE = ("flag IPDST_RND", "dst_min 11.0.0.1", "dst_max 126.255.255.254")
+CONFIG = """
+[interface.left]
+vif     = 0
+address = ["10.0.0.1/24"]
+rpf     = "strict"
+
+[interface.right]
+vif     = 1
+address = ["10.0.1.1/24"]
+rpf     = "strict"
+
+[[route]]
+prefix = "0.0.0.0/0"
+via    = ["10.0.1.2"]
+
+[[route-file]]
+path = "internet.routes"
+"""
 COLUMNS = (
     "system", "offered_pps", "forwarded_pps", "loss", "guest_cpu_ns_per_frame", "dom0_cpu_ns_per_frame",
     "frames_per_event_to_netback", "frames_per_run_of_netback_rx", "frames_per_wake",
@@ -40,7 +63,7 @@ def main() -> None:
     rows = []
     with Topology([LEFT, RIGHT]):
         for name in systems:
-            with guest(name) as system:
+            with with_routes(name) if "-" in name else guest(name) as system:
                 system.wait_console("ready", timeout=300)
                 LEFT.ping(RIGHT.address, 3)
                 rtt = round_trip_us()
@@ -53,6 +76,16 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows({key: shown(value) for key, value in row.items()} for row in rows)
+
+
+def with_routes(name: str) -> Guest:
+    """A router with so many routes as the name ends with, and where all else goes."""
+    count = int(name.partition("-")[2])
+    routes, _ = internet(count, 0)
+    lines = [CONFIG]
+    lines += [f'[[neighbor]]\ninterface = "right"\naddress = "{at}"\nmac = "{RIGHT.mac}"\n' for at in GATEWAYS_4]
+    archive = tar({"ringway.toml": "".join(lines).encode(), "internet.routes": routes})
+    return Guest(name, [Vif("xenbr0"), Vif("xenbr1")], config=archive, memory=16 if count <= 10_000 else 96)
 
 
 def shown(value: object) -> object:
@@ -73,14 +106,15 @@ def point(system: Guest, name: str, rate: int) -> dict[str, float]:
     clock = CpuTime()
     count = round((rate or FULL_SPEED) * SECONDS)
     generator = Generator(LEFT)
-    own = numbers(system, "show cpu") if name == "ringway" else {}
+    own = numbers(system, "show cpu") if name.startswith("ringway") else {}
     events, runs = events_to_netback(system), runs_of_netback(system)
     received = RIGHT.counters()["rx_packets"]
     guest_ns, dom0_ns = clock.ns(system.domid), clock.ns(0)
     label = f"{name}-{rate // 1000}k" if rate else f"{name}-full"
     print(f"@begin {label} 0", flush=True)
     began = time.monotonic()
-    generator.start(Load(system.vifs[0].mac, RIGHT.address, count=count, rate_pps=rate))
+    options = ANYWHERE if "-" in name else ()
+    generator.start(Load(system.vifs[0].mac, RIGHT.address, count=count, rate_pps=rate, options=options))
     if rate == 0:
         time.sleep(SECONDS)
         generator.stop()
