@@ -23,7 +23,7 @@ from paths import read_list  # noqa: E402
 FOLDER = REPO / "target" / "tables"
 # DPDK's defaults, then with the vector instructions that it uses only when told to.
 CPUS = len(os.sched_getaffinity(0))
-EAL = [f"--lcores=0@(0-{CPUS - 1})", "--no-huge", "--no-pci", "--no-telemetry", "-m", "4000"]
+EAL = [f"--lcores=0@(0-{CPUS - 1})", "--no-huge", "--no-pci", "--no-telemetry"]
 EAL += [f"--file-prefix=ringway{os.getpid()}", "--force-max-simd-bitwidth=512", "--log-level=error"]
 RUST = ["ringway", "ringway-single", "poptrie", "prefix-trie"]
 DPDK = {
@@ -71,15 +71,16 @@ class Server:
         self.process.wait()
 
 
-def dpdk() -> str:
-    """Build DPDK's contenders and return the program's path."""
+def dpdk(name: str) -> str:
+    """Build a program that uses DPDK and return its path."""
     install(read_list(HERE / "packages.txt"))
-    program = FOLDER / "dpdk"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    program = FOLDER / name
     flags = {}
     for kind in ("cflags", "libs"):
         words = ["pkg-config", f"--{kind}", "libdpdk"]
         flags[kind] = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
-    words = ["cc", "-O3", "-march=x86-64-v2", *flags["cflags"], str(HERE / "dpdk.c")]
+    words = ["cc", "-O3", "-march=x86-64-v2", *flags["cflags"], str(HERE / f"{name}.c")]
     subprocess.run([*words, "-o", str(program), *flags["libs"]], check=True)
     return str(program)
 
@@ -88,7 +89,7 @@ def lookups(binary: str) -> list[Row]:
     """Let all contenders look up in turns. Nanoseconds a lookup, and how many times Ringway's."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     subprocess.run([binary, "dump", str(FOLDER)], check=True)
-    servers = [Server([binary, "serve"]), Server([dpdk(), str(FOLDER), *EAL])]
+    servers = [Server([binary, "serve"]), Server([dpdk("dpdk"), str(FOLDER), *EAL, "-m", "4000"])]
     for server in servers:
         server.wait()
     questions = [
