@@ -14,11 +14,12 @@ It is taken if target/lab/supplied/ holds `system.toml` and the files that it na
     extra = "ip={left} {right} route={source},{left_gateway} route={sink},{right_gateway}"
 
 `{left}` and `{right}` become the addresses of its two vifs, with their lengths; `{left_mac}` and
-`{right_mac}` their hardware addresses. Where dom0 bridges, generator and sink are in the networks of
-these addresses. Where it routes, they are in the networks `{source}` and `{sink}`, behind the gateways
+`{right_mac}` their hardware addresses, `{source}` and `{sink}` the networks of generator and sink. Where
+dom0 bridges, these are the networks of the addresses. Where it routes, they are behind the gateways
 `{left_gateway}` and `{right_gateway}`; without `[routed]` the image isn't measured there.
 """
 
+import ipaddress
 import tomllib
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def make(name, vifs, extra, options):
     routes = [word.removeprefix("route=").split(",") for word in extra.split() if word.startswith("route=")]
     words = {
         "left": addresses[0], "right": addresses[1], "left_mac": vifs[0].mac, "right_mac": vifs[1].mac,
+        "source": ipaddress.ip_interface(addresses[0]).network, "sink": ipaddress.ip_interface(addresses[1]).network,
     }  # fmt: skip
     if routes:
         told |= told["routed"]
