@@ -12,6 +12,7 @@ from ringway import Pages, counters, drops, eventually, grown, idle_pages, key
 from wire import transfer
 
 COUNT = 100_000
+BOTH_WAYS = 40_000  # frames/s each
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +67,13 @@ def test_small_frames_one_way(router: Guest, left: Host, right: Host) -> None:
 
 def test_small_frames_both_ways(router: Guest, left: Host, right: Host) -> None:
     before = {host.name: host.counters()["rx_packets"] for host in (left, right)}
-    there = Load(router.vifs[0].mac, right.address, COUNT // 2)
-    back = Load(router.vifs[1].mac, left.address, COUNT // 2)
+    # More than there is time for; at full speed one generator can leave the other nothing, for ever.
+    there = Load(router.vifs[0].mac, right.address, COUNT // 2, rate_pps=BOTH_WAYS)
+    back = Load(router.vifs[1].mac, left.address, COUNT // 2, rate_pps=BOTH_WAYS)
     flood((left, there), (right, back))
-    for host in (left, right):
-        assert host.counters()["rx_packets"] > before[host.name] + 1000
+    # Most are lost in dom0, which has to make them all as well. Some pass in both directions.
+    arrived = {host.name: host.counters()["rx_packets"] - before[host.name] for host in (left, right)}
+    assert min(arrived.values()) > 1000, arrived
 
 
 def test_large_frames(router: Guest, left: Host, right: Host) -> None:
