@@ -11,9 +11,9 @@ use crate::router::Router;
 use crate::time::Instant;
 
 impl Router {
-    /// Lets packets to the broadcast addresses of a table's links go there, where that is allowed. Such an
-    /// address is a neighbour whose station is all stations; what came in a link-layer broadcast
-    /// already isn't for it (RFC 1812 5.3.4).
+    /// Lets packets to the broadcast addresses of a table's links go there, where that is allowed.
+    /// Such an address is a neighbour whose station is all stations; what came in a link-layer
+    /// broadcast already isn't for it (RFC 1812 5.3.4).
     pub(crate) fn connect_broadcasts(&mut self, vrf: u8, fib: &mut Upper<u32>) {
         for at in 0..self.links.len() {
             let link = self.links.get(at).filter(|l| l.up && l.vrf == vrf);

@@ -1,9 +1,10 @@
 //! The fast path: bursts of headers in, verdicts out.
 //!
-//! Three passes over a burst. The first checks each header and begins its lookup; the
-//! second finishes the lookups, so that their cache misses overlap; the third rewrites.
+//! Three passes over a burst. The first checks each header and takes its destination; the second
+//! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbour.
 //! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
-//! goes through [`examine`](Router::examine), out of line. IPv6 frames of the burst have the
+//! goes through [`examine`](Router::examine), and what the third finds no neighbour for through
+//! [`find_others`](Router::find_others), both out of line. IPv6 frames of the burst have the
 //! same three passes of their own, in [`process6`](crate::process6).
 
 use core::net::IpAddr;

@@ -46,8 +46,8 @@ impl Router {
         false
     }
 
-    /// Takes 1 from the TTL of a packet from `input` on its way to a neighbour, and enters what its options
-    /// ask for.
+    /// Takes 1 from the TTL of a packet from `input` on its way to a neighbour, and enters what its
+    /// options ask for.
     pub(crate) fn age4(
         &self,
         now: Instant,

@@ -15,15 +15,17 @@
 //! The backend may change the bytes of any page at any time. [`Frame`]s are handles, all
 //! that is known of them is kept outside of the pages.
 
-use alloc::vec;
+mod account;
 mod frames;
 mod front;
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
+pub use self::account::{Account, Closed, PoolStats};
 use crate::error::PoolError;
 use crate::netif::{Checksum, Gso, GsoKind, MAX_SLOTS, MAX_TX_SIZE};
 
@@ -297,73 +299,6 @@ impl Frame {
 #[inline]
 pub(crate) fn tx_slots(pages: usize, gso: bool) -> usize {
     pages.min(MAX_SLOTS) + usize::from(gso)
-}
-
-/// Where the pages of a home are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Free.
-    pub free: usize,
-    /// On a receive ring.
-    pub posted: usize,
-    /// On a transmit ring, of whichever queue.
-    pub sending: usize,
-    /// In frames.
-    pub held: usize,
-}
-
-impl Account {
-    /// All pages of the home.
-    #[must_use]
-    pub const fn total(&self) -> usize {
-        self.free + self.posted + self.sending + self.held
-    }
-}
-
-/// Where all pages are. Counted by looking at the pages, the free lists and the rings, not from
-/// running totals; what is nowhere else is in a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolStats {
-    /// Pages in the pool.
-    pub total: usize,
-    homes: [Account; HOMES],
-}
-
-impl PoolStats {
-    /// The pages of one home.
-    #[must_use]
-    pub fn home(&self, home: HomeId) -> Account {
-        self.homes[home.index()]
-    }
-
-    /// Pages whose home was removed.
-    #[must_use]
-    pub fn spare(&self) -> Account {
-        self.homes[SPARE.index()]
-    }
-
-    /// The pages of all homes; always as many as [`PoolStats::total`].
-    #[must_use]
-    pub fn sum(&self) -> Account {
-        self.homes
-            .iter()
-            .fold(Account::default(), |sum, home| Account {
-                free: sum.free + home.free,
-                posted: sum.posted + home.posted,
-                sending: sum.sending + home.sending,
-                held: sum.held + home.held,
-            })
-    }
-}
-
-/// What became of the pages of a pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Closed {
-    /// Pages given back to the machine.
-    pub freed: usize,
-    /// Pages that the backend still maps. They are never used again.
-    pub leaked: usize,
 }
 
 /// Packet pages granted to one backend domain.

@@ -13,6 +13,8 @@
 extern crate alloc;
 
 mod send;
+mod sleep;
+mod vifs;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -35,51 +37,14 @@ use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
 use xenbus::Signal;
 
 use self::send::{Cutting, Outgoing, Way, forward_run, go_on_cutting, punt, with_pools};
+pub use self::vifs::AttachError;
+use self::vifs::{LOCAL_PAGES_PER_VIF, PAGES_PER_VIF, home_of};
 
 /// Punted frames, retries and packets of the router's own in one turn.
 const SLOW_BUDGET: usize = 16;
 /// A transmit ring that is full and whose backend completed nothing for so long is stuck:
 /// frames for it are dropped instead of holding up everything else.
 const STUCK: u64 = 100_000_000;
-/// Most pages that a vif gets: a full receive ring, and as much on its way out.
-const PAGES_PER_VIF: usize = 512;
-/// What a backend needs to take every large frame as it is.
-const EVERY_LARGE: Features = Features::SG
-    .union(Features::GSO_TCPV4)
-    .union(Features::GSO_TCPV6)
-    .union(Features::CSUM_IPV4)
-    .union(Features::CSUM_IPV6);
-/// Pages a vif must have to be given large TCP frames (GSO): a quarter of them, what it never
-/// lends, then holds one such frame and more, without which its backend delivers nothing.
-const PAGES_FOR_LARGE: usize = 128;
-/// Pages for packets that the router makes itself, for each vif: as many as one that completes
-/// nothing can hold on to, so that it silences no other.
-const LOCAL_PAGES_PER_VIF: usize = 32;
-
-/// Bytes before the IP packet in a frame with all tags it may have.
-const LONGEST_HEADER: usize = ETHERNET_LEN + MAX_TAGS * TAG_LEN;
-
-/// Why a vif could not be set up.
-#[derive(Debug)]
-pub enum AttachError {
-    /// Its packet pages.
-    Pool(PoolError),
-    /// Its rings.
-    Queue(QueueError),
-    /// Another vif is this interface already.
-    Taken,
-}
-
-impl core::fmt::Display for AttachError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            AttachError::Pool(error) => error.fmt(f),
-            AttachError::Queue(error) => error.fmt(f),
-            AttachError::Taken => f.write_str("another vif is this interface already"),
-        }
-    }
-}
-
 /// A vif that packets flow through, or will once its backend is connected.
 struct Link<H: Hal> {
     queue: Queue<H>,
@@ -233,155 +198,6 @@ impl<H: Hal> Plane<H> {
             planned: (0, 0),
             frames_before: 0,
             work: Work::default(),
-        }
-    }
-
-    /// Makes rings and pages for a vif. Packets flow after [`Plane::link_up`].
-    ///
-    /// # Errors
-    /// [`AttachError`]; nothing is left behind.
-    pub fn attach(
-        &mut self,
-        now: u64,
-        interface: InterfaceId,
-        backend: DomId,
-        features: Features,
-        fault: Signal<PeerFault>,
-    ) -> Result<QueueInfo, AttachError> {
-        let index = interface.index();
-        if self.links.len() <= index {
-            self.links.resize_with(index + 1, || None);
-        }
-        if self.links[index].is_some() {
-            return Err(AttachError::Taken);
-        }
-        let at = self.pool_for(backend)?;
-        let home = home_of(interface);
-        let Some(pool) = self.pools[at].as_mut() else {
-            return Err(AttachError::Pool(PoolError::NoSuchHome));
-        };
-        if let Err(error) = pool.add_home(home, self.pages_per_vif) {
-            self.release(at, home);
-            return Err(AttachError::Pool(error));
-        }
-        let (mut queue, info) = match Queue::new(pool, home, features) {
-            Ok(made) => made,
-            Err(error) => {
-                self.release(at, home);
-                return Err(AttachError::Queue(error));
-            }
-        };
-        // The rest stays free for copies of what vifs of other backends send here.
-        queue.set_post_limit(self.pages_per_vif * 3 / 4);
-        queue.refill(pool);
-        queue.publish();
-        let large = self.takes_large();
-        let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
-        let any_tags = self.ports.iter().any(tags);
-        self.links[index] = Some(Link {
-            queue,
-            pool: at,
-            interface,
-            fault,
-            up: false,
-            slots: if large { MAX_TX_SLOTS } else { 1 },
-            progress: now,
-            completed: 0,
-            unanswered: 0,
-            takes_large: features.contains(EVERY_LARGE) && !any_tags,
-            cutting: None,
-        });
-        Ok(info)
-    }
-
-    /// Whether vifs have the pages for large TCP frames.
-    pub fn takes_large(&self) -> bool {
-        self.pages_per_vif >= PAGES_FOR_LARGE
-    }
-
-    /// The backend of a vif is connected.
-    pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
-        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
-            link.up = true;
-            link.slots = link
-                .slots
-                .max((usize::from(mtu) + LONGEST_HEADER).div_ceil(PAGE_SIZE));
-            link.progress = now;
-            self.router.link_up(Instant(now), interface, mac, mtu);
-            self.poll_at = Some(now);
-        }
-    }
-
-    /// Nothing more flows through a vif.
-    pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
-        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
-            link.up = false;
-            self.router.link_down(Instant(now), interface);
-            self.poll_at = Some(now);
-        }
-    }
-
-    /// Gives the rings and pages of a vif back, as far as its backend let go of them.
-    pub fn detach(&mut self, now: u64, interface: InterfaceId) {
-        self.link_down(now, interface);
-        // Pages of this vif may be among what is cut for another.
-        for link in self.links.iter_mut().flatten() {
-            if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
-                let pool = way.from;
-                self.router.count_tx_full(way.out, 1, cut.left() as u64);
-                if let Some(pool) = self.pools.get_mut(pool).and_then(Option::as_mut) {
-                    pool.free(cut.into_frame());
-                }
-            }
-        }
-        let Some(link) = self.links.get_mut(interface.index()).and_then(take) else {
-            return;
-        };
-        if let Some(pool) = self.pools[link.pool].as_mut() {
-            link.queue.close(pool);
-        }
-        self.release(link.pool, home_of(interface));
-    }
-
-    /// The pool of pages granted to `backend`.
-    fn pool_for(&mut self, backend: DomId) -> Result<usize, AttachError> {
-        let same =
-            |pool: &Option<PagePool<H>>| pool.as_ref().is_some_and(|pool| pool.peer() == backend);
-        if let Some(at) = self.pools.iter().position(same) {
-            return Ok(at);
-        }
-        let mut pool = PagePool::new(self.hal, backend);
-        let vifs = self.router.config().vifs().max(1);
-        pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
-            .map_err(AttachError::Pool)?;
-        pool.set_floor(HomeId::LOCAL, 0);
-        match self.pools.iter().position(Option::is_none) {
-            Some(at) => {
-                self.pools[at] = Some(pool);
-                Ok(at)
-            }
-            None => {
-                self.pools.push(Some(pool));
-                Ok(self.pools.len() - 1)
-            }
-        }
-    }
-
-    /// Removes a home, and the pool with the last one.
-    fn release(&mut self, at: usize, home: HomeId) {
-        let used = self.links.iter().flatten().any(|link| link.pool == at);
-        let Some(pool) = self.pools[at].as_mut() else {
-            return;
-        };
-        if used {
-            if pool.has_home(home)
-                && let Err(error) = pool.remove_home(home)
-            {
-                log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
-            }
-            pool.trim();
-        } else if let Some(pool) = self.pools[at].take() {
-            let _ = pool.close();
         }
     }
 
@@ -630,89 +446,6 @@ impl<H: Hal> Plane<H> {
         poll.more
     }
 
-    /// Asks every backend for an event when enough has come. Whether it has already. `ran` is
-    /// the processor time used since the start, in ns.
-    pub fn arm(&mut self, now: u64, ran: u64) -> bool {
-        let since = Since {
-            slept: take(&mut self.slept),
-            frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
-            ran: ran.saturating_sub(self.planned.1),
-        };
-        self.planned = (self.work.frames, ran);
-        let sleep = self.pace.plan(now, since);
-        self.wake_at = sleep.limit.map(|limit| now + limit);
-        let blocked = self.room(now) == 0;
-        self.blocked = blocked;
-        // Completions matter only where pages or room are short; otherwise they are found in
-        // passing. One alone would be no reason to wake. Pages missing on one ring may be on
-        // any other.
-        let few = BURST.min(self.pages_per_vif / 4);
-        let up = self.links.iter().flatten().filter(|link| link.up);
-        let short = blocked || up.into_iter().any(|link| link.queue.rx_posted() < few);
-        let mut busy = false;
-        for link in self.links.iter_mut().flatten().filter(|link| link.up) {
-            // Without room for what comes, only a completion is news.
-            let wake = Wake {
-                rx: (!blocked).then_some(sleep.frames),
-                tx: short.then_some(BURST as u32),
-            };
-            busy |= link.queue.arm(wake);
-        }
-        if !busy {
-            self.count_sleep();
-        }
-        busy
-    }
-
-    fn count_sleep(&mut self) {
-        let frames = self.work.frames - self.frames_before;
-        self.frames_before = self.work.frames;
-        let bits = (u64::BITS - frames.leading_zeros()) as usize;
-        let last = self.work.frames_per_wake.len() - 1;
-        self.work.frames_per_wake[bits.min(last)] += 1;
-        self.work.sleeps += 1;
-        self.work.gatherings += u64::from(self.wake_at.is_some());
-        self.slept = true;
-    }
-
-    /// When the next turn is due, whatever comes. To be asked after [`Plane::arm`].
-    pub fn deadline(&self, now: u64) -> Option<u64> {
-        let unstuck = self.blocked.then(|| {
-            let waiting = self.links.iter().flatten().filter(|link| link.up);
-            waiting
-                .map(|link| link.progress + STUCK + 1)
-                .filter(|&at| at > now)
-                .min()
-        });
-        let cutting = self.links.iter().flatten().filter(|link| link.up);
-        let cut_off = cutting
-            .filter_map(|link| link.cutting.as_ref())
-            .map(|cutting| cutting.progress + STUCK + 1)
-            .min();
-        [self.poll_at, self.wake_at, unstuck.flatten(), cut_off]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Clears the events of all vifs, and lists their channels for waiting.
-    pub fn take_events<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
-        for link in self.links.iter().flatten() {
-            link.queue.take_pending();
-            let mut add = |Port(port): Port| {
-                // `N` is more than 16 vifs can have.
-                let _ = ports.push(port);
-            };
-            match link.queue.info().ports {
-                netfront_rs::Ports::Shared(port) => add(port),
-                netfront_rs::Ports::Split { tx, rx } => {
-                    add(tx);
-                    add(rx);
-                }
-            }
-        }
-    }
-
     /// What the loop did since the start.
     pub fn work(&self) -> Work {
         self.work
@@ -774,10 +507,6 @@ fn train(verdicts: &[Verdict]) -> usize {
         }
     }
     len
-}
-
-fn home_of(interface: InterfaceId) -> HomeId {
-    HomeId::vif(interface.0).unwrap_or(HomeId::LOCAL)
 }
 
 fn meta_of(info: FrameInfo) -> FrameMeta {

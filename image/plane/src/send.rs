@@ -192,23 +192,17 @@ fn forward_one<H: Hal>(
     mut frame: Frame,
     header: &netfront_rs::Header,
 ) -> Lost {
-    let refused = if pool.may_lend(&frame) {
+    let len = frame.len();
+    let sent = if pool.may_lend(&frame) {
         pool.write_header(&mut frame, header, REWRITTEN);
-        let sent = queue.send(pool, frame);
-        sent.or_else(|unsent| egress::resend(queue, pool, unsent))
+        queue
+            .send(pool, frame)
+            .or_else(|unsent| egress::resend(queue, pool, unsent))
     } else {
         // Its page would be missed on the ring it was received on.
         Err((frame, Refused::Lost))
     };
-    match refused {
-        Ok(()) => Lost::default(),
-        Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, way, frame),
-        Err((frame, Refused::Lost)) => {
-            let lost = Lost::of(frame.len());
-            pool.free(frame);
-            lost
-        }
-    }
+    conclude(queue, cutting, pool, way, len, sent)
 }
 
 /// The same for a frame that gets tags.
@@ -221,13 +215,26 @@ fn forward_tagged<H: Hal>(
 ) -> Lost {
     let Link { queue, cutting, .. } = link;
     let len = frame.len();
-    let refused = if pool.may_lend(&frame) {
+    let sent = if pool.may_lend(&frame) {
         pool.write_header(&mut frame, header, REWRITTEN);
         egress::send_tagged(queue, pool, frame, way.tags.as_bytes())
     } else {
         Err((frame, Refused::Lost))
     };
-    match refused {
+    conclude(queue, cutting, pool, way, len, sent)
+}
+
+/// Cuts or frees a frame of the queue's own pool, of `len` bytes, if it could not be sent.
+#[inline(always)]
+fn conclude<H: Hal>(
+    queue: &mut Queue<H>,
+    cutting: &mut Option<Cutting>,
+    pool: &mut PagePool<H>,
+    way: &Way,
+    len: usize,
+    sent: Result<(), (Frame, Refused)>,
+) -> Lost {
+    match sent {
         Ok(()) => Lost::default(),
         Err((frame, Refused::ToCut)) => cut(queue, cutting, pool, None, way, frame),
         Err((frame, Refused::Lost)) => {

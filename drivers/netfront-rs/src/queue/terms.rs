@@ -1,0 +1,95 @@
+//! What is said between a queue and its caller.
+
+use xen_hal::{GrantRef, Port};
+
+#[cfg(doc)]
+use super::{MAX_TX_SLOTS, Queue};
+#[cfg(doc)]
+use crate::pool::Frame;
+
+/// The event channels of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// One for both directions (`event-channel`).
+    Shared(Port),
+    /// One each (`event-channel-tx`, `event-channel-rx`).
+    Split {
+        /// For the transmit ring.
+        tx: Port,
+        /// For the receive ring.
+        rx: Port,
+    },
+}
+
+/// What the backend must be told of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// `tx-ring-ref`.
+    pub tx_ring: GrantRef,
+    /// `rx-ring-ref`.
+    pub rx_ring: GrantRef,
+    /// Event channels.
+    pub ports: Ports,
+}
+
+/// What happened on a queue since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Frames that the backend failed to deliver (negative status, or no data), or that are
+    /// longer than a packet may be.
+    pub rx_errors: u64,
+    /// Frames put on the transmit ring and published.
+    pub tx_frames: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Slots that the backend reported as dropped or in error.
+    pub tx_errors: u64,
+    /// Events sent.
+    pub notifications: u64,
+}
+
+/// How much [`Queue::receive`] may take at most. A number of frames is one without other limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Frames.
+    pub frames: usize,
+    /// Slots of a transmit ring that they need together ([`Frame::tx_slots`]).
+    /// [`MAX_TX_SLOTS`] are enough for any one frame.
+    pub slots: usize,
+    /// Large frames ([`Frame::is_gso`]). The last of them ends the burst.
+    pub large: usize,
+}
+
+impl From<usize> for Budget {
+    fn from(frames: usize) -> Self {
+        Self {
+            frames,
+            slots: usize::MAX,
+            large: usize::MAX,
+        }
+    }
+}
+
+/// When [`Queue::arm`] asks to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// After so many receive responses; at least 1, at most as many as are to come. `None`:
+    /// not for these, since there is nowhere to put them now.
+    pub rx: Option<u32>,
+    /// After so many transmit responses; `None`: not for these, they are reaped in passing.
+    pub tx: Option<u32>,
+}
+
+impl Default for Wake {
+    /// On the next received frame; transmit responses wait until then.
+    fn default() -> Self {
+        Self {
+            rx: Some(1),
+            tx: None,
+        }
+    }
+}

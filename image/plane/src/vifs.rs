@@ -1,0 +1,198 @@
+//! Vifs as they come and go: their rings, and their pages in the pool of their backend.
+
+use super::*;
+
+/// Most pages that a vif gets: a full receive ring, and as much on its way out.
+pub(super) const PAGES_PER_VIF: usize = 512;
+/// What a backend needs to take every large frame as it is.
+const EVERY_LARGE: Features = Features::SG
+    .union(Features::GSO_TCPV4)
+    .union(Features::GSO_TCPV6)
+    .union(Features::CSUM_IPV4)
+    .union(Features::CSUM_IPV6);
+/// Pages a vif must have to be given large TCP frames (GSO): a quarter of them, what it never
+/// lends, then holds one such frame and more, without which its backend delivers nothing.
+const PAGES_FOR_LARGE: usize = 128;
+/// Pages for packets that the router makes itself, for each vif: as many as one that completes
+/// nothing can hold on to, so that it silences no other.
+pub(super) const LOCAL_PAGES_PER_VIF: usize = 32;
+
+/// Bytes before the IP packet in a frame with all tags it may have.
+const LONGEST_HEADER: usize = ETHERNET_LEN + MAX_TAGS * TAG_LEN;
+
+/// Why a vif could not be set up.
+#[derive(Debug)]
+pub enum AttachError {
+    /// Its packet pages.
+    Pool(PoolError),
+    /// Its rings.
+    Queue(QueueError),
+    /// Another vif is this interface already.
+    Taken,
+}
+
+impl core::fmt::Display for AttachError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            AttachError::Pool(error) => error.fmt(f),
+            AttachError::Queue(error) => error.fmt(f),
+            AttachError::Taken => f.write_str("another vif is this interface already"),
+        }
+    }
+}
+
+impl<H: Hal> Plane<H> {
+    /// Makes rings and pages for a vif. Packets flow after [`Plane::link_up`].
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing is left behind.
+    pub fn attach(
+        &mut self,
+        now: u64,
+        interface: InterfaceId,
+        backend: DomId,
+        features: Features,
+        fault: Signal<PeerFault>,
+    ) -> Result<QueueInfo, AttachError> {
+        let index = interface.index();
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        if self.links[index].is_some() {
+            return Err(AttachError::Taken);
+        }
+        let at = self.pool_for(backend)?;
+        let home = home_of(interface);
+        let Some(pool) = self.pools[at].as_mut() else {
+            return Err(AttachError::Pool(PoolError::NoSuchHome));
+        };
+        if let Err(error) = pool.add_home(home, self.pages_per_vif) {
+            self.release(at, home);
+            return Err(AttachError::Pool(error));
+        }
+        let (mut queue, info) = match Queue::new(pool, home, features) {
+            Ok(made) => made,
+            Err(error) => {
+                self.release(at, home);
+                return Err(AttachError::Queue(error));
+            }
+        };
+        // The rest stays free for copies of what vifs of other backends send here.
+        queue.set_post_limit(self.pages_per_vif * 3 / 4);
+        queue.refill(pool);
+        queue.publish();
+        let large = self.takes_large();
+        let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
+        let any_tags = self.ports.iter().any(tags);
+        self.links[index] = Some(Link {
+            queue,
+            pool: at,
+            interface,
+            fault,
+            up: false,
+            slots: if large { MAX_TX_SLOTS } else { 1 },
+            progress: now,
+            completed: 0,
+            unanswered: 0,
+            takes_large: features.contains(EVERY_LARGE) && !any_tags,
+            cutting: None,
+        });
+        Ok(info)
+    }
+
+    /// Whether vifs have the pages for large TCP frames.
+    pub fn takes_large(&self) -> bool {
+        self.pages_per_vif >= PAGES_FOR_LARGE
+    }
+
+    /// The backend of a vif is connected.
+    pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
+        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
+            link.up = true;
+            link.slots = link
+                .slots
+                .max((usize::from(mtu) + LONGEST_HEADER).div_ceil(PAGE_SIZE));
+            link.progress = now;
+            self.router.link_up(Instant(now), interface, mac, mtu);
+            self.poll_at = Some(now);
+        }
+    }
+
+    /// Nothing more flows through a vif.
+    pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
+        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
+            link.up = false;
+            self.router.link_down(Instant(now), interface);
+            self.poll_at = Some(now);
+        }
+    }
+
+    /// Gives the rings and pages of a vif back, as far as its backend let go of them.
+    pub fn detach(&mut self, now: u64, interface: InterfaceId) {
+        self.link_down(now, interface);
+        // Pages of this vif may be among what is cut for another.
+        for link in self.links.iter_mut().flatten() {
+            if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
+                let pool = way.from;
+                self.router.count_tx_full(way.out, 1, cut.left() as u64);
+                if let Some(pool) = self.pools.get_mut(pool).and_then(Option::as_mut) {
+                    pool.free(cut.into_frame());
+                }
+            }
+        }
+        let Some(link) = self.links.get_mut(interface.index()).and_then(take) else {
+            return;
+        };
+        if let Some(pool) = self.pools[link.pool].as_mut() {
+            link.queue.close(pool);
+        }
+        self.release(link.pool, home_of(interface));
+    }
+
+    /// The pool of pages granted to `backend`.
+    fn pool_for(&mut self, backend: DomId) -> Result<usize, AttachError> {
+        let same =
+            |pool: &Option<PagePool<H>>| pool.as_ref().is_some_and(|pool| pool.peer() == backend);
+        if let Some(at) = self.pools.iter().position(same) {
+            return Ok(at);
+        }
+        let mut pool = PagePool::new(self.hal, backend);
+        let vifs = self.router.config().vifs().max(1);
+        pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
+            .map_err(AttachError::Pool)?;
+        pool.set_floor(HomeId::LOCAL, 0);
+        match self.pools.iter().position(Option::is_none) {
+            Some(at) => {
+                self.pools[at] = Some(pool);
+                Ok(at)
+            }
+            None => {
+                self.pools.push(Some(pool));
+                Ok(self.pools.len() - 1)
+            }
+        }
+    }
+
+    /// Removes a home, and the pool with the last one.
+    fn release(&mut self, at: usize, home: HomeId) {
+        let used = self.links.iter().flatten().any(|link| link.pool == at);
+        let Some(pool) = self.pools[at].as_mut() else {
+            return;
+        };
+        if used {
+            if pool.has_home(home)
+                && let Err(error) = pool.remove_home(home)
+            {
+                log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
+            }
+            pool.trim();
+        } else if let Some(pool) = self.pools[at].take() {
+            let _ = pool.close();
+        }
+    }
+}
+
+/// Where the pages of a vif belong.
+pub(super) fn home_of(interface: InterfaceId) -> HomeId {
+    HomeId::vif(interface.0).unwrap_or(HomeId::LOCAL)
+}
