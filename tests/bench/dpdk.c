@@ -6,18 +6,13 @@
  * reads the tables and addresses that `table dump DIR` wrote, prints "ready", then serves
  * lines "FAMILY PATTERN CONTENDER" as `table serve` does.
  */
-#include <inttypes.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include <rte_eal.h>
 #include <rte_fib.h>
 #include <rte_fib6.h>
 #include <rte_lpm.h>
 #include <rte_lpm6.h>
+
+#include "bench.h"
 
 #define ADDRESSES (1u << 20)
 #define BURST 64
@@ -43,28 +38,6 @@ static struct rte_fib *fib;
 static struct rte_fib6 *fib6;
 static struct rte_lpm *lpm;
 static struct rte_lpm6 *lpm6;
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "dpdk: %s\n", what);
-	exit(1);
-}
-
-static void *slurp(const char *folder, const char *name, size_t *size)
-{
-	char path[4096];
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	FILE *file = fopen(path, "rb");
-	if (file == NULL || fseek(file, 0, SEEK_END) != 0)
-		fail(path);
-	*size = ftell(file);
-	rewind(file);
-	void *bytes = malloc(*size);
-	if (bytes == NULL || fread(bytes, 1, *size, file) != *size)
-		fail(path);
-	fclose(file);
-	return bytes;
-}
 
 static void burst_fib(unsigned int first, uint64_t *sum)
 {
@@ -98,19 +71,6 @@ static void burst_lpm6(unsigned int first, uint64_t *sum)
 		*sum += hops[i] >= 0 ? hops[i] : 0;
 }
 
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
 /* Not inlined, so that callgrind can count what it calls. */
 static __attribute__((noinline)) void measured(lookup_burst *burst, unsigned int first, uint64_t *sum)
 {
@@ -128,14 +88,13 @@ static double pass(lookup_burst *burst, unsigned int count, uint64_t *sum)
 			measured(burst, first, sum);
 		nanos[parts++] = now() - start;
 	}
-	qsort(nanos, parts, sizeof(nanos[0]), compare);
-	return (double)nanos[parts / 2] / PART;
+	return (double)median(nanos, parts) / PART;
 }
 
 static void fill4(const char *folder, const char *only)
 {
 	size_t size;
-	struct route4 *routes = slurp(folder, "v4.routes", &size);
+	struct route4 *routes = slurp(folder, "v4", "routes", &size);
 	size_t count = size / sizeof(*routes);
 	struct rte_fib_conf fib_conf = {
 		.type = RTE_FIB_DIR24_8,
@@ -161,7 +120,7 @@ static void fill4(const char *folder, const char *only)
 static void fill6(const char *folder, const char *only)
 {
 	size_t size;
-	struct route6 *routes = slurp(folder, "v6.routes", &size);
+	struct route6 *routes = slurp(folder, "v6", "routes", &size);
 	size_t count = size / sizeof(*routes);
 	struct rte_fib6_conf fib_conf = {
 		.type = RTE_FIB6_TRIE,
@@ -195,9 +154,9 @@ int main(int count, char **words)
 	fill4(folder, "");
 	fill6(folder, "");
 	size_t size;
-	uint32_t *patterns4[] = { slurp(folder, "v4.uniform", &size), slurp(folder, "v4.mix", &size) };
-	uint8_t (*patterns6[])[16] = { slurp(folder, "v6.uniform", &size),
-				       slurp(folder, "v6.mix", &size) };
+	uint32_t *patterns4[] = { slurp(folder, "v4", "uniform", &size), slurp(folder, "v4", "mix", &size) };
+	uint8_t (*patterns6[])[16] = { slurp(folder, "v6", "uniform", &size),
+				       slurp(folder, "v6", "mix", &size) };
 	printf("ready\n");
 	fflush(stdout);
 

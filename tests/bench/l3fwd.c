@@ -10,13 +10,6 @@
  *
  *     valgrind --tool=callgrind --collect-atstart=no --toggle-collect=measured l3fwd ...
  */
-#include <inttypes.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include <rte_eal.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -24,6 +17,8 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <rte_ring.h>
+
+#include "bench.h"
 
 #define BURST 64
 #define LEN 60
@@ -45,28 +40,6 @@ static struct hop hops[GATEWAYS + 1];
 static struct rte_lpm *lpm;
 static struct rte_mempool *pool;
 static struct rte_ring *received, *ports[PORTS];
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "l3fwd: %s\n", what);
-	exit(1);
-}
-
-static void *slurp(const char *folder, const char *name, const char *kind, size_t *size)
-{
-	char path[4096];
-	snprintf(path, sizeof(path), "%s/%s.%s", folder, name, kind);
-	FILE *file = fopen(path, "rb");
-	if (file == NULL || fseek(file, 0, SEEK_END) != 0)
-		fail(path);
-	*size = ftell(file);
-	rewind(file);
-	void *bytes = malloc(*size);
-	if (bytes == NULL || fread(bytes, 1, *size, file) != *size)
-		fail(path);
-	fclose(file);
-	return bytes;
-}
 
 static inline struct rte_ipv4_hdr *ipv4(struct rte_mbuf *frame)
 {
@@ -214,19 +187,6 @@ static void check(uint8_t (*wanted)[LEN], size_t count, size_t first)
 	rte_pktmbuf_free_bulk(burst, BURST);
 }
 
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
 int main(int count, char **words)
 {
 	if (count < 4)
@@ -257,8 +217,7 @@ int main(int count, char **words)
 		nanos[turn] = now() - start;
 		check(wanted, flows, turn * BURST);
 	}
-	qsort(nanos, turns, sizeof(*nanos), compare);
 	printf("l3fwd_%s_frames,%zu,frames\n", name, turns * BURST);
-	printf("l3fwd_%s,%.1f,ns/frame\n", name, (double)nanos[turns / 2] / BURST);
+	printf("l3fwd_%s,%.1f,ns/frame\n", name, (double)median(nanos, turns) / BURST);
 	return 0;
 }
