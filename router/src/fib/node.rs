@@ -21,16 +21,6 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// One that has this leaf for each slot.
-    #[inline(always)]
-    pub(super) fn with_leaf(leaf: u32) -> Self {
-        Self {
-            starts: 0,
-            leaf_base: leaf.wrapping_add(1),
-            is_inner: 0,
-        }
-    }
-
     /// The leaf of a slot without a child.
     #[inline(always)]
     pub(super) fn leaf(&self, slot: usize) -> u32 {

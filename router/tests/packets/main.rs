@@ -17,5 +17,6 @@ mod neighbors6;
 mod options;
 mod proxy_arp;
 mod redirect;
+mod reverse_path;
 mod vlan;
 mod vrf;

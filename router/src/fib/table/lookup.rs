@@ -53,39 +53,56 @@ impl<A: Address> Table<A> {
     }
 
     /// At most [`BURST`] addresses, as far as both slices reach.
-    #[inline]
+    #[inline(always)]
     fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
-        // A step that loads does little else: the fewer instructions between two loads, the
-        // more of them the processor has under way. And no step branches on what it found.
-        let mut nodes = [Node::default(); BURST];
-        let burst = addresses.iter().zip(values.iter_mut());
-        for ((&address, at), node) in burst.zip(&mut nodes) {
-            let start = self.starts.get(address.bits(0, A::INDEX));
-            let first = start.map_or(ROOT, |start| start.node);
+        // A step does little more than load: the fewer instructions between two loads, the more
+        // of them the processor has under way.
+        let count = addresses.len().min(values.len()).min(BURST);
+        let (addresses, values) = (&addresses[..count], &mut values[..count]);
+        let others = self.indexed(addresses, values);
+        if others != 0 {
+            self.descend(addresses, values, others);
+        }
+        answer(&self.leaves, self.uncovered(), values);
+    }
+
+    /// The leaves for the addresses whose block has an index and whose node there has no
+    /// children. The others are returned, a bit for each. Apart from all else, so that all of its
+    /// values are in registers, and four at a time, so that little is counted.
+    #[inline(never)]
+    fn indexed(&self, addresses: &[A], values: &mut [u32]) -> u64 {
+        let Some(starts) = self.starts.get(..1 << A::INDEX) else {
+            let beyond = (BURST - addresses.len()) as u32;
+            return u64::MAX.checked_shr(beyond).unwrap_or(0);
+        };
+        let nodes = &self.nodes.nodes;
+        let mut others = 0u64;
+        let mut look = |i: usize, address: A, value: &mut u32| {
+            let first = starts[address.bits(0, A::INDEX)].node;
             if first == ROOT {
-                *at = self.leaf_among_few(address);
-                *node = Node::with_leaf(*at);
-            } else {
-                *at = first + address.bits(A::INDEX, INDEXED_BITS) as u32;
-                *node = *self.nodes.nodes.get(*at);
+                others |= 1 << i;
+                return;
             }
+            let node = nodes.get(first + address.bits(A::INDEX, INDEXED_BITS) as u32);
+            if node.is_inner != 0 {
+                others |= 1 << i;
+                return;
+            }
+            *value = node.leaf(address.bits(A::INDEX + INDEXED_BITS, STRIDE));
+        };
+        let (fours, rest) = addresses.as_chunks::<4>();
+        let (values, values_rest) = values.as_chunks_mut::<4>();
+        let mut i = 0;
+        for (addresses, values) in fours.iter().zip(values) {
+            for (k, (&address, value)) in addresses.iter().zip(values).enumerate() {
+                look(i + k, address, value);
+            }
+            i += 4;
         }
-        let depth = A::INDEX + INDEXED_BITS;
-        let mut inner = 0u64;
-        let burst = addresses.iter().zip(values.iter_mut());
-        for (i, ((address, at), node)) in burst.zip(&nodes).enumerate() {
-            let leaf = node.leaf(address.bits(depth, STRIDE));
-            inner |= u64::from(node.is_inner) << i;
-            *at = select(node.is_inner != 0, *at, leaf);
+        for (k, (&address, value)) in rest.iter().zip(values_rest).enumerate() {
+            look(i + k, address, value);
         }
-        if inner != 0 {
-            self.descend(addresses, values, inner);
-        }
-        let zero = self.uncovered();
-        for value in values {
-            let leaf = self.leaves.get(*value);
-            *value = select(leaf == UNCOVERED, zero, leaf);
-        }
+        others
     }
 
     /// The leaf for an address in a block without an index. There all is in the cache, and
@@ -95,32 +112,35 @@ impl<A: Address> Table<A> {
         self.walk(address, ROOT, 0)
     }
 
-    /// Goes down to the leaves for each address in `inner`, those whose indexed node has
-    /// children. All go down together, so that all are at one depth.
+    /// The leaves for the addresses in `which`, a bit for each. Those whose indexed node has
+    /// children go down together, so that all are at one depth; none branches on where it ends.
     #[inline(never)]
-    fn descend(&self, addresses: &[A], values: &mut [u32], inner: u64) {
+    fn descend(&self, addresses: &[A], values: &mut [u32], which: u64) {
         let mut at = [0u32; BURST];
         let mut slots = [0u8; BURST];
-        let mut children = [Children::default(); BURST];
         let mut active = [0u8; BURST];
         let mut count = 0;
-        for i in ones(inner) {
+        let mut deep = 0u64;
+        for i in ones(which) {
+            let (first, depth) = self.start(addresses[i]);
+            if depth == 0 {
+                values[i] = self.leaf_among_few(addresses[i]);
+                continue;
+            }
             active[count % BURST] = i as u8;
             count += 1;
-            at[i % BURST] = values[i];
+            at[i % BURST] = first;
+            deep |= 1 << i;
         }
         let mut depth = A::INDEX + INDEXED_BITS;
         while count != 0 {
-            for &i in active.iter().take(count) {
-                let i = usize::from(i) % BURST;
-                children[i] = *self.nodes.children.get(at[i]);
-            }
             let mut went = 0;
             for k in 0..count {
                 let i = usize::from(active[k % BURST]) % BURST;
                 let slot = addresses[i].bits(depth, STRIDE);
-                let has = children[i].has(slot);
-                at[i] = select(has, children[i].child(slot), at[i]);
+                let children = self.nodes.children.get(at[i]);
+                let has = children.has(slot);
+                at[i] = select(has, children.child(slot), at[i]);
                 slots[i] = slot as u8;
                 active[went % BURST] = i as u8;
                 went += usize::from(has);
@@ -128,7 +148,7 @@ impl<A: Address> Table<A> {
             count = went;
             depth += STRIDE;
         }
-        for i in ones(inner) {
+        for i in ones(deep) {
             let (node, slot) = (self.nodes.nodes.get(at[i % BURST]), slots[i % BURST]);
             values[i] = node.leaf(usize::from(slot));
         }
@@ -148,6 +168,20 @@ impl<A: Address> Table<A> {
             (A::INDEX + INDEXED_BITS) & indexed.wrapping_neg(),
         )
     }
+}
+
+/// Replaces leaves by the values in them.
+#[inline(never)]
+fn answer(leaves: &Pool<u32, WORDS>, uncovered: u32, values: &mut [u32]) {
+    let replace = |value: &mut u32| {
+        let leaf = leaves.get(*value);
+        *value = select(leaf == UNCOVERED, uncovered, leaf);
+    };
+    let (fours, rest) = values.as_chunks_mut::<4>();
+    for four in fours {
+        four.iter_mut().for_each(replace);
+    }
+    rest.iter_mut().for_each(replace);
 }
 
 /// One of two values, both of which are known, without a branch to mispredict.
