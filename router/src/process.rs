@@ -166,9 +166,6 @@ impl Router {
         let mut lookups = [0u32; BURST];
         let mut others = 0u64;
         let mut bytes = 0;
-        // Where lookups miss the cache, those of sources are made all together.
-        let later = rpf.filter(|_| !self.vrfs.get(vrf).fib.has_copy());
-        let at_once = rpf.filter(|_| later.is_none());
         // A train of frames has one source. None has this one.
         let mut welcome = u64::MAX;
         let frames = headers.iter().zip(metas).zip(&mut lookups);
@@ -177,7 +174,7 @@ impl Router {
             let mut plain = header.is_plain(mac, meta);
             let source = header.u32_at(26);
             if plain && u64::from(source) != welcome {
-                plain = self.is_welcome(at_once, vrf, input, source);
+                plain = self.is_welcome(rpf, vrf, input, source);
                 if plain {
                     welcome = source.into();
                 }
@@ -189,12 +186,6 @@ impl Router {
             }
         }
         self.count_received(input, count as u64, bytes);
-        if let Some(rule) = later {
-            others |= self.unexpected(rule, vrf, input, headers);
-            for (at, lookup) in lookups.iter_mut().enumerate() {
-                *lookup &= ((others >> at & 1) as u32).wrapping_sub(1);
-            }
-        }
         let mut decided = 0;
         if others != 0 {
             decided = self.look_closer(input, mac, headers, metas, verdicts, &mut lookups, others);
@@ -264,34 +255,6 @@ impl Router {
             Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
             None => self.is_expected(rule, input, IpAddr::V4(source.into())),
         }
-    }
-
-    /// The frames of a burst, a bit for each, of which a source by itself doesn't tell that an
-    /// interface may receive them.
-    #[inline(never)]
-    fn unexpected(
-        &self,
-        rule: ReversePath,
-        vrf: u8,
-        input: InterfaceId,
-        headers: &[Header],
-    ) -> u64 {
-        let mut sources = [0u32; BURST];
-        for (source, header) in sources.iter_mut().zip(headers) {
-            *source = u32::from_be(header.u32_at(26));
-        }
-        let sources = sources.get_mut(..headers.len()).unwrap_or(&mut []);
-        let table = &self.vrfs.get(vrf).fib;
-        table.answer(sources, |target, _| target);
-        let mut found = 0;
-        for (at, &mut answer) in sources.iter_mut().enumerate() {
-            let expected = match self.neighbors.adjacencies.get(answer as usize) {
-                Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
-                None => self.leads_to(rule, input, Target::from_number(answer)),
-            };
-            found |= u64::from(!expected) << at;
-        }
-        found
     }
 
     /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get

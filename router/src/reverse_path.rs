@@ -22,7 +22,7 @@ impl Router {
     }
 
     /// Whether the tables' answer for a source allows it on an interface.
-    pub(crate) fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
+    fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local | Target::Nowhere(_) | Target::Vrf(_) => false,
             _ if rule == ReversePath::Loose => true,

@@ -69,11 +69,6 @@ impl Fib {
         self.copy = None;
     }
 
-    /// Whether lookups go through the quick copy.
-    pub(crate) fn has_copy(&self) -> bool {
-        self.copy.is_some()
-    }
-
     /// Whether lookups are as quick as they can be.
     pub(crate) fn is_settled(&self) -> bool {
         self.copy.is_some() || self.v4.table().len() > COPIED
