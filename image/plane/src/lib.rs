@@ -45,6 +45,7 @@ const SLOW_BUDGET: usize = 16;
 /// A transmit ring that is full and whose backend completed nothing for so long is stuck:
 /// frames for it are dropped instead of holding up everything else.
 const STUCK: u64 = 100_000_000;
+
 /// A vif that packets flow through, or will once its backend is connected.
 struct Link<H: Hal> {
     queue: Queue<H>,

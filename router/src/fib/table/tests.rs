@@ -203,6 +203,29 @@ fn an_index_appears_where_there_are_many() {
 }
 
 #[test]
+fn bursts_of_any_length_and_only_as_far_as_both_reach() {
+    let mut with_index = indexed(0x0a00_0000);
+    let mut without = Table::new(NO_ROUTE);
+    for table in [&mut with_index, &mut without] {
+        table.insert(0x0a00_0000, 8, 1);
+        table.insert(0x0a00_0100, 24, 2);
+        table.insert(0x0a00_0107, 32, 3);
+        let addresses: Vec<u32> = (0..200).map(|i| 0x0a00_00c0 + i * 7).collect();
+        for asked in [0, 1, 3, 4, 5, 63, 64, 65, 127, 200] {
+            for room in [asked / 2, asked, asked + 1, asked + 70] {
+                // What stands in the rest is no leaf of any table.
+                let mut values = vec![u32::MAX - 1; room];
+                table.lookup_batch(&addresses[..asked], &mut values);
+                for (i, &value) in values.iter().enumerate() {
+                    let answer = addresses[..asked].get(i).map(|&a| table.lookup(a));
+                    assert_eq!(value, answer.unwrap_or(u32::MAX - 1), "{i} of {asked}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn nested_prefixes() {
     let mut table: Table<u32> = Table::new(NO_ROUTE);
     let address = |text: &str| text.parse::<core::net::Ipv4Addr>().unwrap().to_bits();
