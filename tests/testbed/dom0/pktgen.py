@@ -68,6 +68,11 @@ class Generator:
         self.host.run("sh", "-e", "-c", "\n".join(lines))
         self._run = subprocess.Popen(self.host.line("sh", "-c", f"echo start > {FOLDER}/pgctrl"))
 
+    def set_rate(self, rate_pps: int) -> None:
+        """Go on at another rate, 0 for full speed."""
+        word = f"ratep {rate_pps}" if rate_pps else "delay 0"
+        self.host.run("sh", "-c", f"echo '{word}' > {self.device}")
+
     def stop(self) -> None:
         """Stop sending before the count is reached."""
         self.host.run("sh", "-c", f"echo stop > {FOLDER}/pgctrl")
