@@ -67,6 +67,37 @@ impl Counters {
             .sum()
     }
 
+    /// Adds the counts of another lane.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self {
+            rx_packets,
+            rx_bytes,
+            tx_packets,
+            tx_bytes,
+            consumed,
+            originated,
+            icmp_errors,
+            icmp_suppressed,
+            icmp_redirects,
+            neighbors_evicted,
+            drops,
+        } = other;
+        let add = |mine: &mut u64, theirs: &u64| *mine = mine.wrapping_add(*theirs);
+        add(&mut self.rx_packets, rx_packets);
+        add(&mut self.rx_bytes, rx_bytes);
+        add(&mut self.tx_packets, tx_packets);
+        add(&mut self.tx_bytes, tx_bytes);
+        add(&mut self.consumed, consumed);
+        add(&mut self.originated, originated);
+        add(&mut self.icmp_errors, icmp_errors);
+        add(&mut self.icmp_suppressed, icmp_suppressed);
+        add(&mut self.icmp_redirects, icmp_redirects);
+        add(&mut self.neighbors_evicted, neighbors_evicted);
+        for (mine, theirs) in self.drops.iter_mut().zip(drops) {
+            add(mine, theirs);
+        }
+    }
+
     pub(crate) fn drop(&mut self, reason: DropReason, n: u64) {
         if let Some(count) = self.drops.get_mut(reason as usize) {
             *count = count.wrapping_add(n);

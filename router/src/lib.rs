@@ -33,6 +33,7 @@ mod drop_reason;
 mod examine;
 pub mod fib;
 mod frame;
+mod lane;
 mod link;
 mod local;
 mod mld;
@@ -73,6 +74,7 @@ pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
     MAX_VIFS, REWRITTEN, Verdict, Verdicts,
 };
+pub use lane::Lane;
 pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};
 pub use routes::RouteError;

@@ -31,9 +31,8 @@ pub(crate) struct Link {
     pub(crate) claims: Claims,
     pub(crate) rpf: Option<ReversePath>,
     pub(crate) allow: Allowed,
-    /// How many redirects may be sent, and whether one may be now.
+    /// How many redirects may be sent.
     pub(crate) redirects: RateLimit,
-    pub(crate) redirect_due: bool,
     /// The number of the routing table that is used for what comes from here.
     pub(crate) vrf: u8,
     /// The interface whose addresses ICMP errors come from, if it isn't this one.
@@ -57,7 +56,6 @@ impl Link {
             rpf: config.rpf,
             allow: config.allow,
             redirects: RateLimit::default(),
-            redirect_due: false,
             vrf: u8::try_from(config.vrf).unwrap_or(0),
             source: config.source,
             v6: Link6::new(config),

@@ -9,6 +9,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId, MAX_INTERFACES};
@@ -29,7 +30,7 @@ const PROBES: usize = 8;
 const SAMPLE: usize = 16;
 
 /// What the fast path needs to send to a neighbour.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[repr(align(32))]
 pub(crate) struct Adjacency {
     /// Destination and source of the Ethernet header.
@@ -39,7 +40,17 @@ pub(crate) struct Adjacency {
     /// The interface that leads there.
     pub(crate) out: u8,
     /// Whether it was sent to since the flag was last cleared.
-    pub(crate) used: bool,
+    pub(crate) used: AtomicBool,
+}
+
+impl Adjacency {
+    /// Notes that it is sent to. Written only if that is news: all CPUs read this memory.
+    #[inline(always)]
+    pub(crate) fn touch(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What is known about a neighbour: the states of RFC 4861 7.3.2, for ARP as well, and a few
@@ -363,11 +374,11 @@ impl Neighbors {
             pinned: 0,
             queue: Vec::new(),
         };
-        let adjacency = Adjacency {
+        let adjacency = || Adjacency {
             stations: [0; 12],
             max_len: 0,
             out: interface.0,
-            used: false,
+            used: AtomicBool::new(false),
         };
         let index = match self.free.pop() {
             Some(index) => index,
@@ -377,7 +388,7 @@ impl Neighbors {
                     queue: Vec::new(),
                     ..entry
                 });
-                self.adjacencies.push(adjacency);
+                self.adjacencies.push(adjacency());
                 self.entries.len() - 1
             }
         };
@@ -388,7 +399,7 @@ impl Neighbors {
         }
         if let (Some(e), Some(a)) = (self.entries.get_mut(index), self.adjacencies.get_mut(index)) {
             *e = entry;
-            *a = adjacency;
+            *a = adjacency();
         }
         if let Some(count) = self.count(interface, address) {
             count.all += 1;
@@ -524,7 +535,7 @@ impl Neighbors {
     pub(crate) fn take_used(&mut self, index: usize) -> bool {
         self.adjacencies
             .get_mut(index)
-            .is_some_and(|a| core::mem::take(&mut a.used))
+            .is_some_and(|a| core::mem::take(a.used.get_mut()))
     }
 
     /// Sets a neighbour's state and when it is due next.

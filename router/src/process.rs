@@ -14,8 +14,9 @@ use crate::fib::Target;
 use crate::frame::{
     BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
 };
+use crate::lane::{Lane, Traffic};
 use crate::neighbors::Adjacency;
-use crate::router::{Router, Traffic};
+use crate::router::Router;
 use crate::time::Instant;
 use crate::wire::{be16, checksum, ethernet, ipv4, ipv6};
 use crate::{DropReason, examine::Seen};
@@ -108,8 +109,32 @@ impl Router {
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
     ) -> Verdicts {
-        self.note_redirects(now, input);
-        self.for_others = Traffic::default();
+        self.with_own_lane(|router, lane| {
+            router.process_on(lane, now, input, headers, metas, verdicts)
+        })
+    }
+
+    /// Calls `f` with this router and the lane that it has itself.
+    pub(crate) fn with_own_lane<T>(&mut self, f: impl FnOnce(&Self, &mut Lane) -> T) -> T {
+        let mut lane = core::mem::take(&mut self.own);
+        let result = f(self, &mut lane);
+        self.own = lane;
+        result
+    }
+
+    /// [`Lane::process`].
+    #[inline(always)]
+    pub(crate) fn process_on(
+        &self,
+        lane: &mut Lane,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        lane.redirect_due = self.is_redirect_due(now, input);
+        lane.for_others = Traffic::default();
         let mut ways = 0;
         let mut verdict = Verdicts::Mixed;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
@@ -120,7 +145,7 @@ impl Router {
                 metas.get(..count),
                 verdicts.get_mut(..count),
             ) {
-                let found = self.burst(input, headers, metas, verdicts);
+                let found = self.burst(lane, input, headers, metas, verdicts);
                 ways += u32::from(ways == 0 || found != verdict);
                 verdict = found;
             }
@@ -128,11 +153,11 @@ impl Router {
         if ways > 1 {
             verdict = Verdicts::Mixed;
         }
-        let Traffic { packets, bytes } = self.for_others;
+        let Traffic { packets, bytes } = lane.for_others;
         if packets == 0 {
             return verdict;
         }
-        self.with_counters(input, |c| {
+        lane.with_counters(input, |c| {
             c.rx_packets -= packets;
             c.rx_bytes -= bytes;
         });
@@ -142,7 +167,8 @@ impl Router {
     /// At most [`BURST`] frames; the slices have one length.
     #[inline(never)]
     fn burst(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         headers: &mut [Header],
         metas: &[FrameMeta],
@@ -150,12 +176,11 @@ impl Router {
     ) -> Verdicts {
         let count = headers.len();
         let up = self.links.get(input.index()).filter(|l| l.up);
-        let Some((mac, rpf, redirect, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.redirect_due, l.vrf))
-        else {
+        let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
             verdicts.fill(Verdict::Drop);
             let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
-            self.count_received(input, count as u64, bytes);
-            self.drop_frames(input, DropReason::LinkDown, count as u64);
+            lane.count_received(input, count as u64, bytes);
+            lane.drop_frames(input, DropReason::LinkDown, count as u64);
             return Verdicts::Mixed;
         };
         // The six bytes that a frame must begin with, shifted to be free of what follows.
@@ -185,10 +210,19 @@ impl Router {
                 others |= 1 << at;
             }
         }
-        self.count_received(input, count as u64, bytes);
+        lane.count_received(input, count as u64, bytes);
         let mut decided = 0;
         if others != 0 {
-            decided = self.look_closer(input, mac, headers, metas, verdicts, &mut lookups, others);
+            decided = self.look_closer(
+                lane,
+                input,
+                mac,
+                headers,
+                metas,
+                verdicts,
+                &mut lookups,
+                others,
+            );
             if decided.count_ones() as usize == count {
                 return Verdicts::Mixed;
             }
@@ -207,7 +241,7 @@ impl Router {
                     found.map_or(target, |neighbor| neighbor as u32)
                 });
         }
-        if redirect {
+        if lane.redirect_due {
             let which = !decided & u64::MAX >> (BURST - count);
             let answer = |at| lookups.get(at).copied().unwrap_or(0);
             decided |= self.punt_detour(input, headers, verdicts, which, answer);
@@ -220,15 +254,17 @@ impl Router {
                 }
             }
         }
-        let adjacencies = &mut self.neighbors.adjacencies[..];
-        let traffic = &mut self.traffic;
+        let adjacencies = &self.neighbors.adjacencies[..];
+        let Some(traffic) = lane.traffic.first_chunk_mut() else {
+            return Verdicts::Mixed;
+        };
         let (others, last) = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
         if last.packets as usize == count {
             return Verdicts::AllTo(InterfaceId(last.out));
         }
         let others = others & !decided;
         if others != 0 {
-            self.find_others(input, headers, metas, verdicts, &lookups, others);
+            self.find_others(lane, input, headers, metas, verdicts, &lookups, others);
         }
         Verdicts::Mixed
     }
@@ -265,7 +301,8 @@ impl Router {
         reason = "they are all that is known of a burst"
     )]
     fn look_closer(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         mac: u64,
         headers: &mut [Header],
@@ -283,14 +320,14 @@ impl Router {
             }
             if header.u32_at(12) & IPV6_MASK == IPV6 {
                 ipv6 |= 1 << at;
-            } else if self.is_forwardable(input, header, meta, verdict) {
+            } else if self.is_forwardable(lane, input, header, meta, verdict) {
                 *lookup = u32::from_be(header.u32_at(30));
             } else {
                 decided |= 1 << at;
             }
         }
         if ipv6 != 0 {
-            self.burst6(input, mac, headers, metas, verdicts, ipv6);
+            self.burst6(lane, input, mac, headers, metas, verdicts, ipv6);
         }
         decided | ipv6
     }
@@ -299,8 +336,13 @@ impl Router {
     /// that takes frames of their length: to one of a group, in segments, to where the slow path
     /// finds out who is there, or nowhere.
     #[inline(never)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are all that is known of a burst"
+    )]
     fn find_others(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         headers: &mut [Header],
         metas: &[FrameMeta],
@@ -309,7 +351,6 @@ impl Router {
         others: u64,
     ) {
         let known = self.neighbors.adjacencies.len();
-        let mut sent = Sent::default();
         let frames = headers.iter_mut().zip(metas).zip(verdicts);
         for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
             if others >> at & 1 == 0 {
@@ -317,12 +358,12 @@ impl Router {
             }
             let mut index = *lookup as usize;
             if index >= known {
-                match self.resolve(input, header, meta, *lookup, verdict) {
+                match self.resolve(lane, input, header, meta, *lookup, verdict) {
                     Some(found) => index = found,
                     None => continue,
                 }
             }
-            let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
+            let Some(adjacency) = self.neighbors.adjacencies.get(index) else {
                 *verdict = Verdict::Punt;
                 continue;
             };
@@ -333,16 +374,8 @@ impl Router {
             let out = adjacency.out;
             rewrite(header, adjacency);
             *verdict = Verdict::Forward(InterfaceId(out));
-            sent.count(&mut self.traffic, out, meta.len);
+            lane.count_sent(out, meta.len);
         }
-        sent.add_to(&mut self.traffic, 0);
-    }
-
-    #[inline(always)]
-    pub(crate) fn count_sent(&mut self, out: u8, len: u32) {
-        let traffic = &mut self.traffic[usize::from(out) % MAX_INTERFACES];
-        traffic.packets += 1;
-        traffic.bytes += u64::from(len);
     }
 
     /// Looks closer at a frame that isn't plainly one to forward. If it isn't to be
@@ -350,7 +383,8 @@ impl Router {
     #[cold]
     #[inline(never)]
     pub(crate) fn is_forwardable(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         header: &Header,
         meta: &FrameMeta,
@@ -360,12 +394,12 @@ impl Router {
         match self.examine(input, &header.0, meta.len as usize) {
             Seen::Bad(reason) => {
                 if reason == DropReason::Vlan
-                    && let Some(tagged) = self.tagged(input, header, meta)
+                    && let Some(tagged) = self.tagged(lane, input, header, meta)
                 {
                     *verdict = tagged;
                     return false;
                 }
-                self.drop_frames(input, reason, 1);
+                lane.drop_frames(input, reason, 1);
                 *verdict = Verdict::Drop;
                 false
             }
@@ -389,7 +423,8 @@ impl Router {
     #[cold]
     #[inline(never)]
     fn resolve(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         header: &Header,
         meta: &FrameMeta,
@@ -412,7 +447,7 @@ impl Router {
                 self.neighbors.index.find(interface, destination)
             }
             Target::Nowhere(reason) => {
-                self.drop_silently(input, reason, verdict);
+                Self::drop_silently(lane, input, reason, verdict);
                 None
             }
             Target::Local | Target::Group(_) | Target::Vrf(_) => None,
@@ -421,7 +456,7 @@ impl Router {
 
     /// Drops a frame whose sender isn't told why.
     pub(crate) fn drop_silently(
-        &mut self,
+        lane: &mut Lane,
         input: InterfaceId,
         reason: DropReason,
         verdict: &mut Verdict,
@@ -434,7 +469,7 @@ impl Router {
                 | DropReason::Multicast
                 | DropReason::Broadcast
         ) {
-            self.drop_frames(input, reason, 1);
+            lane.drop_frames(input, reason, 1);
             *verdict = Verdict::Drop;
         }
     }
@@ -446,7 +481,7 @@ impl Router {
 /// registers.
 #[inline(never)]
 fn send_known(
-    adjacencies: &mut [Adjacency],
+    adjacencies: &[Adjacency],
     traffic: &mut [Traffic; MAX_INTERFACES],
     headers: &mut [Header],
     metas: &[FrameMeta],
@@ -457,7 +492,7 @@ fn send_known(
     let mut sent = Sent::default();
     let frames = headers.iter_mut().zip(metas).zip(verdicts.iter_mut());
     for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
-        match adjacencies.get_mut(*lookup as usize) {
+        match adjacencies.get(*lookup as usize) {
             Some(adjacency) if meta.len <= adjacency.max_len => {
                 let out = adjacency.out;
                 rewrite(header, adjacency);
@@ -473,8 +508,8 @@ fn send_known(
 
 /// Makes a header that of a packet on its way to a neighbour.
 #[inline(always)]
-fn rewrite(header: &mut Header, adjacency: &mut Adjacency) {
-    adjacency.used = true;
+fn rewrite(header: &mut Header, adjacency: &Adjacency) {
+    adjacency.touch();
     let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
     if let Some(stations) = header.0.first_chunk_mut() {
         *stations = adjacency.stations;

@@ -2,6 +2,7 @@
 
 use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
+use crate::lane::Lane;
 use crate::router::Router;
 use crate::wire::{be128, ipv6};
 
@@ -28,8 +29,13 @@ impl Router {
     /// The frames in `which`, a bit for each, all with EtherType and version of IPv6. `mac` is
     /// the station that they must be for, its first byte in bits 16 to 23.
     #[inline(never)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are all that is known of a burst"
+    )]
     pub(crate) fn burst6(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         mac: u64,
         headers: &mut [Header],
@@ -40,7 +46,6 @@ impl Router {
         let link = self.links.get(input.index());
         let enabled = link.is_some_and(|l| l.v6.is_some());
         let rpf = link.and_then(|l| l.rpf);
-        let redirect = link.is_some_and(|l| l.redirect_due);
         let vrf = self.vrf_of(input);
         let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
         let (mut forward, mut other) = (0u64, 0u64);
@@ -67,13 +72,13 @@ impl Router {
             other &= other - 1;
             if let (Some(header), Some(meta)) = (headers.get(at), metas.get(at))
                 && let Some(verdict) = verdicts.get_mut(at)
-                && self.is_forwardable(input, header, meta, verdict)
+                && self.is_forwardable(lane, input, header, meta, verdict)
             {
                 forward |= 1 << at;
             }
         }
         if let Some(rule) = rpf {
-            forward = self.filter_sources6(rule, input, headers, verdicts, forward);
+            forward = self.filter_sources6(lane, rule, input, headers, verdicts, forward);
         }
 
         // Frames of one flow come in trains: one lookup serves all of a train.
@@ -100,7 +105,7 @@ impl Router {
             let table = self.vrfs.get(vrf).fib6.table();
             table.lookup_batch(asked, answers);
         }
-        if redirect {
+        if lane.redirect_due {
             let answer = |at: usize| {
                 let lookup = lookup_of.get(at).map_or(0, |&l| usize::from(l));
                 answers.get(lookup).copied().unwrap_or(0)
@@ -122,7 +127,8 @@ impl Router {
                 let found = match last_on_link {
                     Some((asked, found)) if asked == lookup => Some(found),
                     _ => {
-                        let found = self.resolve6(input, header, (meta, link_max), answer, verdict);
+                        let found =
+                            self.resolve6(lane, input, header, (meta, link_max), answer, verdict);
                         let on_link = matches!(Target::from_number(answer), Target::OnLink(_));
                         last_on_link = found.filter(|_| on_link).map(|found| (lookup, found));
                         found
@@ -133,7 +139,7 @@ impl Router {
                     None => continue,
                 }
             }
-            let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
+            let Some(adjacency) = self.neighbors.adjacencies.get(index) else {
                 *verdict = Verdict::Punt;
                 continue;
             };
@@ -143,21 +149,22 @@ impl Router {
                 *verdict = Verdict::Punt;
                 continue;
             }
-            adjacency.used = true;
+            adjacency.touch();
             let out = adjacency.out;
             if let Some(stations) = header.0.first_chunk_mut() {
                 *stations = adjacency.stations;
             }
             header.0[HOP_LIMIT] -= 1;
             *verdict = Verdict::Forward(InterfaceId(out));
-            self.count_sent(out, meta.len);
+            lane.count_sent(out, meta.len);
         }
     }
 
     /// Resolves what isn't a neighbour's index to one; if there is none, the verdict is set.
     #[inline(never)]
     fn resolve6(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         header: &Header,
         (meta, link_max): (&FrameMeta, u32),
@@ -180,7 +187,7 @@ impl Router {
                 self.neighbors.find6(interface, destination)
             }
             Target::Nowhere(reason) => {
-                self.drop_silently(input, reason, verdict);
+                Self::drop_silently(lane, input, reason, verdict);
                 None
             }
             Target::Local | Target::Group(_) | Target::Vrf(_) => None,

@@ -28,7 +28,7 @@ struct Share {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct PuntQueue {
     frames: VecDeque<Punted>,
     bytes: VecDeque<u8>,
@@ -37,29 +37,24 @@ pub(crate) struct PuntQueue {
 }
 
 impl PuntQueue {
-    pub(crate) fn new() -> Self {
-        Self {
-            frames: VecDeque::new(),
-            bytes: VecDeque::new(),
-            shares: [Share::default(); MAX_VIFS],
-            scratch: Vec::new(),
-        }
+    /// Whether there is room for a frame.
+    fn has_room(&self, punted: &Punted) -> bool {
+        let len = punted.meta.len as usize;
+        let all = self.frames.len() < FRAMES && self.bytes.len() + len <= BYTES;
+        let own = |s: &Share| s.frames < FRAMES / SHARE && s.bytes + len <= BYTES / SHARE;
+        all && self.shares.get(punted.vif.index()).is_some_and(own)
     }
 
     /// Takes in a frame of `meta.len` bytes, which `read` writes; says whether there was room.
     pub(crate) fn push(&mut self, punted: Punted, read: impl FnOnce(&mut [u8])) -> bool {
+        if !self.has_room(&punted) {
+            return false;
+        }
         let len = punted.meta.len as usize;
-        let Some(share) = self.shares.get_mut(punted.vif.index()) else {
-            return false;
-        };
-        if share.frames >= FRAMES / SHARE || share.bytes + len > BYTES / SHARE {
-            return false;
+        if let Some(share) = self.shares.get_mut(punted.vif.index()) {
+            share.frames += 1;
+            share.bytes += len;
         }
-        if self.frames.len() >= FRAMES || self.bytes.len() + len > BYTES {
-            return false;
-        }
-        share.frames += 1;
-        share.bytes += len;
         self.scratch.clear();
         self.scratch.resize(len, 0);
         read(&mut self.scratch);
@@ -88,7 +83,7 @@ impl PuntQueue {
     /// Gives the interfaces of waiting frames new numbers; frames of those without one are
     /// forgotten.
     pub(crate) fn renumber(&mut self, new: impl Fn(InterfaceId) -> Option<InterfaceId>) {
-        let mut old = core::mem::replace(self, Self::new());
+        let mut old = core::mem::take(self);
         let mut frame = Vec::new();
         while let Some(mut punted) = old.pop(&mut frame) {
             if let (Some(input), Some(vif)) = (new(punted.input), new(punted.vif)) {
@@ -96,6 +91,21 @@ impl PuntQueue {
                 self.push(punted, |to| to.copy_from_slice(&frame));
             }
         }
+    }
+
+    /// Takes over the frames of another queue, oldest first, as far as there is room.
+    pub(crate) fn take_from(&mut self, other: &mut Self) {
+        if self.frames.is_empty() {
+            return core::mem::swap(self, other);
+        }
+        let mut frame = core::mem::take(&mut other.scratch);
+        while let Some(next) = other.frames.front()
+            && self.has_room(next)
+            && let Some(punted) = other.pop(&mut frame)
+        {
+            self.push(punted, |to| to.copy_from_slice(&frame));
+        }
+        other.scratch = frame;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -117,7 +127,7 @@ mod tests {
 
     #[test]
     fn frames_come_out_whole_and_in_order() {
-        let mut queue = PuntQueue::new();
+        let mut queue = PuntQueue::default();
         let mut frame = Vec::new();
         for round in 0..1000usize {
             for i in 0..3 {
@@ -134,8 +144,28 @@ mod tests {
     }
 
     #[test]
+    fn what_another_queue_has_comes_after_what_is_there() {
+        let (mut queue, mut other) = (PuntQueue::default(), PuntQueue::default());
+        assert!(queue.push(punted(0, 60), |b| b.fill(0)));
+        let mut taken = 0;
+        while other.push(punted(0, 60), |b| b.fill(1 + taken)) {
+            taken += 1;
+        }
+        queue.take_from(&mut other);
+        assert_eq!((queue.len(), other.len()), (FRAMES / SHARE, 1));
+        let mut frame = Vec::new();
+        for at in 0..taken {
+            assert!(queue.pop(&mut frame).is_some() && frame == [at; 60]);
+        }
+        // Nothing is left, and the last one takes the place of all.
+        queue.take_from(&mut other);
+        assert_eq!((queue.len(), other.len()), (1, 0));
+        assert!(queue.pop(&mut frame).is_some() && frame == [taken; 60]);
+    }
+
+    #[test]
     fn one_interface_leaves_room_for_others() {
-        let mut queue = PuntQueue::new();
+        let mut queue = PuntQueue::default();
         let mut taken = 0;
         while queue.push(punted(0, 60), |_| ()) {
             taken += 1;

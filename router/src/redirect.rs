@@ -22,14 +22,11 @@ struct Shortcut {
 }
 
 impl Router {
-    /// Notes whether an interface may send a redirect now.
+    /// Whether an interface may send a redirect now.
     #[inline(always)]
-    pub(crate) fn note_redirects(&mut self, now: Instant, input: InterfaceId) {
-        if let Some(link) = self.links.get_mut(input.index())
-            && link.allow.redirects
-        {
-            link.redirect_due = link.redirects.has_token(now, REDIRECTS);
-        }
+    pub(crate) fn is_redirect_due(&self, now: Instant, input: InterfaceId) -> bool {
+        let link = self.links.get(input.index());
+        link.is_some_and(|l| l.allow.redirects && l.redirects.has_token(now, REDIRECTS))
     }
 
     /// Of the frames in `which`, punts the first one whose sender is to be told of a shorter way,

@@ -6,6 +6,7 @@ use crate::DropReason;
 use crate::config::ReversePath;
 use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, Header, InterfaceId, Verdict};
+use crate::lane::Lane;
 use crate::router::Router;
 
 impl Router {
@@ -52,7 +53,8 @@ impl Router {
     /// returned without them.
     #[inline(never)]
     pub(crate) fn filter_sources6(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         rule: ReversePath,
         input: InterfaceId,
         headers: &[Header],
@@ -80,7 +82,7 @@ impl Router {
             }
         }
         let dropped = (which & !kept).count_ones();
-        self.drop_frames(input, DropReason::ReversePath, dropped.into());
+        lane.drop_frames(input, DropReason::ReversePath, dropped.into());
         kept
     }
 }

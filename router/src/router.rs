@@ -9,9 +9,9 @@ use crate::conflict::Claims;
 use crate::fib::layers::Upper;
 use crate::fib::{SPECIAL, Target};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::lane::Lane;
 use crate::link::{Link, Uniqueness};
 use crate::neighbors::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
-use crate::punt::PuntQueue;
 use crate::rate_limit::RateLimit;
 use crate::reassembly::Reassembly;
 use crate::time::Instant;
@@ -46,13 +46,6 @@ pub struct Poll {
 /// Notices that are kept.
 const NOTICES: usize = 16;
 
-/// Frames, and what they have together.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Traffic {
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
-}
-
 /// IPv6 destinations that are never forwarded to (RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.5.6, 2.7).
 const SPECIAL6: [(u128, u8, DropReason); 5] = [
     (0, 128, DropReason::MartianDestination),
@@ -75,13 +68,10 @@ pub struct Router {
     pub(crate) settle_at: Option<Instant>,
     pub(crate) neighbors: Neighbors,
     pub(crate) vlans: Vlans,
-    /// Of the frames that are being processed, those with tags of other interfaces.
-    pub(crate) for_others: Traffic,
-    pub(crate) traffic: [Traffic; MAX_INTERFACES],
-    counters: Vec<Counters>,
+    /// What the slow path counts, and what lanes had for it when it last asked them.
+    pub(crate) own: Lane,
     pub(crate) limits: [RateLimit; MAX_INTERFACES],
     pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
-    pub(crate) punts: PuntQueue,
     /// Frames to be routed anew after a change of configuration.
     pub(crate) again: Vec<Waiting>,
     notices: Vec<String>,
@@ -118,12 +108,9 @@ impl Router {
             settle_at: None,
             neighbors: Neighbors::new(index_key),
             vlans: Vlans::default(),
-            for_others: Traffic::default(),
-            traffic: [Traffic::default(); MAX_INTERFACES],
-            counters: Vec::new(),
+            own: Lane::new(0),
             limits: [RateLimit::default(); MAX_INTERFACES],
             resolutions: [RateLimit::default(); MAX_INTERFACES],
-            punts: PuntQueue::new(),
             again: Vec::new(),
             notices: Vec::new(),
             reassembly: Reassembly::default(),
@@ -162,12 +149,11 @@ impl Router {
             u8::try_from(at).ok().map(InterfaceId)
         };
 
-        let (old_links, old_counters) = (
-            core::mem::take(&mut self.links),
-            core::mem::take(&mut self.counters),
-        );
-        let (old_traffic, old_limits) = (self.traffic, self.limits);
-        self.traffic = [Traffic::default(); MAX_INTERFACES];
+        let old_links = core::mem::take(&mut self.links);
+        let old_limits = self.limits;
+        let counted = Lane::new(config.interfaces.len());
+        let mut counted = core::mem::replace(&mut self.own, counted);
+        core::mem::swap(&mut self.own.punts, &mut counted.punts);
         self.limits = [RateLimit::default(); MAX_INTERFACES];
         self.vlans = Vlans::new(config);
         for (at, (interface, &was)) in config.interfaces.iter().zip(&before).enumerate() {
@@ -187,14 +173,15 @@ impl Router {
                 }
             }
             self.links.push(link);
-            self.counters.push(
-                was.and_then(|w| old_counters.get(w))
-                    .cloned()
-                    .unwrap_or_default(),
-            );
             if let (Some(to), Some(from)) = (
-                self.traffic.get_mut(at),
-                was.and_then(|w| old_traffic.get(w)),
+                self.own.counters.get_mut(at),
+                was.and_then(|w| counted.counters.get(w)),
+            ) {
+                *to = from.clone();
+            }
+            if let (Some(to), Some(from)) = (
+                self.own.traffic.get_mut(at),
+                was.and_then(|w| counted.traffic.get(w)),
             ) {
                 *to = *from;
             }
@@ -232,7 +219,7 @@ impl Router {
                 self.keep_neighbor(now, entry, interface, Mac(mac), used);
             }
         }
-        self.punts.renumber(after);
+        self.own.punts.renumber(after);
         self.reassembly.clear();
         self.start_routes();
         self.rebuild();
@@ -263,7 +250,7 @@ impl Router {
             }
             self.neighbors.set(index, old.state, old.deadline);
             if let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) {
-                adjacency.used = used;
+                adjacency.used = used.into();
             }
         }
     }
@@ -452,20 +439,12 @@ impl Router {
     /// Takes back frames that were to be forwarded but found no room on the outgoing
     /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
-        if let Some(traffic) = self.traffic.get_mut(out.index()) {
-            traffic.packets = traffic.packets.wrapping_sub(frames);
-            traffic.bytes = traffic.bytes.wrapping_sub(bytes);
-        }
-        self.drop_frames(out, DropReason::TxFull, frames);
+        self.own.count_tx_full(out, frames, bytes);
     }
 
-    /// The counters of an interface, if it exists.
+    /// The counters of an interface, if it exists: without what lanes still have of them.
     pub fn counters(&self, interface: InterfaceId) -> Option<Counters> {
-        let mut counters = self.counters.get(interface.index())?.clone();
-        let traffic = self.traffic.get(interface.index())?;
-        counters.tx_packets = traffic.packets;
-        counters.tx_bytes = traffic.bytes;
-        Some(counters)
+        self.own.counters(interface)
     }
 
     /// Keeps what whoever looks after the network should know.
@@ -483,23 +462,14 @@ impl Router {
 
     /// How many frames wait, for the slow path or for a neighbour.
     pub fn pending(&self) -> usize {
-        self.punts.len() + self.neighbors.waiting_frames + self.again.len()
+        self.own.punts.len() + self.neighbors.waiting_frames + self.again.len()
     }
 
     pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {
-        if let Some(counters) = self.counters.get_mut(interface.index()) {
-            f(counters);
-        }
+        self.own.with_counters(interface, f);
     }
 
     pub(crate) fn drop_frames(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
-        self.with_counters(interface, |c| c.drop(reason, frames));
-    }
-
-    pub(crate) fn count_received(&mut self, interface: InterfaceId, frames: u64, bytes: u64) {
-        self.with_counters(interface, |c| {
-            c.rx_packets += frames;
-            c.rx_bytes += bytes;
-        });
+        self.own.drop_frames(interface, reason, frames);
     }
 }

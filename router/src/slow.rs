@@ -38,10 +38,7 @@ impl Router {
         read: impl FnOnce(&mut [u8]),
     ) {
         let _ = now;
-        let (vif, _) = self.vlans.port(input);
-        if !self.punts.push(Punted { input, vif, meta }, read) {
-            self.drop_frames(input, DropReason::PuntFull, 1);
-        }
+        self.with_own_lane(|router, lane| lane.punt(router, input, meta, read));
     }
 
     /// Does the work that waits: punted frames, timers, the router's own services. `budget`
@@ -60,7 +57,7 @@ impl Router {
         let mut frames = budget;
         let mut bytes = core::mem::take(&mut self.scratch);
         while frames > 0 {
-            let Some(punted) = self.punts.pop(&mut bytes) else {
+            let Some(punted) = self.own.punts.pop(&mut bytes) else {
                 break;
             };
             frames -= 1;
@@ -78,7 +75,7 @@ impl Router {
             .chain(self.reassembly.next())
             .chain(Some(self.neighbors.next).filter(|&n| n != NEVER));
         Poll {
-            more: due || self.punts.len() > 0,
+            more: due || self.own.punts.len() > 0,
             next: next.min(),
         }
     }
@@ -272,7 +269,7 @@ impl Router {
         let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) else {
             return;
         };
-        adjacency.used = true;
+        adjacency.touch();
         let (interface, stations) = (InterfaceId(adjacency.out), adjacency.stations);
         let Waiting {
             mut bytes,
@@ -309,7 +306,7 @@ impl Router {
             self.drop_frames(interface, DropReason::TxFull, 1);
             return false;
         }
-        if let Some(traffic) = self.traffic.get_mut(interface.index()) {
+        if let Some(traffic) = self.own.traffic.get_mut(interface.index()) {
             traffic.packets += 1;
             traffic.bytes += frame.len() as u64;
         }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::config::{Attachment, Config};
 use crate::frame::{ETHERNET_LEN, FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
+use crate::lane::Lane;
 use crate::router::Router;
 use crate::wire::{be16, ethernet};
 
@@ -194,7 +195,8 @@ impl Router {
     /// The verdict on a tagged frame, if its tags are those of an interface. It no longer
     /// counts as received here.
     pub(crate) fn tagged(
-        &mut self,
+        &self,
+        lane: &mut Lane,
         input: InterfaceId,
         header: &Header,
         meta: &FrameMeta,
@@ -207,8 +209,8 @@ impl Router {
         let len = HEADER_LEN.min(meta.len as usize);
         let (tags, _) = Tags::of(header.0.get(..len)?)?;
         let interface = self.vlans.find(vif, tags)?;
-        self.for_others.packets += 1;
-        self.for_others.bytes += u64::from(meta.len);
+        lane.for_others.packets += 1;
+        lane.for_others.bytes += u64::from(meta.len);
         Some(Verdict::Tagged(interface))
     }
 }

@@ -10,6 +10,7 @@ mod forwarding;
 mod forwarding6;
 mod fragments;
 mod icmp;
+mod lanes;
 mod local6;
 mod loopback;
 mod neighbors;
