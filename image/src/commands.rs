@@ -2,13 +2,15 @@
 
 use core::fmt::{self, Write};
 
-use kernel::console;
+use kernel::{XenHal, console};
+use plane::Control;
 use router::command::{self, Command};
 use router::{InterfaceId, Router};
 use xen_hal::PAGE_SIZE;
 
 use crate::HEAP;
 use crate::guest::Guest;
+use crate::lanes::{Crash, Lanes};
 
 type Run<'a> = &'a dyn Fn(&Router, &str, &mut dyn Write) -> fmt::Result;
 
@@ -30,43 +32,44 @@ pub(crate) fn complete(guest: &Guest, line: &str) -> alloc::vec::Vec<alloc::stri
 }
 
 fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
-    let plane = guest.plane.borrow();
-    let vifs: Run<'_> = &|_, _, out| show_vifs(guest, out);
-    let cpu: Run<'_> = &|_, _, out| show_cpu(guest, out);
-    let memory: Run<'_> = &|_, _, out| show_memory(guest, out);
-    let crash: Run<'_> = &|_, how, _| crash(how);
-    let command = |words, help, arguments, run| Command {
-        words,
-        help,
-        arguments,
-        run,
-    };
-    work(
-        &plane.router,
-        &[
-            command("show vifs", "rings, pages and backends", false, vifs),
-            command("show cpu", "time used, sleeps, events", false, cpu),
-            command("show memory", "pages and heap", false, memory),
-            command(
-                "crash",
-                "end as a bug would: panic, fault or stack",
-                true,
-                crash,
-            ),
-        ],
-    );
+    guest.lanes.control(|control| {
+        control.gather_counters();
+        let control = &*control;
+        let vifs: Run<'_> = &|_, _, out| show_vifs(control, out);
+        let cpu: Run<'_> = &|_, _, out| show_cpu(control, out);
+        let memory: Run<'_> = &|_, _, out| show_memory(out);
+        let crash: Run<'_> = &|_, words, out| crash(guest.lanes, words, out);
+        let command = |words, help, arguments, run| Command {
+            words,
+            help,
+            arguments,
+            run,
+        };
+        work(
+            control.router,
+            &[
+                command("show vifs", "rings, pages and backends", false, vifs),
+                command("show cpu", "time used, sleeps, events", false, cpu),
+                command("show memory", "pages and heap", false, memory),
+                command(
+                    "crash",
+                    "end as a bug would: panic, fault or stack",
+                    true,
+                    crash,
+                ),
+            ],
+        );
+    });
 }
 
-fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
-    let plane = guest.plane.borrow();
-    for index in 0..plane.router.config().vifs() {
-        let Some(interface) = plane.router.config().interfaces.get(index) else {
-            break;
-        };
-        let Some(vif) = u8::try_from(index)
-            .ok()
-            .and_then(|id| plane.vif(InterfaceId(id)))
-        else {
+fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
+    let config = control.router.config();
+    for (id, interface) in (0u8..).zip(&config.interfaces).take(config.vifs()) {
+        let queues = control
+            .planes()
+            .filter_map(|plane| plane.vif(InterfaceId(id)));
+        let several = queues.clone().count() > 1;
+        let Some(vif) = queues.clone().next() else {
             writeln!(out, "{}: not connected", interface.name)?;
             continue;
         };
@@ -76,32 +79,44 @@ fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
             "{}: {state}, backend domain {}",
             interface.name, vif.backend.0
         )?;
-        let counters = vif.counters;
-        writeln!(
-            out,
-            "  received {} frames, {} bytes, {} errors; {} pages posted",
-            counters.rx_frames,
-            counters.rx_bytes,
-            counters.rx_errors,
-            vif.queue.rx_posted()
-        )?;
-        writeln!(
-            out,
-            "  sent {} frames, {} bytes, {} errors; {} slots free; {} events",
-            counters.tx_frames,
-            counters.tx_bytes,
-            counters.tx_errors,
-            vif.queue.tx_free(),
-            counters.notifications
-        )?;
+        for (number, vif) in queues.enumerate() {
+            if several {
+                writeln!(out, "  queue {number}")?;
+            }
+            let counters = vif.counters;
+            writeln!(
+                out,
+                "  received {} frames, {} bytes, {} errors; {} pages posted",
+                counters.rx_frames,
+                counters.rx_bytes,
+                counters.rx_errors,
+                vif.queue.rx_posted()
+            )?;
+            writeln!(
+                out,
+                "  sent {} frames, {} bytes, {} errors; {} slots free; {} events",
+                counters.tx_frames,
+                counters.tx_bytes,
+                counters.tx_errors,
+                vif.queue.tx_free(),
+                counters.notifications
+            )?;
+        }
     }
-    for (backend, stats) in plane.pools() {
-        let sum = stats.sum();
-        writeln!(
-            out,
-            "pages for domain {}: {} total = {} free + {} posted + {} sending + {} held",
-            backend.0, stats.total, sum.free, sum.posted, sum.sending, sum.held
-        )?;
+    let several = control.planes().len() > 1;
+    for (number, plane) in control.planes().enumerate() {
+        for (backend, stats) in plane.pools() {
+            let sum = stats.sum();
+            write!(out, "pages for domain {}", backend.0)?;
+            if several {
+                write!(out, ", queue {number}")?;
+            }
+            writeln!(
+                out,
+                ": {} total = {} free + {} posted + {} sending + {} held",
+                stats.total, sum.free, sum.posted, sum.sending, sum.held
+            )?;
+        }
     }
     writeln!(
         out,
@@ -110,38 +125,53 @@ fn show_vifs(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
     )
 }
 
-fn show_cpu(guest: &Guest, out: &mut dyn Write) -> fmt::Result {
-    let state = kernel::sched::run_state();
+/// Where there are several CPUs, each name begins with the one that it is about.
+fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
+    let several = control.planes().len() > 1;
+    for (at, plane) in control.planes().enumerate() {
+        let mut line = |name: fmt::Arguments<'_>, value: u64| {
+            if several {
+                write!(out, "cpu{at}.")?;
+            }
+            writeln!(out, "{name} {value}")
+        };
+        let state = kernel::sched::run_state_of(at);
+        let (work, pace) = (plane.work(), plane.pace());
+        for (name, value) in [
+            ("running_ns", state.running),
+            ("runnable_ns", state.runnable),
+            ("blocked_ns", state.blocked),
+            ("turns", work.turns),
+            ("sleeps", work.sleeps),
+            ("gatherings", work.gatherings),
+            ("bursts", work.bursts),
+            ("frames", work.frames),
+            ("notifications", work.notifications),
+            ("wake_price_ns", pace.price()),
+            ("wait_limit_ns", pace.wait()),
+            ("gathers", pace.gathers().into()),
+        ] {
+            line(format_args!("{name}"), value)?;
+        }
+        for (bits, &wakes) in work.frames_per_wake.iter().enumerate() {
+            // The least number of frames that is counted here.
+            line(
+                format_args!("wakes_by_frames.{}", (1u32 << bits) >> 1),
+                wakes,
+            )?;
+        }
+    }
     let calls = kernel::sched::hypercalls();
-    let plane = guest.plane.borrow();
-    let (work, pace) = (plane.work(), plane.pace());
-    for (name, value) in [
-        ("running_ns", state.running),
-        ("runnable_ns", state.runnable),
-        ("blocked_ns", state.blocked),
-        ("turns", work.turns),
-        ("sleeps", work.sleeps),
-        ("gatherings", work.gatherings),
-        ("bursts", work.bursts),
-        ("frames", work.frames),
-        ("notifications", work.notifications),
-        ("hypercalls", calls.total),
-        ("hypercalls.sched_op", calls.sched_op),
-        ("hypercalls.event_channel_op", calls.event_channel_op),
-        ("wake_price_ns", pace.price()),
-        ("wait_limit_ns", pace.wait()),
-        ("gathers", pace.gathers().into()),
-    ] {
-        writeln!(out, "{name} {value}")?;
-    }
-    for (bits, wakes) in work.frames_per_wake.iter().enumerate() {
-        // The least number of frames that is counted here.
-        writeln!(out, "wakes_by_frames.{} {wakes}", (1u32 << bits) >> 1)?;
-    }
-    Ok(())
+    writeln!(out, "hypercalls {}", calls.total)?;
+    writeln!(out, "hypercalls.sched_op {}", calls.sched_op)?;
+    writeln!(
+        out,
+        "hypercalls.event_channel_op {}",
+        calls.event_channel_op
+    )
 }
 
-fn show_memory(_guest: &Guest, out: &mut dyn Write) -> fmt::Result {
+fn show_memory(out: &mut dyn Write) -> fmt::Result {
     let memory = kernel::memory::stats();
     let (used, size) = HEAP.usage();
     let in_use = (memory.total - memory.free) * PAGE_SIZE - (size - used);
@@ -158,11 +188,24 @@ fn show_memory(_guest: &Guest, out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "console_dropped_bytes {}", console::dropped())
 }
 
-/// Tests what `on_crash` of the domain's configuration does.
-fn crash(how: &str) -> fmt::Result {
-    match how.trim() {
-        "fault" => kernel::fault::provoke_page_fault(),
-        "stack" => kernel::fault::provoke_stack_overflow(),
-        _ => panic!("asked to by the command \"crash\""),
+/// Tests what `on_crash` of the domain's configuration does, on the CPU that is named, or the
+/// first.
+fn crash(lanes: &Lanes, words: &str, out: &mut dyn Write) -> fmt::Result {
+    let mut how = Crash::Panic;
+    let mut at = 0;
+    for word in words.split_ascii_whitespace() {
+        match word {
+            "panic" => how = Crash::Panic,
+            "fault" => how = Crash::Fault,
+            "stack" => how = Crash::Stack,
+            _ => match word.parse() {
+                Ok(number) => at = number,
+                Err(_) => return writeln!(out, "{word}: panic, fault, stack or a CPU's number"),
+            },
+        }
     }
+    if lanes.crash(at, how) {
+        return Ok(());
+    }
+    writeln!(out, "no CPU {at}, there are {}", lanes.count())
 }

@@ -1,19 +1,20 @@
 //! What the parts of the guest share, and the state it shows to others.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
 
-use kernel::XenHal;
 use kernel::console::Console;
 use kernel::sched::Reason;
-use plane::Plane;
-use router::{Config, ConfigError, Instant, Router};
+use netfront_rs::PeerFault;
+use router::{Config, ConfigError, Instant, InterfaceId, Router};
 use xen_boot::BootInfo;
-use xenbus::{Clock, ShutdownRequest, Store, StoreError, Tasks, Timers};
+use xenbus::{Clock, ShutdownRequest, Signal, Store, StoreError, Tasks, Timers};
 
+use crate::lanes::Lanes;
 use crate::{commands, vif};
 
 /// Folder of the guest's own keys in xenstore.
@@ -54,7 +55,9 @@ impl State {
 /// The guest, shared by its tasks and its loop.
 pub(crate) struct Guest {
     /// Packets.
-    pub(crate) plane: RefCell<Plane<XenHal>>,
+    pub(crate) lanes: &'static Lanes,
+    /// Whom to tell that the backend of an interface broke the protocol.
+    faults: RefCell<BTreeMap<InterfaceId, Signal<PeerFault>>>,
     /// xenstore.
     pub(crate) store: Store,
     /// The control plane's timers.
@@ -100,10 +103,10 @@ pub(crate) fn command_line(boot: &BootInfo) -> alloc::borrow::Cow<'static, str> 
 }
 
 impl Guest {
-    /// A guest with the data plane that `plane` is, or one that forwards nothing because of
+    /// A guest with the data plane that `lanes` are, or one that forwards nothing because of
     /// an error in its configuration.
     pub(crate) fn new(
-        plane: Plane<XenHal>,
+        lanes: &'static Lanes,
         store: Store,
         entered: u64,
         config_error: Option<ConfigError>,
@@ -114,7 +117,8 @@ impl Guest {
             State::Booting
         };
         Rc::new(Self {
-            plane: RefCell::new(plane),
+            lanes,
+            faults: RefCell::default(),
             store,
             timers: Timers::new(XenClock),
             tasks: Tasks::new(),
@@ -142,6 +146,29 @@ impl Guest {
         });
     }
 
+    /// Lets the router do what waits, and the control plane know what planes have for it. Whether
+    /// there is more to do.
+    pub(crate) fn serve(&self, now: u64) -> bool {
+        let mut faults = heapless::Vec::<_, MAX_VIFS>::new();
+        let mut busy = self.lanes.control(|control| {
+            // What finds no room is asked for again.
+            faults.extend(control.take_faults().take(MAX_VIFS));
+            control.serve(now)
+        });
+        for (interface, fault) in faults {
+            if let Some(signal) = self.faults.borrow().get(&interface) {
+                signal.raise(fault);
+            }
+            busy = true;
+        }
+        busy
+    }
+
+    /// Where it is to be told that the backend of an interface broke the protocol.
+    pub(crate) fn watch_faults(&self, interface: InterfaceId, fault: &Signal<PeerFault>) {
+        self.faults.borrow_mut().insert(interface, fault.clone());
+    }
+
     /// How the domain is to end, once it is.
     pub(crate) fn end(&self) -> Option<Reason> {
         self.end.get()
@@ -152,7 +179,7 @@ impl Guest {
         if self.config_error.is_some() {
             return;
         }
-        let up = self.plane.borrow().router.all_links_up();
+        let up = self.lanes.with(0, |_, router| router.all_links_up());
         let state = match (up, self.ready_us.get()) {
             (true, _) => State::Ready,
             (false, None) => State::Booting,

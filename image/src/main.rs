@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod commands;
 mod guest;
+mod lanes;
 mod prompt;
 mod vif;
 
@@ -17,20 +18,14 @@ use kernel::console::Console;
 use kernel::heap::KernelHeap;
 use kernel::{XenHal, console as kernel_console, event, sched, time};
 use log::LevelFilter;
-use plane::Plane;
 use router::Instant;
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
 use xenbus::{RingTransport, Store};
 
 use crate::guest::Guest;
+use crate::lanes::{Lanes, MAX_PORTS, TURNS_BY_ONE_CLOCK};
 use crate::prompt::Prompt;
-
-/// Two for each of 16 vifs, xenstore and console, rounded up.
-const MAX_PORTS: usize = 64;
-/// Busy turns by one reading of the clock, which takes a thousand instructions where Xen
-/// emulates the time-stamp counter. A turn takes microseconds.
-const TURNS_BY_ONE_CLOCK: u32 = 4;
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::new();
@@ -74,9 +69,8 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     };
     let store = Store::new(RingTransport::new(XenHal, page, store_port));
     let mut prompt = Prompt::new(&router.config().hostname);
-    let free = kernel::memory::stats().free;
-    let plane = Plane::new(XenHal, router, started, free);
-    let guest = Guest::new(plane, store, first, error);
+    let lanes = Lanes::start(router, started);
+    let guest = Guest::new(lanes, store, first, error);
     guest.start();
     run(&guest, store_port, &mut prompt)
 }
@@ -103,7 +97,13 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
     let mut now = time::now();
     let mut turns = 0;
     loop {
-        let mut busy = guest.plane.borrow_mut().turn(now);
+        let (mut busy, wanted) = guest.lanes.with(0, |plane, router| {
+            let busy = plane.turn(router, now);
+            (busy, plane.needs_control(now))
+        });
+        if wanted || guest.lanes.take_attention() {
+            busy |= guest.serve(now);
+        }
 
         let due = guest.timers.next_deadline().is_some_and(|at| at <= now);
         if event::take_pending(store_port) || due || guest.tasks.is_woken() {
@@ -130,17 +130,20 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         // Cannot overflow: these come first.
         let _ = ports.push(store_port.0);
         let _ = console_port.map(|port| ports.push(port.0));
-        let mut plane = guest.plane.borrow_mut();
-        plane.take_events(&mut ports);
+        guest.lanes.take_wake(0, &mut ports);
         let state = sched::run_state();
         (now, turns) = (state.at, 0);
-        if plane.arm(now, state.running) {
-            continue;
+        let deadline = guest.lanes.with(0, |plane, _| {
+            plane.take_events(&mut ports);
+            (!plane.arm(now, state.running)).then(|| plane.deadline(now))
+        });
+        if let Some(deadline) = deadline
+            && !guest.lanes.has_attention()
+        {
+            let deadlines = [deadline, guest.timers.next_deadline()];
+            event::wait(&ports, deadlines.into_iter().flatten().min());
+            now = time::now();
         }
-        let deadlines = [plane.deadline(now), guest.timers.next_deadline()];
-        drop(plane);
-        event::wait(&ports, deadlines.into_iter().flatten().min());
-        now = time::now();
     }
 }
 

@@ -5,10 +5,10 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use kernel::time;
+use kernel::{XenHal, time};
 use netfront_rs::features::KEYS;
 use netfront_rs::{Features, PeerFault, Ports};
-use plane::AttachError;
+use plane::{AttachError, Control};
 use router::addr::Mac;
 use router::config::Attachment;
 use router::{ETHERNET_LEN, InterfaceId};
@@ -121,14 +121,13 @@ impl Handler for VifHandler {
         if kernel::grant::quarantined() > kernel::memory::stats().total / 4 {
             return Err(ConnectError::Quarantine);
         }
-        let attached = self.guest.plane.borrow_mut().attach(
-            time::now(),
-            self.interface,
-            device.backend_id(),
-            theirs,
-            fault.clone(),
-        );
-        let info = attached.map_err(ConnectError::Attach)?;
+        self.guest.watch_faults(self.interface, fault);
+        let (attached, takes_large) = self.guest.lanes.control(|control| {
+            let (interface, backend) = (self.interface, device.backend_id());
+            let attached = control.attach(time::now(), interface, backend, theirs, 1);
+            (attached, control.takes_large())
+        });
+        let info = attached.map_err(ConnectError::Attach)?[0];
         let number = |value: u32| Some(value.to_string());
         let mut keys: Vec<(&str, Option<String>)> = alloc::vec![
             ("tx-ring-ref", number(info.tx_ring.0)),
@@ -148,16 +147,13 @@ impl Handler for VifHandler {
             ]),
         }
         let mut ours = OURS;
-        ours.set(LARGE, self.guest.plane.borrow().takes_large());
+        ours.set(LARGE, takes_large);
         keys.extend(
             ours.frontend_keys()
                 .map(|(key, on)| (key, number(u32::from(on)))),
         );
         if let Err(error) = device.write_all(&keys).await {
-            self.guest
-                .plane
-                .borrow_mut()
-                .detach(time::now(), self.interface);
+            self.change(|control, now| control.detach(now, self.interface));
             return Err(error.into());
         }
         Ok(connection)
@@ -165,26 +161,26 @@ impl Handler for VifHandler {
 
     fn established(&mut self, _device: &Device, connection: &mut Connection) {
         let Connection { mac, mtu } = connection;
-        self.guest
-            .plane
-            .borrow_mut()
-            .link_up(time::now(), self.interface, mac.0, *mtu);
+        self.change(|control, now| control.link_up(now, self.interface, mac.0, *mtu));
         self.guest.links_changed();
     }
 
     fn stop(&mut self, _connection: &mut Connection) {
-        self.guest
-            .plane
-            .borrow_mut()
-            .link_down(time::now(), self.interface);
+        self.change(|control, now| control.link_down(now, self.interface));
         self.guest.links_changed();
     }
 
     async fn disconnect(&mut self, _connection: Connection) {
-        self.guest
-            .plane
-            .borrow_mut()
-            .detach(time::now(), self.interface);
+        self.change(|control, now| control.detach(now, self.interface));
+    }
+}
+
+impl VifHandler {
+    /// Changes what planes have of the vif, and has all CPUs look at it.
+    fn change(&self, change: impl FnOnce(&mut Control<'_, XenHal>, u64)) {
+        let lanes = self.guest.lanes;
+        lanes.control(|control| change(control, time::now()));
+        lanes.wake();
     }
 }
 
@@ -201,11 +197,10 @@ pub(crate) async fn interface_of(guest: &Guest, id: u32) -> Option<InterfaceId> 
         Attachment::Mac(wanted) => mac == Some(wanted),
         Attachment::Vlan { .. } | Attachment::Loopback => false,
     };
-    let plane = guest.plane.borrow();
-    let interfaces = &plane.router.config().interfaces;
-    let at = interfaces
-        .iter()
-        .position(|interface| is_it(interface.attachment))?;
+    let at = guest.lanes.with(0, |_, router| {
+        let mut interfaces = router.config().interfaces.iter();
+        interfaces.position(|interface| is_it(interface.attachment))
+    })?;
     u8::try_from(at).ok().map(InterfaceId)
 }
 

@@ -1,5 +1,8 @@
 //! The data plane: bursts from each vif through the router to the others.
 //!
+//! Each CPU that forwards has a [`Plane`]: one queue of every vif, with pages of its own. Planes
+//! share the router, which they only read; what changes it or them is in [`Control`].
+//!
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
 //! published at its end, with at most one event a ring. Nothing here allocates; frames move
 //! between vifs of one backend uncopied, unless a backend can't take them as they are.
@@ -12,6 +15,7 @@
 
 extern crate alloc;
 
+mod control;
 mod send;
 mod sleep;
 mod vifs;
@@ -31,11 +35,11 @@ use netfront_rs::{
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
     BURST, DropReason, ETHERNET_LEN, Egress, FrameFlags, FrameMeta, HEADER_LEN, Header, Instant,
-    InterfaceId, NoRoom, REWRITTEN, Router, Verdict, Verdicts,
+    InterfaceId, Lane, NoRoom, REWRITTEN, Router, Verdict, Verdicts,
 };
 use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
-use xenbus::Signal;
 
+pub use self::control::{Control, MAX_LANES};
 use self::send::{Cutting, Outgoing, Way, forward_run, go_on_cutting, punt, with_pools};
 pub use self::vifs::AttachError;
 use self::vifs::{LOCAL_PAGES_PER_VIF, PAGES_PER_VIF, home_of};
@@ -52,7 +56,8 @@ struct Link<H: Hal> {
     /// Index of its backend's pool.
     pool: usize,
     interface: InterfaceId,
-    fault: Signal<PeerFault>,
+    /// How the backend broke the protocol, until the control plane is told.
+    fault: Option<PeerFault>,
     /// The backend is connected.
     up: bool,
     /// Slots of a transmit ring that the largest frame it receives needs.
@@ -134,11 +139,11 @@ impl Burst {
     }
 }
 
-/// The router and the vifs it has.
+/// What one CPU forwards with: a queue of each vif.
 pub struct Plane<H: Hal> {
-    /// What decides about each packet.
-    pub router: Router,
     hal: H,
+    /// What it counts, and what it leaves to the slow path.
+    lane: Lane,
     /// Where the frames of each interface leave: the index of the vif, and their tags.
     ports: Vec<(InterfaceId, Tags)>,
     /// By interface, as many as have or had a vif.
@@ -165,21 +170,21 @@ pub struct Plane<H: Hal> {
 }
 
 impl<H: Hal> Plane<H> {
-    /// A data plane without vifs for a router, on a machine with so many `free` pages. `now` is
-    /// in ns, here and elsewhere.
-    pub fn new(hal: H, router: Router, now: u64, free: usize) -> Self {
-        let vifs = router.config().vifs().max(1);
+    /// One of `lanes` planes for a router, without vifs, on a machine with so many `free` pages.
+    /// `now` is in ns, here and elsewhere.
+    pub fn new(hal: H, router: &Router, now: u64, free: usize, lanes: usize) -> Self {
+        let queues = router.config().vifs().max(1) * lanes.max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
-        // ring pages are needed for each vif.
-        let pages = free * 3 / 4 / vifs;
+        // ring pages are needed for each queue.
+        let pages = free * 3 / 4 / queues;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
         let interfaces = (0..)
             .map(InterfaceId)
             .take(router.config().interfaces.len());
         Self {
             ports: interfaces.map(|interface| router.port(interface)).collect(),
-            router,
             hal,
+            lane: router.new_lane(),
             links: Vec::new(),
             pools: Vec::new(),
             burst: Box::new(Burst {
@@ -204,7 +209,7 @@ impl<H: Hal> Plane<H> {
 
     /// Takes one turn. Whether there is more to do at once, as far as that is known already:
     /// [`Plane::arm`] finds out the rest.
-    pub fn turn(&mut self, now: u64) -> bool {
+    pub fn turn(&mut self, router: &Router, now: u64) -> bool {
         self.work.turns += 1;
         let mut busy = false;
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
@@ -216,23 +221,31 @@ impl<H: Hal> Plane<H> {
                     go_on_cutting(&mut link.queue, &mut link.cutting, pool, source, now)
                 });
                 if lost.frames > 0 {
-                    self.router.count_tx_full(way.out, lost.frames, lost.bytes);
+                    self.lane.count_tx_full(way.out, lost.frames, lost.bytes);
                 }
             }
         }
         for index in 0..self.links.len() {
-            busy |= self.forward(index, now);
+            busy |= self.forward(router, index, now);
         }
-        if self.poll_at.is_some_and(|at| at <= now) {
-            busy |= self.slow_path(now);
-        }
+        self.publish();
+        busy
+    }
+
+    /// Shows the backends what was put on rings, and gives them pages.
+    fn publish(&mut self) {
         for link in self.links.iter_mut().flatten().filter(|link| link.up) {
             if let Some(pool) = self.pools[link.pool].as_mut() {
                 link.queue.refill(pool);
                 self.work.notifications += u64::from(link.queue.publish());
             }
         }
-        busy
+    }
+
+    /// Whether there is something for [`Control::serve`] to do.
+    pub fn needs_control(&self, now: u64) -> bool {
+        let faults = || self.links.iter().flatten().any(|link| link.fault.is_some());
+        self.lane.has_punts() || self.poll_at.is_some_and(|at| at <= now) || faults()
     }
 
     /// How many slots the frames of a burst may need so that any vif that works can take all of
@@ -252,7 +265,7 @@ impl<H: Hal> Plane<H> {
     }
 
     /// Takes a burst from one vif through the router. Whether there may be another.
-    fn forward(&mut self, index: usize, now: u64) -> bool {
+    fn forward(&mut self, router: &Router, index: usize, now: u64) -> bool {
         if !self.links[index]
             .as_ref()
             .is_some_and(|link| link.up && link.queue.rx_pending())
@@ -283,11 +296,11 @@ impl<H: Hal> Plane<H> {
         let input = link.interface;
         let errors = link.queue.counters().rx_errors - errors;
         if errors > 0 {
-            self.router.count_drop(input, DropReason::RxError, errors);
+            self.lane.count_drop(input, DropReason::RxError, errors);
         }
         if let Err(fault) = received {
             link.up = false;
-            link.fault.raise(fault);
+            link.fault = Some(fault);
         }
         if count == 0 {
             return false;
@@ -301,7 +314,8 @@ impl<H: Hal> Plane<H> {
             in_common,
             ..
         } = &mut *self.burst;
-        *in_common = self.router.process(
+        *in_common = self.lane.process(
+            router,
             Instant(now),
             input,
             &mut headers[..count],
@@ -309,16 +323,16 @@ impl<H: Hal> Plane<H> {
             &mut verdicts[..count],
         );
         if *in_common == Verdicts::Tagged {
-            self.untag(index, count, now);
+            self.untag(router, index, count, now);
         }
-        self.dispatch(index, count, now);
+        self.dispatch(router, index, count, now);
         count == room
     }
 
     /// Takes the tags off frames of the burst of `count` that came from vif `index`, and lets the
     /// router decide about them as frames of the interfaces that they are for.
     #[cold]
-    fn untag(&mut self, index: usize, count: usize, now: u64) {
+    fn untag(&mut self, router: &Router, index: usize, count: usize, now: u64) {
         let pool = self.links[index].as_ref().map(|link| link.pool);
         let pool = pool.and_then(|pool| self.pools[pool].as_mut());
         let Some(pool) = pool else { return };
@@ -352,7 +366,8 @@ impl<H: Hal> Plane<H> {
                 metas[at].len -= tags as u32;
             }
             inputs[run.clone()].fill(interface);
-            self.router.process(
+            self.lane.process(
+                router,
                 Instant(now),
                 interface,
                 &mut headers[run.clone()],
@@ -364,7 +379,7 @@ impl<H: Hal> Plane<H> {
 
     /// Does what the router decided with the burst of `count` frames that came from vif `index`,
     /// in runs of the same verdict: frames of one flow come in trains.
-    fn dispatch(&mut self, index: usize, count: usize, now: u64) {
+    fn dispatch(&mut self, router: &Router, index: usize, count: usize, now: u64) {
         let Some(from) = self.links[index].as_ref().map(|link| link.pool) else {
             return;
         };
@@ -386,6 +401,17 @@ impl<H: Hal> Plane<H> {
             };
             let run = start..start + len;
             let frames = &mut frames[run.clone()];
+            let verdict = match verdict {
+                // What can't leave from here goes the way of all planes.
+                Verdict::Forward(out)
+                    if is_elsewhere(&self.ports, &self.links, out) && router.is_up(out) =>
+                {
+                    let bytes = frames.iter().map(|frame| frame.len() as u64).sum();
+                    self.lane.count_unsent(out, len as u64, bytes);
+                    Verdict::Punt
+                }
+                verdict => verdict,
+            };
             match verdict {
                 Verdict::Forward(out) => {
                     let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
@@ -404,7 +430,7 @@ impl<H: Hal> Plane<H> {
                         frames,
                     );
                     if lost.frames > 0 {
-                        self.router.count_tx_full(out, lost.frames, lost.bytes);
+                        self.lane.count_tx_full(out, lost.frames, lost.bytes);
                     }
                 }
                 Verdict::Punt | Verdict::Drop | Verdict::Tagged(_) => {
@@ -414,10 +440,9 @@ impl<H: Hal> Plane<H> {
                     let inputs = metas[run.clone()].iter().zip(&inputs[run]);
                     for (frame, (meta, input)) in frames.iter_mut().zip(inputs) {
                         if verdict == Verdict::Punt {
-                            self.poll_at = Some(now);
                             let tagged = *in_common == Verdicts::Tagged;
                             let input = if tagged { *input } else { vif };
-                            punt(&mut self.router, Instant(now), input, *meta, pool, frame);
+                            punt(&mut self.lane, router, input, *meta, pool, frame);
                         }
                         pool.free(take(frame));
                     }
@@ -426,25 +451,6 @@ impl<H: Hal> Plane<H> {
             rest = rest.get(len..).unwrap_or(&[]);
             start += len;
         }
-    }
-
-    /// Lets the router do what waits. Whether more does.
-    fn slow_path(&mut self, now: u64) -> bool {
-        let mut out = Outgoing {
-            ports: &self.ports,
-            links: &mut self.links,
-            pools: &mut self.pools,
-        };
-        let poll = self.router.poll(Instant(now), SLOW_BUDGET, &mut out);
-        for notice in self.router.take_notices() {
-            log::warn!(target: "net", "{notice}");
-        }
-        self.poll_at = if poll.more {
-            Some(now)
-        } else {
-            poll.next.map(|at| at.0)
-        };
-        poll.more
     }
 
     /// What the loop did since the start.
@@ -488,6 +494,16 @@ pub struct VifState<'a, H: Hal> {
     pub counters: QueueCounters,
     /// Its rings.
     pub queue: &'a Queue<H>,
+}
+
+/// Whether the vif of an interface has no queue here: its backend has fewer than others.
+fn is_elsewhere<H: Hal>(
+    ports: &[(InterfaceId, Tags)],
+    links: &[Option<Link<H>>],
+    out: InterfaceId,
+) -> bool {
+    let vif = ports.get(out.index()).map_or(out, |&(vif, _)| vif);
+    links.get(vif.index()).is_none_or(Option::is_none)
 }
 
 /// How many verdicts are like the first.
@@ -540,7 +556,7 @@ fn reap<H: Hal>(link: &mut Link<H>, pools: &mut [Option<PagePool<H>>], now: u64)
         Err(fault) => {
             // The control plane does the rest.
             link.up = false;
-            link.fault.raise(fault);
+            link.fault = Some(fault);
             true
         }
     }

@@ -72,8 +72,8 @@ impl Lost {
 /// Hands a frame to the router's slow path, which takes no large ones: those come to it as the
 /// segments that they would have been.
 pub(super) fn punt<H: Hal>(
-    router: &mut Router,
-    now: Instant,
+    lane: &mut Lane,
+    router: &Router,
     input: InterfaceId,
     meta: FrameMeta,
     pool: &PagePool<H>,
@@ -86,10 +86,10 @@ pub(super) fn punt<H: Hal>(
                 flags,
                 ..FrameMeta::plain(len)
             };
-            router.punt(now, input, meta, |bytes| write(bytes));
+            lane.punt(router, input, meta, |bytes| write(bytes));
         });
     if !cut {
-        router.punt(now, input, meta, |bytes| {
+        lane.punt(router, input, meta, |bytes| {
             pool.copy_out(frame, 0, bytes);
         });
     }

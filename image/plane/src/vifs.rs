@@ -42,17 +42,15 @@ impl core::fmt::Display for AttachError {
 }
 
 impl<H: Hal> Plane<H> {
-    /// Makes rings and pages for a vif. Packets flow after [`Plane::link_up`].
-    ///
-    /// # Errors
-    /// [`AttachError`]; nothing is left behind.
-    pub fn attach(
+    /// Makes rings and pages for a queue of a vif. Packets flow after [`Plane::link_up`]. Nothing
+    /// is left behind by an error.
+    pub(super) fn attach(
         &mut self,
         now: u64,
         interface: InterfaceId,
         backend: DomId,
         features: Features,
-        fault: Signal<PeerFault>,
+        vifs: usize,
     ) -> Result<QueueInfo, AttachError> {
         let index = interface.index();
         if self.links.len() <= index {
@@ -61,7 +59,7 @@ impl<H: Hal> Plane<H> {
         if self.links[index].is_some() {
             return Err(AttachError::Taken);
         }
-        let at = self.pool_for(backend)?;
+        let at = self.pool_for(backend, vifs)?;
         let home = home_of(interface);
         let Some(pool) = self.pools[at].as_mut() else {
             return Err(AttachError::Pool(PoolError::NoSuchHome));
@@ -88,7 +86,7 @@ impl<H: Hal> Plane<H> {
             queue,
             pool: at,
             interface,
-            fault,
+            fault: None,
             up: false,
             slots: if large { MAX_TX_SLOTS } else { 1 },
             progress: now,
@@ -106,35 +104,37 @@ impl<H: Hal> Plane<H> {
     }
 
     /// The backend of a vif is connected.
-    pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
+    pub(super) fn link_up(&mut self, now: u64, interface: InterfaceId, mtu: u16) {
         if let Some(Some(link)) = self.links.get_mut(interface.index()) {
             link.up = true;
             link.slots = link
                 .slots
                 .max((usize::from(mtu) + LONGEST_HEADER).div_ceil(PAGE_SIZE));
             link.progress = now;
-            self.router.link_up(Instant(now), interface, mac, mtu);
-            self.poll_at = Some(now);
         }
     }
 
+    /// Whether a vif has a queue here.
+    pub(super) fn has(&self, interface: InterfaceId) -> bool {
+        let link = self.links.get(interface.index());
+        link.is_some_and(Option::is_some)
+    }
+
     /// Nothing more flows through a vif.
-    pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
+    pub(super) fn link_down(&mut self, interface: InterfaceId) {
         if let Some(Some(link)) = self.links.get_mut(interface.index()) {
             link.up = false;
-            self.router.link_down(Instant(now), interface);
-            self.poll_at = Some(now);
         }
     }
 
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
-    pub fn detach(&mut self, now: u64, interface: InterfaceId) {
-        self.link_down(now, interface);
+    pub(super) fn detach(&mut self, interface: InterfaceId) {
+        self.link_down(interface);
         // Pages of this vif may be among what is cut for another.
         for link in self.links.iter_mut().flatten() {
             if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
                 let pool = way.from;
-                self.router.count_tx_full(way.out, 1, cut.left() as u64);
+                self.lane.count_tx_full(way.out, 1, cut.left() as u64);
                 if let Some(pool) = self.pools.get_mut(pool).and_then(Option::as_mut) {
                     pool.free(cut.into_frame());
                 }
@@ -150,14 +150,13 @@ impl<H: Hal> Plane<H> {
     }
 
     /// The pool of pages granted to `backend`.
-    fn pool_for(&mut self, backend: DomId) -> Result<usize, AttachError> {
+    fn pool_for(&mut self, backend: DomId, vifs: usize) -> Result<usize, AttachError> {
         let same =
             |pool: &Option<PagePool<H>>| pool.as_ref().is_some_and(|pool| pool.peer() == backend);
         if let Some(at) = self.pools.iter().position(same) {
             return Ok(at);
         }
         let mut pool = PagePool::new(self.hal, backend);
-        let vifs = self.router.config().vifs().max(1);
         pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
             .map_err(AttachError::Pool)?;
         pool.set_floor(HomeId::LOCAL, 0);

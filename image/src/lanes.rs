@@ -1,0 +1,217 @@
+//! The CPUs that forward: the first one, which also has the control plane, and those that have
+//! nothing but a queue of each vif.
+
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use heapless::Vec as Bounded;
+use kernel::{XenHal, cpu, event, fault, sched, time};
+use plane::{Control, MAX_LANES, Plane};
+use router::Router;
+use spin::Once;
+use xen_hal::{Port, lanes};
+
+/// The channels of all vifs, two for each of 16, those of xenstore, console and other CPUs,
+/// rounded up.
+pub(crate) const MAX_PORTS: usize = 64;
+/// Busy turns by one reading of the clock, which takes a thousand instructions where Xen
+/// emulates the time-stamp counter. A turn takes microseconds.
+pub(crate) const TURNS_BY_ONE_CLOCK: u32 = 4;
+
+type Shared = lanes::Lanes<Plane<XenHal>, Router, cpu::Yield>;
+
+/// The planes, one for each CPU, and the router that they share.
+pub(crate) struct Lanes {
+    shared: Shared,
+    /// By which each CPU is woken, if there are several.
+    wakers: Bounded<Port, MAX_LANES>,
+    /// A CPU has something for the control plane.
+    attention: AtomicBool,
+    /// How each CPU is to crash, as a number of [`Crash`]; 0 if it isn't.
+    crashes: [AtomicU8; MAX_LANES],
+}
+
+/// A way to end as a bug would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// A panic.
+    Panic = 1,
+    /// An access to memory that isn't there.
+    Fault,
+    /// The stack's end.
+    Stack,
+}
+
+impl Crash {
+    const ALL: [Self; 3] = [Self::Panic, Self::Fault, Self::Stack];
+
+    fn now(self) -> ! {
+        match self {
+            Self::Panic => panic!("asked to by the command \"crash\""),
+            Self::Fault => fault::provoke_page_fault(),
+            Self::Stack => fault::provoke_stack_overflow(),
+        }
+    }
+}
+
+static LANES: Once<Lanes> = Once::new();
+
+impl Lanes {
+    /// Makes a plane for each CPU that can be woken, of the memory that is free, and starts those
+    /// CPUs.
+    pub(crate) fn start(router: Router, now: u64) -> &'static Self {
+        let wakers = wakers();
+        let count = wakers.len().max(1);
+        let free = kernel::memory::stats().free;
+        let make = |_| Plane::new(XenHal, &router, now, free, count);
+        let (first, others) = (
+            make(0),
+            (1..count).map(make).collect::<Bounded<_, MAX_LANES>>(),
+        );
+        let lanes = LANES.call_once(|| Self {
+            shared: Shared::new(first, others, router),
+            wakers,
+            attention: AtomicBool::new(false),
+            crashes: [const { AtomicU8::new(0) }; MAX_LANES],
+        });
+        for at in 1..count {
+            if let Err(error) = cpu::start(at, forward) {
+                // A lane without a CPU would leave its queues unread.
+                fault::die(format_args!("vCPU {at} doesn't start: {error}"));
+            }
+        }
+        lanes
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Calls `f` with the plane of CPU `at` and the router.
+    pub(crate) fn with<T>(&self, at: usize, f: impl FnOnce(&mut Plane<XenHal>, &Router) -> T) -> T {
+        let Some(mut lane) = self.shared.enter(at) else {
+            unreachable!("there are as many lanes as CPUs were started");
+        };
+        let (plane, router) = lane.parts();
+        f(plane, router)
+    }
+
+    /// Calls `f` with everything, while no CPU forwards.
+    pub(crate) fn control<T>(&self, f: impl FnOnce(&mut Control<'_, XenHal>) -> T) -> T {
+        let mut all = self.shared.stop_all();
+        let (router, planes) = all.parts();
+        f(&mut Control::new(router, planes))
+    }
+
+    /// Whether a CPU asked for the control plane since this was last asked.
+    pub(crate) fn take_attention(&self) -> bool {
+        self.has_attention() && self.attention.swap(false, Ordering::Acquire)
+    }
+
+    /// The same, and it stays so.
+    pub(crate) fn has_attention(&self) -> bool {
+        self.attention.load(Ordering::Acquire)
+    }
+
+    /// Asks for the control plane.
+    fn call_attention(&self) {
+        if !self.attention.swap(true, Ordering::AcqRel)
+            && let Some(&first) = self.wakers.first()
+        {
+            event::notify(first);
+        }
+    }
+
+    /// Has all other CPUs look at their vifs anew.
+    pub(crate) fn wake(&self) {
+        for &port in self.wakers.iter().skip(1) {
+            event::notify(port);
+        }
+    }
+
+    /// Has CPU `at` crash. Whether there is such a CPU.
+    pub(crate) fn crash(&self, at: usize, how: Crash) -> bool {
+        match self.crashes.get(..self.count()).and_then(|all| all.get(at)) {
+            Some(_) if at == 0 => how.now(),
+            Some(crash) => {
+                crash.store(how as u8, Ordering::Relaxed);
+                self.wake();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Crashes if CPU `at` is to.
+    fn obey_crash(&self, at: usize) {
+        let wanted = self
+            .crashes
+            .get(at)
+            .map_or(0, |c| c.load(Ordering::Relaxed));
+        if let Some(how) = Crash::ALL.iter().find(|&&how| how as u8 == wanted) {
+            how.now();
+        }
+    }
+
+    /// Forgets that a CPU was woken, and adds the channel for that to those that it waits for.
+    pub(crate) fn take_wake(&self, at: usize, ports: &mut Bounded<u32, MAX_PORTS>) {
+        if let Some(&port) = self.wakers.get(at) {
+            event::take_pending(port);
+            let _ = ports.push(port.0);
+        }
+    }
+}
+
+/// A channel to wake each CPU by, if there are several: as many as can be had.
+fn wakers() -> Bounded<Port, MAX_LANES> {
+    let mut wakers = Bounded::new();
+    let count = cpu::count().min(MAX_LANES);
+    for at in (0..count).filter(|_| count > 1) {
+        match event::bind_ipi(at) {
+            Ok(port) => drop(wakers.push(port)),
+            Err(error) => {
+                log::error!(target: "kernel", "no channel to wake vCPU {at}: {error}");
+                break;
+            }
+        }
+    }
+    wakers
+}
+
+/// What a CPU does that has nothing but its queues.
+fn forward(at: usize) -> ! {
+    let lanes = LANES.wait();
+    let mut ports = Bounded::<u32, MAX_PORTS>::new();
+    let mut now = time::now();
+    let mut turns = 0;
+    loop {
+        let (busy, attention) = lanes.with(at, |plane, router| {
+            let busy = plane.turn(router, now);
+            (busy, plane.needs_control(now))
+        });
+        if attention {
+            lanes.call_attention();
+        }
+        if busy {
+            turns += 1;
+            if turns == TURNS_BY_ONE_CLOCK {
+                turns = 0;
+                now = time::now();
+            }
+            continue;
+        }
+        ports.clear();
+        lanes.take_wake(at, &mut ports);
+        lanes.obey_crash(at);
+        let state = sched::run_state();
+        (now, turns) = (state.at, 0);
+        let deadline = lanes.with(at, |plane, _| {
+            plane.take_events(&mut ports);
+            (!plane.arm(now, state.running)).then(|| plane.deadline(now))
+        });
+        if let Some(deadline) = deadline {
+            event::wait(&ports, deadline);
+            now = time::now();
+        }
+    }
+}
