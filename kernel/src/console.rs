@@ -7,16 +7,19 @@
 
 use core::fmt;
 
-use spin::Mutex;
+use spin::relax::RelaxStrategy;
 use xen_boot::{BootInfo, RingInfo};
 use xen_hal::{Port, SharedPage};
 use xen_ring::{ByteConsumer, ByteProducer, CONSOLE_IN, CONSOLE_OUT};
 
+use crate::cpu::{self, Mutex, Yield};
 use crate::hypercall::{CONSOLE_IO, call4};
 use crate::{event, paging, time};
 
 const CONSOLEIO_WRITE: u64 = 0;
 const BACKLOG: usize = 16 * 1024;
+/// How often a dying virtual CPU looks whether another has finished its line.
+const PATIENCE: usize = 100_000;
 
 static STATE: Mutex<State> = Mutex::new(State {
     ring: None,
@@ -88,29 +91,42 @@ pub(crate) fn init(boot: &BootInfo) {
     pump();
 }
 
+impl fmt::Write for State {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut parts = text.split('\n');
+        self.push(parts.next().unwrap_or("").as_bytes());
+        for part in parts {
+            self.push(b"\r\n");
+            self.push(part.as_bytes());
+        }
+        if self.ring.is_none() {
+            write_to_xen(text);
+        }
+        Ok(())
+    }
+}
+
 /// The console as a place to write to. Text appears line by line as the ring takes it.
+///
+/// What one macro writes stays together, whoever else writes: the console is locked while it is
+/// formatted, so nothing that is formatted may itself write here.
 #[derive(Clone, Copy, Debug)]
 pub struct Console;
 
 impl fmt::Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write_fmt(format_args!("{text}"))
+    }
+
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> fmt::Result {
         let mut state = STATE.lock();
-        let early = state.ring.is_none();
-        let mut parts = text.split('\n');
-        state.push(parts.next().unwrap_or("").as_bytes());
-        for part in parts {
-            state.push(b"\r\n");
-            state.push(part.as_bytes());
-        }
+        let result = fmt::write(&mut *state, text);
         let port = state.pump();
         drop(state);
-        if early {
-            write_to_xen(text);
-        }
         if let Some(port) = port {
             event::notify(port);
         }
-        Ok(())
+        result
     }
 }
 
@@ -185,15 +201,24 @@ pub fn drain(limit: u64) {
     }
 }
 
-/// Makes the console usable for a dying guest, whoever was using it.
+/// Makes the console usable for a dying guest, whoever was using it, and stops all other virtual
+/// CPUs, if possible while none of them is writing.
 pub(crate) fn take_over() {
-    if STATE.try_lock().is_none() {
-        #[expect(
-            unsafe_code,
-            reason = "the holder is the caller itself, and never returns"
-        )]
-        // SAFETY: there is one virtual CPU, so the lock's holder is below us on this stack; at
-        // worst a line is garbled.
+    let mut console = STATE.try_lock();
+    if cpu::count() > 1 {
+        for _ in 0..PATIENCE {
+            if console.is_some() {
+                break;
+            }
+            Yield::relax();
+            console = STATE.try_lock();
+        }
+        cpu::stop_others();
+    }
+    if console.is_none() {
+        #[expect(unsafe_code, reason = "the holder never goes on")]
+        // SAFETY: the lock's holder is a virtual CPU that was stopped, or below us on this
+        // stack; at worst a line is garbled.
         unsafe {
             STATE.force_unlock()
         };

@@ -11,12 +11,38 @@ use crate::shared_info::{self, offset};
 const EVTCHNOP_CLOSE: u64 = 3;
 const EVTCHNOP_SEND: u64 = 4;
 const EVTCHNOP_ALLOC_UNBOUND: u64 = 6;
+const EVTCHNOP_BIND_IPI: u64 = 7;
 
 #[repr(C)]
 struct AllocUnbound {
     dom: u16,
     remote_dom: u16,
     port: u32,
+}
+
+#[repr(C)]
+struct BindIpi {
+    vcpu: u32,
+    port: u32,
+}
+
+/// Opens a channel within this domain: who calls [`notify`] on it wakes a virtual CPU that
+/// [`wait`]s for it, which is to be `cpu` alone.
+///
+/// # Errors
+/// What the hypervisor answered.
+pub fn bind_ipi(cpu: usize) -> Result<Port, HalError> {
+    let mut argument = BindIpi {
+        vcpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+        port: 0,
+    };
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: `evtchn_bind_ipi` as declared in event_channel.h.
+    let result = unsafe { call_op(EVENT_CHANNEL_OP, EVTCHNOP_BIND_IPI, &mut argument) };
+    check(result).map_err(HalError::Hypervisor)?;
+    let port = Port(argument.port);
+    take_pending(port);
+    Ok(port)
 }
 
 /// Opens a channel that `peer` can bind to.
@@ -72,6 +98,9 @@ pub fn take_pending(port: Port) -> bool {
 
 /// Sleeps until one of `ports` is pending or system time reaches `deadline` (ns since boot of
 /// the host); returns at once if one is pending already. Pending states are left as they are.
+///
+/// With more than one port it may also end with an event on any other port of this domain: Xen
+/// remembers a single one for each virtual CPU (`poll_evtchn`).
 pub fn wait(ports: &[u32], deadline: Option<u64>) {
     // Zero means "no deadline" to Xen.
     sched::poll(ports, deadline.map_or(0, |time| time.max(1)));

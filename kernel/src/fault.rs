@@ -2,15 +2,17 @@
 
 use core::fmt::{Arguments, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::console::{self, Console};
 use crate::sched::{self, Reason};
+use crate::{cpu, event, time};
 
 /// How long the last words may take to be read, in ns.
 const DRAIN_NS: u64 = 1_000_000_000;
 
-static DYING: AtomicBool = AtomicBool::new(false);
+/// One more than the index of the virtual CPU that found a bug first.
+static DYING: AtomicUsize = AtomicUsize::new(0);
 
 /// What `#[panic_handler]` does: says what and where on the console, then [`die`].
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
@@ -22,12 +24,30 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
 
 /// Says `why` on the console, waits a bounded time until it was read, and ends the domain
 /// with the crash reason, so that `on_crash` of its configuration decides what follows.
+///
+/// Of several virtual CPUs that come here the first one stops the others and reports.
 pub fn die(why: Arguments<'_>) -> ! {
-    if !DYING.swap(true, Ordering::Relaxed) {
-        console::take_over();
-        // An error here could only be reported here.
-        let _ = writeln!(Console, "ringway: crashed: {why}");
-        console::drain(DRAIN_NS);
+    let cpu = cpu::current();
+    match DYING.compare_exchange(0, cpu + 1, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => {
+            console::take_over();
+            // An error here could only be reported here.
+            let _ = if cpu::count() > 1 {
+                writeln!(Console, "ringway: crashed on vCPU {cpu}: {why}")
+            } else {
+                writeln!(Console, "ringway: crashed: {why}")
+            };
+            console::drain(DRAIN_NS);
+        }
+        // This one is about to be stopped.
+        Err(first) if first != cpu + 1 => {
+            let end = time::now() + 2 * DRAIN_NS;
+            while time::now() < end {
+                event::wait(&[], Some(end));
+            }
+        }
+        // The report failed.
+        Err(_) => {}
     }
     sched::shutdown(Reason::Crash)
 }

@@ -7,9 +7,10 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use spin::{Mutex, Once};
+use spin::Once;
 use xen_hal::{Access, DomId, GrantRef, Granted, HalError, PAGE_SIZE, SharedPage, StillInUse};
 
+use crate::cpu::Mutex;
 use crate::hypercall::{DOMID_SELF, GRANT_TABLE_OP, call4, check};
 use crate::{memory, paging};
 
@@ -168,7 +169,8 @@ pub fn retire(granted: Granted, page: SharedPage) -> Result<(), StillInUse> {
     }
 }
 
-/// Takes back what peers have let go of meanwhile. Returns how many pages they still map.
+/// Takes back what peers have let go of meanwhile. Returns how many pages they still map, less
+/// those that another virtual CPU is looking at in this moment.
 pub fn quarantined() -> usize {
     let waiting = core::mem::take(&mut *QUARANTINE.lock());
     for (granted, page) in waiting {

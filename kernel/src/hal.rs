@@ -4,7 +4,7 @@ use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage, StillInUs
 
 use crate::{event, grant, memory};
 
-/// The real machine.
+/// The real machine. Every virtual CPU may use it.
 #[derive(Clone, Copy, Debug)]
 pub struct XenHal;
 

@@ -5,10 +5,10 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-use spin::Mutex;
 use xen_boot::Module;
 use xen_hal::PAGE_SIZE;
 
+use crate::cpu::Mutex;
 use crate::memory;
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
@@ -45,7 +45,7 @@ impl KernelHeap {
     /// Bytes in use, and bytes that the heap has.
     #[must_use]
     pub fn usage(&self) -> (usize, usize) {
-        let (main, given) = (self.main.lock(), self.given.lock());
+        let (given, main) = (self.given.lock(), self.main.lock());
         (main.used() + given.used(), main.size() + given.size())
     }
 }
@@ -101,6 +101,7 @@ unsafe impl GlobalAlloc for KernelHeap {
             // SAFETY: `alloc` took the block, which lies in this heap, with this layout.
             unsafe { given.deallocate(start, layout) };
         } else {
+            drop(given);
             // SAFETY: `alloc` took the block, which lies in no other heap, with this layout.
             unsafe { self.main.lock().deallocate(start, layout) };
         }

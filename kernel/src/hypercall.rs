@@ -9,33 +9,45 @@
 )]
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
+
+use crate::cpu;
 
 pub(crate) const SET_TRAP_TABLE: u64 = 0;
 pub(crate) const MMU_UPDATE: u64 = 1;
 pub(crate) const UPDATE_VA_MAPPING: u64 = 14;
 pub(crate) const CONSOLE_IO: u64 = 18;
 pub(crate) const GRANT_TABLE_OP: u64 = 20;
+pub(crate) const VM_ASSIST: u64 = 21;
 pub(crate) const VCPU_OP: u64 = 24;
+pub(crate) const SET_SEGMENT_BASE: u64 = 25;
 pub(crate) const SCHED_OP: u64 = 29;
 pub(crate) const EVENT_CHANNEL_OP: u64 = 32;
 
 /// This domain (`DOMID_SELF`, xen.h).
 pub(crate) const DOMID_SELF: u16 = 0x7FF0;
 
-/// How often each hypercall was made; the last cell is for those with higher numbers.
-static MADE: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+/// Hypercalls that are counted one by one, and one cell for those with higher numbers.
+pub(crate) const COUNTED: usize = 40;
 
-/// How often hypercall `number` was made since the start.
-#[must_use]
-pub(crate) fn made(number: u64) -> u64 {
-    MADE[number.min(63) as usize].load(Ordering::Relaxed)
+/// Where hypercall `number` is counted.
+const fn cell(number: u64) -> usize {
+    let last = COUNTED as u64 - 1;
+    (if number < last { number } else { last }) as usize
 }
 
-/// How many hypercalls were made since the start.
+/// How often hypercall `number` was made since the start, by all virtual CPUs.
+#[must_use]
+pub(crate) fn made(number: u64) -> u64 {
+    let made = |block: &cpu::Block| block.made[cell(number)].load(Ordering::Relaxed);
+    cpu::blocks().iter().map(made).sum()
+}
+
+/// How many hypercalls were made since the start, by all virtual CPUs.
 #[must_use]
 pub(crate) fn made_in_all() -> u64 {
-    MADE.iter().map(|made| made.load(Ordering::Relaxed)).sum()
+    let cells = cpu::blocks().iter().flat_map(|block| &block.made);
+    cells.map(|made| made.load(Ordering::Relaxed)).sum()
 }
 
 /// Any hypercall of up to four arguments. Returns what the hypervisor returned, negative
@@ -46,9 +58,19 @@ pub(crate) fn made_in_all() -> u64 {
 /// overwritten where that hypercall writes.
 #[inline]
 pub(crate) unsafe fn call4(number: u64, a: u64, b: u64, c: u64, d: u64) -> i64 {
-    let made = &MADE[number.min(63) as usize];
-    // One CPU and no interrupts: a plain addition.
+    let made = &cpu::block().made[cell(number)];
+    // Nobody else writes it, and nothing interrupts: a plain addition.
     made.store(made.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    // SAFETY: the caller's contract.
+    unsafe { uncounted(number, a, b, c, d) }
+}
+
+/// The same before this virtual CPU has a block to count in.
+///
+/// # Safety
+/// As [`call4`].
+#[inline]
+pub(crate) unsafe fn uncounted(number: u64, a: u64, b: u64, c: u64, d: u64) -> i64 {
     let result: i64;
     // SAFETY: the caller's contract; all registers that Xen may change are declared.
     unsafe {

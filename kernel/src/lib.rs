@@ -1,14 +1,18 @@
 //! All that talks to the hypervisor.
 //!
-//! One virtual CPU, no interrupts: event upcalls stay masked for the guest's whole life, the
-//! main loop asks for pending events and sleeps in [`event::wait`]. So nothing here is ever
-//! re-entered, and the few locks only satisfy the compiler.
+//! No interrupts: event upcalls stay masked for the guest's whole life, a loop asks for pending
+//! events and sleeps in [`event::wait`]. So nothing here is ever re-entered by the virtual CPU
+//! that runs it. Others can be set going ([`cpu::start`]) and may call everything here but
+//! [`start`] and [`store_ring`]; locks are held for a few instructions, with the order that
+//! [`cpu`] gives.
 
 #![no_std]
 
 extern crate alloc;
 
 pub mod console;
+mod context;
+pub mod cpu;
 pub mod event;
 pub mod fault;
 pub mod grant;
@@ -35,12 +39,15 @@ use xen_hal::{Port, SharedPage};
 /// # Errors
 /// What [`BootInfo`] could not be read for.
 pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
+    cpu::init();
     let boot = boot?;
     memory::init(&boot);
     shared_info::init(&boot);
+    cpu::find();
     time::init();
     console::init(&boot);
     traps::init();
+    sched::steady();
     sched::init();
     grant::init(boot.pages);
     Ok(boot)

@@ -2,12 +2,12 @@
 //! pages are handed out from the top down, and whichever comes first takes what is left.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use spin::Mutex;
 use xen_boot::{BootInfo, VIRT_BASE};
 use xen_hal::{PAGE_SIZE, SharedPage};
 
+use crate::cpu::Mutex;
 use crate::paging::{self, MEMORY_END, TABLE_SPAN, Tables};
 
 pub(crate) const PAGE_BITS: usize = 12;
@@ -16,6 +16,8 @@ const INVALID_FRAME: u64 = 1 << 40;
 
 /// Address of the list of machine frames, one `u64` for each page of the domain.
 static MFN_LIST: AtomicUsize = AtomicUsize::new(0);
+/// Machine frame of the top-level page table.
+static ROOT: AtomicU64 = AtomicU64::new(0);
 static SPACE: Mutex<Space> = Mutex::new(Space {
     low: 0,
     high: 0,
@@ -56,6 +58,7 @@ pub struct MemoryStats {
 /// for special pages, and takes the guard page below the stack away.
 pub(crate) fn init(boot: &BootInfo) {
     MFN_LIST.store(boot.pv.mfn_list, Ordering::Relaxed);
+    ROOT.store(frame_at(boot.pv.page_table), Ordering::Relaxed);
     let tables = Tables::of(boot);
     let end = (VIRT_BASE + boot.pages * PAGE_SIZE).min(MEMORY_END);
     // Memory ends where the map has no frame any more.
@@ -109,6 +112,11 @@ fn frame_at(address: usize) -> u64 {
     }
 }
 
+/// The machine frame of the top-level page table.
+pub(crate) fn page_table_root() -> u64 {
+    ROOT.load(Ordering::Relaxed)
+}
+
 /// The machine frame of a page that this module handed out.
 pub(crate) fn machine_frame(page: &SharedPage) -> u64 {
     frame_at(page.as_ptr().as_ptr() as usize)
@@ -157,6 +165,24 @@ pub fn free_page(page: SharedPage) {
     }
     space.free = Some(start);
     space.freed += 1;
+}
+
+/// Takes zeroed memory of `pages` pages in a row for ever. Returns where it begins.
+pub(crate) fn take_span(pages: usize) -> Option<usize> {
+    let mut space = SPACE.lock();
+    let bytes = pages.checked_mul(PAGE_SIZE)?;
+    let start = space
+        .high
+        .checked_sub(bytes)
+        .filter(|&start| start >= space.low.max(space.heap))?;
+    space.high = start;
+    drop(space);
+    #[expect(unsafe_code, reason = "memory is given as an address")]
+    // SAFETY: mapped by `init`, and taken out of `Space` just now.
+    unsafe {
+        (start as *mut u8).write_bytes(0, bytes);
+    }
+    Some(start)
 }
 
 /// Moves the border between heap and pages up by at least `bytes`. Returns the addresses that

@@ -28,7 +28,8 @@ const ADDRESS_BITS: u64 = 0x000F_FFFF_FFFF_F000;
 const PRESENT: u64 = 1;
 const READ_ONLY: u64 = 0x65; // present, user, accessed, dirty
 const READ_WRITE: u64 = 0x67;
-const UVMF_INVLPG: u64 = 2;
+/// `UVMF_INVLPG | UVMF_ALL`: no virtual CPU keeps what was there before.
+const UVMF_FORGET: u64 = 2 | 1 << 2;
 
 static NEXT_SPECIAL: AtomicUsize = AtomicUsize::new(SPECIAL);
 
@@ -136,7 +137,7 @@ fn entry_at(table: usize, index: usize) -> u64 {
 /// Sets the level-1 entry for `address`, whose table exists.
 fn map(address: usize, entry: u64) {
     // SAFETY: callers pass pages of their own; Xen checks the entry.
-    let result = unsafe { call4(UPDATE_VA_MAPPING, address as u64, entry, UVMF_INVLPG, 0) };
+    let result = unsafe { call4(UPDATE_VA_MAPPING, address as u64, entry, UVMF_FORGET, 0) };
     assert!(
         check(result).is_ok(),
         "Xen refused to map {address:#x}: {result}"

@@ -1,8 +1,11 @@
-//! The scheduler's hypercalls (sched.h) and what they say of this virtual CPU (vcpu.h).
+//! The scheduler's hypercalls (sched.h) and what they say of virtual CPUs (vcpu.h).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::hypercall::{self, EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP, call_op, call4, check};
+use crate::cpu;
+use crate::hypercall::{
+    self, EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP, VM_ASSIST, call_op, call4, check,
+};
 use crate::time;
 
 /// Why the domain ends (`SHUTDOWN_*`, sched.h); `on_poweroff`, `on_reboot` and `on_crash` of
@@ -21,6 +24,10 @@ const SCHEDOP_YIELD: u64 = 0;
 const SCHEDOP_SHUTDOWN: u64 = 2;
 const SCHEDOP_POLL: u64 = 3;
 const VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA: u64 = 5;
+const VMASST_CMD_ENABLE: u64 = 0;
+const VMASST_TYPE_RUNSTATE_UPDATE_FLAG: u64 = 5;
+/// In the time of entry while Xen writes the area (`XEN_RUNSTATE_UPDATE`, vcpu.h).
+const UPDATING: u64 = 1 << 63;
 
 /// Ends the domain.
 pub fn shutdown(reason: Reason) -> ! {
@@ -34,7 +41,7 @@ pub fn shutdown(reason: Reason) -> ! {
     }
 }
 
-/// Lets other domains run.
+/// Lets others run, of this domain and of others.
 pub fn yield_now() {
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: SCHEDOP_yield takes no argument.
@@ -65,7 +72,7 @@ pub(crate) fn poll(ports: &[u32], deadline: u64) {
     };
 }
 
-/// How long this virtual CPU has been in each state since the domain started, in ns
+/// How long a virtual CPU has been in each state since the domain started, in ns
 /// (`vcpu_runstate_info`, vcpu.h).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunState {
@@ -81,16 +88,36 @@ pub struct RunState {
     pub offline: u64,
 }
 
-/// `vcpu_runstate_info`: state, time when it was entered, time in each state. Xen writes it
-/// whenever it runs this virtual CPU again; aligned so that it lies in one page.
+/// `vcpu_runstate_info`: state (32 bits), time when it was entered, time in each state. Xen
+/// writes it whenever the state changes; aligned so that it lies in one page.
 #[repr(C, align(64))]
-struct Area([AtomicU64; 6]);
+pub(crate) struct Area([AtomicU64; 6]);
 
-static AREA: Area = Area([const { AtomicU64::new(0) }; 6]);
+impl Area {
+    pub(crate) const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; 6])
+    }
+}
 
-/// Has Xen keep the state times in memory, so that reading them is no hypercall.
+/// Has Xen say when it writes state times, for those who read another virtual CPU's. A
+/// hypervisor before 4.9 refuses; a reading may then lack one stay in a state.
+pub(crate) fn steady() {
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: HYPERVISOR_vm_assist takes two numbers.
+    unsafe {
+        call4(
+            VM_ASSIST,
+            VMASST_CMD_ENABLE,
+            VMASST_TYPE_RUNSTATE_UPDATE_FLAG,
+            0,
+            0,
+        )
+    };
+}
+
+/// Has Xen keep this virtual CPU's state times in memory, so that reading them is no hypercall.
 pub(crate) fn init() {
-    let mut area = AREA.0.as_ptr() as u64;
+    let mut area = cpu::block().run_state.0.as_ptr() as u64;
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: `vcpu_register_runstate_memory_area` is the address of a `vcpu_runstate_info`,
     // which Xen writes from now on; it lives for ever and is only read as atomics.
@@ -98,7 +125,7 @@ pub(crate) fn init() {
         call4(
             VCPU_OP,
             VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA,
-            0,
+            cpu::current() as u64,
             core::ptr::from_mut(&mut area) as u64,
             0,
         )
@@ -111,17 +138,40 @@ pub(crate) fn init() {
 /// Reads the state times of this virtual CPU, the time since it last began to run included.
 #[must_use]
 pub fn run_state() -> RunState {
-    let load = |index: usize| AREA.0[index].load(Ordering::Acquire);
-    loop {
-        let entered = load(1);
-        let [running, runnable, blocked, offline] = [2, 3, 4, 5].map(load);
-        let now = time::now();
-        // Xen writes the area only while this virtual CPU doesn't run: if it did, it entered
-        // the running state anew.
-        if load(1) == entered {
+    cpu::block().run_state.read()
+}
+
+/// Reads the state times of virtual CPU `index`, the time since its state last changed
+/// included. All but the time of reading are 0 for one that was never started.
+///
+/// # Panics
+/// If `index` is not below [`cpu::MAX_CPUS`].
+#[must_use]
+pub fn run_state_of(index: usize) -> RunState {
+    cpu::blocks()[index].run_state.read()
+}
+
+impl Area {
+    fn read(&self) -> RunState {
+        let load = |index: usize| self.0[index].load(Ordering::Acquire);
+        loop {
+            let entered = load(1);
+            let state = load(0) as u32 as usize;
+            let mut times = [2, 3, 4, 5].map(load);
+            let at = time::now();
+            // A change of state changes the time of entry.
+            if entered & UPDATING != 0 || load(1) != entered {
+                core::hint::spin_loop();
+                continue;
+            }
+            // Nothing was written yet if it never ran.
+            if let Some(time) = times.get_mut(state).filter(|_| entered != 0) {
+                *time += at.saturating_sub(entered);
+            }
+            let [running, runnable, blocked, offline] = times;
             return RunState {
-                at: now,
-                running: running + now.saturating_sub(entered),
+                at,
+                running,
                 runnable,
                 blocked,
                 offline,

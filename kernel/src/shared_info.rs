@@ -1,25 +1,34 @@
 //! The page that Xen shares with every domain (`struct shared_info`, xen.h): pending events
 //! and time.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use spin::Once;
 use xen_boot::BootInfo;
 use xen_hal::SharedPage;
 
+use crate::cpu::{self, MAX_CPUS};
 use crate::memory::PAGE_BITS;
 use crate::paging;
 
 /// Byte offsets in `struct shared_info` of a 64-bit guest.
 pub(crate) mod offset {
-    /// `vcpu_info[0].arch.cr2`
-    pub(crate) const CR2: usize = 16;
-    /// `vcpu_info[0].time`
-    pub(crate) const TIME: usize = 32;
     /// `evtchn_pending[64]`
     pub(crate) const EVTCHN_PENDING: usize = 2048;
     /// `evtchn_mask[64]`
     pub(crate) const EVTCHN_MASK: usize = 2560;
     /// `wc_version`
     pub(crate) const WC_VERSION: usize = 3072;
+}
+
+/// Offsets in `struct vcpu_info`, in 64-bit words.
+pub(crate) mod word {
+    /// `evtchn_upcall_pending` and, in the second byte, `evtchn_upcall_mask`
+    pub(crate) const UPCALL: usize = 0;
+    /// `arch.cr2`
+    pub(crate) const CR2: usize = 2;
+    /// `time`
+    pub(crate) const TIME: usize = 4;
 }
 
 static SHARED_INFO: Once<SharedPage> = Once::new();
@@ -29,7 +38,7 @@ static SHARED_INFO: Once<SharedPage> = Once::new();
 pub(crate) fn init(boot: &BootInfo) {
     SHARED_INFO.call_once(|| paging::map_special(boot.pv.shared_info >> PAGE_BITS));
     for word in &page().words64()[offset::EVTCHN_MASK / 8..][..64] {
-        word.store(u64::MAX, core::sync::atomic::Ordering::Relaxed);
+        word.store(u64::MAX, Ordering::Relaxed);
     }
 }
 
@@ -40,4 +49,22 @@ pub(crate) fn page() -> &'static SharedPage {
         Some(page) => page,
         None => unreachable!("shared info is mapped first of all"),
     }
+}
+
+/// `vcpu_info[index]`.
+#[inline]
+fn info(index: usize) -> &'static [AtomicU64; 8] {
+    let (infos, _) = page().words64().as_chunks::<8>();
+    &infos[index % MAX_CPUS]
+}
+
+/// `struct vcpu_info` of the virtual CPU that this is.
+#[inline]
+pub(crate) fn own() -> &'static [AtomicU64; 8] {
+    info(cpu::current())
+}
+
+/// Keeps virtual CPU `index` from ever getting an upcall.
+pub(crate) fn mask_upcalls(index: usize) {
+    info(index)[word::UPCALL].fetch_or(1 << 8, Ordering::Relaxed);
 }

@@ -1,29 +1,27 @@
 //! Time as Xen tells it: the time-stamp counter scaled by what Xen writes into the shared
 //! info page (`struct vcpu_time_info`, xen.h).
 
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use core::sync::atomic::{Ordering, fence};
 
+use crate::cpu;
 use crate::hypercall::{VCPU_OP, call4};
-use crate::shared_info::{self, offset};
+use crate::shared_info::{self, offset, word};
 
-const VERSION: usize = offset::TIME / 4;
-const TSC_TIMESTAMP: usize = offset::TIME / 8 + 1;
-const SYSTEM_TIME: usize = offset::TIME / 8 + 2;
+/// `version` (32 bits), padding.
+const VERSION: usize = word::TIME;
+const TSC_TIMESTAMP: usize = word::TIME + 1;
+const SYSTEM_TIME: usize = word::TIME + 2;
 /// `tsc_to_system_mul` (32 bits), `tsc_shift` (8 bits, signed), flags.
-const SCALE: usize = offset::TIME / 8 + 3;
+const SCALE: usize = word::TIME + 3;
 
 const VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA: u64 = 13;
 
-/// A second copy of `struct vcpu_time_info`, asked for only because asking makes Xen fill in
-/// the first one.
-static COPY: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
-
-/// Has Xen tell the time from now on. By itself it may leave a young domain without one for
+/// Has Xen tell this virtual CPU the time from now on, by asking for a second copy of
+/// `vcpu_time_info`, which makes Xen fill in the first one. By itself it may leave a young domain without one for
 /// a second, where it emulates the time-stamp counter: it writes nothing as long as the
 /// counter's value at its last calibration, which is 0 until then, has not changed.
 pub(crate) fn init() {
-    let area: *const [AtomicU64; 4] = &raw const COPY;
-    let argument: u64 = area as u64;
+    let argument = cpu::block().time.as_ptr() as u64;
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: `vcpu_register_time_memory_area` is one address, of memory as large as
     // `vcpu_time_info` that is there for ever and whose words are atomics.
@@ -31,7 +29,7 @@ pub(crate) fn init() {
         call4(
             VCPU_OP,
             VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA,
-            0,
+            cpu::current() as u64,
             &raw const argument as u64,
             0,
         )
@@ -41,22 +39,23 @@ pub(crate) fn init() {
 /// Nanoseconds since the time-stamp counter was at `tsc`.
 #[must_use]
 pub fn since(tsc: u64) -> u64 {
-    let scale = shared_info::page().words64()[SCALE].load(Ordering::Relaxed);
+    let scale = shared_info::own()[SCALE].load(Ordering::Relaxed);
     scaled(ticks().saturating_sub(tsc), scale)
 }
 
-/// Nanoseconds since the host booted (Xen's system time). Never goes back on one CPU.
+/// Nanoseconds since the host booted (Xen's system time). Never goes back on one virtual CPU;
+/// on another one it may be a little less, as the host's processors don't agree exactly.
 #[must_use]
 pub fn now() -> u64 {
-    let page = shared_info::page();
+    let info = shared_info::own();
     loop {
-        let version = page.words32()[VERSION].load(Ordering::Acquire);
-        let timestamp = page.words64()[TSC_TIMESTAMP].load(Ordering::Relaxed);
-        let system_time = page.words64()[SYSTEM_TIME].load(Ordering::Relaxed);
-        let scale = page.words64()[SCALE].load(Ordering::Relaxed);
+        let version = info[VERSION].load(Ordering::Acquire);
+        let timestamp = info[TSC_TIMESTAMP].load(Ordering::Relaxed);
+        let system_time = info[SYSTEM_TIME].load(Ordering::Relaxed);
+        let scale = info[SCALE].load(Ordering::Relaxed);
         let tsc = ticks();
         fence(Ordering::Acquire);
-        if version & 1 == 0 && version == page.words32()[VERSION].load(Ordering::Relaxed) {
+        if version & 1 == 0 && version == info[VERSION].load(Ordering::Relaxed) {
             return at(tsc, timestamp, system_time, scale);
         }
         core::hint::spin_loop();

@@ -6,13 +6,13 @@ use core::arch::global_asm;
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use crate::fault;
 use crate::hypercall::{SET_TRAP_TABLE, call4};
-use crate::shared_info::{self, offset};
+use crate::shared_info::{self, word};
+use crate::{cpu, fault};
 
 /// `FLAT_KERNEL_CS` (arch-x86/xen-x86_64.h).
-const KERNEL_CS: u16 = 0xe033;
-const VECTORS: usize = 20;
+pub(crate) const KERNEL_CS: u16 = 0xe033;
+pub(crate) const VECTORS: usize = 20;
 const PAGE_FAULT: u64 = 14;
 
 #[rustfmt::skip]
@@ -121,15 +121,15 @@ extern "C" fn common() {
 /// One entry of the table that `HYPERVISOR_set_trap_table` takes (`struct trap_info`).
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct TrapInfo {
-    vector: u8,
+pub(crate) struct TrapInfo {
+    pub(crate) vector: u8,
     flags: u8,
     cs: u16,
-    address: u64,
+    pub(crate) address: u64,
 }
 
-/// Registers the handlers.
-pub(crate) fn init() {
+/// The handlers of all virtual CPUs, in the order of their vectors.
+pub(crate) fn table() -> [TrapInfo; VECTORS + 1] {
     let mut table = [TrapInfo::default(); VECTORS + 1]; // the last one ends it
     for (vector, info) in table.iter_mut().take(VECTORS).enumerate() {
         let stubs = &raw const ringway_trap_stubs;
@@ -141,12 +141,18 @@ pub(crate) fn init() {
             address,
         };
     }
+    table
+}
+
+/// Registers the handlers for the first virtual CPU; others begin with them.
+pub(crate) fn init() {
+    let table = table();
     // SAFETY: the table is complete and ends with an empty entry; Xen copies it.
     unsafe { call4(SET_TRAP_TABLE, table.as_ptr() as u64, 0, 0, 0) };
 }
 
 extern "C" fn report(frame: &Frame) -> ! {
-    let cr2 = shared_info::page().words64()[offset::CR2 / 8].load(Ordering::Relaxed);
+    let cr2 = shared_info::own()[word::CR2].load(Ordering::Relaxed);
     fault::die(format_args!("{}", Report { frame, cr2 }))
 }
 
@@ -172,7 +178,7 @@ impl fmt::Display for Report<'_> {
             } else {
                 "writing"
             };
-            let guard = xen_boot::stack_guard() as u64;
+            let guard = cpu::stack_guard() as u64;
             write!(f, " {access} {:#x}", self.cr2)?;
             if (guard..guard + 4096).contains(&self.cr2) {
                 f.write_str(", the guard page below the stack")?;

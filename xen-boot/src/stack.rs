@@ -1,10 +1,10 @@
-//! The one stack, and the page below it that nobody may touch.
+//! The first virtual CPU's stack, and the page below it that nobody may touch.
 
 use core::cell::UnsafeCell;
 
 const PAGE: usize = 4096;
 
-/// Bytes of stack that the guest runs on.
+/// Bytes of stack that each virtual CPU runs on.
 pub const STACK_SIZE: usize = 128 * 1024;
 
 #[repr(C, align(4096))]
