@@ -65,11 +65,13 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
 fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
     let config = control.router.config();
     for (id, interface) in (0u8..).zip(&config.interfaces).take(config.vifs()) {
-        let queues = control
-            .planes()
-            .filter_map(|plane| plane.vif(InterfaceId(id)));
-        let several = queues.clone().count() > 1;
-        let Some(vif) = queues.clone().next() else {
+        let queues = || {
+            control
+                .planes()
+                .filter_map(|plane| plane.vif(InterfaceId(id)))
+        };
+        let several = queues().count() > 1;
+        let Some(vif) = queues().next() else {
             writeln!(out, "{}: not connected", interface.name)?;
             continue;
         };
@@ -79,7 +81,7 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
             "{}: {state}, backend domain {}",
             interface.name, vif.backend.0
         )?;
-        for (number, vif) in queues.enumerate() {
+        for (number, vif) in queues().enumerate() {
             if several {
                 writeln!(out, "  queue {number}")?;
             }

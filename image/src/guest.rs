@@ -7,6 +7,7 @@ use alloc::string::ToString;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
 
+use heapless::Vec as Bounded;
 use kernel::console::Console;
 use kernel::sched::Reason;
 use netfront_rs::PeerFault;
@@ -21,6 +22,9 @@ use crate::{commands, vif};
 const KEYS: &str = "data/ringway";
 /// Most bytes of a reply in one key: xenstored's usual quota is 2048 for a value.
 const REPLY_PART: usize = 2000;
+
+/// Faults that are told in one turn.
+const FAULTS: usize = 16;
 
 /// Xen's system time.
 pub(crate) struct XenClock;
@@ -149,10 +153,10 @@ impl Guest {
     /// Lets the router do what waits, and the control plane know what planes have for it. Whether
     /// there is more to do.
     pub(crate) fn serve(&self, now: u64) -> bool {
-        let mut faults = heapless::Vec::<_, MAX_VIFS>::new();
+        let mut faults = Bounded::<_, FAULTS>::new();
         let mut busy = self.lanes.control(|control| {
             // What finds no room is asked for again.
-            faults.extend(control.take_faults().take(MAX_VIFS));
+            faults.extend(control.take_faults().take(FAULTS));
             control.serve(now)
         });
         for (interface, fault) in faults {

@@ -1,0 +1,226 @@
+"""A virtual CPU for each queue of the vifs: flows are spread over them and stay on theirs."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CONFIG
+from dom0.guest import Guest, Vif
+from dom0.pktgen import Generator, Load
+from dom0.shell import run
+from dom0.topology import Host
+from ringway import READY, command, counters, drops, eventually, grown, idle_pages, numbers, store, wait_key
+from test_lifecycle import crash
+from test_vifs import backend, plug, wait_connected
+from wire import inside, transfer
+
+MOST = Path("/sys/module/xen_netback/parameters/max_queues")
+COUNT = 20_000
+IP_RECVERR = 11
+PORTS = ("udp_src_min 1024", "udp_src_max 5119", "flag UDPSRC_RND")
+
+
+@pytest.fixture
+def most() -> Iterator[Callable[[int], None]]:
+    """Say how many queues netback offers for vifs that are made from now on: by itself one a CPU."""
+    before = MOST.read_text()
+    set_most = lambda queues: MOST.write_text(f"{queues}\n")  # noqa: E731
+    set_most(2)
+    yield set_most
+    MOST.write_text(before)
+
+
+@pytest.fixture
+def pair(most: Callable[[int], None], start) -> Guest:
+    """A router with two queues and two virtual CPUs."""
+    return start(two(), says=READY)
+
+
+def two(**options) -> Guest:
+    """A router to be with two virtual CPUs."""
+    more = ["vcpus = 2", *options.pop("options", [])]
+    return Guest("ringway", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG, options=more, **options)
+
+
+def frontend(guest: Guest, index: int, key: str) -> str | None:
+    """Read a key of a vif's frontend."""
+    return store().read(f"/local/domain/{guest.domid}/device/vif/{index}/{key}")
+
+
+def frames(guest: Guest) -> list[int]:
+    """Return how many frames each CPU received."""
+    found = numbers(guest, "show cpu")
+    return [found[f"cpu{at}.frames"] for at in range(2)]
+
+
+def flood(guest: Guest, left: Host, right: Host, *options: str) -> list[int]:
+    """Send frames to the right at a rate that loses none, and return how many each CPU received."""
+    assert left.ping(right.address, 2).lost == 0
+    before = frames(guest)
+    forwarded = counters(guest)["interface.right.tx.packets"]
+    generator = Generator(left)
+    generator.start(Load(guest.vifs[0].mac, right.address, COUNT, rate_pps=4000, options=options))
+    assert generator.wait() == COUNT
+    sent = lambda: counters(guest)["interface.right.tx.packets"] - forwarded  # noqa: E731
+    eventually(lambda: sent() >= COUNT or None, 30, lambda: f"{sent()} of {COUNT} were forwarded")
+    return [after - old for old, after in zip(before, frames(guest), strict=True)]
+
+
+def test_both_queues_carry_flows(pair: Guest, left: Host, right: Host) -> None:
+    for vif in (0, 1):
+        assert frontend(pair, vif, "multi-queue-num-queues") == "2"
+        assert frontend(pair, vif, "tx-ring-ref") is None
+        assert frontend(pair, vif, "queue-1/tx-ring-ref") is not None
+    both = flood(pair, left, right, *PORTS)
+    assert sum(both) >= COUNT
+    # Thousands of flows: neither CPU has much more of them than the other.
+    assert min(both) > COUNT * 0.4, both
+    text = command(pair, "show vifs")
+    sent = [int(n) for n in re.findall(r"sent (\d+) frames", text)]
+    assert len(sent) == 4 and min(sent[2:]) > COUNT * 0.4, text
+    idle_pages(pair)
+    assert set(drops(pair, "left")) <= {"multicast"}
+
+
+def test_a_flow_stays_on_one_queue(pair: Guest, left: Host, right: Host) -> None:
+    """Toeplitz with a key that is the same both ways: neither direction leaves the flow's CPU."""
+    used = set()
+    for port in range(1024, 1040, 2):
+        one = flood_one(pair, left, right, port)
+        assert min(one) < 50 < max(one), one
+        used.add(one.index(max(one)))
+        if len(used) == 2:
+            return
+    pytest.fail(f"all flows were on queue {used}")
+
+
+def flood_one(guest: Guest, left: Host, right: Host, port: int) -> list[int]:
+    """Exchange datagrams of one flow, and return how many each CPU received."""
+    with udp(left, port) as one, udp(right, 7007) as other:
+        one.sendto(b"x", (right.address, 7007))  # neighbours are known afterwards
+        other.recv(200)
+        before = frames(guest)
+        for _ in range(100):
+            one.sendto(b"x" * 100, (right.address, 7007))
+            data, peer = other.recvfrom(200)
+            other.sendto(data, peer)
+            assert one.recv(200) == data
+    return [after - old for old, after in zip(before, frames(guest), strict=True)]
+
+
+def udp(host: Host, port: int) -> socket.socket:
+    """Open a socket in a host's namespace."""
+    with inside(host):
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(10)
+    made.bind(("", port))
+    return made
+
+
+def test_what_the_second_cpu_does_not_forward(pair: Guest, left: Host, right: Host) -> None:
+    """Whatever the queue, the router answers: errors, its own addresses, unknown neighbours."""
+    before = counters(pair)
+    for port in range(2000, 2040):
+        with udp(left, port) as sock:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            sock.connect((right.address, 9))
+            sock.send(b"x")
+            with pytest.raises(OSError, match="No route to host"):
+                sock.recv(100)
+    news = grown(before, counters(pair))
+    assert news["interface.left.drop.ttl_expired"] == 40, news
+    assert left.ping("10.0.0.1", 20, 0.02).lost == 0
+    transfer(left, right, 1 << 20)
+    transfer(right, left, 1 << 20)
+    assert left.ping("10.0.1.77", 2).received == 0
+    idle_pages(pair)
+
+
+def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right: Host, start) -> None:
+    most(1)
+    guest = start(two(), says=READY)
+    assert frontend(guest, 0, "multi-queue-num-queues") is None
+    assert frontend(guest, 0, "tx-ring-ref") is not None
+    first, second = flood(guest, left, right, *PORTS)
+    assert first >= COUNT and second == 0
+    # Reconnected with two queues, and again with one, it leaves nothing of before.
+    for queues in (2, 1):
+        most(queues)
+        for vif in (0, 1):
+            guest.network_detach(vif)
+        for vif in guest.vifs:
+            guest.network_attach(vif)
+        wait_key(guest, "state", "ready", timeout=120)
+        eventually(lambda: left.ping(right.address, 2).lost == 0 or None, 30, guest.console)
+        assert (frontend(guest, 1, "queue-0") is None) == (queues == 1)
+        first, second = flood(guest, left, right, *PORTS)
+        assert (second == 0) == (queues == 1)
+    idle_pages(guest)
+
+
+def test_vifs_with_different_numbers_of_queues(
+    most: Callable[[int], None], left: Host, right: Host, start
+) -> None:
+    """What comes in by a queue that the other vif lacks goes out by one that it has."""
+    guest = start(two(), says=READY)
+    most(1)
+    guest.network_detach(1)
+    guest.network_attach(guest.vifs[1])
+    wait_key(guest, "state", "ready", timeout=120)
+    eventually(lambda: left.ping(right.address, 2).lost == 0 or None, 30, guest.console)
+    before = counters(guest)
+    transfer(left, right, 1 << 20)
+    transfer(right, left, 1 << 20)
+    for _ in range(8):
+        assert left.ping(right.address, 10, 0.01).lost == 0
+    news = grown(before, counters(guest))
+    assert not any(".drop.tx_full" in name for name in news), news
+    idle_pages(guest)
+
+
+def test_reconnecting_under_load(pair: Guest, left: Host, right: Host) -> None:
+    quiet = {"stdout": -3, "stderr": -3}
+    with left.background("ping", "-q", "-i", "0.02", "-s", 1000, right.address, **quiet):
+        for _ in range(2):
+            store().write(backend(pair, 1, "state"), "5")
+            path = f"/local/domain/{pair.domid}/device/vif/1/state"
+            eventually(lambda: store().read(path) != "4" or None, 60, pair.console)
+            plug(pair, 1)
+            wait_connected(pair, 1)
+            plug(pair, 1)
+            wait_key(pair, "state", "ready", timeout=120)
+    assert left.ping(right.address, 5, 0.05, "-W", 10).lost == 0
+    both = flood(pair, left, right, *PORTS)
+    assert min(both) > COUNT * 0.4, both
+
+
+@pytest.mark.parametrize("how", ["panic", "fault"])
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_a_crash_on_either_cpu(how: str, cpu: int, start) -> None:
+    guest = start(two(on_crash="preserve"), says=READY)
+    assert "no CPU 2, there are 2" in command(guest, "crash 2")
+    crash(guest, f"{how} {cpu}")
+    guest.wait_console(r"^ringway: crashed.*(panic|page fault)", timeout=60)
+    eventually(lambda: "c" in guest.state() or None, 60, guest.state)
+    assert guest.console().count("crashed") == 1
+    assert (f"CPU {cpu}" in guest.console().split("crashed")[1]) or cpu == 0
+
+
+def test_more_cpus_than_queues_idle(most: Callable[[int], None], left: Host, right: Host, start) -> None:
+    """Four CPUs, two queues: those without a queue sleep."""
+    guest = Guest(
+        "ringway", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG, options=["vcpus = 4"], memory=32
+    )
+    start(guest, says=READY)
+    assert left.ping(right.address, 3).lost == 0
+    before = numbers(guest, "show cpu")
+    left.run("sleep", 2)
+    after = numbers(guest, "show cpu")
+    assert len([name for name in after if name.endswith(".frames")]) == 4
+    for at in (2, 3):
+        ran = after[f"cpu{at}.running_ns"] - before[f"cpu{at}.running_ns"]
+        assert ran < 200_000_000, ran
+    assert "4" in run("xl", "vcpu-list", guest.name)
