@@ -47,6 +47,12 @@ pub enum PeerFault {
     TxStatus(i16),
     /// A transmit response is for an extra info, and there was none.
     TxNull,
+    /// The index of the control ring is impossible.
+    CtrlIndex(Corrupt),
+    /// A control response is not that to the request.
+    CtrlId(u16),
+    /// A control response is to a request of another type.
+    CtrlType(u16),
 }
 
 impl fmt::Display for PeerFault {
@@ -69,6 +75,11 @@ impl fmt::Display for PeerFault {
             PeerFault::TxId(id) => write!(f, "transmit: response {id} to no request"),
             PeerFault::TxStatus(status) => write!(f, "transmit: unknown status {status}"),
             PeerFault::TxNull => f.write_str("transmit: response to no extra info"),
+            PeerFault::CtrlIndex(corrupt) => write!(f, "control: {corrupt}"),
+            PeerFault::CtrlId(id) => write!(f, "control: response {id} to no request"),
+            PeerFault::CtrlType(kind) => {
+                write!(f, "control: response of type {kind} to another request")
+            }
         }
     }
 }

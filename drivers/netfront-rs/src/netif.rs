@@ -11,6 +11,8 @@ use xen_hal::GrantRef;
 pub const TX_WORDS: usize = 3;
 /// Words of a receive slot (8 octets).
 pub const RX_WORDS: usize = 2;
+/// Words of a slot of the control ring (16 octets).
+pub const CTRL_WORDS: usize = 4;
 /// Slots of a packet that every backend must take (`XEN_NETIF_NR_SLOTS_MIN`).
 pub const MAX_SLOTS: usize = 18;
 /// Slots of a received packet, beside those of its extra infos. netif.h gives no number; this
@@ -47,6 +49,20 @@ bitflags! {
         const EXTRA_INFO = 1 << 3;
         /// The old way to announce a large packet; never asked for, so never legal.
         const GSO_PREFIX = 1 << 4;
+    }
+
+    /// What a hash is calculated over (`XEN_NETIF_CTRL_HASH_TYPE_*`). Of several that fit a
+    /// packet, it is the one of more fields.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct HashTypes: u32 {
+        /// Addresses of IPv4.
+        const IPV4 = 1 << 0;
+        /// Addresses of IPv4 and ports of TCP.
+        const IPV4_TCP = 1 << 1;
+        /// Addresses of IPv6.
+        const IPV6 = 1 << 2;
+        /// Addresses of IPv6 and ports of TCP.
+        const IPV6_TCP = 1 << 3;
     }
 
     /// What is known of a packet's TCP or UDP checksum. The bits are those of [`TxFlags`].
@@ -345,6 +361,153 @@ impl ExtraInfo {
     }
 }
 
+/// `XEN_NETIF_CTRL_HASH_ALGORITHM_NONE`: the backend chooses queues as it likes.
+pub const HASH_ALGORITHM_NONE: u32 = 0;
+/// `XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ`.
+pub const HASH_ALGORITHM_TOEPLITZ: u32 = 1;
+
+/// What is asked for on the control ring (`XEN_NETIF_CTRL_TYPE_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum CtrlType {
+    /// Which [`HashTypes`] the backend can calculate.
+    GetHashFlags = 1,
+    /// Calculate those in `data[0]`.
+    SetHashFlags = 2,
+    /// Take a key of `data[1]` octets from the start of the page granted as `data[0]`.
+    SetHashKey = 3,
+    /// How many entries the table of queues may have.
+    GetHashMappingSize = 4,
+    /// The table of queues has `data[0]` entries, all 0; with none, the queue is the hash
+    /// modulo the number of queues.
+    SetHashMappingSize = 5,
+    /// Take `data[1]` entries of the table, from number `data[2]` on, from the start of the
+    /// page granted as `data[0]`.
+    SetHashMapping = 6,
+    /// Hash as `data[0]` says: `HASH_ALGORITHM_*`.
+    SetHashAlgorithm = 7,
+    /// How many pages can be granted for good.
+    GetGrefMappingSize = 8,
+    /// Grant pages for good.
+    AddGrefMapping = 9,
+    /// No longer.
+    DelGrefMapping = 10,
+}
+
+/// `struct xen_netif_ctrl_request`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CtrlRequest {
+    /// Echoed in the response.
+    pub id: u16,
+    /// A [`CtrlType`], echoed in the response.
+    pub kind: u16,
+    /// As the type says; 0 where it says nothing.
+    pub data: [u32; 3],
+}
+
+impl CtrlRequest {
+    /// As words of the slot.
+    #[must_use]
+    pub const fn encode(self) -> [u32; CTRL_WORDS] {
+        let [a, b, c] = self.data;
+        [word(self.id, self.kind), a, b, c]
+    }
+
+    /// From words of the slot, for a backend.
+    #[must_use]
+    pub const fn decode(words: [u32; CTRL_WORDS]) -> Self {
+        let [first, a, b, c] = words;
+        Self {
+            id: low(first),
+            kind: high(first),
+            data: [a, b, c],
+        }
+    }
+}
+
+/// What became of a request (`XEN_NETIF_CTRL_STATUS_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CtrlStatus {
+    /// It was done.
+    Success,
+    /// The backend can't do such a thing.
+    NotSupported,
+    /// It makes no sense to the backend.
+    InvalidParameter,
+    /// It is more than the backend has room for.
+    BufferOverflow,
+    /// A status from after this was written, so not a success.
+    Unknown(u32),
+}
+
+impl CtrlStatus {
+    const fn decode(status: u32) -> Self {
+        match status {
+            0 => Self::Success,
+            1 => Self::NotSupported,
+            2 => Self::InvalidParameter,
+            3 => Self::BufferOverflow,
+            _ => Self::Unknown(status),
+        }
+    }
+
+    const fn encode(self) -> u32 {
+        match self {
+            Self::Success => 0,
+            Self::NotSupported => 1,
+            Self::InvalidParameter => 2,
+            Self::BufferOverflow => 3,
+            Self::Unknown(status) => status,
+        }
+    }
+}
+
+impl core::fmt::Display for CtrlStatus {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Success => f.write_str("success"),
+            Self::NotSupported => f.write_str("not supported"),
+            Self::InvalidParameter => f.write_str("invalid parameter"),
+            Self::BufferOverflow => f.write_str("too large"),
+            Self::Unknown(status) => write!(f, "unknown status {status}"),
+        }
+    }
+}
+
+/// `struct xen_netif_ctrl_response`, three words of the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CtrlResponse {
+    /// Reflects the id of the request.
+    pub id: u16,
+    /// Reflects its type.
+    pub kind: u16,
+    /// What became of it.
+    pub status: CtrlStatus,
+    /// As the type says, if it was a success.
+    pub data: u32,
+}
+
+impl CtrlResponse {
+    /// From words of the slot.
+    #[must_use]
+    pub const fn decode(words: [u32; 3]) -> Self {
+        let [first, status, data] = words;
+        Self {
+            id: low(first),
+            kind: high(first),
+            status: CtrlStatus::decode(status),
+            data,
+        }
+    }
+
+    /// As words of the slot, for a backend.
+    #[must_use]
+    pub const fn encode(self) -> [u32; 3] {
+        let first = word(self.id, self.kind);
+        [first, self.status.encode(), self.data]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -383,6 +546,20 @@ mod tests {
             status: RSP_ERROR,
         };
         assert!(octets(rsp.encode()).eq([1, 2, 0xff, 0xff]));
+        let ctrl = CtrlRequest {
+            id: 0x0201,
+            kind: CtrlType::SetHashKey as u16,
+            data: [0x0807_0605, 40, 0],
+        };
+        let expected = [1, 2, 3, 0, 5, 6, 7, 8, 40, 0, 0, 0, 0, 0, 0, 0];
+        assert!(octets(ctrl.encode()).eq(expected));
+        let rsp = CtrlResponse {
+            id: 0x0201,
+            kind: CtrlType::GetHashFlags as u16,
+            status: CtrlStatus::BufferOverflow,
+            data: 0x0807_0605,
+        };
+        assert!(octets(rsp.encode()).eq([1, 2, 1, 0, 3, 0, 0, 0, 5, 6, 7, 8]));
         let gso = Extra::Gso(Gso {
             kind: GsoKind::TcpV6,
             size: 0x0403,
@@ -415,7 +592,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_undoes_encoding(a: u32, b: u32, c: u32) {
+        fn decoding_undoes_encoding(a: u32, b: u32, c: u32, d: u32) {
+            let words = [a, b, c, d];
+            prop_assert_eq!(CtrlRequest::decode(words).encode(), words);
+            prop_assert_eq!(CtrlResponse::decode([a, b, c]).encode(), [a, b, c]);
+            prop_assert_eq!(CtrlResponse::decode([a, b % 5, c]).encode(), [a, b % 5, c]);
             prop_assert_eq!(TxRequest::decode([a, b, c]).encode(), [a, b, c]);
             prop_assert_eq!(RxResponse::decode([a, b]).encode(), [a, b]);
             prop_assert_eq!(TxResponse::decode([a]).encode(), [a]);

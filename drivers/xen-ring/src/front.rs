@@ -287,7 +287,7 @@ mod tests {
     fn sizes_are_those_of_ring_h() {
         assert_eq!(FrontRing::<3>::SLOTS, 256); // netif tx
         assert_eq!(FrontRing::<2>::SLOTS, 256); // netif rx
-        assert_eq!(FrontRing::<5>::SLOTS, 128); // netif ctrl
+        assert_eq!(FrontRing::<4>::SLOTS, 128); // netif ctrl
         assert_eq!(FrontRing::<28>::SLOTS, 32); // blkif
         assert_eq!(FrontRing::<1>::SLOTS, 512);
     }

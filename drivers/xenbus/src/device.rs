@@ -273,21 +273,28 @@ impl Device {
         Keys::read(&self.store, &self.backend, keys).await
     }
 
-    /// Writes keys of the frontend as one change; a `None` removes a key.
+    /// Writes keys of the frontend as one change; a `None` removes a key and all below it. They
+    /// are written in their order, and may be in directories of the frontend (`queue-0/…`),
+    /// which come into being with them.
     ///
     /// A frontend that was removed meanwhile is not brought to life again by this.
     ///
     /// # Errors
     /// [`DeviceError::Removed`], [`DeviceError::Store`].
-    pub async fn write_all(&self, keys: &[(&str, Option<String>)]) -> Result<(), DeviceError> {
+    pub async fn write_all(
+        &self,
+        keys: &[(impl AsRef<str>, Option<String>)],
+    ) -> Result<(), DeviceError> {
         self.store
             .transaction(async |tx| {
                 // All sent before the first answer comes; a failure discards the rest.
                 let done = join_all(core::iter::once(None).chain(keys.iter().map(Some)).map(
                     async |change| match change {
                         None => tx.read(&self.frontend).await.map(drop),
-                        Some((key, Some(value))) => tx.write(&self.frontend_path(key), value).await,
-                        Some((key, None)) => tx.remove(&self.frontend_path(key)).await,
+                        Some((key, Some(value))) => {
+                            tx.write(&self.frontend_path(key.as_ref()), value).await
+                        }
+                        Some((key, None)) => tx.remove(&self.frontend_path(key.as_ref())).await,
                     },
                 ))
                 .await;

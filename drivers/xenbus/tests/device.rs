@@ -657,6 +657,47 @@ fn a_device_knows_its_paths_and_its_backend() {
     );
 }
 
+/// What a frontend of several queues writes over what one of another number left behind.
+#[test]
+fn keys_are_written_in_directories_in_their_order() {
+    let rig = Rig::new();
+    rig.server.add_device("vif", 0, 0);
+    let front = |key: &str| format!("/local/domain/1/device/vif/0/{key}");
+    rig.server.set_all(&[
+        (&front("tx-ring-ref"), "8"),
+        (&front("queue-0/event-channel"), "9"),
+        (&front("queue-1/tx-ring-ref"), "10"),
+    ]);
+    let device = Rc::new(open(&rig).unwrap());
+    let write = |keys: Vec<(String, Option<String>)>| {
+        let device = Rc::clone(&device);
+        rig.block_on(async move { device.write_all(&keys).await })
+    };
+    let key = |key: &str, value: &str| (key.to_string(), Some(value.to_string()));
+    let gone = |key: &str| (key.to_string(), None);
+    let done = write(vec![
+        gone("tx-ring-ref"),
+        gone("queue-0"),
+        key("queue-0", ""),
+        key("queue-0/tx-ring-ref", "12"),
+        gone("queue-1"),
+        gone("queue-2"),
+    ]);
+    assert_eq!(done, Ok(()));
+    let get = |key: &str| rig.server.get(&front(key));
+    assert_eq!(get("tx-ring-ref"), None);
+    assert_eq!(get("queue-0").as_deref(), Some(""));
+    assert_eq!(get("queue-0/tx-ring-ref").as_deref(), Some("12"));
+    assert_eq!(get("queue-0/event-channel"), None);
+    assert_eq!(get("queue-1"), None);
+    assert_eq!(get("queue-1/tx-ring-ref"), None);
+    // Nor is a device that was removed brought back by a key in a directory.
+    rig.server.remove("/local/domain/1/device/vif/0");
+    let done = write(vec![key("queue-0/tx-ring-ref", "12")]);
+    assert_eq!(done, Err(DeviceError::Removed));
+    assert_eq!(get("queue-0/tx-ring-ref"), None);
+}
+
 #[test]
 fn keys_are_typed() {
     let rig = Rig::new();

@@ -1,0 +1,258 @@
+//! Packets of a flow on one queue: the control ring and what is said over it.
+
+use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
+
+use crate::control::{ControlInfo, ControlRing, share};
+use crate::error::PeerFault;
+use crate::hash::{KEY, Outcome, Setup, table};
+
+/// Gets a backend with [`Features::CTRL_RING`](crate::Features::CTRL_RING) to choose queues by
+/// flow.
+///
+/// To be made with the queues and announced with them
+/// ([`connection_keys`](crate::keys::connection_keys)), advanced once the backend is
+/// `XenbusStateConnected` and after each of its events, and closed with the queues.
+#[derive(Debug)]
+pub struct Steering<H: Hal> {
+    hal: H,
+    ring: ControlRing<H>,
+    setup: Setup,
+    /// The pages with key and table, until the end of the conversation.
+    pages: Option<[(SharedPage, Granted); 2]>,
+    /// Pages that the backend didn't let go of.
+    lost: usize,
+}
+
+impl<H: Hal> Steering<H> {
+    /// For a vif with so many queues, whose backend is in domain `backend`.
+    ///
+    /// # Errors
+    /// [`HalError`]; nothing is left behind.
+    pub fn new(hal: H, backend: DomId, queues: usize) -> Result<Self, HalError> {
+        let ring = ControlRing::new(hal, backend)?;
+        let pages = match share_pages(hal, backend) {
+            Ok(pages) => pages,
+            Err(error) => {
+                ring.close();
+                return Err(error);
+            }
+        };
+        let [(key, key_grant), (mapping, mapping_grant)] = &pages;
+        key.write(0, &KEY);
+        for (entry, queue) in table(queues).enumerate() {
+            mapping.write(4 * entry, &queue.to_le_bytes());
+        }
+        let setup = Setup::new(queues, key_grant.reference(), mapping_grant.reference());
+        Ok(Self {
+            hal,
+            ring,
+            setup,
+            pages: Some(pages),
+            lost: 0,
+        })
+    }
+
+    /// What the backend must be told before the frontend is connected.
+    #[must_use]
+    pub fn info(&self) -> ControlInfo {
+        self.ring.info()
+    }
+
+    /// Goes on as far as the backend has answered. Returns how it ended, once it has.
+    ///
+    /// A backend that never answers leaves it at that: it chooses queues as it likes.
+    ///
+    /// # Errors
+    /// [`PeerFault`], now and for every later call.
+    pub fn advance(&mut self) -> Result<Option<Outcome>, PeerFault> {
+        // Each turn is a step of the setup, of which there are few.
+        loop {
+            if let Some(response) = self.ring.take_response()? {
+                self.setup.on_response(response);
+            }
+            let Some(request) = self.setup.next_request() else {
+                break;
+            };
+            if !self.ring.request(request) {
+                // It is free, unless the backend broke the protocol.
+                return self.ring.take_response().map(|_| None);
+            }
+        }
+        let outcome = self.setup.outcome();
+        if outcome.is_some() {
+            self.end_pages();
+        }
+        Ok(outcome)
+    }
+
+    /// Takes the pending state of the event channel: whether there may be something to
+    /// [`Steering::advance`] for.
+    pub fn take_pending(&self) -> bool {
+        self.ring.take_pending()
+    }
+
+    /// Ends the ring. Returns how many pages the backend didn't let go of; they are never used
+    /// again.
+    ///
+    /// To be called when the backend is done (`XenbusStateClosed`) or gone.
+    pub fn close(mut self) -> usize {
+        self.end_pages();
+        self.lost + self.ring.close()
+    }
+
+    fn end_pages(&mut self) {
+        for (page, granted) in self.pages.take().into_iter().flatten() {
+            self.lost += usize::from(self.hal.retire(granted, page).is_err());
+        }
+    }
+}
+
+/// The pages for key and table.
+fn share_pages<H: Hal>(hal: H, backend: DomId) -> Result<[(SharedPage, Granted); 2], HalError> {
+    let key = share(hal, backend, Access::ReadOnly)?;
+    match share(hal, backend, Access::ReadOnly) {
+        Ok(mapping) => Ok([key, mapping]),
+        Err(error) => {
+            let (page, granted) = key;
+            // Nobody was told of the page, so nobody maps it.
+            let _ = hal.retire(granted, page);
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use core::net::Ipv4Addr;
+
+    use xen_hal::fake::FakeHal;
+
+    use super::*;
+    use crate::fake::{ControlBackend, Hashing};
+    use crate::netif::{CtrlStatus, CtrlType, HashTypes};
+
+    const DOM0: DomId = DomId(0);
+
+    fn connected(queues: usize) -> (FakeHal, Steering<FakeHal>, ControlBackend) {
+        let hal = FakeHal::new();
+        let steering = Steering::new(hal, DOM0, queues).unwrap();
+        let back = ControlBackend::connect(hal, DOM0, steering.info());
+        (hal, steering, back)
+    }
+
+    /// Lets both go on until neither does.
+    fn settle(
+        steering: &mut Steering<FakeHal>,
+        back: &mut ControlBackend,
+        hashing: &mut Hashing,
+    ) -> Result<Option<Outcome>, PeerFault> {
+        let mut outcome = steering.advance()?;
+        while back.serve(hashing) > 0 {
+            assert!(steering.take_pending(), "the answer's event");
+            outcome = steering.advance()?;
+        }
+        Ok(outcome)
+    }
+
+    #[test]
+    fn both_directions_come_on_the_same_queue() {
+        for queues in 2..=5 {
+            let (hal, mut steering, mut back) = connected(queues);
+            assert_eq!((hal.pages(), hal.grants(), hal.ports()), (3, 3, 1));
+            let mut hashing = Hashing::new(queues as u32);
+            let outcome = settle(&mut steering, &mut back, &mut hashing);
+            let entries = 128 - 128 % queues as u32;
+            let types = HashTypes::all();
+            assert_eq!(outcome, Ok(Some(Outcome::Steered { types, entries })));
+            assert_eq!(hashing.key, KEY);
+            assert_eq!((hal.pages(), hal.grants()), (1, 1), "only the ring is left");
+
+            let mut seen = vec![false; queues];
+            for port in 1000..1100_u16 {
+                let [client, server] = [Ipv4Addr::new(10, 0, 0, 7), Ipv4Addr::new(192, 0, 2, 1)]
+                    .map(|address| address.octets());
+                let [from, to] = [port, 443].map(u16::to_be_bytes);
+                let there = [&client[..], &server, &from, &to].concat();
+                let back = [&server[..], &client, &to, &from].concat();
+                let queue = hashing.queue_of(&there).expect("it hashes");
+                assert_eq!(hashing.queue_of(&back), Some(queue));
+                seen[queue as usize] = true;
+            }
+            assert_eq!(seen, vec![true; queues]);
+            assert_eq!(steering.close(), 0);
+            assert_eq!((hal.pages(), hal.grants(), hal.ports()), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_backend_that_refuses_is_left_to_itself() {
+        for step in [
+            CtrlType::SetHashAlgorithm,
+            CtrlType::SetHashKey,
+            CtrlType::SetHashMapping,
+        ] {
+            let (hal, mut steering, mut back) = connected(2);
+            let mut hashing = Hashing::new(2);
+            hashing.refuse = Some(step);
+            let outcome = settle(&mut steering, &mut back, &mut hashing);
+            let status = CtrlStatus::NotSupported;
+            assert_eq!(outcome, Ok(Some(Outcome::Refused { step, status })));
+            assert_eq!(hashing.queue_of(&[0; 8]), None);
+            assert_eq!((hal.pages(), hal.grants()), (1, 1));
+            assert_eq!(steering.close(), 0);
+        }
+    }
+
+    #[test]
+    fn a_backend_without_a_table_takes_the_remainder() {
+        let (_, mut steering, mut back) = connected(3);
+        let mut hashing = Hashing::new(3);
+        hashing.max_entries = 0;
+        let outcome = settle(&mut steering, &mut back, &mut hashing);
+        let types = HashTypes::all();
+        let expected = Outcome::Steered { types, entries: 0 };
+        assert_eq!(outcome, Ok(Some(expected)));
+        assert!(hashing.queue_of(&[1; 8]).is_some_and(|queue| queue < 3));
+    }
+
+    #[test]
+    fn silence_and_lies() {
+        let (hal, mut steering, mut back) = connected(2);
+        assert_eq!(steering.advance(), Ok(None));
+        assert_eq!(steering.advance(), Ok(None));
+        assert_eq!(hal.sent(steering.info().port), 1);
+        back.set_index(9);
+        assert!(matches!(steering.advance(), Err(PeerFault::CtrlIndex(_))));
+        assert!(matches!(steering.advance(), Err(PeerFault::CtrlIndex(_))));
+        assert_eq!(steering.close(), 0);
+        assert_eq!((hal.pages(), hal.grants(), hal.ports()), (0, 0, 0));
+    }
+
+    #[test]
+    fn pages_that_are_held_are_counted() {
+        let (hal, mut steering, mut back) = connected(2);
+        let mut hashing = Hashing::new(2);
+        assert_eq!(steering.advance(), Ok(None));
+        // Key and table have the next references after that of the ring.
+        let ring = steering.info().ring;
+        hal.hold(xen_hal::GrantRef(ring.0 + 1));
+        hal.hold(ring);
+        let outcome = settle(&mut steering, &mut back, &mut hashing);
+        assert!(matches!(outcome, Ok(Some(Outcome::Steered { .. }))));
+        assert_eq!(steering.close(), 2);
+        assert_eq!((hal.pages(), hal.grants(), hal.ports()), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_machine_without_means_leaves_nothing() {
+        for n in 0..3 {
+            for fail in [FakeHal::fail_page_after, FakeHal::fail_grant_after] {
+                let hal = FakeHal::new();
+                fail(hal, n);
+                assert!(Steering::new(hal, DOM0, 2).is_err());
+                assert_eq!((hal.pages(), hal.grants(), hal.ports()), (0, 0, 0));
+            }
+        }
+    }
+}
