@@ -16,6 +16,7 @@ use xen_boot::BootInfo;
 use xenbus::{Clock, ShutdownRequest, Signal, Store, StoreError, Tasks, Timers};
 
 use crate::lanes::Lanes;
+use crate::steering::Talks;
 use crate::{commands, vif};
 
 /// Folder of the guest's own keys in xenstore.
@@ -62,6 +63,8 @@ pub(crate) struct Guest {
     pub(crate) lanes: &'static Lanes,
     /// Whom to tell that the backend of an interface broke the protocol.
     faults: RefCell<BTreeMap<InterfaceId, Signal<PeerFault>>>,
+    /// What is said to backends about queues.
+    pub(crate) talks: Talks,
     /// xenstore.
     pub(crate) store: Store,
     /// The control plane's timers.
@@ -123,6 +126,7 @@ impl Guest {
         Rc::new(Self {
             lanes,
             faults: RefCell::default(),
+            talks: Talks::default(),
             store,
             timers: Timers::new(XenClock),
             tasks: Tasks::new(),
@@ -160,12 +164,17 @@ impl Guest {
             control.serve(now)
         });
         for (interface, fault) in faults {
-            if let Some(signal) = self.faults.borrow().get(&interface) {
-                signal.raise(fault);
-            }
+            self.fail(interface, fault);
             busy = true;
         }
         busy
+    }
+
+    /// Tells the control plane that the backend of an interface broke the protocol.
+    pub(crate) fn fail(&self, interface: InterfaceId, fault: PeerFault) {
+        if let Some(signal) = self.faults.borrow().get(&interface) {
+            signal.raise(fault);
+        }
     }
 
     /// Where it is to be told that the backend of an interface broke the protocol.

@@ -10,7 +10,7 @@ use router::Router;
 use spin::Once;
 use xen_hal::{Port, lanes};
 
-/// The channels of all vifs, two for each of 16, those of xenstore, console and other CPUs,
+/// The channels of all vifs, three for each of 16, those of xenstore, console and other CPUs,
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
 /// Busy turns by one reading of the clock, which takes a thousand instructions where Xen

@@ -9,6 +9,7 @@ mod commands;
 mod guest;
 mod lanes;
 mod prompt;
+mod steering;
 mod vif;
 
 use alloc::string::ToString;
@@ -104,6 +105,7 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         if wanted || guest.lanes.take_attention() {
             busy |= guest.serve(now);
         }
+        guest.talks.turn(|vif, fault| guest.fail(vif, fault));
 
         let due = guest.timers.next_deadline().is_some_and(|at| at <= now);
         if event::take_pending(store_port) || due || guest.tasks.is_woken() {
@@ -131,6 +133,7 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         let _ = ports.push(store_port.0);
         let _ = console_port.map(|port| ports.push(port.0));
         guest.lanes.take_wake(0, &mut ports);
+        guest.talks.add_ports(&mut ports);
         let state = sched::run_state();
         (now, turns) = (state.at, 0);
         let deadline = guest.lanes.with(0, |plane, _| {

@@ -2,12 +2,13 @@
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use kernel::{XenHal, time};
 use netfront_rs::features::KEYS;
-use netfront_rs::{Features, PeerFault, Ports};
+use netfront_rs::keys::MAX_QUEUES_KEY;
+use netfront_rs::{ControlInfo, Features, PeerFault, Steering};
 use plane::{AttachError, Control};
 use router::addr::Mac;
 use router::config::Attachment;
@@ -102,9 +103,10 @@ impl Handler for VifHandler {
         device: &Device,
         fault: &Signal<PeerFault>,
     ) -> Result<Connection, ConnectError> {
-        let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
-        let theirs = device.backend_keys(&names).await?;
-        let theirs = Features::read(|key| theirs.flag(key).unwrap_or(false));
+        let mut names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        names.push(MAX_QUEUES_KEY);
+        let offered = device.backend_keys(&names).await?;
+        let theirs = Features::read(|key| offered.flag(key).unwrap_or(false));
         if !theirs.contains(Features::RX_COPY) {
             return Err(ConnectError::NoRxCopy);
         }
@@ -122,38 +124,27 @@ impl Handler for VifHandler {
             return Err(ConnectError::Quarantine);
         }
         self.guest.watch_faults(self.interface, fault);
-        let (attached, takes_large) = self.guest.lanes.control(|control| {
+        let lanes = self.guest.lanes;
+        let most = netfront_rs::max_queues(offered.raw(MAX_QUEUES_KEY));
+        let (attached, takes_large) = lanes.control(|control| {
             let (interface, backend) = (self.interface, device.backend_id());
-            let attached = control.attach(time::now(), interface, backend, theirs, 1);
+            let queues = lanes.count().min(most);
+            let attached = control.attach(time::now(), interface, backend, theirs, queues);
             (attached, control.takes_large())
         });
-        let info = attached.map_err(ConnectError::Attach)?[0];
+        let queues = attached.map_err(ConnectError::Attach)?;
+        let control = self.steer(device, theirs, queues.len());
         let number = |value: u32| Some(value.to_string());
-        let mut keys: Vec<(&str, Option<String>)> = alloc::vec![
-            ("tx-ring-ref", number(info.tx_ring.0)),
-            ("rx-ring-ref", number(info.rx_ring.0)),
-            ("request-rx-copy", number(1)),
-        ];
-        match info.ports {
-            Ports::Shared(port) => keys.extend([
-                ("event-channel", number(port.0)),
-                ("event-channel-tx", None),
-                ("event-channel-rx", None),
-            ]),
-            Ports::Split { tx, rx } => keys.extend([
-                ("event-channel-tx", number(tx.0)),
-                ("event-channel-rx", number(rx.0)),
-                ("event-channel", None),
-            ]),
-        }
+        let mut keys = netfront_rs::connection_keys(&queues, control);
+        keys.push(("request-rx-copy".into(), number(1)));
         let mut ours = OURS;
         ours.set(LARGE, takes_large);
         keys.extend(
             ours.frontend_keys()
-                .map(|(key, on)| (key, number(u32::from(on)))),
+                .map(|(key, on)| (key.into(), number(u32::from(on)))),
         );
         if let Err(error) = device.write_all(&keys).await {
-            self.change(|control, now| control.detach(now, self.interface));
+            self.detach();
             return Err(error.into());
         }
         Ok(connection)
@@ -162,6 +153,9 @@ impl Handler for VifHandler {
     fn established(&mut self, _device: &Device, connection: &mut Connection) {
         let Connection { mac, mtu } = connection;
         self.change(|control, now| control.link_up(now, self.interface, mac.0, *mtu));
+        if let Err(fault) = self.guest.talks.begin(self.interface) {
+            self.guest.fail(self.interface, fault);
+        }
         self.guest.links_changed();
     }
 
@@ -171,11 +165,36 @@ impl Handler for VifHandler {
     }
 
     async fn disconnect(&mut self, _connection: Connection) {
-        self.change(|control, now| control.detach(now, self.interface));
+        self.detach();
     }
 }
 
 impl VifHandler {
+    /// Makes a control ring where the backend has one and there is something to say: several
+    /// queues. Without, the backend chooses queues as it likes.
+    fn steer(&self, device: &Device, theirs: Features, queues: usize) -> Option<ControlInfo> {
+        if queues < 2 || !theirs.contains(Features::CTRL_RING) {
+            return None;
+        }
+        match Steering::new(XenHal, device.backend_id(), queues) {
+            Ok(steering) => {
+                let info = steering.info();
+                self.guest.talks.add(self.interface, steering);
+                Some(info)
+            }
+            Err(error) => {
+                log::warn!(target: "net", "no control ring: {error}");
+                None
+            }
+        }
+    }
+
+    /// Gives back what was made for the vif.
+    fn detach(&self) {
+        self.guest.talks.remove(self.interface);
+        self.change(|control, now| control.detach(now, self.interface));
+    }
+
     /// Changes what planes have of the vif, and has all CPUs look at it.
     fn change(&self, change: impl FnOnce(&mut Control<'_, XenHal>, u64)) {
         let lanes = self.guest.lanes;
