@@ -12,6 +12,9 @@ use crate::hash::{KEY, Outcome, Setup, table};
 /// To be made with the queues and announced with them
 /// ([`connection_keys`](crate::keys::connection_keys)), advanced once the backend is
 /// `XenbusStateConnected` and after each of its events, and closed with the queues.
+///
+/// It has a price with Linux's netback: each packet that it has a hash of comes with an extra
+/// info that holds it, so it takes a second slot of the receive ring and isn't a plain one.
 #[derive(Debug)]
 pub struct Steering<H: Hal> {
     hal: H,
