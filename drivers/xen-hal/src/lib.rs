@@ -8,11 +8,11 @@
 
 #![no_std]
 
-#[cfg(any(test, feature = "fake"))]
 extern crate alloc;
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod lanes;
 mod page;
 
 pub use page::{PAGE_SIZE, SharedPage};
