@@ -184,7 +184,9 @@ impl fmt::Display for Report<'_> {
                 f.write_str(", the guard page below the stack")?;
             }
         }
-        writeln!(f, " at rip {:#018x}, cs {:#x}", frame.rip, frame.cs)?;
+        // Beside the selector Xen keeps the mask of upcalls there.
+        let cs = frame.cs & 0xFFFF;
+        writeln!(f, " at rip {:#018x}, cs {cs:#x}", frame.rip)?;
         let registers = [
             ("rax", frame.rax),
             ("rbx", frame.rbx),
