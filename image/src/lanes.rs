@@ -62,7 +62,7 @@ impl Lanes {
         let wakers = wakers();
         let count = wakers.len().max(1);
         let free = kernel::memory::stats().free;
-        let make = |_| Plane::new(XenHal, &router, now, free, count);
+        let make = |_| Plane::new(XenHal, &router, free, count);
         let (first, others) = (
             make(0),
             (1..count).map(make).collect::<Bounded<_, MAX_LANES>>(),
@@ -73,6 +73,7 @@ impl Lanes {
             attention: AtomicBool::new(false),
             crashes: [const { AtomicU8::new(0) }; MAX_LANES],
         });
+        lanes.control(|control| control.poll(now));
         for at in 1..count {
             if let Err(error) = cpu::start(at, forward) {
                 // A lane without a CPU would leave its queues unread.

@@ -101,7 +101,7 @@ def pages(guest: Guest) -> list[Pages]:
     """Return all accounts, and check that each is balanced and no page was lost."""
     text = command(guest, "show vifs")
     pattern = (
-        r"^pages for domain (\d+): (\d+) total = "
+        r"^pages for domain (\d+)(?:, queue \d+)?: (\d+) total = "
         r"(\d+) free \+ (\d+) posted \+ (\d+) sending \+ (\d+) held$"
     )
     found = [Pages(*map(int, numbers)) for numbers in re.findall(pattern, text, re.MULTILINE)]

@@ -28,7 +28,16 @@ const THREADS: usize = 2;
 /// A thread's times of a burst in ns, alone and beside the other.
 type Times = [Vec<u64>; 2];
 /// The router, and a lane for each thread.
-type Shared = Lanes<Times, Router, spin::Yield>;
+type Shared = Lanes<Times, Router, Patient>;
+
+/// Lets whoever holds the lock run.
+struct Patient;
+
+impl spin::RelaxStrategy for Patient {
+    fn relax() {
+        std::thread::yield_now();
+    }
+}
 
 /// Which threads work in a round. The first one is for warming up.
 fn is_working(thread: usize, round: usize) -> bool {
@@ -46,7 +55,7 @@ fn work(at: usize, case: Case, shared: &Shared, barrier: &Barrier, done: &Atomic
     let (mut plane, [mut from, mut to]) = {
         let mut all = shared.stop_all();
         let (router, _) = all.parts();
-        let mut plane = Plane::new(hal, router, now, 4096, 1);
+        let mut plane = Plane::new(hal, router, 4096, 1);
         let backends = case::attach(hal, router, &mut plane, now);
         (plane, backends)
     };

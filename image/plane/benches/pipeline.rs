@@ -64,7 +64,7 @@ fn run(case: Case, turns: usize) {
     let hal = FakeHal::new();
     let mut now = 1_000_000_000;
     let mut router = case.router(now);
-    let mut plane = Plane::new(hal, &router, now, 4096, 1);
+    let mut plane = Plane::new(hal, &router, 4096, 1);
     let [mut from, mut to] = case::attach(hal, &mut router, &mut plane, now);
     let (frames, wanted) = (case.frames(), wanted(case));
     for _ in 0..WARM_UP {

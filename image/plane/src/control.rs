@@ -92,8 +92,8 @@ impl<'a, H: Hal> Control<'a, H> {
         first.is_some_and(|plane| plane.has(interface))
     }
 
-    /// The router has something to do, whatever it wanted before.
-    fn poll(&mut self, now: u64) {
+    /// The router has something to do, whatever it wanted before, as at the start.
+    pub fn poll(&mut self, now: u64) {
         if let Some(first) = self.planes.first_mut() {
             first.poll_at = Some(now);
         }

@@ -152,7 +152,7 @@ pub struct Plane<H: Hal> {
     pools: Vec<Option<PagePool<H>>>,
     burst: Box<Burst>,
     pages_per_vif: usize,
-    /// When the router wants to be polled next; at once if it is due.
+    /// When the router wants to be polled next, of the plane that does so; at once if it is due.
     poll_at: Option<u64>,
     /// How to sleep.
     pace: Pace,
@@ -171,8 +171,7 @@ pub struct Plane<H: Hal> {
 
 impl<H: Hal> Plane<H> {
     /// One of `lanes` planes for a router, without vifs, on a machine with so many `free` pages.
-    /// `now` is in ns, here and elsewhere.
-    pub fn new(hal: H, router: &Router, now: u64, free: usize, lanes: usize) -> Self {
+    pub fn new(hal: H, router: &Router, free: usize, lanes: usize) -> Self {
         let queues = router.config().vifs().max(1) * lanes.max(1);
         // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
         // ring pages are needed for each queue.
@@ -196,7 +195,7 @@ impl<H: Hal> Plane<H> {
                 in_common: Verdicts::Mixed,
             }),
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
-            poll_at: Some(now),
+            poll_at: None,
             pace: Pace::new(),
             blocked: false,
             wake_at: None,
@@ -207,7 +206,7 @@ impl<H: Hal> Plane<H> {
         }
     }
 
-    /// Takes one turn. Whether there is more to do at once, as far as that is known already:
+    /// Takes one turn. `now` is in ns, here and elsewhere. Whether there is more to do at once, as far as that is known already:
     /// [`Plane::arm`] finds out the rest.
     pub fn turn(&mut self, router: &Router, now: u64) -> bool {
         self.work.turns += 1;
