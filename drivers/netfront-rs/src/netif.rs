@@ -282,6 +282,13 @@ pub enum Extra {
     Unknown(u8),
 }
 
+/// Whether a slot holds a hash, and no other extra info follows.
+#[inline]
+pub(crate) fn is_lone_hash(words: [u32; 2]) -> bool {
+    let [kind, flags, ..] = words[0].to_le_bytes();
+    kind == EXTRA_HASH && flags & EXTRA_FLAG_MORE == 0
+}
+
 /// An extra info that can't be: of no type, or a cut into nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadExtra {

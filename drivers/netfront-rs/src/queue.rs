@@ -10,6 +10,7 @@
 //! as netif.h demands.
 
 mod chain;
+mod hashed;
 mod terms;
 
 use core::sync::atomic::Ordering;
@@ -68,6 +69,8 @@ pub struct Queue<H: Hal> {
     sending: Place,
     /// Requests pushed since [`Queue::publish`] that don't start a packet.
     continued: u32,
+    /// The backend sends hashes: [`Queue::receive_hashed`] is the better way to receive.
+    hashes: bool,
     /// Responses seen of a packet that isn't complete.
     partial: u32,
     /// Transmit requests that were extra infos, whose responses are to come.
@@ -110,6 +113,11 @@ fn open_ports<H: Hal>(pool: &PagePool<H>, features: Features) -> Result<Ports, H
             Err(error)
         }
     }
+}
+
+/// Whether a packet in one slot took more, for extra infos that can be done without.
+fn is_plain_but_for_extras(frame: &Frame, slots: u32) -> bool {
+    frame.slots() == 1 && slots > 1 && !frame.is_gso()
 }
 
 impl<H: Hal> Queue<H> {
@@ -183,6 +191,7 @@ impl<H: Hal> Queue<H> {
             plain_mask: !accepted,
             sending: Place::sending(tag),
             continued: 0,
+            hashes: false,
             partial: 0,
             extras: 0,
             fault: None,
@@ -322,6 +331,7 @@ impl<H: Hal> Queue<H> {
                     slots,
                 }) => {
                     index = index.wrapping_add(slots);
+                    self.hashes |= is_plain_but_for_extras(&frame, slots);
                     budget.frames -= 1;
                     budget.slots -= frame.tx_slots();
                     budget.large -= usize::from(frame.is_gso());

@@ -25,6 +25,8 @@ use std::io::{BufWriter, Write as _};
 use std::time::Instant as Clock;
 
 use case::{Case, GATEWAYS, LEN, MACS, PERIOD, frame, measured, prefix};
+use netfront_rs::fake::Delivery;
+use netfront_rs::netif::Extra;
 use plane::{Control, Plane};
 use router::BURST;
 use xen_hal::fake::FakeHal;
@@ -57,10 +59,13 @@ fn dump(case: Case, folder: &str) {
     }
 }
 
+/// Ends the names of those in which each frame comes with its hash, as netback sends it where it
+/// chooses queues by that: in two slots.
+const HASHED: &str = "_hashed";
 /// Turns before those that count, in which the router makes itself known on its links.
 const WARM_UP: usize = 50_000;
 
-fn run(case: Case, turns: usize) {
+fn run(case: Case, hashed: bool, turns: usize) {
     let hal = FakeHal::new();
     let mut now = 1_000_000_000;
     let mut router = case.router(now);
@@ -79,9 +84,17 @@ fn run(case: Case, turns: usize) {
     }
     let before = plane.work();
     let mut spent = Vec::with_capacity(turns);
+    let mut how = Delivery::default();
+    if hashed {
+        how.extras.push(Extra::Hash {
+            kind: 1,
+            algorithm: 1,
+            value: 0x1234_5678,
+        });
+    }
     for turn in 0..turns {
         for i in 0..BURST {
-            assert!(from.deliver(&frames[(turn * BURST + i) % frames.len()]));
+            assert!(from.deliver_as(&frames[(turn * BURST + i) % frames.len()], &how));
         }
         from.publish();
         now += PERIOD;
@@ -100,7 +113,7 @@ fn run(case: Case, turns: usize) {
     let work = plane.work();
     let events = work.notifications - before.notifications;
     spent.sort_unstable();
-    let name = case.name();
+    let name = format!("{}{}", case.name(), if hashed { HASHED } else { "" });
     println!("pipeline_{name}_frames,{count},frames");
     println!(
         "pipeline_{name},{:.1},ns/frame",
@@ -125,8 +138,15 @@ fn main() {
     }
     println!("name,value,unit");
     for case in Case::all() {
-        if only.as_deref().is_none_or(|only| only == case.name()) {
-            run(case, turns.unwrap_or(5_000));
+        for hashed in [false, true] {
+            let name = format!("{}{}", case.name(), if hashed { HASHED } else { "" });
+            let usual = case.routes == 10_000 && case.strict;
+            if only
+                .as_deref()
+                .map_or(usual || !hashed, |only| only == name)
+            {
+                run(case, hashed, turns.unwrap_or(5_000));
+            }
         }
     }
 }

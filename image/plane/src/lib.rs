@@ -128,6 +128,22 @@ impl Burst {
         (count.min(BURST), outcome)
     }
 
+    /// The same from a backend that sends hashes.
+    #[inline(never)]
+    fn receive_hashed<H: Hal>(
+        &mut self,
+        queue: &mut Queue<H>,
+        pool: &mut PagePool<H>,
+        budget: Budget,
+    ) -> (usize, Result<usize, PeerFault>) {
+        let mut count = 0;
+        let outcome = queue.receive_hashed(pool, budget, |frame, first, info| {
+            self.put(count, frame, first, info);
+            count += 1;
+        });
+        (count.min(BURST), outcome)
+    }
+
     /// Puts a frame into a place. There is one: a burst has no more frames.
     #[inline(always)]
     fn put(&mut self, at: usize, frame: Frame, first: FirstBytes<'_>, info: FrameInfo) {
@@ -291,7 +307,11 @@ impl<H: Hal> Plane<H> {
             slots: room,
             large: if any { usize::MAX } else { 1 },
         };
-        let (count, received) = self.burst.receive(&mut link.queue, pool, budget);
+        let (count, received) = if link.queue.sends_hashes() {
+            self.burst.receive_hashed(&mut link.queue, pool, budget)
+        } else {
+            self.burst.receive(&mut link.queue, pool, budget)
+        };
         let input = link.interface;
         let errors = link.queue.counters().rx_errors - errors;
         if errors > 0 {

@@ -2,7 +2,9 @@
 
 use netfront_rs::fake::Backend;
 use netfront_rs::pool::Account;
-use netfront_rs::{Features, Frame, Header, HomeId, PagePool, PeerFault, Queue};
+use netfront_rs::{
+    Features, FirstBytes, Frame, FrameInfo, Header, HomeId, PagePool, PeerFault, Queue,
+};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;
 
@@ -51,12 +53,17 @@ impl Vif {
         pool: &mut PagePool<FakeHal>,
     ) -> (Vec<(Frame, Header)>, Result<usize, PeerFault>) {
         let mut frames = Vec::new();
-        let outcome = self.queue.receive(pool, usize::MAX, |frame, first, info| {
+        let sink = |frame: Frame, first: FirstBytes<'_>, info: FrameInfo| {
             assert_eq!(info.len as usize, frame.len());
             assert_eq!(usize::from(info.slots), frame.slots());
             assert_eq!(info.checksum, frame.checksum());
             frames.push((frame, first.copy()));
-        });
+        };
+        let outcome = if self.queue.sends_hashes() {
+            self.queue.receive_hashed(pool, usize::MAX, sink)
+        } else {
+            self.queue.receive(pool, usize::MAX, sink)
+        };
         if let Ok(count) = outcome {
             assert_eq!(count, frames.len());
         }
