@@ -126,6 +126,7 @@ impl Handler for VifHandler {
         self.guest.watch_faults(self.interface, fault);
         let lanes = self.guest.lanes;
         let most = netfront_rs::max_queues(offered.raw(MAX_QUEUES_KEY));
+        let most = most.min(self.queues_elsewhere().await);
         let (attached, takes_large) = lanes.control(|control| {
             let (interface, backend) = (self.interface, device.backend_id());
             let queues = lanes.count().min(most);
@@ -187,6 +188,25 @@ impl VifHandler {
                 None
             }
         }
+    }
+
+    /// The fewest queues that a backend of any vif takes. What comes in by a queue leaves by that of
+    /// the same number, so others would only be a detour.
+    async fn queues_elsewhere(&self) -> usize {
+        let (store, mut fewest) = (&self.guest.store, self.guest.lanes.count());
+        if fewest == 1 {
+            return 1;
+        }
+        for id in store.directory("device/vif").await.unwrap_or_default() {
+            let Ok(backend) = store.read_string(&format!("device/vif/{id}/backend")).await else {
+                continue;
+            };
+            // It may not be there yet. Then it is reckoned with when it has fewer, at a detour.
+            if let Ok(most) = store.read(&format!("{backend}/{MAX_QUEUES_KEY}")).await {
+                fewest = fewest.min(netfront_rs::max_queues(Some(&most)));
+            }
+        }
+        fewest
     }
 
     /// Gives back what was made for the vif.

@@ -183,6 +183,13 @@ def test_vifs_with_different_numbers_of_queues(
         assert left.ping(right.address, 10, 0.01).lost == 0
     news = grown(before, counters(guest))
     assert not any(".drop.tx_full" in name for name in news), news
+    # Once it is known that one backend takes a single queue, more elsewhere are of no use.
+    most(2)
+    guest.network_detach(0)
+    guest.network_attach(guest.vifs[0])
+    wait_key(guest, "state", "ready", timeout=120)
+    eventually(lambda: left.ping(right.address, 2).lost == 0 or None, 30, guest.console)
+    assert frontend(guest, 0, "multi-queue-num-queues") is None
     idle_pages(guest)
 
 
@@ -208,10 +215,9 @@ def test_a_crash_on_either_cpu(how: str, cpu: int, start) -> None:
     guest = start(two(on_crash="preserve"), says=READY)
     assert "no CPU 2, there are 2" in command(guest, "crash 2")
     crash(guest, f"{how} {cpu}")
-    guest.wait_console(r"^ringway: crashed.*(panic|page fault)", timeout=60)
+    guest.wait_console(rf"^ringway: crashed on vCPU {cpu}: (panic|page fault)", timeout=60)
     eventually(lambda: "c" in guest.state() or None, 60, guest.state)
     assert guest.console().count("crashed") == 1
-    assert (f"CPU {cpu}" in guest.console().split("crashed")[1]) or cpu == 0
 
 
 def test_more_cpus_than_queues_idle(most: Callable[[int], None], left: Host, right: Host, start) -> None:
