@@ -212,7 +212,7 @@ fn forward(at: usize) -> ! {
         });
         if let Some(deadline) = deadline {
             event::wait(&ports, deadline);
-            now = time::now();
+            now = now.max(sched::running_since());
         }
     }
 }

@@ -145,6 +145,15 @@ pub fn run_state() -> RunState {
     cpu::block().run_state.read()
 }
 
+/// System time when this virtual CPU last began to run, as Xen wrote it then: what the time was
+/// after a sleep, without a look at the clock. It is before the sleep if there was none.
+#[must_use]
+#[inline]
+pub fn running_since() -> u64 {
+    // Xen doesn't write it while this virtual CPU runs.
+    cpu::block().run_state.0[1].load(Ordering::Relaxed)
+}
+
 /// Reads the state times of virtual CPU `index`, the time since its state last changed
 /// included. All but the time of reading are 0 for one that was never started.
 ///

@@ -3,6 +3,7 @@
     run.py     runs all benchmarks, prints a table, writes target/bench.csv (name,value,unit)
     run.py tables    only those of the forwarding table, which take some minutes
     run.py pipeline  only those from ring to ring, beside DPDK's
+    run.py lanes     only what a second CPU is worth
 
 Nanoseconds depend on the machine and its mood; instructions depend on the code alone.
 """
@@ -42,6 +43,7 @@ BENCHES = [
     ("router", "forward"),
     ("router", "memory"),
     ("netfront-rs", "ring"),
+    ("plane", "lanes"),
 ]
 
 
@@ -49,13 +51,15 @@ def main() -> None:
     """Run everything and write the table."""
     rows: list[tuple[str, str, str]] = []
     only = sys.argv[1] if len(sys.argv) > 1 else ""
-    if only not in ("", "tables", "pipeline"):
+    if only not in ("", "tables", "pipeline", "lanes"):
         sys.exit(__doc__)
     if only in ("", "tables"):
         table = binary("router", "table")
         rows += tables.updates(run, table)
         rows += tables.lookups(table)
-    for package, bench in [] if only else BENCHES:
+    for package, bench in BENCHES:
+        if only not in ("", bench):
+            continue
         for line in run([binary(package, bench)], errors=subprocess.DEVNULL).splitlines():
             cells = line.split(",")
             if len(cells) == 3 and cells[0] != "name":
@@ -66,6 +70,8 @@ def main() -> None:
             rows.append((count.name, f"{instructions(count):.1f}", unit))
     if only in ("", "pipeline"):
         rows += pipeline.beside_l3fwd()
+        for name in ("pipeline_one_flow_hashed", "pipeline_many_flows_hashed"):
+            rows.append((name, f"{instructions(pipeline.count(name)):.1f}", "instructions/frame"))
     CSV.parent.mkdir(exist_ok=True)
     lines = ["name,value,unit", *(",".join(row) for row in rows)]
     CSV.write_text("\n".join(lines) + "\n")

@@ -1,17 +1,18 @@
-//! What a second CPU is worth: bursts of 64 frames of 60 bytes from ring to ring as in `pipeline`,
-//! in one thread and in two, each with a queue of both vifs and backends of its own. They share a
+//! What a second CPU is worth: frames of 60 bytes from ring to ring as in `pipeline`, a full ring each
+//! turn, in one thread and in two, each with a queue of both vifs and backends of its own. They share a
 //! router behind the lock that the guest has it behind; beside that, each has its own router, so
 //! that nothing at all is shared but the machine. Processors that are two threads of one core
 //! slow each other down: what two routers apart gain is the most that can be had.
 //!
 //! Prints `name,value,unit`: for each thread alone and beside the other one the ns of a frame, and
-//! how many times what one does both do together. All take turns; of all bursts the time counts
-//! that a tenth of them stays below, for what else a machine does makes bursts slow, never quick.
+//! how many times what one does both do together. Each thread has a processor; rounds of one, of
+//! the other and of both take turns, and both begin each turn together. The gain is the median over
+//! all rounds of what neighbouring ones tell, for what else a machine does lasts longer.
 
 mod case;
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant as Clock;
 
 use case::{Case, PERIOD, measured};
@@ -21,11 +22,13 @@ use xen_hal::fake::FakeHal;
 use xen_hal::lanes::Lanes;
 
 /// Turns of a round, and rounds of each kind.
-const TURNS: usize = 200;
-const ROUNDS: usize = 200;
+const TURNS: usize = 100;
+/// Frames of a turn: a full ring.
+const FRAMES: usize = 4 * BURST;
+const ROUNDS: usize = 60;
 const THREADS: usize = 2;
 
-/// A thread's times of a burst in ns, alone and beside the other.
+/// A thread's median times of a turn in each round, in ns, alone and beside the other.
 type Times = [Vec<u64>; 2];
 /// The router, and a lane for each thread.
 type Shared = Lanes<Times, Router, Patient>;
@@ -48,8 +51,34 @@ fn is_working(thread: usize, round: usize) -> bool {
     }
 }
 
+/// Where threads meet: at the beginning of a round, and before each turn.
+struct Meeting {
+    barrier: Barrier,
+    turns: [Turn; THREADS],
+}
+
+/// How many turns a thread has begun; on cache lines of its own.
+#[repr(align(128))]
+#[derive(Default)]
+struct Turn(AtomicUsize);
+
+impl Meeting {
+    /// Waits until both threads begin turn `turn`.
+    fn begin(&self, at: usize, turn: usize) {
+        self.turns[at].0.store(turn, Ordering::Relaxed);
+        for other in &self.turns {
+            while other.0.load(Ordering::Relaxed) < turn {
+                std::hint::spin_loop();
+            }
+        }
+    }
+}
+
 /// One thread.
-fn work(at: usize, case: Case, shared: &Shared, barrier: &Barrier, done: &AtomicBool) {
+fn work(at: usize, case: Case, shared: &Shared, meeting: &Meeting) {
+    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    let cpu = cpus.get(at).expect("a processor for each thread");
+    assert!(core_affinity::set_for_current(*cpu));
     let hal = FakeHal::new();
     let mut now = 1_000_000_000;
     let (mut plane, [mut from, mut to]) = {
@@ -60,65 +89,75 @@ fn work(at: usize, case: Case, shared: &Shared, barrier: &Barrier, done: &Atomic
         (plane, backends)
     };
     let frames = case.frames();
-    let mut turn = 0;
+    let (mut next, mut turns) = (0, Vec::with_capacity(TURNS));
     for round in 0..=4 * ROUNDS {
-        barrier.wait();
-        done.store(false, Ordering::Relaxed);
-        barrier.wait();
+        meeting.barrier.wait();
         if !is_working(at, round) {
             continue;
         }
-        let beside = usize::from(round.is_multiple_of(2));
-        for _ in 0..TURNS {
-            // Nobody works on when the other is done.
-            if done.load(Ordering::Relaxed) {
-                break;
-            }
-            for i in 0..BURST {
-                assert!(from.deliver(&frames[(turn * BURST + i) % frames.len()]));
+        let both = (0..THREADS).all(|at| is_working(at, round));
+        turns.clear();
+        for turn in 0..TURNS {
+            for _ in 0..FRAMES {
+                assert!(from.deliver(&frames[next % frames.len()]));
+                next += 1;
             }
             from.publish();
-            turn += 1;
             now += PERIOD;
+            if both {
+                meeting.begin(at, round * TURNS + turn);
+            }
             let start = Clock::now();
             let mut lane = shared.enter(at).expect("a lane for each thread");
-            let (times, router) = lane.parts();
-            measured(&mut plane, router, now, turn as u64 * PERIOD / 4);
-            if round > 0 {
-                times[beside].push(start.elapsed().as_nanos() as u64);
-            }
+            let (_, router) = lane.parts();
+            measured(&mut plane, router, now, now / 4);
             drop(lane);
-            assert_eq!(to.transmit().len(), BURST);
+            turns.push(start.elapsed().as_nanos() as u64);
+            assert_eq!(to.transmit().len(), FRAMES);
             from.drain(usize::MAX);
             to.publish();
         }
-        done.store(true, Ordering::Relaxed);
+        turns.sort_unstable();
+        if round > 0 {
+            let mut lane = shared.enter(at).expect("a lane for each thread");
+            lane.parts().0[usize::from(both)].push(turns[TURNS / 2]);
+        }
     }
 }
 
 /// Runs both threads, thread `n` with `routers[n % routers.len()]`.
 fn run(name: &str, case: Case, routers: &[Shared]) {
-    let (barrier, done) = (Barrier::new(THREADS), AtomicBool::new(false));
+    let meeting = Meeting {
+        barrier: Barrier::new(THREADS),
+        turns: Default::default(),
+    };
     let router_of = |at: usize| &routers[at % routers.len()];
     std::thread::scope(|scope| {
         for at in 0..THREADS {
-            let (barrier, done) = (&barrier, &done);
-            scope.spawn(move || work(at, case, router_of(at), barrier, done));
+            let meeting = &meeting;
+            scope.spawn(move || work(at, case, router_of(at), meeting));
         }
     });
     let mut gain = 0.0;
     for at in 0..THREADS {
         let mut lane = router_of(at).enter(at).expect("a lane for each thread");
-        let (times, _) = lane.parts();
-        let [alone, beside] = times.each_mut().map(|times| {
-            times.sort_unstable();
-            times[times.len() / 10] as f64 / BURST as f64
-        });
-        println!("{name}_{at}_alone,{alone:.1},ns/frame");
-        println!("{name}_{at}_beside,{beside:.1},ns/frame");
-        gain += alone / beside;
+        let [alone, beside] = lane.parts().0;
+        let ratio = |(&alone, beside): (&u64, &[u64])| {
+            alone as f64 * beside.len() as f64 / beside.iter().sum::<u64>() as f64
+        };
+        gain += median(alone.iter().zip(beside.chunks(2)).map(ratio));
+        for (what, times) in [("alone", alone), ("beside", beside)] {
+            let ns = median(times.iter().map(|&ns| ns as f64)) / FRAMES as f64;
+            println!("{name}_{at}_{what},{ns:.1},ns/frame");
+        }
     }
     println!("{name}_gain,{gain:.2},times");
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn main() {
