@@ -1,7 +1,6 @@
 //! Where the nodes of a table are: in runs of up to 64, or side by side in the index of a block.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::node::{Children, Node, Routes, STRIDE};
@@ -60,12 +59,11 @@ impl<T: Copy + Default> Side<T> {
         self.pages.get_mut(at)
     }
 
-    fn add_block(&mut self, block: usize, of: usize) {
+    fn add(&mut self, index: Vec<T>, block: usize, of: usize) {
         if self.blocks.is_empty() {
             self.blocks.resize_with(of, || None);
         }
-        let index = vec![T::default(); INDEXED].into_boxed_slice();
-        self.blocks[block] = index.try_into().ok();
+        self.blocks[block] = index.into_boxed_slice().try_into().ok();
     }
 
     fn bytes(&self) -> usize {
@@ -75,7 +73,7 @@ impl<T: Copy + Default> Side<T> {
     }
 }
 
-/// Nodes with both of their sides, and the children.
+/// Nodes with all of their sides.
 #[derive(Debug)]
 pub(super) struct Nodes {
     pub(super) runs: Runs,
@@ -90,6 +88,29 @@ pub(super) struct Whole {
     pub(super) node: Node,
     pub(super) children: Children,
     pub(super) routes: Routes,
+}
+
+/// The nodes of an index that is being made.
+pub(super) struct Index {
+    nodes: Vec<Node>,
+    children: Vec<Children>,
+    routes: Vec<Routes>,
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: Vec::with_capacity(INDEXED),
+            children: Vec::with_capacity(INDEXED),
+            routes: Vec::with_capacity(INDEXED),
+        }
+    }
+
+    pub(super) fn push(&mut self, whole: Whole) {
+        self.nodes.push(whole.node);
+        self.children.push(whole.children);
+        self.routes.push(whole.routes);
+    }
 }
 
 impl Nodes {
@@ -145,15 +166,15 @@ impl Nodes {
         start
     }
 
-    /// Makes room for the index of a block, one of so many.
-    pub(super) fn add_block(&mut self, block: usize, of: usize) {
-        self.nodes.add_block(block, of);
-        self.children.add_block(block, of);
-        self.routes.add_block(block, of);
+    /// Adds the index of a block, one of so many, with all of its nodes.
+    pub(super) fn add_index(&mut self, index: Index, block: usize, of: usize) {
+        self.children.add(index.children, block, of);
+        self.routes.add(index.routes, block, of);
+        self.nodes.add(index.nodes, block, of);
     }
 
     /// Whether a block has an index.
-    pub(super) fn has_block(&self, block: usize) -> bool {
+    pub(super) fn has_index(&self, block: usize) -> bool {
         self.nodes.blocks.get(block).is_some_and(Option::is_some)
     }
 

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 pub use super::address::Address;
 use super::node::{Children, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use super::nodes::{INDEXED_BITS, Nodes, Whole, first_of};
+use super::nodes::{INDEXED_BITS, Index, Nodes, Whole, first_of};
 use super::pool::Pool;
 
 /// The answer inside the table where no prefix but perhaps that of length 0 matches, so that
@@ -243,13 +243,13 @@ impl<A: Address> Table<A> {
 impl<A: Address> Table<A> {
     /// Whether the block of a prefix has an index.
     fn is_indexed(&self, prefix: A) -> bool {
-        self.nodes.has_block(prefix.bits(0, A::INDEX))
+        self.nodes.has_index(prefix.bits(0, A::INDEX))
     }
 
     /// The first node of a lookup and its depth.
     fn start(&self, address: A) -> (u32, u32) {
         let block = address.bits(0, A::INDEX);
-        if self.nodes.has_block(block) {
+        if self.nodes.has_index(block) {
             let within = address.bits(A::INDEX, INDEXED_BITS) as u32;
             (first_of(block) + within, A::INDEX + INDEXED_BITS)
         } else {
@@ -491,7 +491,7 @@ impl<A: Address> Table<A> {
         } else {
             self.counts[block] -= 1;
         }
-        if self.counts[block] >= MANY && !self.nodes.has_block(block) {
+        if self.counts[block] >= MANY && !self.nodes.has_index(block) {
             self.make_index(prefix, block);
         }
     }
@@ -504,23 +504,24 @@ impl<A: Address> Table<A> {
                 self.add_child(top, slot);
             }
         }
-        self.nodes.add_block(block, 1 << A::INDEX);
-        let index = first_of(block);
-        for slot in 0..64u32 {
-            let at = self.nodes.children.get(top).child(slot as usize);
+        let mut index = Index::new();
+        for slot in 0..64 {
+            let at = self.nodes.children.get(top).child(slot);
             let middle = self.nodes.whole(at);
-            let base = index + slot * 64;
             for below in 0..64 {
-                let child = if middle.children.has(below) {
+                index.push(if middle.children.has(below) {
                     self.nodes.whole(middle.children.child(below))
                 } else {
                     self.blank(self.leaves.get(middle.node.leaf(below)))
-                };
-                self.nodes.set(base + below as u32, child);
+                });
             }
-            self.set_children(at, u64::MAX, base);
-            self.nodes
-                .remove(middle.children.base(), middle.children.count());
+        }
+        self.nodes.add_index(index, block, 1 << A::INDEX);
+        for slot in 0..64u32 {
+            let at = self.nodes.children.get(top).child(slot as usize);
+            let children = *self.nodes.children.get(at);
+            self.set_children(at, u64::MAX, first_of(block) + slot * 64);
+            self.nodes.remove(children.base(), children.count());
             self.renew(at, (0, 0));
         }
         self.renew(top, (0, 0));

@@ -4,8 +4,8 @@ use super::*;
 
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
-/// All go on together while more than one of so many has further to go.
-const FEW: usize = 4;
+/// All go on together while more than one in so many has further to go.
+const FEW: usize = 2;
 /// Steps after which the 64 bits at hand still have those of a slot.
 const MOST: u32 = 64 / STRIDE - 1;
 
