@@ -184,26 +184,28 @@ def test_vifs_with_different_numbers_of_queues(
     news = grown(before, counters(guest))
     assert not any(".drop.tx_full" in name for name in news), news
     # Once it is known that one backend takes a single queue, more elsewhere are of no use.
-    most(2)
-    guest.network_detach(0)
-    guest.network_attach(guest.vifs[0])
-    wait_key(guest, "state", "ready", timeout=120)
+    reconnect(guest, 0)
     eventually(lambda: left.ping(right.address, 2).lost == 0 or None, 30, guest.console)
     assert frontend(guest, 0, "multi-queue-num-queues") is None
     idle_pages(guest)
+
+
+def reconnect(guest: Guest, index: int) -> None:
+    """Have a vif's backend close and come back."""
+    store().write(backend(guest, index, "state"), "5")
+    path = f"/local/domain/{guest.domid}/device/vif/{index}/state"
+    eventually(lambda: store().read(path) != "4" or None, 60, guest.console)
+    plug(guest, index)
+    wait_connected(guest, index)
+    plug(guest, index)
+    wait_key(guest, "state", "ready", timeout=120)
 
 
 def test_reconnecting_under_load(pair: Guest, left: Host, right: Host) -> None:
     quiet = {"stdout": -3, "stderr": -3}
     with left.background("ping", "-q", "-i", "0.02", "-s", 1000, right.address, **quiet):
         for _ in range(2):
-            store().write(backend(pair, 1, "state"), "5")
-            path = f"/local/domain/{pair.domid}/device/vif/1/state"
-            eventually(lambda: store().read(path) != "4" or None, 60, pair.console)
-            plug(pair, 1)
-            wait_connected(pair, 1)
-            plug(pair, 1)
-            wait_key(pair, "state", "ready", timeout=120)
+            reconnect(pair, 1)
     assert left.ping(right.address, 5, 0.05, "-W", 10).lost == 0
     both = flood(pair, left, right, *SOURCES)
     assert min(both) > COUNT * 0.4, both

@@ -8,6 +8,8 @@ pub trait Address: Copy + Ord + core::fmt::Debug {
     const ZERO: Self;
     /// Leading bits that pick an entry of [`Table`](super::table::Table)'s index.
     const INDEX: u32;
+    /// Whether most lookups go on below the index of a full table.
+    const MOSTLY_DEEP: bool;
 
     /// The address with all bits beyond the first `len` cleared.
     #[must_use]
@@ -19,6 +21,9 @@ pub trait Address: Copy + Ord + core::fmt::Debug {
 
     /// The `width` bits that follow the first `depth`; those beyond the end are 0.
     fn bits(self, depth: u32, width: u32) -> usize;
+
+    /// The 64 bits that follow the first `depth`; those beyond the end are 0.
+    fn rest(self, depth: u32) -> u64;
 }
 
 impl Address for u32 {
@@ -26,6 +31,7 @@ impl Address for u32 {
     const ZERO: Self = 0;
     /// Blocks of addresses as large as an /6: a full table has prefixes in nearly all.
     const INDEX: u32 = 6;
+    const MOSTLY_DEEP: bool = false;
 
     #[inline]
     fn masked(self, len: u8) -> Self {
@@ -41,6 +47,11 @@ impl Address for u32 {
     fn bits(self, depth: u32, width: u32) -> usize {
         ((self << depth) >> (32 - width)) as usize
     }
+
+    #[inline(always)]
+    fn rest(self, depth: u32) -> u64 {
+        u64::from(self) << 32 << depth
+    }
 }
 
 impl Address for u128 {
@@ -48,6 +59,7 @@ impl Address for u128 {
     const ZERO: Self = 0;
     /// The size of block that IANA gives to a registry, a /12.
     const INDEX: u32 = 12;
+    const MOSTLY_DEEP: bool = true;
 
     #[inline]
     fn masked(self, len: u8) -> Self {
@@ -66,5 +78,10 @@ impl Address for u128 {
         } else {
             (self << depth >> (128 - width)) as usize
         }
+    }
+
+    #[inline(always)]
+    fn rest(self, depth: u32) -> u64 {
+        (self << depth >> 64) as u64
     }
 }

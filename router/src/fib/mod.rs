@@ -6,6 +6,7 @@ pub(crate) mod groups;
 pub(crate) mod layers;
 pub(crate) mod lpm;
 mod node;
+mod nodes;
 mod pool;
 pub mod table;
 mod target;

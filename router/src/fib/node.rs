@@ -12,10 +12,10 @@ pub(super) const STRIDE: u32 = 6;
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(16))]
 pub(super) struct Node {
-    /// The slots where a leaf begins that serves it and those that follow without a child.
-    pub(super) starts: u64,
-    /// The first leaf.
-    pub(super) leaf_base: u32,
+    /// The last slot of each run of slots that a leaf serves, but for those with a child.
+    pub(super) ends: u64,
+    /// The leaf after the last one: what is counted from there takes an instruction or two less.
+    pub(super) leaf_end: u32,
     /// Whether there are children: 0 or 1.
     pub(super) is_inner: u32,
 }
@@ -24,12 +24,17 @@ impl Node {
     /// The leaf of a slot without a child.
     #[inline(always)]
     pub(super) fn leaf(&self, slot: usize) -> u32 {
-        let count = up_to(self.starts, slot).count_ones();
-        self.leaf_base.wrapping_add(count).wrapping_sub(1)
+        let left = self.ends.wrapping_shr(slot as u32);
+        self.leaf_end.wrapping_sub(left.count_ones())
     }
 
     pub(super) fn leaf_count(&self) -> u32 {
-        self.starts.count_ones()
+        self.ends.count_ones()
+    }
+
+    /// The first leaf.
+    pub(super) fn leaf_base(&self) -> u32 {
+        self.leaf_end.wrapping_sub(self.leaf_count())
     }
 }
 
@@ -39,37 +44,36 @@ impl Node {
 pub(super) struct Children {
     /// The slots with a child.
     pub(super) set: u64,
-    /// The first child.
-    pub(super) base: u32,
+    /// The node after the last child.
+    pub(super) end: u32,
 }
 
 impl Children {
     #[inline(always)]
     pub(super) fn has(&self, slot: usize) -> bool {
-        self.set >> slot & 1 != 0
+        self.set.wrapping_shr(slot as u32) & 1 != 0
     }
 
-    /// How many there are up to a slot.
-    pub(super) fn up_to(&self, slot: usize) -> u32 {
-        up_to(self.set, slot).count_ones()
+    /// How many there are before a slot.
+    pub(super) fn before(&self, slot: usize) -> u32 {
+        (self.set & !(u64::MAX << slot)).count_ones()
     }
 
     /// The child of a slot that has one.
     #[inline(always)]
     pub(super) fn child(&self, slot: usize) -> u32 {
-        let count = up_to(self.set, slot).count_ones();
-        self.base.wrapping_add(count).wrapping_sub(1)
+        let left = self.set.wrapping_shr(slot as u32);
+        self.end.wrapping_sub(left.count_ones())
     }
 
     pub(super) fn count(&self) -> u32 {
         self.set.count_ones()
     }
-}
 
-/// The bits from 0 to `slot`, shifted to the left.
-#[inline(always)]
-fn up_to(bits: u64, slot: usize) -> u64 {
-    bits << (!slot & 63)
+    /// The first child.
+    pub(super) fn base(&self) -> u32 {
+        self.end.wrapping_sub(self.count())
+    }
 }
 
 /// The prefixes that end in a node: those 1 to 6 bits longer than its depth. They are in two

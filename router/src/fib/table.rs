@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 
 pub use super::address::Address;
 use super::node::{Children, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use super::pool::{Pages, Pool, Runs};
+use super::nodes::{INDEXED_BITS, Index, Nodes, Whole, first_of};
+use super::pool::Pool;
 
 /// The answer inside the table where no prefix but perhaps that of length 0 matches, so that
 /// a default route comes and goes without a change to all that it covers.
@@ -30,41 +31,11 @@ pub fn marked(value: u32, hidden: bool) -> u32 {
     if hidden { value | HIDDEN } else { value }
 }
 
-/// Nodes of one page, and leaves or values of one page.
-const NODES: usize = 512;
+/// Leaves or values of one page.
 const WORDS: usize = 2048;
-/// Bits that an index decides on, and how many nodes that are.
-const INDEXED_BITS: u32 = 2 * STRIDE;
-const INDEXED: usize = 1 << INDEXED_BITS;
 /// Prefixes that a block must have before its nodes are indexed. The index takes 256 KiB.
 const MANY: u32 = 1024;
 const ROOT: u32 = 0;
-
-/// Where lookups for a block of addresses begin.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    /// The root, or the first of the indexed nodes.
-    node: u32,
-    /// Prefixes in the block that are longer than what the root and its like decide.
-    prefixes: u32,
-}
-
-/// Nodes with both of their sides.
-#[derive(Debug)]
-struct Nodes {
-    runs: Runs,
-    nodes: Pages<Node, NODES>,
-    children: Pages<Children, NODES>,
-    routes: Pages<Routes, NODES>,
-}
-
-/// One node.
-#[derive(Clone, Copy, Debug, Default)]
-struct Whole {
-    node: Node,
-    children: Children,
-    routes: Routes,
-}
 
 /// From prefixes to values below 2^31, the numbers of targets in the router. With [`HIDDEN`]
 /// added, a value is kept and listed, but lookups don't see its prefix.
@@ -78,7 +49,9 @@ pub struct Table<A> {
     values: Pool<u32, WORDS>,
     /// For each value that is the only answer of nodes: its leaf, and how many nodes use it.
     common: BTreeMap<u32, (u32, u32)>,
-    starts: Vec<Start>,
+    /// Prefixes in each block that are longer than what the root and its like decide, counted
+    /// when there are many in all.
+    counts: Vec<u32>,
     /// The value of the prefix of length 0.
     zero: Option<u32>,
     default: u32,
@@ -101,16 +74,11 @@ impl<A: Address> Table<A> {
     /// A table without prefixes. Lookups that match nothing answer with `default`.
     pub fn new(default: u32) -> Self {
         let mut table = Self {
-            nodes: Nodes {
-                runs: Runs::new(),
-                nodes: Pages::new(),
-                children: Pages::new(),
-                routes: Pages::new(),
-            },
+            nodes: Nodes::new(),
             leaves: Pool::new(),
             values: Pool::new(),
             common: BTreeMap::new(),
-            starts: Vec::new(),
+            counts: Vec::new(),
             zero: None,
             default,
             len: 0,
@@ -241,7 +209,7 @@ impl<A: Address> Table<A> {
         self.nodes.bytes()
             + self.leaves.bytes()
             + self.values.bytes()
-            + self.starts.capacity() * size_of::<Start>()
+            + self.counts.capacity() * size_of::<u32>()
             + self.common.len() * 2 * size_of::<(u32, (u32, u32))>()
             + self.pending.capacity() * size_of::<(u32, u32)>()
     }
@@ -273,10 +241,20 @@ impl<A: Address> Table<A> {
 
 /// What changes nodes.
 impl<A: Address> Table<A> {
-    /// The index entry of a prefix that is longer than those entries decide on.
+    /// Whether the block of a prefix has an index.
     fn is_indexed(&self, prefix: A) -> bool {
-        let start = self.starts.get(prefix.bits(0, A::INDEX));
-        start.is_some_and(|start| start.node != ROOT)
+        self.nodes.has_index(prefix.bits(0, A::INDEX))
+    }
+
+    /// The first node of a lookup and its depth.
+    fn start(&self, address: A) -> (u32, u32) {
+        let block = address.bits(0, A::INDEX);
+        if self.nodes.has_index(block) {
+            let within = address.bits(A::INDEX, INDEXED_BITS) as u32;
+            (first_of(block) + within, A::INDEX + INDEXED_BITS)
+        } else {
+            (ROOT, 0)
+        }
     }
 
     /// Where the way to a node of some depth begins.
@@ -324,8 +302,8 @@ impl<A: Address> Table<A> {
     /// A node without prefixes and children.
     fn blank(&mut self, inherited: u32) -> Whole {
         let mut blank = Whole::default();
-        blank.node.starts = 1;
-        blank.node.leaf_base = self.common_leaf(inherited);
+        blank.node.ends = 1 << 63;
+        blank.node.leaf_end = self.common_leaf(inherited) + 1;
         blank.routes.inherited = inherited;
         blank
     }
@@ -364,33 +342,36 @@ impl<A: Address> Table<A> {
         let inherited = self.leaves.get(self.nodes.nodes.get(at).leaf(slot));
         let blank = self.blank(inherited);
         let children = *self.nodes.children.get(at);
-        let (rank, count) = (children.up_to(slot) as usize, children.count() as usize);
+        let (rank, count) = (children.before(slot) as usize, children.count() as usize);
         let mut run = [Whole::default(); 64];
-        self.nodes.copy(children.base, &mut run[..count]);
+        self.nodes.copy(children.base(), &mut run[..count]);
         run.copy_within(rank..count, rank + 1);
         run[rank] = blank;
         let base = self.nodes.add(&run[..=count]);
         self.set_children(at, children.set | 1 << slot, base);
-        self.nodes.remove(children.base, count as u32);
+        self.nodes.remove(children.base(), count as u32);
         base + rank as u32
     }
 
     fn remove_child(&mut self, at: u32, slot: usize) {
         let children = *self.nodes.children.get(at);
-        let (rank, count) = (children.up_to(slot) as usize - 1, children.count() as usize);
+        let (rank, count) = (children.before(slot) as usize, children.count() as usize);
         let child = *self.nodes.nodes.get(children.child(slot));
         let mut run = [Whole::default(); 64];
-        self.nodes.copy(children.base, &mut run[..count]);
+        self.nodes.copy(children.base(), &mut run[..count]);
         run.copy_within(rank + 1..count, rank);
         let base = self.nodes.add(&run[..count - 1]);
         self.set_children(at, children.set & !(1 << slot), base);
         self.renew(at, (0, 0));
-        self.nodes.remove(children.base, count as u32);
+        self.nodes.remove(children.base(), count as u32);
         self.drop_leaves(child);
     }
 
     fn set_children(&mut self, at: u32, set: u64, base: u32) {
-        *self.nodes.children.get_mut(at) = Children { set, base };
+        *self.nodes.children.get_mut(at) = Children {
+            set,
+            end: base + set.count_ones(),
+        };
         self.nodes.nodes.get_mut(at).is_inner = u32::from(set != 0);
     }
 
@@ -428,19 +409,19 @@ impl<A: Address> Table<A> {
         let children = *self.nodes.children.get(at);
         let routes = self.nodes.routes.get(at);
         let answers = self.answers(routes);
-        let (mut leaves, mut leaf_count, mut starts) = ([0; 64], 0, 0u64);
+        let (mut leaves, mut first_leaf, mut ends) = ([0; 64], 64, 0u64);
         let mut last = None;
-        for (slot, &answer) in answers.iter().enumerate() {
+        for (slot, &answer) in answers.iter().enumerate().rev() {
             if last != Some(answer) && !children.has(slot) {
                 last = Some(answer);
-                starts |= 1 << slot;
-                leaves[leaf_count] = answer;
-                leaf_count += 1;
+                ends |= 1 << slot;
+                first_leaf -= 1;
+                leaves[first_leaf] = answer;
             }
         }
-        let leaves = &leaves[..leaf_count];
-        if starts == node.starts && leaf_count > 1 {
-            let held = self.leaves.run_mut(node.leaf_base, node.leaf_count());
+        let leaves = &leaves[first_leaf..];
+        if ends == node.ends && leaves.len() > 1 {
+            let held = self.leaves.run_mut(node.leaf_base(), node.leaf_count());
             held.copy_from_slice(leaves);
         } else {
             let leaf_base = match *leaves {
@@ -449,7 +430,7 @@ impl<A: Address> Table<A> {
                 _ => self.leaves.add(leaves),
             };
             let held = self.nodes.nodes.get_mut(at);
-            (held.starts, held.leaf_base) = (starts, leaf_base);
+            (held.ends, held.leaf_end) = (ends, leaf_base + leaves.len() as u32);
             self.drop_leaves(node);
         }
         for slot in (first..first + count).filter(|&slot| children.has(slot)) {
@@ -474,10 +455,10 @@ impl<A: Address> Table<A> {
     /// Gives the leaves back that a node had.
     fn drop_leaves(&mut self, node: Node) {
         if node.leaf_count() != 1 {
-            self.leaves.remove(node.leaf_base, node.leaf_count());
+            self.leaves.remove(node.leaf_base(), node.leaf_count());
             return;
         }
-        let value = self.leaves.get(node.leaf_base);
+        let value = self.leaves.get(node.leaf_base());
         if let Some((leaf, users)) = self.common.get_mut(&value) {
             *users -= 1;
             if *users == 0 {
@@ -494,29 +475,23 @@ impl<A: Address> Table<A> {
             return;
         }
         let block = prefix.bits(0, A::INDEX);
-        if self.starts.is_empty() {
+        if self.counts.is_empty() {
             if self.len < MANY as usize {
                 return;
             }
-            let mut starts = vec![
-                Start {
-                    node: ROOT,
-                    prefixes: 0
-                };
-                1 << A::INDEX
-            ];
+            let mut counts = vec![0; 1 << A::INDEX];
             self.for_each(|prefix, len, _| {
                 if u32::from(len) > A::INDEX {
-                    starts[prefix.bits(0, A::INDEX)].prefixes += 1;
+                    counts[prefix.bits(0, A::INDEX)] += 1;
                 }
             });
-            self.starts = starts;
+            self.counts = counts;
         } else if came {
-            self.starts[block].prefixes += 1;
+            self.counts[block] += 1;
         } else {
-            self.starts[block].prefixes -= 1;
+            self.counts[block] -= 1;
         }
-        if self.starts[block].node == ROOT && self.starts[block].prefixes >= MANY {
+        if self.counts[block] >= MANY && !self.nodes.has_index(block) {
             self.make_index(prefix, block);
         }
     }
@@ -529,92 +504,27 @@ impl<A: Address> Table<A> {
                 self.add_child(top, slot);
             }
         }
-        let index = self.nodes.add_block();
-        for slot in 0..64u32 {
-            let at = self.nodes.children.get(top).child(slot as usize);
+        let mut index = Index::new();
+        for slot in 0..64 {
+            let at = self.nodes.children.get(top).child(slot);
             let middle = self.nodes.whole(at);
-            let base = index + slot * 64;
             for below in 0..64 {
-                let child = if middle.children.has(below) {
+                index.push(if middle.children.has(below) {
                     self.nodes.whole(middle.children.child(below))
                 } else {
                     self.blank(self.leaves.get(middle.node.leaf(below)))
-                };
-                self.nodes.set(base + below as u32, child);
+                });
             }
-            self.set_children(at, u64::MAX, base);
-            self.nodes
-                .remove(middle.children.base, middle.children.count());
+        }
+        self.nodes.add_index(index, block, 1 << A::INDEX);
+        for slot in 0..64u32 {
+            let at = self.nodes.children.get(top).child(slot as usize);
+            let children = *self.nodes.children.get(at);
+            self.set_children(at, u64::MAX, first_of(block) + slot * 64);
+            self.nodes.remove(children.base(), children.count());
             self.renew(at, (0, 0));
         }
         self.renew(top, (0, 0));
-        self.starts[block].node = index;
-    }
-}
-
-impl Nodes {
-    fn whole(&self, at: u32) -> Whole {
-        Whole {
-            node: *self.nodes.get(at),
-            children: *self.children.get(at),
-            routes: *self.routes.get(at),
-        }
-    }
-
-    fn set(&mut self, at: u32, whole: Whole) {
-        *self.nodes.get_mut(at) = whole.node;
-        *self.children.get_mut(at) = whole.children;
-        *self.routes.get_mut(at) = whole.routes;
-    }
-
-    fn copy(&self, start: u32, to: &mut [Whole]) {
-        for (at, to) in (start..).zip(to) {
-            *to = self.whole(at);
-        }
-    }
-
-    fn grow(&mut self, pages: usize, free: bool) -> u32 {
-        for _ in 0..pages {
-            self.nodes.grow();
-            self.children.grow();
-            self.routes.grow();
-        }
-        self.runs.grow(pages * NODES, free)
-    }
-
-    /// Makes a run of these nodes; nothing for none.
-    fn add(&mut self, nodes: &[Whole]) -> u32 {
-        let len = nodes.len() as u32;
-        if len == 0 {
-            return 0;
-        }
-        let start = match self.runs.take(len) {
-            Some(start) => start,
-            None => {
-                self.grow(1, true);
-                // A page of free slots holds any run.
-                self.runs.take(len).unwrap_or(0)
-            }
-        };
-        for (at, &node) in (start..).zip(nodes) {
-            self.set(at, node);
-        }
-        start
-    }
-
-    /// Makes room for the nodes of an index.
-    fn add_block(&mut self) -> u32 {
-        self.grow(INDEXED / NODES, false)
-    }
-
-    fn remove(&mut self, start: u32, len: u32) {
-        if len != 0 {
-            self.runs.give(start, len);
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.runs.bytes() + self.nodes.bytes() + self.children.bytes() + self.routes.bytes()
     }
 }
 

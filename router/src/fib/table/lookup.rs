@@ -4,13 +4,16 @@ use super::*;
 
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
+/// All go on together while more than one in so many has further to go.
+const FEW: usize = 2;
+/// Steps after which the 64 bits at hand still have those of a slot.
+const MOST: u32 = 64 / STRIDE - 1;
 
 impl<A: Address> Table<A> {
     /// The value of the longest prefix that holds `address`.
     #[inline]
     pub fn lookup(&self, address: A) -> u32 {
-        let (first, depth) = self.start(address);
-        match self.leaves.get(self.walk(address, first, depth)) {
+        match self.leaves.get(self.leaf(address)) {
             UNCOVERED => self.uncovered(),
             value => value,
         }
@@ -23,14 +26,33 @@ impl<A: Address> Table<A> {
         zero.unwrap_or(self.default)
     }
 
-    /// The leaf for an address, from a node on the way to it.
+    /// The leaf for an address.
+    #[inline]
+    fn leaf(&self, address: A) -> u32 {
+        let Some(Some(nodes)) = self.nodes.nodes.blocks.get(address.bits(0, A::INDEX)) else {
+            return self.walk(address, ROOT, 0);
+        };
+        let node = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
+        if node.is_inner == 0 {
+            return node.leaf(address.bits(Self::LEVEL, STRIDE));
+        }
+        let (at, depth) = self.start(address);
+        let children = self.nodes.children.get(at);
+        let slot = address.bits(depth, STRIDE);
+        if children.has(slot) {
+            return self.walk(address, children.child(slot), depth + STRIDE);
+        }
+        node.leaf(slot)
+    }
+
+    /// The leaf for an address, from a node on the way to it that isn't indexed.
     #[inline]
     fn walk(&self, address: A, mut at: u32, mut depth: u32) -> u32 {
         loop {
             let slot = address.bits(depth, STRIDE);
-            let node = self.nodes.nodes.get(at);
+            let node = self.nodes.nodes.pages.get(at);
             if node.is_inner != 0 {
-                let children = self.nodes.children.get(at);
+                let children = self.nodes.children.pages.get(at);
                 if children.has(slot) {
                     at = children.child(slot);
                     depth += STRIDE;
@@ -71,24 +93,24 @@ impl<A: Address> Table<A> {
     /// values are in registers, and four at a time, so that little is counted.
     #[inline(never)]
     fn indexed(&self, addresses: &[A], values: &mut [u32]) -> u64 {
-        let Some(starts) = self.starts.get(..1 << A::INDEX) else {
-            let beyond = (BURST - addresses.len()) as u32;
-            return u64::MAX.checked_shr(beyond).unwrap_or(0);
+        let all = u64::MAX.checked_shr((BURST - addresses.len()) as u32);
+        let all = all.unwrap_or(0);
+        let Some(blocks) = self.nodes.nodes.blocks.get(..1 << A::INDEX) else {
+            return all;
         };
-        let nodes = &self.nodes.nodes;
+        if A::MOSTLY_DEEP {
+            return all;
+        }
         let mut others = 0u64;
         let mut look = |i: usize, address: A, value: &mut u32| {
-            let first = starts[address.bits(0, A::INDEX)].node;
-            if first == ROOT {
-                others |= 1 << i;
-                return;
+            if let Some(nodes) = &blocks[address.bits(0, A::INDEX)] {
+                let node = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
+                if node.is_inner == 0 {
+                    *value = node.leaf(address.bits(Self::LEVEL, STRIDE));
+                    return;
+                }
             }
-            let node = nodes.get(first + address.bits(A::INDEX, INDEXED_BITS) as u32);
-            if node.is_inner != 0 {
-                others |= 1 << i;
-                return;
-            }
-            *value = node.leaf(address.bits(A::INDEX + INDEXED_BITS, STRIDE));
+            others |= 1 << i;
         };
         let (fours, rest) = addresses.as_chunks::<4>();
         let (values, values_rest) = values.as_chunks_mut::<4>();
@@ -105,69 +127,101 @@ impl<A: Address> Table<A> {
         others
     }
 
-    /// The leaf for an address in a block without an index. There all is in the cache, and
-    /// steps for a whole burst would only be more work.
-    #[inline(never)]
-    fn leaf_among_few(&self, address: A) -> u32 {
-        self.walk(address, ROOT, 0)
-    }
-
-    /// The leaves for the addresses in `which`, a bit for each. Those whose indexed node has
-    /// children go down together, so that all are at one depth; none branches on where it ends.
+    /// The leaves for the addresses in `which`, a bit for each. They go down together; none
+    /// branches on where it ends.
     #[inline(never)]
     fn descend(&self, addresses: &[A], values: &mut [u32], which: u64) {
         let mut at = [0u32; BURST];
-        let mut slots = [0u8; BURST];
-        let mut active = [0u8; BURST];
+        let mut rest = [0u64; BURST];
+        let mut who = [0u8; BURST];
         let mut count = 0;
-        let mut deep = 0u64;
+        // Those whose indexed node has no child for them.
+        let mut shallow = 0u64;
+        let blocks = &self.nodes.children.blocks[..];
         for i in ones(which) {
-            let (first, depth) = self.start(addresses[i]);
-            if depth == 0 {
-                values[i] = self.leaf_among_few(addresses[i]);
-                continue;
-            }
-            active[count % BURST] = i as u8;
-            count += 1;
-            at[i % BURST] = first;
-            deep |= 1 << i;
-        }
-        let mut depth = A::INDEX + INDEXED_BITS;
-        while count != 0 {
-            let mut went = 0;
-            for k in 0..count {
-                let i = usize::from(active[k % BURST]) % BURST;
-                let slot = addresses[i].bits(depth, STRIDE);
-                let children = self.nodes.children.get(at[i]);
+            let address = addresses[i];
+            let k = count % BURST;
+            who[k] = i as u8;
+            if let Some(Some(nodes)) = blocks.get(address.bits(0, A::INDEX)) {
+                let children = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
+                let slot = address.bits(Self::LEVEL, STRIDE);
                 let has = children.has(slot);
-                at[i] = select(has, children.child(slot), at[i]);
-                slots[i] = slot as u8;
-                active[went % BURST] = i as u8;
-                went += usize::from(has);
+                at[k] = children.child(slot);
+                rest[k] = address.rest(Self::LEVEL + STRIDE);
+                count += usize::from(has);
+                shallow |= u64::from(!has) << i;
+            } else {
+                at[k] = ROOT;
+                rest[k] = address.rest(0);
+                count += 1;
             }
-            count = went;
-            depth += STRIDE;
         }
-        for i in ones(deep) {
-            let (node, slot) = (self.nodes.nodes.get(at[i % BURST]), slots[i % BURST]);
-            values[i] = node.leaf(usize::from(slot));
+        for i in ones(shallow) {
+            let address = addresses[i];
+            if let Some(Some(nodes)) = self.nodes.nodes.blocks.get(address.bits(0, A::INDEX)) {
+                let node = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
+                values[i] = node.leaf(address.bits(Self::LEVEL, STRIDE));
+            }
+        }
+        let count = count.min(BURST);
+        let (at, rest) = (&mut at[..count], &mut rest[..count]);
+        let mut went = count;
+        let mut steps = 0;
+        while went * FEW > count && steps < MOST {
+            went = self.step(at, rest);
+            steps += 1;
+        }
+        for ((&at, &rest), &i) in at.iter().zip(&*rest).zip(&who) {
+            let slot = (rest >> (64 - STRIDE)) as usize;
+            let i = usize::from(i);
+            values[i] = self.nodes.nodes.pages.get(at).leaf(slot);
+        }
+        if went != 0 {
+            self.go_on(addresses, values, (at, rest, &who), steps);
         }
     }
 
-    /// The first node of a lookup and its depth.
+    /// Goes down by one node where there is a child. Returns how many did.
     #[inline(always)]
-    pub(super) fn start(&self, address: A) -> (u32, u32) {
-        let node = self
-            .starts
-            .get(address.bits(0, A::INDEX))
-            .map_or(ROOT, |start| start.node);
-        let indexed = u32::from(node != ROOT);
-        let within = address.bits(A::INDEX, INDEXED_BITS) as u32;
-        (
-            node + (within & indexed.wrapping_neg()),
-            (A::INDEX + INDEXED_BITS) & indexed.wrapping_neg(),
-        )
+    fn step(&self, at: &mut [u32], rest: &mut [u64]) -> usize {
+        let mut went = 0;
+        for (at, rest) in at.iter_mut().zip(rest) {
+            let children = self.nodes.children.pages.get(*at);
+            let slot = (*rest >> (64 - STRIDE)) as usize;
+            let has = children.has(slot);
+            *at = select(has, children.child(slot), *at);
+            *rest = core::hint::select_unpredictable(has, *rest << STRIDE, *rest);
+            went += usize::from(has);
+        }
+        went
     }
+
+    /// The leaves for the few that have further to go after so many steps.
+    #[inline(never)]
+    fn go_on(
+        &self,
+        addresses: &[A],
+        values: &mut [u32],
+        (at, rest, who): (&[u32], &[u64], &[u8]),
+        steps: u32,
+    ) {
+        for ((&at, &rest), &i) in at.iter().zip(rest).zip(who) {
+            let slot = (rest >> (64 - STRIDE)) as usize;
+            let children = self.nodes.children.pages.get(at);
+            if children.has(slot) {
+                let address = addresses[usize::from(i)];
+                let from = if self.is_indexed(address) {
+                    Self::LEVEL + STRIDE
+                } else {
+                    0
+                };
+                values[usize::from(i)] = self.walk(address, at, from + steps * STRIDE);
+            }
+        }
+    }
+
+    /// The depth of the nodes that are indexed.
+    const LEVEL: u32 = A::INDEX + INDEXED_BITS;
 }
 
 /// Replaces leaves by the values in them.

@@ -128,7 +128,7 @@ where
         prop_assert_eq!(table.remove(prefix, len), Some(value));
     }
     prop_assert!(table.is_empty());
-    if table.starts.iter().all(|s| s.node == ROOT) {
+    if table.nodes.nodes.blocks.iter().all(Option::is_none) {
         prop_assert_eq!(used(&table), (1, 1, 0));
     }
     Ok(())
@@ -151,13 +151,7 @@ fn agree6(table: Table<u128>, steps: &[Step<u128>], probes: &[u128]) -> Result<(
 /// A table whose blocks that begin with `first` are indexed from the start.
 fn indexed<A: Address>(first: A) -> Table<A> {
     let mut table = Table::new(NO_ROUTE);
-    table.starts = vec![
-        Start {
-            node: ROOT,
-            prefixes: 0
-        };
-        1 << A::INDEX
-    ];
+    table.counts = vec![0; 1 << A::INDEX];
     table.make_index(first, first.bits(0, A::INDEX));
     table
 }

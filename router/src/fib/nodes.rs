@@ -1,0 +1,190 @@
+//! Where the nodes of a table are: in runs of up to 64, or side by side in the index of a block.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::node::{Children, Node, Routes, STRIDE};
+use super::pool::{Pages, Runs};
+
+/// Nodes of one page.
+const NODES: usize = 512;
+/// Bits that an index decides on, and how many nodes that are.
+pub(super) const INDEXED_BITS: u32 = 2 * STRIDE;
+pub(super) const INDEXED: usize = 1 << INDEXED_BITS;
+/// In the number of a node: it is in the index of the block whose number follows, and then its
+/// place there.
+const IN_INDEX: u32 = 1 << 31;
+
+/// The number of the first node in a block's index.
+pub(super) fn first_of(block: usize) -> u32 {
+    IN_INDEX | (block as u32) << INDEXED_BITS
+}
+
+/// One side of all nodes.
+#[derive(Debug)]
+pub(super) struct Side<T> {
+    /// Those in runs.
+    pub(super) pages: Pages<T, NODES>,
+    /// Those in indexes, by block; empty before there is one. Lookups begin here.
+    pub(super) blocks: Vec<Option<Box<[T; INDEXED]>>>,
+}
+
+impl<T: Copy + Default> Side<T> {
+    const fn new() -> Self {
+        Self {
+            pages: Pages::new(),
+            blocks: Vec::new(),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, at: u32) -> &T {
+        if at & IN_INDEX != 0 {
+            let block = (at ^ IN_INDEX) as usize / INDEXED;
+            if let Some(Some(block)) = self.blocks.get(block) {
+                return &block[at as usize % INDEXED];
+            }
+        }
+        self.pages.get(at)
+    }
+
+    #[inline(always)]
+    pub(super) fn get_mut(&mut self, at: u32) -> &mut T {
+        if at & IN_INDEX != 0 {
+            let block = (at ^ IN_INDEX) as usize / INDEXED;
+            if let Some(Some(block)) = self.blocks.get_mut(block) {
+                return &mut block[at as usize % INDEXED];
+            }
+        }
+        self.pages.get_mut(at)
+    }
+
+    fn add(&mut self, index: Vec<T>, block: usize, of: usize) {
+        if self.blocks.is_empty() {
+            self.blocks.resize_with(of, || None);
+        }
+        self.blocks[block] = index.into_boxed_slice().try_into().ok();
+    }
+
+    fn bytes(&self) -> usize {
+        self.pages.bytes()
+            + self.blocks.capacity() * size_of::<usize>()
+            + self.blocks.iter().flatten().count() * size_of::<[T; INDEXED]>()
+    }
+}
+
+/// Nodes with all of their sides.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) runs: Runs,
+    pub(super) nodes: Side<Node>,
+    pub(super) children: Side<Children>,
+    pub(super) routes: Side<Routes>,
+}
+
+/// One node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Whole {
+    pub(super) node: Node,
+    pub(super) children: Children,
+    pub(super) routes: Routes,
+}
+
+/// The nodes of an index that is being made.
+pub(super) struct Index {
+    nodes: Vec<Node>,
+    children: Vec<Children>,
+    routes: Vec<Routes>,
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: Vec::with_capacity(INDEXED),
+            children: Vec::with_capacity(INDEXED),
+            routes: Vec::with_capacity(INDEXED),
+        }
+    }
+
+    pub(super) fn push(&mut self, whole: Whole) {
+        self.nodes.push(whole.node);
+        self.children.push(whole.children);
+        self.routes.push(whole.routes);
+    }
+}
+
+impl Nodes {
+    pub(super) const fn new() -> Self {
+        Self {
+            runs: Runs::new(),
+            nodes: Side::new(),
+            children: Side::new(),
+            routes: Side::new(),
+        }
+    }
+
+    pub(super) fn whole(&self, at: u32) -> Whole {
+        Whole {
+            node: *self.nodes.get(at),
+            children: *self.children.get(at),
+            routes: *self.routes.get(at),
+        }
+    }
+
+    pub(super) fn set(&mut self, at: u32, whole: Whole) {
+        *self.nodes.get_mut(at) = whole.node;
+        *self.children.get_mut(at) = whole.children;
+        *self.routes.get_mut(at) = whole.routes;
+    }
+
+    pub(super) fn copy(&self, start: u32, to: &mut [Whole]) {
+        for (at, to) in (start..).zip(to) {
+            *to = self.whole(at);
+        }
+    }
+
+    /// Makes a run of these nodes; nothing for none.
+    pub(super) fn add(&mut self, nodes: &[Whole]) -> u32 {
+        let len = nodes.len() as u32;
+        if len == 0 {
+            return 0;
+        }
+        let start = match self.runs.take(len) {
+            Some(start) => start,
+            None => {
+                self.nodes.pages.grow();
+                self.children.pages.grow();
+                self.routes.pages.grow();
+                self.runs.grow(NODES, true);
+                // A page of free slots holds any run.
+                self.runs.take(len).unwrap_or(0)
+            }
+        };
+        for (at, &node) in (start..).zip(nodes) {
+            self.set(at, node);
+        }
+        start
+    }
+
+    /// Adds the index of a block, one of so many, with all of its nodes.
+    pub(super) fn add_index(&mut self, index: Index, block: usize, of: usize) {
+        self.children.add(index.children, block, of);
+        self.routes.add(index.routes, block, of);
+        self.nodes.add(index.nodes, block, of);
+    }
+
+    /// Whether a block has an index.
+    pub(super) fn has_index(&self, block: usize) -> bool {
+        self.nodes.blocks.get(block).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn remove(&mut self, start: u32, len: u32) {
+        if len != 0 {
+            self.runs.give(start, len);
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.runs.bytes() + self.nodes.bytes() + self.children.bytes() + self.routes.bytes()
+    }
+}
