@@ -9,10 +9,11 @@ use xen_boot::Module;
 use xen_hal::PAGE_SIZE;
 
 use crate::cpu::Mutex;
-use crate::memory;
+use crate::{fault, memory};
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
 const STEP: usize = 64 * 1024;
+const MIB: usize = 1 << 20;
 
 /// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`. What a
 /// file took that isn't needed any more can be a second one, which is filled first.
@@ -87,7 +88,13 @@ unsafe impl GlobalAlloc for KernelHeap {
                 return block.as_ptr();
             }
             if !grow(&mut heap, layout) {
-                return core::ptr::null_mut();
+                drop(heap);
+                // Nothing here can do with less, and only who made the domain can give it more.
+                fault::die(format_args!(
+                    "out of memory: {} bytes more don't fit into {} MiB (`memory` in xl's file)",
+                    layout.size(),
+                    memory::stats().total / (MIB / PAGE_SIZE)
+                ));
             }
         }
     }

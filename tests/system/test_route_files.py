@@ -55,6 +55,13 @@ def test_a_bad_line_rejects_all(start: Callable[..., Guest]) -> None:
     assert "IPv4: 0 routes" in command(guest, "show routes")
 
 
+def test_too_little_memory_is_said(start: Callable[..., Guest]) -> None:
+    routes, _ = internet(90_000, 10_000)
+    guest = start(with_routes("toosmall", routes, memory=10))
+    guest.wait_console(r"^ringway: crashed: out of memory: \d+ bytes more .* 10 MiB .*memory", timeout=120)
+    eventually(lambda: "c" in guest.state() or None, 60, guest.state)
+
+
 def with_routes(name: str, routes: bytes, memory: int) -> Guest:
     """Return a router between left and right whose ramdisk has a file of routes."""
     archive = tar({"ringway.toml": CONFIG.encode(), "internet.routes": routes})
