@@ -9,6 +9,8 @@
 //! Frames of VLANs are told by `process`, whose caller takes their tags off and lets them be
 //! processed again, and puts those of the outgoing interface on ([`vlan`]).
 //!
+//! Several CPUs can forward with one router, each with a [`Lane`], which has `process` and `punt` too.
+//!
 //! `process` allocates nothing and looks at no more than [`HEADER_LEN`] bytes of a frame.
 //! Everything else may allocate, within fixed bounds.
 //!
