@@ -4,18 +4,17 @@
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use heapless::Vec as Bounded;
-use kernel::{XenHal, cpu, event, fault, sched, time};
+use kernel::{XenHal, cpu, event, fault, sched};
 use plane::{Control, MAX_LANES, Plane};
 use router::Router;
 use spin::Once;
 use xen_hal::{Port, lanes};
 
+use crate::clock::LoopClock;
+
 /// The channels of all vifs, three for each of 16, those of xenstore, console and other CPUs,
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
-/// Busy turns by one reading of the clock, which takes a thousand instructions where Xen
-/// emulates the time-stamp counter. A turn takes microseconds.
-pub(crate) const TURNS_BY_ONE_CLOCK: u32 = 4;
 
 type Shared = lanes::Lanes<Plane<XenHal>, Router, cpu::Yield>;
 
@@ -154,12 +153,33 @@ impl Lanes {
         }
     }
 
-    /// Forgets that a CPU was woken, and adds the channel for that to those that it waits for.
-    pub(crate) fn take_wake(&self, at: usize, ports: &mut Bounded<u32, MAX_PORTS>) {
+    /// Takes a turn of CPU `at`. Whether there is more to do at once, and something for the
+    /// control plane.
+    pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
+        self.with(at, |plane, router| {
+            let busy = plane.turn(router, now);
+            (busy, plane.needs_control(now))
+        })
+    }
+
+    /// Prepares CPU `at` for a sleep: forgets its events, adds their channels to those that it
+    /// waits for, and asks for new ones. Returns until when it may sleep, if it may.
+    pub(crate) fn arm(
+        &self,
+        at: usize,
+        clock: &mut LoopClock,
+        ports: &mut Bounded<u32, MAX_PORTS>,
+    ) -> Option<Option<u64>> {
         if let Some(&port) = self.wakers.get(at) {
             event::take_pending(port);
             let _ = ports.push(port.0);
         }
+        let state = sched::run_state();
+        clock.set(state.at);
+        self.with(at, |plane, _| {
+            plane.take_events(ports);
+            (!plane.arm(state.at, state.running)).then(|| plane.deadline(state.at))
+        })
     }
 }
 
@@ -183,36 +203,22 @@ fn wakers() -> Bounded<Port, MAX_LANES> {
 fn forward(at: usize) -> ! {
     let lanes = LANES.wait();
     let mut ports = Bounded::<u32, MAX_PORTS>::new();
-    let mut now = time::now();
-    let mut turns = 0;
+    let mut clock = LoopClock::new();
     loop {
-        let (busy, attention) = lanes.with(at, |plane, router| {
-            let busy = plane.turn(router, now);
-            (busy, plane.needs_control(now))
-        });
-        if attention {
+        let (busy, wanted) = lanes.turn(at, clock.now());
+        if wanted {
             lanes.call_attention();
         }
         if busy {
-            turns += 1;
-            if turns == TURNS_BY_ONE_CLOCK {
-                turns = 0;
-                now = time::now();
-            }
+            clock.turned();
             continue;
         }
         ports.clear();
-        lanes.take_wake(at, &mut ports);
+        let sleep = lanes.arm(at, &mut clock, &mut ports);
         lanes.obey_crash(at);
-        let state = sched::run_state();
-        (now, turns) = (state.at, 0);
-        let deadline = lanes.with(at, |plane, _| {
-            plane.take_events(&mut ports);
-            (!plane.arm(now, state.running)).then(|| plane.deadline(now))
-        });
-        if let Some(deadline) = deadline {
+        if let Some(deadline) = sleep {
             event::wait(&ports, deadline);
-            now = now.max(sched::running_since());
+            clock.woke();
         }
     }
 }

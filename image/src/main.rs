@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod clock;
 mod commands;
 mod guest;
 mod lanes;
@@ -24,8 +25,9 @@ use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
 use xenbus::{RingTransport, Store};
 
+use crate::clock::LoopClock;
 use crate::guest::Guest;
-use crate::lanes::{Lanes, MAX_PORTS, TURNS_BY_ONE_CLOCK};
+use crate::lanes::{Lanes, MAX_PORTS};
 use crate::prompt::Prompt;
 
 #[global_allocator]
@@ -95,13 +97,10 @@ fn log_level(line: &str) -> Result<LevelFilter, alloc::string::String> {
 fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> ! {
     let console_port = kernel_console::port();
     let mut ports = heapless::Vec::<u32, MAX_PORTS>::new();
-    let mut now = time::now();
-    let mut turns = 0;
+    let mut clock = LoopClock::new();
     loop {
-        let (mut busy, wanted) = guest.lanes.with(0, |plane, router| {
-            let busy = plane.turn(router, now);
-            (busy, plane.needs_control(now))
-        });
+        let now = clock.now();
+        let (mut busy, wanted) = guest.lanes.turn(0, now);
         if wanted || guest.lanes.take_attention() {
             busy |= guest.serve(now);
         }
@@ -120,11 +119,7 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
             sched::shutdown(reason);
         }
         if busy {
-            turns += 1;
-            if turns == TURNS_BY_ONE_CLOCK {
-                turns = 0;
-                now = time::now();
-            }
+            clock.turned();
             continue;
         }
 
@@ -132,21 +127,13 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         // Cannot overflow: these come first.
         let _ = ports.push(store_port.0);
         let _ = console_port.map(|port| ports.push(port.0));
-        guest.lanes.take_wake(0, &mut ports);
         guest.talks.add_ports(&mut ports);
-        let state = sched::run_state();
-        (now, turns) = (state.at, 0);
-        let deadline = guest.lanes.with(0, |plane, _| {
-            plane.take_events(&mut ports);
-            (!plane.arm(now, state.running)).then(|| plane.deadline(now))
-        });
-        if let Some(deadline) = deadline
+        if let Some(deadline) = guest.lanes.arm(0, &mut clock, &mut ports)
             && !guest.lanes.has_attention()
         {
             let deadlines = [deadline, guest.timers.next_deadline()];
             event::wait(&ports, deadlines.into_iter().flatten().min());
-            // A look at the clock can cost more than a frame.
-            now = now.max(sched::running_since());
+            clock.woke();
         }
     }
 }

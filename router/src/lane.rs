@@ -2,10 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::frame::{FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts};
+use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::punt::{PuntQueue, Punted};
 use crate::router::Router;
-use crate::time::Instant;
 use crate::{Counters, DropReason};
 
 /// Frames, and what they have together.
@@ -42,23 +41,6 @@ impl Lane {
             counters: alloc::vec![Counters::default(); interfaces],
             ..Self::default()
         }
-    }
-
-    /// Decides about frames that arrived on one interface, best [`BURST`](crate::BURST) or fewer
-    /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
-    /// slices aren't looked at.
-    ///
-    /// Says what the verdicts have in common.
-    pub fn process(
-        &mut self,
-        router: &Router,
-        now: Instant,
-        input: InterfaceId,
-        headers: &mut [Header],
-        metas: &[FrameMeta],
-        verdicts: &mut [Verdict],
-    ) -> Verdicts {
-        router.process_on(self, now, input, headers, metas, verdicts)
     }
 
     /// Queues a whole frame for the slow path. `read` fills the slice it is given, of

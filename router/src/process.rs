@@ -95,46 +95,24 @@ impl Header {
     }
 }
 
-impl Router {
-    /// Decides about frames that arrived on one interface, best [`BURST`] or fewer at once,
-    /// and rewrites the headers of those to forward. Frames beyond the shortest of the
+impl Lane {
+    /// Decides about frames that arrived on one interface, best [`BURST`](crate::BURST) or fewer
+    /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
     /// slices aren't looked at.
     ///
     /// Says what the verdicts have in common.
+    #[inline(always)]
     pub fn process(
         &mut self,
+        router: &Router,
         now: Instant,
         input: InterfaceId,
         headers: &mut [Header],
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
     ) -> Verdicts {
-        self.with_own_lane(|router, lane| {
-            router.process_on(lane, now, input, headers, metas, verdicts)
-        })
-    }
-
-    /// Calls `f` with this router and the lane that it has itself.
-    pub(crate) fn with_own_lane<T>(&mut self, f: impl FnOnce(&Self, &mut Lane) -> T) -> T {
-        let mut lane = core::mem::take(&mut self.own);
-        let result = f(self, &mut lane);
-        self.own = lane;
-        result
-    }
-
-    /// [`Lane::process`].
-    #[inline(always)]
-    pub(crate) fn process_on(
-        &self,
-        lane: &mut Lane,
-        now: Instant,
-        input: InterfaceId,
-        headers: &mut [Header],
-        metas: &[FrameMeta],
-        verdicts: &mut [Verdict],
-    ) -> Verdicts {
-        lane.redirect_due = self.is_redirect_due(now, input);
-        lane.for_others = Traffic::default();
+        self.redirect_due = router.is_redirect_due(now, input);
+        self.for_others = Traffic::default();
         let mut ways = 0;
         let mut verdict = Verdicts::Mixed;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
@@ -145,7 +123,7 @@ impl Router {
                 metas.get(..count),
                 verdicts.get_mut(..count),
             ) {
-                let found = self.burst(lane, input, headers, metas, verdicts);
+                let found = router.burst(self, input, headers, metas, verdicts);
                 ways += u32::from(ways == 0 || found != verdict);
                 verdict = found;
             }
@@ -153,15 +131,39 @@ impl Router {
         if ways > 1 {
             verdict = Verdicts::Mixed;
         }
-        let Traffic { packets, bytes } = lane.for_others;
+        let Traffic { packets, bytes } = self.for_others;
         if packets == 0 {
             return verdict;
         }
-        lane.with_counters(input, |c| {
+        self.with_counters(input, |c| {
             c.rx_packets -= packets;
             c.rx_bytes -= bytes;
         });
         Verdicts::Tagged
+    }
+}
+
+impl Router {
+    /// [`Lane::process`] with a lane of the router's own, for who forwards with one CPU.
+    pub fn process(
+        &mut self,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        self.with_own_lane(|router, lane| {
+            lane.process(router, now, input, headers, metas, verdicts)
+        })
+    }
+
+    /// Calls `f` with this router and the lane that it has itself.
+    pub(crate) fn with_own_lane<T>(&mut self, f: impl FnOnce(&Self, &mut Lane) -> T) -> T {
+        let mut lane = core::mem::take(&mut self.own);
+        let result = f(self, &mut lane);
+        self.own = lane;
+        result
     }
 
     /// At most [`BURST`] frames; the slices have one length.

@@ -256,15 +256,7 @@ impl<H: Hal> Queue<H> {
         mut sink: impl FnMut(Frame, FirstBytes<'_>, FrameInfo),
     ) -> Result<usize, PeerFault> {
         let mut budget: Budget = budget.into();
-        if !self.is_live(pool) {
-            return self.fault.map_or(Ok(0), Err);
-        }
-        let there = match self.rx.responses() {
-            Ok(there) => there,
-            Err(corrupt) => return Err(self.break_off(PeerFault::RxIndex(corrupt))),
-        };
-        let start = self.rx.next_response();
-        let end = start.wrapping_add(there);
+        let (start, end) = self.arrived(pool)?;
         let mut index = start;
         let frames = budget.frames;
         // Lengths of frames, in 65,536ths of a byte.
@@ -361,6 +353,20 @@ impl<H: Hal> Queue<H> {
         self.counters.rx_frames += frames as u64;
         self.counters.rx_bytes += lens >> 16;
         outcome.map(|()| frames)
+    }
+
+    /// The indices of the first response that is there and of the one behind the last; none of a
+    /// queue of another pool.
+    #[inline(always)]
+    fn arrived(&mut self, pool: &PagePool<H>) -> Result<(u32, u32), PeerFault> {
+        let start = self.rx.next_response();
+        if !self.is_live(pool) {
+            return self.fault.map_or(Ok((start, start)), Err);
+        }
+        match self.rx.responses() {
+            Ok(there) => Ok((start, start.wrapping_add(there))),
+            Err(corrupt) => Err(self.break_off(PeerFault::RxIndex(corrupt))),
+        }
     }
 
     /// Puts a frame on the transmit ring. Seen by the backend after [`Queue::publish`].

@@ -112,35 +112,24 @@ struct Burst {
 
 impl Burst {
     /// Receives into it, as many as there are within `budget`. Apart from all else, so that all
-    /// of its few values are in registers.
+    /// of its few values are in registers, and by itself for a backend that sends hashes.
     #[inline(never)]
-    fn receive<H: Hal>(
+    fn receive<H: Hal, const HASHED: bool>(
         &mut self,
         queue: &mut Queue<H>,
         pool: &mut PagePool<H>,
         budget: Budget,
     ) -> (usize, Result<usize, PeerFault>) {
         let mut count = 0;
-        let outcome = queue.receive(pool, budget, |frame, first, info| {
+        let sink = |frame: Frame, first: FirstBytes<'_>, info: FrameInfo| {
             self.put(count, frame, first, info);
             count += 1;
-        });
-        (count.min(BURST), outcome)
-    }
-
-    /// The same from a backend that sends hashes.
-    #[inline(never)]
-    fn receive_hashed<H: Hal>(
-        &mut self,
-        queue: &mut Queue<H>,
-        pool: &mut PagePool<H>,
-        budget: Budget,
-    ) -> (usize, Result<usize, PeerFault>) {
-        let mut count = 0;
-        let outcome = queue.receive_hashed(pool, budget, |frame, first, info| {
-            self.put(count, frame, first, info);
-            count += 1;
-        });
+        };
+        let outcome = if HASHED {
+            queue.receive_hashed(pool, budget, sink)
+        } else {
+            queue.receive(pool, budget, sink)
+        };
         (count.min(BURST), outcome)
     }
 
@@ -307,11 +296,12 @@ impl<H: Hal> Plane<H> {
             slots: room,
             large: if any { usize::MAX } else { 1 },
         };
-        let (count, received) = if link.queue.sends_hashes() {
-            self.burst.receive_hashed(&mut link.queue, pool, budget)
+        let receive = if link.queue.sends_hashes() {
+            Burst::receive::<H, true>
         } else {
-            self.burst.receive(&mut link.queue, pool, budget)
+            Burst::receive::<H, false>
         };
+        let (count, received) = receive(&mut self.burst, &mut link.queue, pool, budget);
         let input = link.interface;
         let errors = link.queue.counters().rx_errors - errors;
         if errors > 0 {

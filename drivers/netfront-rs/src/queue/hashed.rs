@@ -26,15 +26,7 @@ impl<H: Hal> Queue<H> {
         mut sink: impl FnMut(Frame, FirstBytes<'_>, FrameInfo),
     ) -> Result<usize, PeerFault> {
         let mut budget: Budget = budget.into();
-        if !self.is_live(pool) {
-            return self.fault.map_or(Ok(0), Err);
-        }
-        let there = match self.rx.responses() {
-            Ok(there) => there,
-            Err(corrupt) => return Err(self.break_off(PeerFault::RxIndex(corrupt))),
-        };
-        let start = self.rx.next_response();
-        let end = start.wrapping_add(there);
+        let (start, end) = self.arrived(pool)?;
         let frames = budget.frames.min(budget.slots);
         let frames = if budget.large == 0 { 0 } else { frames };
         let (mut index, mut count, mut bytes) = (start, 0, 0_u64);
