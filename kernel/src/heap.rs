@@ -6,9 +6,9 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
 use xen_boot::Module;
-use xen_hal::PAGE_SIZE;
+use xen_hal::{PAGE_SIZE, lanes};
 
-use crate::cpu::Mutex;
+use crate::cpu::{self, Mutex};
 use crate::{fault, memory};
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
@@ -57,6 +57,16 @@ impl Default for KernelHeap {
     }
 }
 
+/// Where a block of `layout` may lie. The same for its whole life: the number of virtual CPUs is
+/// found before there is a heap.
+fn laid_out(layout: Layout) -> Layout {
+    if cpu::count() == 1 {
+        layout
+    } else {
+        lanes::apart(layout)
+    }
+}
+
 /// Adds memory for a block of `layout`. Whether there was some.
 fn grow(heap: &mut linked_list_allocator::Heap, layout: Layout) -> bool {
     // Room for the block at its alignment, and for the heap's own node.
@@ -79,6 +89,7 @@ fn grow(heap: &mut linked_list_allocator::Heap, layout: Layout) -> bool {
 // SAFETY: linked_list_allocator gives each block once; the locks make it one at a time.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let layout = laid_out(layout);
         if let Ok(block) = self.given.lock().allocate_first_fit(layout) {
             return block.as_ptr();
         }
@@ -103,6 +114,7 @@ unsafe impl GlobalAlloc for KernelHeap {
         let Some(start) = NonNull::new(block) else {
             return;
         };
+        let layout = laid_out(layout);
         let mut given = self.given.lock();
         if (given.bottom()..given.top()).contains(&block) {
             // SAFETY: `alloc` took the block, which lies in this heap, with this layout.

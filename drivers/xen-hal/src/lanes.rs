@@ -5,6 +5,7 @@
     reason = "what all read is written by who holds every lane's lock"
 )]
 
+use alloc::alloc::Layout;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 
@@ -13,6 +14,21 @@ use spin::mutex::{TicketMutex, TicketMutexGuard};
 
 /// Most lanes.
 pub const MAX_LANES: usize = 8;
+
+/// Bytes that a processor may fetch together: two cache lines.
+const APART: usize = 128;
+
+/// How an allocator must lay out a block so that what one CPU writes never shares a cache line with
+/// what another reads. Smaller blocks than that stay as they are: they hold nothing that is
+/// written for each frame, and are many.
+#[must_use]
+pub fn apart(layout: Layout) -> Layout {
+    if layout.size() < APART {
+        return layout;
+    }
+    let aligned = layout.align_to(APART).map(|layout| layout.pad_to_align());
+    aligned.unwrap_or(layout)
+}
 
 /// One lane's lock and what it has, apart from all else: processors fetch cache lines in pairs.
 #[repr(align(128))]
@@ -125,6 +141,19 @@ mod tests {
     }
 
     type TestLanes<L, S> = Lanes<L, S, Patient>;
+
+    #[test]
+    fn blocks_are_apart() {
+        for (size, align, wanted) in [(1, 1, (1, 1)), (127, 8, (127, 8)), (128, 8, (128, 128))]
+            .into_iter()
+            .chain([(129, 1, (256, 128)), (4096, 4096, (4096, 4096))])
+        {
+            let layout = apart(Layout::from_size_align(size, align).unwrap());
+            assert_eq!((layout.size(), layout.align()), wanted);
+        }
+        let most = Layout::from_size_align(isize::MAX as usize, 1).unwrap();
+        assert_eq!(apart(most), most);
+    }
 
     #[test]
     fn lanes_are_apart_from_each_other() {

@@ -15,11 +15,33 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant as Clock;
 
+use std::alloc::{GlobalAlloc, Layout, System};
+
 use case::{Case, PERIOD, measured};
 use plane::Plane;
 use router::{BURST, Router};
 use xen_hal::fake::FakeHal;
-use xen_hal::lanes::Lanes;
+use xen_hal::lanes::{self, Lanes};
+
+/// An allocator that keeps blocks as far apart as the guest's does.
+struct Apart;
+
+#[expect(unsafe_code, reason = "an allocator hands out memory")]
+// SAFETY: each call is the system's, with a layout that depends only on the one that is given.
+unsafe impl GlobalAlloc for Apart {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: no smaller than what the caller promises to be of a size.
+        unsafe { System.alloc(lanes::apart(layout)) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `alloc` made the block with the same layout.
+        unsafe { System.dealloc(block, lanes::apart(layout)) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Apart = Apart;
 
 /// Turns of a round, and rounds of each kind.
 const TURNS: usize = 100;
