@@ -11,7 +11,7 @@ from dom0.guest import Guest, Vif
 from dom0.pktgen import Generator, Load
 from dom0.shell import run
 from dom0.topology import Host
-from ringway import READY, command, counters, eventually, grown, idle_pages, numbers, store, wait_key
+from ringway import NOISE, READY, command, counters, eventually, grown, idle_pages, numbers, store, wait_key
 from test_lifecycle import CRASHES, crash
 from test_vifs import backend, plug, wait_connected
 from wire import inside, transfer
@@ -169,7 +169,11 @@ def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right
 def test_vifs_with_different_numbers_of_queues(
     most: Callable[[int], None], left: Host, right: Host, start
 ) -> None:
-    """What comes in by a queue that the other vif lacks goes out by one that it has."""
+    """What comes in by a queue that the other vif lacks goes out by one that it has.
+
+    It takes the slow path, whose room is bounded: a large TCP frame may find too little, which
+    TCP notices. Nothing is lost for any other reason, and a ping loses nothing at all.
+    """
     guest = start(two(), says=READY)
     most(1)
     guest.network_detach(1)
@@ -182,7 +186,8 @@ def test_vifs_with_different_numbers_of_queues(
     for _ in range(8):
         assert left.ping(right.address, 10, 0.01).lost == 0
     news = grown(before, counters(guest))
-    assert not any(".drop.tx_full" in name for name in news), news
+    lost = {name.split(".drop.")[1] for name in news if ".drop." in name}
+    assert lost - NOISE <= {"punt_full", "tx_full"}, news
     # Once it is known that one backend takes a single queue, more elsewhere are of no use.
     reconnect(guest, 0)
     eventually(lambda: left.ping(right.address, 2).lost == 0 or None, 30, guest.console)
