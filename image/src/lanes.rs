@@ -1,6 +1,7 @@
 //! The CPUs that forward: the first one, which also has the control plane, and those that have
 //! nothing but a queue of each vif.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use heapless::Vec as Bounded;
@@ -61,11 +62,8 @@ impl Lanes {
         let wakers = wakers();
         let count = wakers.len().max(1);
         let free = kernel::memory::stats().free;
-        let make = |_| Plane::new(XenHal, &router, free, count);
-        let (first, others) = (
-            make(0),
-            (1..count).map(make).collect::<Bounded<_, MAX_LANES>>(),
-        );
+        let make = |at| Plane::new(XenHal::of(at), &router, free, count);
+        let (first, others) = (make(0), (1..count).map(make).collect::<Vec<_>>());
         let lanes = LANES.call_once(|| Self {
             shared: Shared::new(first, others, router),
             wakers,
@@ -156,10 +154,14 @@ impl Lanes {
     /// Takes a turn of CPU `at`. Whether there is more to do at once, and something for the
     /// control plane.
     pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
-        self.with(at, |plane, router| {
+        let (mut busy, wanted, detour) = self.with(at, |plane, router| {
             let busy = plane.turn(router, now);
-            (busy, plane.needs_control(now))
-        })
+            (busy, plane.needs_control(now), plane.has_detour())
+        });
+        if detour {
+            busy |= self.control(|control| control.hand_over(now));
+        }
+        (busy, wanted)
     }
 
     /// Prepares CPU `at` for a sleep: forgets its events, adds their channels to those that it

@@ -72,16 +72,11 @@ impl Lane {
     /// Takes back frames that were to be forwarded but found no room on the outgoing
     /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
-        self.count_unsent(out, frames, bytes);
-        self.drop_frames(out, DropReason::TxFull, frames);
-    }
-
-    /// Takes back frames that were to be forwarded to `out` and are punted instead.
-    pub fn count_unsent(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
         if let Some(traffic) = self.traffic.get_mut(out.index()) {
             traffic.packets = traffic.packets.wrapping_sub(frames);
             traffic.bytes = traffic.bytes.wrapping_sub(bytes);
         }
+        self.drop_frames(out, DropReason::TxFull, frames);
     }
 
     pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {

@@ -10,7 +10,7 @@ pub struct Control<'a, H: Hal> {
     /// What decides about each packet.
     pub router: &'a mut Router,
     /// The first one has the slow path beside its queues.
-    planes: Bounded<&'a mut Plane<H>, MAX_LANES>,
+    pub(super) planes: Bounded<&'a mut Plane<H>, MAX_LANES>,
 }
 
 impl<'a, H: Hal> Control<'a, H> {

@@ -16,6 +16,7 @@
 extern crate alloc;
 
 mod control;
+mod detour;
 mod send;
 mod sleep;
 mod vifs;
@@ -40,6 +41,7 @@ use router::{
 use xen_hal::{DomId, Hal, PAGE_SIZE, Port};
 
 pub use self::control::{Control, MAX_LANES};
+use self::detour::Detour;
 use self::send::{Cutting, Outgoing, Way, forward_run, go_on_cutting, punt, with_pools};
 pub use self::vifs::AttachError;
 use self::vifs::{LOCAL_PAGES_PER_VIF, PAGES_PER_VIF, home_of};
@@ -156,6 +158,8 @@ pub struct Plane<H: Hal> {
     /// A pool for each backend domain; one without vifs is gone.
     pools: Vec<Option<PagePool<H>>>,
     burst: Box<Burst>,
+    /// Frames for vifs that have no queue here.
+    detour: Box<Detour>,
     pages_per_vif: usize,
     /// When the router wants to be polled next, of the plane that does so; at once if it is due.
     poll_at: Option<u64>,
@@ -199,6 +203,7 @@ impl<H: Hal> Plane<H> {
                 inputs: [InterfaceId(0); BURST],
                 in_common: Verdicts::Mixed,
             }),
+            detour: Box::default(),
             pages_per_vif: pages.clamp(32, PAGES_PER_VIF),
             poll_at: None,
             pace: Pace::new(),
@@ -253,8 +258,11 @@ impl<H: Hal> Plane<H> {
     }
 
     /// How many slots the frames of a burst may need so that any vif that works can take all of
-    /// it; none if the largest frame finds no room, or one is being cut.
+    /// it; none if the largest frame finds no room, one is being cut, or some wait for another plane.
     fn room(&self, now: u64) -> usize {
+        if self.has_detour() {
+            return 0;
+        }
         let (mut room, mut largest) = (None, 1);
         let up = self.links.iter().flatten().filter(|link| link.up);
         for link in up.filter(|link| !link.is_stuck(now)) {
@@ -410,18 +418,22 @@ impl<H: Hal> Plane<H> {
             };
             let run = start..start + len;
             let frames = &mut frames[run.clone()];
-            let verdict = match verdict {
-                // What can't leave from here goes the way of all planes.
+            match verdict {
                 Verdict::Forward(out)
                     if is_elsewhere(&self.ports, &self.links, out) && router.is_up(out) =>
                 {
-                    let bytes = frames.iter().map(|frame| frame.len() as u64).sum();
-                    self.lane.count_unsent(out, len as u64, bytes);
-                    Verdict::Punt
+                    let Some(pool) = self.pools[from].as_mut() else {
+                        return;
+                    };
+                    for (frame, header) in frames.iter_mut().zip(&headers[run]) {
+                        let mut frame = take(frame);
+                        pool.write_header(&mut frame, &header.0, REWRITTEN);
+                        if let Err(frame) = self.detour.push(from, out, frame) {
+                            self.lane.count_tx_full(out, 1, frame.len() as u64);
+                            pool.free(frame);
+                        }
+                    }
                 }
-                verdict => verdict,
-            };
-            match verdict {
                 Verdict::Forward(out) => {
                     let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
                     let link = self.links.get_mut(to.index()).and_then(Option::as_mut);

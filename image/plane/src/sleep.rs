@@ -62,10 +62,17 @@ impl<H: Hal> Plane<H> {
             .filter_map(|link| link.cutting.as_ref())
             .map(|cutting| cutting.progress + STUCK + 1)
             .min();
-        [self.poll_at, self.wake_at, unstuck.flatten(), cut_off]
-            .into_iter()
-            .flatten()
-            .min()
+        let again = self.detour.deadline(now);
+        [
+            self.poll_at,
+            self.wake_at,
+            unstuck.flatten(),
+            cut_off,
+            again,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Clears the events of all vifs, and lists their channels for waiting.

@@ -130,7 +130,8 @@ impl<H: Hal> Plane<H> {
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
     pub(super) fn detach(&mut self, interface: InterfaceId) {
         self.link_down(interface);
-        // Pages of this vif may be among what is cut for another.
+        // Pages of this vif may be among what waits for another.
+        self.drop_detour();
         for link in self.links.iter_mut().flatten() {
             if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
                 let pool = way.from;
