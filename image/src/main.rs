@@ -70,7 +70,7 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     let Some((page, store_port)) = kernel::store_ring(&boot) else {
         kernel::fault::die(format_args!("no xenstore ring"));
     };
-    let store = Store::new(RingTransport::new(XenHal, page, store_port));
+    let store = Store::new(RingTransport::new(XenHal::of(0), page, store_port));
     let mut prompt = Prompt::new(&router.config().hostname);
     let lanes = Lanes::start(router, started);
     let guest = Guest::new(lanes, store, first, error);

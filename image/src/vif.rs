@@ -177,7 +177,7 @@ impl VifHandler {
         if queues < 2 || !theirs.contains(Features::CTRL_RING) {
             return None;
         }
-        match Steering::new(XenHal, device.backend_id(), queues) {
+        match Steering::new(XenHal::of(0), device.backend_id(), queues) {
             Ok(steering) => {
                 let info = steering.info();
                 self.guest.talks.add(self.interface, steering);

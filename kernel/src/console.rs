@@ -197,7 +197,7 @@ pub fn drain(limit: u64) {
             return;
         }
         event::take_pending(port);
-        event::wait(&[port.0], Some(time::now() + 1_000_000));
+        event::poll(&[port.0], Some(time::now() + 1_000_000));
     }
 }
 

@@ -99,6 +99,8 @@ pub(crate) struct Launch {
     pub(crate) block: u64,
     /// Machine frame of the top-level page table.
     pub(crate) root: u64,
+    /// Where it gets upcalls; 0 if nowhere.
+    pub(crate) upcall: u64,
 }
 
 /// Makes the state, with the handlers that the first virtual CPU has.
@@ -134,7 +136,7 @@ pub(crate) fn of(launch: &Launch) -> Box<GuestContext> {
         kernel_sp: launch.stack,
         ctrlreg,
         debugreg: [0; 8],
-        event_callback_eip: 0,
+        event_callback_eip: launch.upcall,
         failsafe_callback_eip: 0,
         syscall_callback_eip: 0,
         vm_assist: 0,
@@ -156,6 +158,7 @@ mod tests {
             stack: 0x80_0000,
             block: 0x30_0000,
             root: 0x1_2345,
+            upcall: 0x20_9abc,
         });
         let regs = &context.user_regs;
         assert_eq!((regs.rip, regs.rdi, regs.rsi), (0x20_1234, 3, 0x20_5678));
@@ -163,6 +166,7 @@ mod tests {
         assert_eq!((regs.cs & 3, regs.ss & 3), (3, 3));
         assert_eq!(context.ctrlreg[3], 0x1234_5000);
         assert_eq!(context.gs_base_kernel, 0x30_0000);
+        assert_eq!(context.event_callback_eip, 0x20_9abc);
         assert_eq!((context.gdt_ents, context.flags), (0, 4));
     }
 
@@ -174,6 +178,7 @@ mod tests {
             stack: 4096,
             block: 0,
             root: 0,
+            upcall: 0,
         });
         for (vector, info) in context.trap_ctxt.iter().enumerate() {
             let expected = if vector < traps::VECTORS { vector } else { 0 };

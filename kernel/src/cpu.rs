@@ -1,7 +1,7 @@
 //! Virtual CPUs: the one that the domain begins with, and those that [`start`] sets going.
 //!
 //! Each has a [`Block`] that nothing else writes but Xen, found by its GS base. Event upcalls
-//! stay masked on all of them, and each runs one function for ever: none is ever re-entered.
+//! arrive only where one sleeps, and each runs one function for ever: none is ever re-entered.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use xen_hal::PAGE_SIZE;
 use crate::console::Console;
 use crate::context::{self, Launch};
 use crate::hypercall::{COUNTED, SET_SEGMENT_BASE, VCPU_OP, call4, check, uncounted};
-use crate::{memory, paging, sched, shared_info, time};
+use crate::{memory, paging, sched, shared_info, time, upcall};
 
 /// Virtual CPUs that this kernel uses at most.
 pub const MAX_CPUS: usize = 8;
@@ -46,6 +46,7 @@ pub(crate) struct Block {
     /// `vcpu_time_info` (xen.h), written by Xen.
     pub(crate) time: [AtomicU64; 4],
     pub(crate) run_state: sched::Area,
+    pub(crate) timer: upcall::Timer,
 }
 
 impl Block {
@@ -59,6 +60,7 @@ impl Block {
             made: [const { AtomicU64::new(0) }; COUNTED],
             time: [const { AtomicU64::new(0) }; 4],
             run_state: sched::Area::new(),
+            timer: upcall::Timer::new(),
         }
     }
 
@@ -229,6 +231,9 @@ fn launch(index: usize, entry: fn(usize) -> !) -> Result<(), Error> {
         // Left by an attempt that failed.
         guard => guard,
     };
+    if upcall::in_use() {
+        upcall::prepare(index).map_err(Error::Hypervisor)?;
+    }
     shared_info::mask_upcalls(index);
     let context = context::of(&Launch {
         run: run as *const () as u64,
@@ -236,6 +241,7 @@ fn launch(index: usize, entry: fn(usize) -> !) -> Result<(), Error> {
         stack: (guard + PAGE_SIZE + STACK_SIZE) as u64,
         block: block.prepare(index),
         root: memory::page_table_root(),
+        upcall: upcall::entry(),
     });
     let argument = &raw const *context as u64;
     vcpu_op(VCPUOP_INITIALISE, index, argument).map_err(Error::Hypervisor)?;

@@ -1,17 +1,18 @@
-//! Event channels (event_channel.h), never delivered as upcalls: asked for and waited for.
+//! Event channels (event_channel.h): asked for and waited for. No upcall ever tells of one.
 
 use core::sync::atomic::Ordering;
 
 use xen_hal::{DomId, HalError, Port};
 
 use crate::hypercall::{DOMID_SELF, EVENT_CHANNEL_OP, call_op, check};
-use crate::sched;
 use crate::shared_info::{self, offset};
+use crate::{sched, upcall};
 
 const EVTCHNOP_CLOSE: u64 = 3;
 const EVTCHNOP_SEND: u64 = 4;
 const EVTCHNOP_ALLOC_UNBOUND: u64 = 6;
 const EVTCHNOP_BIND_IPI: u64 = 7;
+const EVTCHNOP_BIND_VCPU: u64 = 8;
 
 #[repr(C)]
 struct AllocUnbound {
@@ -24,6 +25,12 @@ struct AllocUnbound {
 struct BindIpi {
     vcpu: u32,
     port: u32,
+}
+
+#[repr(C)]
+struct BindVcpu {
+    port: u32,
+    vcpu: u32,
 }
 
 /// Opens a channel within this domain: who calls [`notify`] on it wakes a virtual CPU that
@@ -42,14 +49,17 @@ pub fn bind_ipi(cpu: usize) -> Result<Port, HalError> {
     check(result).map_err(HalError::Hypervisor)?;
     let port = Port(argument.port);
     take_pending(port);
+    if upcall::in_use() {
+        shared_info::unmask(port);
+    }
     Ok(port)
 }
 
-/// Opens a channel that `peer` can bind to.
+/// Opens a channel that `peer` can bind to, and that wakes virtual CPU `cpu`.
 ///
 /// # Errors
 /// What the hypervisor answered.
-pub fn alloc_unbound(peer: DomId) -> Result<Port, HalError> {
+pub fn alloc_unbound(peer: DomId, cpu: usize) -> Result<Port, HalError> {
     let mut argument = AllocUnbound {
         dom: DOMID_SELF,
         remote_dom: peer.0,
@@ -61,6 +71,10 @@ pub fn alloc_unbound(peer: DomId) -> Result<Port, HalError> {
     check(result).map_err(HalError::Hypervisor)?;
     let port = Port(argument.port);
     take_pending(port);
+    if let Err(error) = assign(port, cpu) {
+        close(port);
+        return Err(HalError::Hypervisor(error));
+    }
     Ok(port)
 }
 
@@ -87,21 +101,53 @@ pub fn notify(port: Port) {
 /// Clears the channel's pending state and tells what it was.
 #[inline]
 pub fn take_pending(port: Port) -> bool {
-    let bit = 1u64 << (port.0 % 64);
-    let word = (port.0 / 64) as usize;
-    let Some(cell) = shared_info::page().words64()[offset::EVTCHN_PENDING / 8..][..64].get(word)
-    else {
+    let Some((cell, bit)) = shared_info::channel(port, offset::EVTCHN_PENDING) else {
         return false;
     };
     cell.load(Ordering::Relaxed) & bit != 0 && cell.fetch_and(!bit, Ordering::AcqRel) & bit != 0
 }
 
+/// The channel's pending state.
+pub(crate) fn is_pending(port: Port) -> bool {
+    shared_info::channel(port, offset::EVTCHN_PENDING)
+        .is_some_and(|(cell, bit)| cell.load(Ordering::SeqCst) & bit != 0)
+}
+
+/// Has a channel wake virtual CPU `cpu`, and no other.
+pub(crate) fn assign(port: Port, cpu: usize) -> Result<(), i32> {
+    if !upcall::in_use() {
+        return Ok(());
+    }
+    // That is where all of them begin.
+    if cpu != 0 {
+        let mut argument = BindVcpu {
+            port: port.0,
+            vcpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+        };
+        #[expect(unsafe_code, reason = "hypercall")]
+        // SAFETY: `evtchn_bind_vcpu` as declared in event_channel.h.
+        check(unsafe { call_op(EVENT_CHANNEL_OP, EVTCHNOP_BIND_VCPU, &mut argument) })?;
+    }
+    shared_info::unmask(port);
+    Ok(())
+}
+
 /// Sleeps until one of `ports` is pending or system time reaches `deadline` (ns since boot of
 /// the host); returns at once if one is pending already. Pending states are left as they are.
+/// The ports are those that wake this virtual CPU, all of them.
 ///
-/// With more than one port it may also end with an event on any other port of this domain: Xen
-/// remembers a single one for each virtual CPU (`poll_evtchn`).
+/// It may also end early, with nothing pending.
 pub fn wait(ports: &[u32], deadline: Option<u64>) {
+    if upcall::in_use() {
+        upcall::sleep(ports, deadline);
+    } else {
+        poll(ports, deadline);
+    }
+}
+
+/// The same with any ports. With more than one it may end with an event on any other port of this
+/// domain: Xen remembers a single one for each virtual CPU (`poll_evtchn`).
+pub(crate) fn poll(ports: &[u32], deadline: Option<u64>) {
     // Zero means "no deadline" to Xen.
     sched::poll(ports, deadline.map_or(0, |time| time.max(1)));
 }

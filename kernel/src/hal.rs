@@ -2,11 +2,27 @@
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage, StillInUse};
 
+use crate::cpu::MAX_CPUS;
 use crate::{event, grant, memory};
 
-/// The real machine. Every virtual CPU may use it.
+/// The real machine, as one virtual CPU uses it: channels that it opens wake that one. All else
+/// is the same for all of them.
 #[derive(Clone, Copy, Debug)]
-pub struct XenHal;
+pub struct XenHal {
+    cpu: u8,
+}
+
+impl XenHal {
+    /// That of virtual CPU `cpu`.
+    ///
+    /// # Panics
+    /// If it is not below [`MAX_CPUS`].
+    #[must_use]
+    pub const fn of(cpu: usize) -> Self {
+        assert!(cpu < MAX_CPUS);
+        Self { cpu: cpu as u8 }
+    }
+}
 
 #[expect(unsafe_code, reason = "promises that pages are exclusive")]
 // SAFETY: `memory` hands a page out once until it is given back, and never unmaps it.
@@ -37,7 +53,7 @@ unsafe impl Hal for XenHal {
     }
 
     fn alloc_port(self, peer: DomId) -> Result<Port, HalError> {
-        event::alloc_unbound(peer)
+        event::alloc_unbound(peer, self.cpu.into())
     }
 
     fn close_port(self, port: Port) {

@@ -22,6 +22,7 @@ pub(crate) const VM_ASSIST: u64 = 21;
 pub(crate) const VCPU_OP: u64 = 24;
 pub(crate) const SET_SEGMENT_BASE: u64 = 25;
 pub(crate) const SCHED_OP: u64 = 29;
+pub(crate) const CALLBACK_OP: u64 = 30;
 pub(crate) const EVENT_CHANNEL_OP: u64 = 32;
 
 /// This domain (`DOMID_SELF`, xen.h).
@@ -50,6 +51,14 @@ pub(crate) fn made_in_all() -> u64 {
     cells.map(|made| made.load(Ordering::Relaxed)).sum()
 }
 
+/// Counts hypercall `number`.
+#[inline]
+pub(crate) fn count(number: u64) {
+    let made = &cpu::block().made[cell(number)];
+    // Nobody else writes it, and nothing interrupts: a plain addition.
+    made.store(made.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
 /// Any hypercall of up to four arguments. Returns what the hypervisor returned, negative
 /// numbers being errors of errno.h.
 ///
@@ -58,9 +67,7 @@ pub(crate) fn made_in_all() -> u64 {
 /// overwritten where that hypercall writes.
 #[inline]
 pub(crate) unsafe fn call4(number: u64, a: u64, b: u64, c: u64, d: u64) -> i64 {
-    let made = &cpu::block().made[cell(number)];
-    // Nobody else writes it, and nothing interrupts: a plain addition.
-    made.store(made.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    count(number);
     // SAFETY: the caller's contract.
     unsafe { uncounted(number, a, b, c, d) }
 }

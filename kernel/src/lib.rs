@@ -1,7 +1,7 @@
 //! All that talks to the hypervisor.
 //!
-//! No interrupts: event upcalls stay masked for the guest's whole life, a loop asks for pending
-//! events and sleeps in [`event::wait`]. So nothing here is ever re-entered by the virtual CPU
+//! No interrupts: event upcalls stay masked but for the call in which one of several virtual CPUs
+//! sleeps, a loop asks for pending events and sleeps in [`event::wait`]. So nothing here is ever re-entered by the virtual CPU
 //! that runs it. Others can be set going ([`cpu::start`]) and may call everything here but
 //! [`start`] and [`store_ring`]; locks are held for a few instructions, with the order that
 //! [`cpu`] gives.
@@ -26,8 +26,11 @@ pub mod sched;
 mod shared_info;
 pub mod time;
 mod traps;
+mod upcall;
 
 pub use hal::XenHal;
+
+use core::fmt::Write;
 
 use xen_boot::{BootError, BootInfo};
 use xen_hal::{Port, SharedPage};
@@ -47,6 +50,13 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
     time::init();
     console::init(&boot);
     traps::init();
+    if let Err(error) = upcall::init() {
+        // The console counts what it has no room for.
+        let _ = writeln!(
+            console::Console,
+            "ringway: virtual CPUs wake each other: no upcalls (error {error})"
+        );
+    }
     sched::steady();
     sched::init();
     grant::init(boot.pages);
@@ -56,5 +66,8 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
 /// The page and the event channel of the ring to xenstored; take them once.
 #[must_use]
 pub fn store_ring(boot: &BootInfo) -> Option<(SharedPage, Port)> {
-    Some((paging::own_page(boot.store.mfn)?, Port(boot.store.port)))
+    let port = Port(boot.store.port);
+    let page = paging::own_page(boot.store.mfn)?;
+    event::assign(port, 0).ok()?;
+    Some((page, port))
 }

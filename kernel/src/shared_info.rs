@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 use xen_boot::BootInfo;
-use xen_hal::SharedPage;
+use xen_hal::{Port, SharedPage};
 
 use crate::cpu::{self, MAX_CPUS};
 use crate::memory::PAGE_BITS;
@@ -25,6 +25,8 @@ pub(crate) mod offset {
 pub(crate) mod word {
     /// `evtchn_upcall_pending` and, in the second byte, `evtchn_upcall_mask`
     pub(crate) const UPCALL: usize = 0;
+    /// `evtchn_pending_sel`
+    pub(crate) const PENDING_SEL: usize = 1;
     /// `arch.cr2`
     pub(crate) const CR2: usize = 2;
     /// `time`
@@ -64,7 +66,36 @@ pub(crate) fn own() -> &'static [AtomicU64; 8] {
     info(cpu::current())
 }
 
-/// Keeps virtual CPU `index` from ever getting an upcall.
+/// Keeps virtual CPU `index` from getting upcalls.
 pub(crate) fn mask_upcalls(index: usize) {
     info(index)[word::UPCALL].fetch_or(1 << 8, Ordering::Relaxed);
+}
+
+/// Forgets the upcall that waits for the virtual CPU that this is, if one does. What came before
+/// is seen as pending after this; what comes later makes another upcall wait.
+pub(crate) fn forget_upcalls() {
+    let own = own();
+    // In this order: Xen makes none wait for a word that is selected already.
+    own[word::UPCALL].fetch_and(!0xFF, Ordering::SeqCst);
+    own[word::PENDING_SEL].swap(0, Ordering::SeqCst);
+}
+
+/// Where upcalls of the virtual CPU that this is are masked: `evtchn_upcall_mask`.
+pub(crate) fn upcall_mask() -> *const u8 {
+    let word: *const AtomicU64 = &raw const own()[word::UPCALL];
+    word.cast::<u8>().wrapping_add(1)
+}
+
+/// The word that has the bit of a channel, in one of the two arrays of bits, and that bit.
+#[inline]
+pub(crate) fn channel(port: Port, array: usize) -> Option<(&'static AtomicU64, u64)> {
+    let words = &page().words64()[array / 8..][..64];
+    Some((words.get((port.0 / 64) as usize)?, 1 << (port.0 % 64)))
+}
+
+/// Has a channel's events make upcalls wait.
+pub(crate) fn unmask(port: Port) {
+    if let Some((word, bit)) = channel(port, offset::EVTCHN_MASK) {
+        word.fetch_and(!bit, Ordering::SeqCst);
+    }
 }

@@ -1,0 +1,205 @@
+//! How a virtual CPU sleeps that is one of several: in `SCHEDOP_block`, until an event of its own.
+//!
+//! `SCHEDOP_poll` won't do there: Xen ends one for more than one channel with any event of the
+//! domain, whichever virtual CPU it is for. `SCHEDOP_block` unmasks upcalls, so one arrives
+//! as the hypercall returns, and nowhere else: Xen masks them again as it delivers one. It returns
+//! to the same place without any effect of its own.
+
+#![expect(unsafe_code, reason = "entered by the hypervisor, not by Rust")]
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use xen_hal::Port;
+
+use crate::hypercall::{
+    self, CALLBACK_OP, EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP, call_op, call4, check,
+};
+use crate::{console, cpu, event, shared_info};
+
+const CALLBACKOP_REGISTER: u64 = 0;
+const CALLBACKTYPE_EVENT: u16 = 0;
+const EVTCHNOP_BIND_VIRQ: u64 = 1;
+const VIRQ_TIMER: u32 = 0;
+const SCHEDOP_BLOCK: u64 = 1;
+const VCPUOP_STOP_PERIODIC_TIMER: u64 = 7;
+const VCPUOP_SET_SINGLESHOT_TIMER: u64 = 8;
+const VCPUOP_STOP_SINGLESHOT_TIMER: u64 = 9;
+
+/// `struct callback_register` (callback.h).
+#[repr(C)]
+struct CallbackRegister {
+    kind: u16,
+    flags: u16,
+    address: u64,
+}
+
+/// `struct evtchn_bind_virq` (event_channel.h).
+#[repr(C)]
+struct BindVirq {
+    virq: u32,
+    vcpu: u32,
+    port: u32,
+}
+
+/// `struct vcpu_set_singleshot_timer` (vcpu.h).
+#[repr(C)]
+struct SetSingleshotTimer {
+    timeout_abs_ns: u64,
+    flags: u32,
+}
+
+static IN_USE: AtomicBool = AtomicBool::new(false);
+
+/// The timer of a virtual CPU.
+pub(crate) struct Timer {
+    /// Its channel; 0, which no domain uses, before there is one.
+    port: AtomicU32,
+    /// When it goes off, in ns of system time; 0 if it doesn't.
+    until: AtomicU64,
+}
+
+impl Timer {
+    pub(crate) const fn new() -> Self {
+        Self {
+            port: AtomicU32::new(0),
+            until: AtomicU64::new(0),
+        }
+    }
+
+    /// Has the timer of the virtual CPU that this is go off at `deadline`, or not at all.
+    fn set(&self, deadline: Option<u64>) {
+        let port = Port(self.port.load(Ordering::Relaxed));
+        let mut until = self.until.load(Ordering::Relaxed);
+        if event::take_pending(port) {
+            until = 0;
+        }
+        // Zero would be "none".
+        let wanted = deadline.map_or(0, |at| at.max(1));
+        if wanted != until {
+            let index = cpu::current() as u64;
+            if wanted == 0 {
+                // SAFETY: VCPUOP_stop_singleshot_timer takes no argument.
+                unsafe { call4(VCPU_OP, VCPUOP_STOP_SINGLESHOT_TIMER, index, 0, 0) };
+            } else {
+                let argument = SetSingleshotTimer {
+                    timeout_abs_ns: wanted,
+                    flags: 0,
+                };
+                let argument = &raw const argument as u64;
+                // SAFETY: `vcpu_set_singleshot_timer` as declared in vcpu.h, which Xen reads.
+                unsafe { call4(VCPU_OP, VCPUOP_SET_SINGLESHOT_TIMER, index, argument, 0) };
+            }
+        }
+        self.until.store(wanted, Ordering::Relaxed);
+    }
+}
+
+/// Whether virtual CPUs sleep like this: [`event::wait`] then needs channels that were given to
+/// [`event::assign`].
+pub(crate) fn in_use() -> bool {
+    IN_USE.load(Ordering::Relaxed)
+}
+
+/// Where Xen is to enter; 0 if nowhere.
+pub(crate) fn entry() -> u64 {
+    if in_use() {
+        ringway_upcall as *const () as u64
+    } else {
+        0
+    }
+}
+
+/// Has virtual CPUs sleep like this if there are several. To be called by the first one.
+///
+/// # Errors
+/// What the hypervisor answered. Then they sleep in `SCHEDOP_poll`.
+pub(crate) fn init() -> Result<(), i32> {
+    if cpu::count() == 1 {
+        return Ok(());
+    }
+    let mut argument = CallbackRegister {
+        kind: CALLBACKTYPE_EVENT,
+        flags: 0,
+        address: ringway_upcall as *const () as u64,
+    };
+    // SAFETY: `callback_register` as declared in callback.h; upcalls are masked but in `block`,
+    // which expects them.
+    check(unsafe { call_op(CALLBACK_OP, CALLBACKOP_REGISTER, &mut argument) })?;
+    prepare(0)?;
+    IN_USE.store(true, Ordering::Relaxed);
+    if let Some(port) = console::port() {
+        shared_info::unmask(port);
+    }
+    Ok(())
+}
+
+/// Makes the timer of virtual CPU `index`, if it has none yet.
+///
+/// # Errors
+/// What the hypervisor answered.
+pub(crate) fn prepare(index: usize) -> Result<(), i32> {
+    let timer = &cpu::blocks()[index].timer;
+    if timer.port.load(Ordering::Relaxed) != 0 {
+        return Ok(());
+    }
+    let stop = VCPUOP_STOP_PERIODIC_TIMER;
+    // A domain begins with a tick, which comes by the same channel.
+    // SAFETY: VCPUOP_stop_periodic_timer takes no argument.
+    check(unsafe { call4(VCPU_OP, stop, index as u64, 0, 0) })?;
+    let mut argument = BindVirq {
+        virq: VIRQ_TIMER,
+        vcpu: u32::try_from(index).unwrap_or(u32::MAX),
+        port: 0,
+    };
+    // SAFETY: `evtchn_bind_virq` as declared in event_channel.h.
+    check(unsafe { call_op(EVENT_CHANNEL_OP, EVTCHNOP_BIND_VIRQ, &mut argument) })?;
+    let port = Port(argument.port);
+    event::take_pending(port);
+    shared_info::unmask(port);
+    timer.port.store(port.0, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Sleeps until an event for the virtual CPU that this is, or until `deadline`; returns at once if
+/// one of `ports` is pending.
+pub(crate) fn sleep(ports: &[u32], deadline: Option<u64>) {
+    cpu::block().timer.set(deadline);
+    // Whatever comes from here on ends the sleep; what came before is pending.
+    shared_info::forget_upcalls();
+    if ports.iter().any(|&port| event::is_pending(Port(port))) {
+        return;
+    }
+    hypercall::count(SCHED_OP);
+    block(shared_info::upcall_mask());
+}
+
+unsafe extern "C" {
+    /// Where Xen enters with an upcall.
+    fn ringway_upcall();
+}
+
+/// `SCHEDOP_block`, then masks upcalls at `mask` again if none came. One that does finds at `rsp`
+/// what Xen pushed: rcx, r11, rip, cs, rflags, rsp, ss.
+///
+/// A caller's red zone is no matter: it has none while it calls.
+#[unsafe(naked)]
+extern "C" fn block(mask: *const u8) {
+    core::arch::naked_asm!(
+        "push rbx",
+        "mov rbx, rdi",
+        "mov eax, {sched_op}",
+        "mov edi, {block}",
+        "xor esi, esi",
+        "syscall",
+        "2:",
+        "mov byte ptr [rbx], 1",
+        "pop rbx",
+        "ret",
+        ".globl ringway_upcall",
+        "ringway_upcall:",
+        "mov rsp, [rsp + 40]",
+        "jmp 2b",
+        sched_op = const SCHED_OP,
+        block = const SCHEDOP_BLOCK,
+    );
+}
