@@ -144,6 +144,20 @@ def test_what_the_second_cpu_does_not_forward(pair: Guest, left: Host, right: Ho
     idle_pages(pair)
 
 
+def test_no_cpu_is_woken_for_another(pair: Guest, left: Host, right: Host) -> None:
+    """An event ends the sleep of the CPU whose queue it is for, and of no other."""
+    # Nobody answers, so that nothing is left to the slow path.
+    with udp(right, 9):
+        before = numbers(pair, "show cpu")
+        both = flood(pair, left, right, *SOURCES)
+        after = numbers(pair, "show cpu")
+    assert min(both) > COUNT * 0.4, both
+    for cpu in ("cpu0", "cpu1"):
+        sleeps, empty = (after[f"{cpu}.{key}"] - before[f"{cpu}.{key}"] for key in ("sleeps", "wakes_by_frames.0"))
+        assert sleeps > 500, (cpu, sleeps)
+        assert empty < sleeps / 50, (cpu, sleeps, empty)
+
+
 def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right: Host, start) -> None:
     most(1)
     guest = start(two(), says=READY)
