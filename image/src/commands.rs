@@ -34,6 +34,7 @@ pub(crate) fn complete(guest: &Guest, line: &str) -> alloc::vec::Vec<alloc::stri
 fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
     guest.lanes.control(|control| {
         control.gather_counters();
+        control.reap(kernel::time::now());
         let control = &*control;
         let vifs: Run<'_> = &|_, _, out| show_vifs(control, out);
         let cpu: Run<'_> = &|_, _, out| show_cpu(control, out);

@@ -1,5 +1,6 @@
 """VLANs: Linux hosts with VLAN devices on both sides of a Ringway, tagged in any way or not at all."""
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -117,14 +118,22 @@ def vlans(share: Callable[..., Guest]) -> Guest:
 @pytest.fixture
 def pair(request: pytest.FixtureRequest, vlans: Guest) -> Iterator[tuple[Host, Host]]:
     """The two hosts, with routes to each other by the networks that are asked for."""
-    near, far = PAIRS[request.param]
+    with routes_between(*PAIRS[request.param]) as hosts:
+        yield hosts
+
+
+@contextlib.contextmanager
+def routes_between(near: Place, far: Place) -> Iterator[tuple[Host, Host]]:
+    """Have the hosts of two places reach each other by these while the block lasts."""
     routes = [(near, far), (far, near)]
     for here, there in routes:
         words = (f"{there.net}.0/24", "via", here.gateway, "dev", here.device, "src", f"{here.net}.2")
         run("ip", "-n", here.host.name, "route", "replace", *words)
-    yield near.there, far.there
-    for here, there in routes:
-        execute("ip", "-n", here.host.name, "route", "delete", f"{there.net}.0/24", "via", here.gateway)
+    try:
+        yield near.there, far.there
+    finally:
+        for here, there in routes:
+            execute("ip", "-n", here.host.name, "route", "delete", f"{there.net}.0/24", "via", here.gateway)
 
 
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)
