@@ -256,6 +256,7 @@ fn launch(index: usize, entry: fn(usize) -> !) -> Result<(), Error> {
 )]
 extern "C" fn run(index: usize, entry: fn(usize) -> !) -> ! {
     time::init();
+    sched::stop_tick();
     sched::init();
     entry(index)
 }

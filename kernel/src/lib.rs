@@ -57,6 +57,7 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
             "ringway: virtual CPUs wake each other: no upcalls (error {error})"
         );
     }
+    sched::stop_tick();
     sched::steady();
     sched::init();
     grant::init(boot.pages);

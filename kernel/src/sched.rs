@@ -23,6 +23,7 @@ pub enum Reason {
 const SCHEDOP_YIELD: u64 = 0;
 const SCHEDOP_SHUTDOWN: u64 = 2;
 const SCHEDOP_POLL: u64 = 3;
+const VCPUOP_STOP_PERIODIC_TIMER: u64 = 7;
 const VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA: u64 = 5;
 const VMASST_CMD_ENABLE: u64 = 0;
 const VMASST_TYPE_RUNSTATE_UPDATE_FLAG: u64 = 5;
@@ -137,6 +138,22 @@ pub(crate) fn init() {
     if let Err(error) = check(result) {
         log::error!(target: "kernel", "no state times of the virtual CPU: error {error}");
     }
+}
+
+/// Ends the tick that a virtual CPU begins with: Xen starts and stops a timer for it each time that
+/// it runs and sleeps.
+pub(crate) fn stop_tick() {
+    #[expect(unsafe_code, reason = "hypercall")]
+    // SAFETY: VCPUOP_stop_periodic_timer takes no argument.
+    unsafe {
+        call4(
+            VCPU_OP,
+            VCPUOP_STOP_PERIODIC_TIMER,
+            cpu::current() as u64,
+            0,
+            0,
+        )
+    };
 }
 
 /// Reads the state times of this virtual CPU, the time since it last began to run included.

@@ -21,7 +21,6 @@ const CALLBACKTYPE_EVENT: u16 = 0;
 const EVTCHNOP_BIND_VIRQ: u64 = 1;
 const VIRQ_TIMER: u32 = 0;
 const SCHEDOP_BLOCK: u64 = 1;
-const VCPUOP_STOP_PERIODIC_TIMER: u64 = 7;
 const VCPUOP_SET_SINGLESHOT_TIMER: u64 = 8;
 const VCPUOP_STOP_SINGLESHOT_TIMER: u64 = 9;
 
@@ -142,10 +141,6 @@ pub(crate) fn prepare(index: usize) -> Result<(), i32> {
     if timer.port.load(Ordering::Relaxed) != 0 {
         return Ok(());
     }
-    let stop = VCPUOP_STOP_PERIODIC_TIMER;
-    // A domain begins with a tick, which comes by the same channel.
-    // SAFETY: VCPUOP_stop_periodic_timer takes no argument.
-    check(unsafe { call4(VCPU_OP, stop, index as u64, 0, 0) })?;
     let mut argument = BindVirq {
         virq: VIRQ_TIMER,
         vcpu: u32::try_from(index).unwrap_or(u32::MAX),
