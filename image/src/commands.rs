@@ -35,6 +35,9 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
     guest.lanes.control(|control| {
         control.gather_counters();
         control.reap(kernel::time::now());
+        if control.has_faults() {
+            guest.lanes.call_attention();
+        }
         let control = &*control;
         let vifs: Run<'_> = &|_, _, out| show_vifs(control, out);
         let cpu: Run<'_> = &|_, _, out| show_cpu(control, out);

@@ -112,7 +112,7 @@ impl Lanes {
     }
 
     /// Asks for the control plane.
-    fn call_attention(&self) {
+    pub(crate) fn call_attention(&self) {
         if !self.attention.swap(true, Ordering::AcqRel)
             && let Some(&first) = self.wakers.first()
         {
@@ -154,12 +154,15 @@ impl Lanes {
     /// Takes a turn of CPU `at`. Whether there is more to do at once, and something for the
     /// control plane.
     pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
-        let (mut busy, wanted, detour) = self.with(at, |plane, router| {
+        let (mut busy, mut wanted, detour) = self.with(at, |plane, router| {
             let busy = plane.turn(router, now);
             (busy, plane.needs_control(now), plane.has_detour())
         });
         if detour {
-            busy |= self.control(|control| control.hand_over(now));
+            let (rid, broken) =
+                self.control(|control| (control.hand_over(now), control.has_faults()));
+            busy |= rid;
+            wanted |= broken;
         }
         (busy, wanted)
     }

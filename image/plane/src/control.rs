@@ -155,6 +155,12 @@ impl<'a, H: Hal> Control<'a, H> {
         faults.filter_map(|(interface, fault)| Some((interface, fault.take()?)))
     }
 
+    /// Whether [`Control::take_faults`] has something to tell.
+    pub fn has_faults(&self) -> bool {
+        let mut links = self.planes().flat_map(|plane| plane.links.iter().flatten());
+        links.any(|link| link.fault.is_some())
+    }
+
     /// Whether vifs have the pages for large TCP frames.
     pub fn takes_large(&self) -> bool {
         self.planes().all(Plane::takes_large)

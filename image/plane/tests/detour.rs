@@ -189,7 +189,9 @@ fn they_get_the_tags_of_their_interface() {
     let sent = bed.lan.transmit();
     bed.lan.publish();
     assert_eq!(sent[0].bytes[12..18], [0x81, 0, 0, 100, 8, 0]);
-    bed.turn();
+    let now = bed.now;
+    bed.control().reap(now);
+    assert!(!bed.control().has_faults());
     assert_eq!(bed.lost(TAGGED), 0);
     bed.assert_idle();
 }
