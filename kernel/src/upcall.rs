@@ -158,9 +158,10 @@ pub(crate) fn prepare(index: usize) -> Result<(), i32> {
 /// Sleeps until an event for the virtual CPU that this is, or until `deadline`; returns at once if
 /// one of `ports` is pending.
 pub(crate) fn sleep(ports: &[u32], deadline: Option<u64>) {
-    cpu::block().timer.set(deadline);
-    // Whatever comes from here on ends the sleep; what came before is pending.
+    // Whatever comes from here on ends the sleep, a deadline that is over too; what came before is
+    // pending.
     shared_info::forget_upcalls();
+    cpu::block().timer.set(deadline);
     if ports.iter().any(|&port| event::is_pending(Port(port))) {
         return;
     }
