@@ -53,6 +53,15 @@ def command(guest: Guest, line: str, timeout: float = 60) -> str:
     return "".join(texts)
 
 
+def settle(guest: Guest) -> None:
+    """Wait until a Ringway's IPv6 addresses are in use."""
+
+    def settled() -> bool | None:
+        return None if "tentative" in command(guest, "show interfaces") else True
+
+    eventually(settled, 30, lambda: command(guest, "show interfaces"))
+
+
 def numbers(guest: Guest, line: str) -> dict[str, int]:
     """Run a command that prints lines of a name and a number."""
     return {name: int(n) for name, n in re.findall(r"^(\S+) (\d+)$", command(guest, line), re.MULTILINE)}

@@ -1,15 +1,13 @@
 """One table of packets through Ringway and through Linux in its place: the same becomes of each,
 or it says here why not."""
 
-from collections.abc import Iterator
-
 import pytest
+from beside import beside
 from cases import MTU, UNREACHABLE, V4, V6
 from conftest import LEFT, RIGHT
-from dom0.guest import Guest, Vif, linux_guest
+from dom0.guest import Guest
 from dom0.topology import Topology
 from outcome import observe
-from ringway import READY, command, eventually
 
 CASES = {f"IPv4, {name}": case for name, case in V4.items()} | {
     f"IPv6, {name}": case for name, case in V6.items()
@@ -67,32 +65,15 @@ DIFFERENCES = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(topology: Topology) -> Iterator[dict[str, dict[str, tuple[str, ...]]]]:
+def outcomes(topology: Topology) -> dict[str, dict[str, tuple[str, ...]]]:
     """What becomes of each case in each router. One after the other: they have the same place."""
-    vifs = [Vif("xenbr0"), Vif("xenbr1")]
-    with Guest("compared", vifs, config=CONFIG) as ringway:
-        ringway.wait_console(READY, 120)
-
-        def settled() -> bool | None:
-            return None if "tentative" in command(ringway, "show interfaces") else True
-
-        eventually(settled, 30, lambda: command(ringway, "show interfaces"))
-        ours = _observe(ringway, topology)
     words = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
-    with linux_guest("compared-linux", vifs, words) as linux:
-        linux.wait_console("linux: ready", 120)
-        for line in LINUX:
-            linux.console_write(f"{line} || echo un''prepared\n")
-        linux.console_write("echo pre''pared\n")
-        linux.wait_console("^prepared", 60)
-        assert "unprepared" not in linux.console(), linux.console()
-        yield {"ringway": ours, "linux": _observe(linux, topology)}
+    ours, linux = beside(topology, CONFIG, words, LINUX, lambda router: _observe(router, topology))
+    return {"ringway": ours, "linux": linux}
 
 
 def _observe(router: Guest, topology: Topology) -> dict[str, tuple[str, ...]]:
     left, right = topology[LEFT.name], topology[RIGHT.name]
-    for host in (left, right):
-        host.forget()
     for target in (right.address, "2001:db8:1::2"):
         assert left.ping(target, 3, 0.2).received
     return observe(CASES, router.vifs[0].mac, left, right)

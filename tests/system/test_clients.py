@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from dom0.guest import Guest, Vif
 from dom0.topology import DEVICE, Host, Topology
-from ringway import command, counters, eventually, idle_pages, key
+from ringway import command, counters, eventually, idle_pages, key, settle
 
 NEAR = Host("near", "xennear", ("10.80.0.2/24", "2001:db8:80::2/64"), ("10.80.0.1", "2001:db8:80::1"))
 FAR = Host("far", "xenfar", ("10.80.1.2/24", "2001:db8:81::2/64"), ("10.80.1.1", "2001:db8:81::1"))
@@ -63,11 +63,7 @@ def hosts() -> Iterator[None]:
 def clients(hosts: None, share: Callable[..., Guest]) -> Guest:
     """A router whose far link is small, and which advertises itself on the near one."""
     guest = share(Guest("clients", [Vif(NEAR.bridge), Vif(FAR.bridge)], config=CONFIG))
-
-    def settled() -> bool | None:
-        return None if "tentative" in command(guest, "show interfaces") else True
-
-    eventually(settled, 30, lambda: command(guest, "show interfaces"))
+    settle(guest)
     assert_forwards()
     return guest
 

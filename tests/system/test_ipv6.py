@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from dom0.guest import Guest, Vif
 from dom0.topology import DEVICE, Host
-from ringway import command, drops, eventually, idle_pages
+from ringway import command, drops, eventually, idle_pages, settle
 
 CONFIG = """
 hostname = "six"
@@ -29,11 +29,7 @@ dns = ["2001:db8:1::53"]
 def six(share: Callable[..., Guest]) -> Guest:
     """A router whose IPv6 addresses are in use, shared by this file."""
     guest = share(Guest("six", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG))
-
-    def settled() -> bool | None:
-        return None if "tentative" in command(guest, "show interfaces") else True
-
-    eventually(settled, 30, lambda: command(guest, "show interfaces"))
+    settle(guest)
     return guest
 
 

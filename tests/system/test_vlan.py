@@ -13,7 +13,7 @@ from dom0.shell import execute, run
 from dom0.topology import DEVICE, Host, Topology, set_offload
 from offload import SIZES, datagrams
 from packets import IPV4, VLAN, ethernet, udp4
-from ringway import command, drops, eventually, grown, idle_pages, numbers
+from ringway import command, drops, eventually, grown, idle_pages, numbers, settle
 from wire import Wire, transfer
 
 CONFIG = """
@@ -178,8 +178,7 @@ def test_packets_count_on_the_vlan(vlans: Guest) -> None:
 
 def test_ipv6_in_a_vlan(vlans: Guest) -> None:
     """The host configures itself by what is advertised in the VLAN."""
-    settled = lambda: "tentative" not in command(vlans, "show interfaces") or None  # noqa: E731
-    eventually(settled, 30, lambda: command(vlans, "show interfaces"))
+    settle(vlans)
     addresses = lambda: RIGHT.run("ip", "-6", "address", "show", "v100")  # noqa: E731
     eventually(lambda: "2001:db8:100:" in addresses() or None, 30, addresses)
     for target in ("2001:db8:100::1", "ff02::2%v100"):

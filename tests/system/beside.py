@@ -1,0 +1,42 @@
+"""Linux in Ringway's place: the same looked at in both, one after the other."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from dom0.guest import Guest, Vif, linux_guest
+from dom0.topology import Topology
+from ringway import READY, settle
+
+Seen = TypeVar("Seen")
+
+
+def prepare(guest: Guest, lines: Sequence[str]) -> None:
+    """Run commands on a Linux guest's console, each of which must succeed."""
+    start = len(guest.console())
+    for line in lines:
+        guest.console_write(f"{line} || echo un''prepared\n")
+    guest.console_write("echo pre''pared\n")
+    guest.wait_console("^prepared", 60, start)
+    assert "unprepared" not in guest.console()[start:], guest.console()
+
+
+def beside(
+    topology: Topology, config: str, words: str, lines: Sequence[str], look: Callable[[Guest], Seen]
+) -> tuple[Seen, Seen]:
+    """Return what `look` sees of a Ringway with this configuration, then of a Linux guest that
+    was started with these words and given these commands."""
+    vifs = lambda: [Vif("xenbr0"), Vif("xenbr1")]  # noqa: E731
+    with Guest("beside", vifs(), config=config) as ringway:
+        ringway.wait_console(READY, 120)
+        settle(ringway)
+        ours = _look(ringway, topology, look)
+    with linux_guest("beside-linux", vifs(), words) as linux:
+        linux.wait_console("linux: ready", 120)
+        prepare(linux, lines)
+        return ours, _look(linux, topology, look)
+
+
+def _look(guest: Guest, topology: Topology, look: Callable[[Guest], Seen]) -> Seen:
+    for host in topology.hosts.values():
+        host.forget()
+    return look(guest)
