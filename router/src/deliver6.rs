@@ -129,7 +129,12 @@ impl Router {
                 let sender = Mac(sender.copied().unwrap_or_default());
                 return self.nd_input(now, input, sender, ip, payload, out);
             }
-            MLD_QUERY if ip.source.is_unicast_link_local() && ip.hop_limit == 1 => {
+            // From a querier on the link, and formed as its messages are (RFC 3810 6.2).
+            MLD_QUERY
+                if ip.source.is_unicast_link_local()
+                    && ip.hop_limit == 1
+                    && extension::alerts_of_mld(packet, ip) =>
+            {
                 if let Some(query) = Query::parse(payload) {
                     self.mld_query(now, input, query);
                 }

@@ -9,6 +9,8 @@ from ringway import READY, settle
 
 Seen = TypeVar("Seen")
 
+STATIONS = {"xenbr0": "00:16:3e:00:be:00", "xenbr1": "00:16:3e:00:be:01"}
+
 
 def prepare(guest: Guest, lines: Sequence[str]) -> None:
     """Run commands on a Linux guest's console, each of which must succeed."""
@@ -25,7 +27,8 @@ def beside(
 ) -> tuple[Seen, Seen]:
     """Return what `look` sees of a Ringway with this configuration, then of a Linux guest that
     was started with these words and given these commands."""
-    vifs = lambda: [Vif("xenbr0"), Vif("xenbr1")]  # noqa: E731
+    # The same stations, which some packets are made of.
+    vifs = lambda: [Vif(bridge, mac) for bridge, mac in STATIONS.items()]  # noqa: E731
     with Guest("beside", vifs(), config=config) as ringway:
         ringway.wait_console(READY, 120)
         settle(ringway)

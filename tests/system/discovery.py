@@ -52,7 +52,7 @@ def read(frame: bytes) -> Discovery | None:
 def group_of(address: str) -> tuple[str, str]:
     """The solicited-node group of an address, and its station."""
     tail = IPv6Address(address).packed[-3:]
-    return f"ff02::1:ff{tail[0]:02x}:{tail[1]:02x}{tail[2]:02x}", "33:33:ff:" + tail.hex(":")
+    return str(IPv6Address(bytes.fromhex("ff02" + "00" * 9 + "01ff") + tail)), "33:33:ff:" + tail.hex(":")
 
 
 def asks(

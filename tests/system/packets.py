@@ -3,6 +3,7 @@
 import socket
 import struct
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 IPV4, ARP, VLAN, IPV6 = 0x0800, 0x0806, 0x8100, 0x86DD
 ICMP, UDP = 1, 17
@@ -21,6 +22,14 @@ def mac(text: str) -> bytes:
 def mac_text(raw: bytes) -> str:
     """Return a MAC address as text."""
     return raw.hex(":")
+
+
+def link_local(mac: str) -> str:
+    """The IPv6 address that a host makes itself of its hardware address."""
+    head, tail = mac.split(":")[:3], mac.split(":")[3:]
+    octets = [f"{int(head[0], 16) ^ 2:02x}", *head[1:], "ff", "fe", *tail]
+    words = ["".join(pair) for pair in zip(octets[::2], octets[1::2], strict=True)]
+    return str(IPv6Address("fe80::" + ":".join(words)))
 
 
 def checksum(data: bytes) -> int:

@@ -1,6 +1,5 @@
 """Hosts are told of next hops on their own link, where an interface is told to do so."""
 
-import ipaddress
 import os
 import socket
 import time
@@ -11,20 +10,12 @@ from conftest import LEFT
 from dom0.guest import Guest, Vif, linux_guest
 from dom0.shell import run
 from dom0.topology import DEVICE, Host
-from packets import IPV4, IPV6, NOBODY_LISTENS, REDIRECT, ethernet, read_error, read_ip, udp4
+from packets import IPV4, IPV6, NOBODY_LISTENS, REDIRECT, ethernet, link_local, read_error, read_ip, udp4
 from ringway import READY, counters, eventually, grown
 from wire import Wire
 
 THIRD = Host("third", "xenbr0", ("10.0.0.7/24", "192.0.2.1/32", "2001:db8:99::1/128"))
 BEHIND = "192.0.2.1"
-
-
-def link_local(mac: str) -> str:
-    """The IPv6 address that a host makes itself of its hardware address."""
-    head, tail = mac.split(":")[:3], mac.split(":")[3:]
-    octets = [f"{int(head[0], 16) ^ 2:02x}", *head[1:], "ff", "fe", *tail]
-    words = ["".join(pair) for pair in zip(octets[::2], octets[1::2], strict=True)]
-    return str(ipaddress.ip_address("fe80::" + ":".join(words)))
 
 
 CONFIG = f"""

@@ -166,6 +166,21 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Whether a packet, whose options are sound, has the router alert of MLD (RFC 2711 2.1).
+pub(crate) fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
+    let options = extent(packet, HEADER_LEN).filter(|_| ip.next_header == ipv6::HOP_BY_HOP);
+    let end = options.map_or(0, |(_, len)| HEADER_LEN + len);
+    let mut rest = packet.get(HEADER_LEN + 2..end).unwrap_or(&[]);
+    loop {
+        rest = match rest {
+            [ROUTER_ALERT, 2, 0, 0, ..] => return true,
+            [PAD1, after @ ..] => after,
+            [_, len, after @ ..] => after.get(usize::from(*len)..).unwrap_or(&[]),
+            _ => return false,
+        };
+    }
+}
+
 /// The protocol behind the extension headers and where it begins, or `None` for that in a
 /// fragment other than the first. Nothing is judged; `None` if the headers aren't all there.
 pub(crate) fn upper(packet: &[u8], ip: &Ipv6) -> Option<(u8, Option<usize>)> {

@@ -478,23 +478,67 @@ fn advertisements_of_the_router() {
     bed.assert_balance();
 }
 
+/// A packet with these hop-by-hop options, 6 bytes, before an ICMPv6 message.
+fn behind_options(mut frame: Frame, options: [u8; 6]) -> Frame {
+    frame[19] += 8;
+    frame[20] = 0;
+    frame.splice(54..54, [58, 0].into_iter().chain(options));
+    frame
+}
+
+const ALERT: [u8; 6] = [5, 2, 0, 0, 1, 0];
+
+/// A querier's message about a group, or all.
+fn query(source: Ipv6Addr, group: Ipv6Addr, hops: u8, len: usize) -> Frame {
+    let mut message = vec![130, 0, 0, 0, 3, 232, 0, 0];
+    message.extend(group.octets());
+    message.resize(len, 0);
+    icmp6(WAN, source, ALL, hops, &message)
+}
+
+/// What is sent within 1.2 s.
+fn reported(bed: &mut Bed) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    for _ in 0..12 {
+        bed.pass(100);
+        sent.extend(bed.take6());
+    }
+    sent
+}
+
+#[test]
+fn queries_of_others_than_queriers_on_the_link_are_not_answered() {
+    let all = Ipv6Addr::UNSPECIFIED;
+    let local = a6("fe80::99");
+    for (what, frame) in [
+        ("no alert", query(local, all, 1, 28)),
+        (
+            "alert",
+            behind_options(query(local, all, 1, 28), [5, 2, 0, 1, 1, 0]),
+        ),
+        (
+            "padding",
+            behind_options(query(local, all, 1, 28), [1, 4, 0, 0, 0, 0]),
+        ),
+        ("hops", behind_options(query(local, all, 2, 28), ALERT)),
+        ("name", behind_options(query(A, all, 1, 28), ALERT)),
+    ] {
+        let mut bed = Bed::ready6(CONFIG6, &[]);
+        bed.receive(WAN, &frame);
+        assert!(reported(&mut bed).is_empty(), "{what}");
+        bed.assert_balance();
+    }
+    for options in [ALERT, [0, 0, 5, 2, 0, 0], [1, 0, 5, 2, 0, 0]] {
+        let mut bed = Bed::ready6(CONFIG6, &[]);
+        bed.receive(WAN, &behind_options(query(local, all, 1, 28), options));
+        assert_eq!(reported(&mut bed).len(), 1);
+    }
+}
+
 #[test]
 fn groups_are_reported_when_asked_for() {
     let mut bed = Bed::ready6(CONFIG6, &[]);
-    let query = |group: Ipv6Addr, len: usize| {
-        let mut message = vec![130, 0, 0, 0, 3, 232, 0, 0];
-        message.extend(group.octets());
-        message.resize(len, 0);
-        icmp6(WAN, a6("fe80::99"), ALL, 1, &message)
-    };
-    let reported = |bed: &mut Bed| {
-        let mut sent = Vec::new();
-        for _ in 0..12 {
-            bed.pass(100);
-            sent.extend(bed.take6());
-        }
-        sent
-    };
+    let query = |group, len| behind_options(query(a6("fe80::99"), group, 1, len), ALERT);
     bed.receive(WAN, &query(Ipv6Addr::UNSPECIFIED, 28));
     let sent = reported(&mut bed);
     assert_eq!(sent.len(), 1);

@@ -1,0 +1,134 @@
+"""Which groups the router says it listens to (RFC 3810, RFC 2710): the listener's part of MLD."""
+
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+import pytest
+from beside import beside
+from conftest import LEFT, RIGHT
+from discovery import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, group_of
+from dom0.guest import Guest
+from dom0.topology import Topology
+from packets import link_local, mac_text
+from scapy.layers.inet6 import (
+    ICMPv6MLQuery, ICMPv6MLQuery2, IPv6, IPv6ExtHdrHopByHop, RouterAlert,
+)  # fmt: skip
+from scapy.packet import Packet
+from wire import Wire
+
+CONFIG = """
+hostname = "groups"
+
+[interface.left]
+vif     = 0
+address = ["2001:db8:0::1/64"]
+
+[interface.right]
+vif     = 1
+address = ["2001:db8:1::1/64"]
+"""
+WORDS = "ip=0:2001:db8:0::1/64 ip=1:2001:db8:1::1/64"
+
+QUERIER, QUERIER_MAC = "fe80::99", "02:00:00:00:0d:01"
+NEAR_GROUP = group_of(NEAR6)[0]
+WITHIN_MS = 500
+ALERT = bytes.fromhex("3a000502 00000100")  # behind it ICMPv6 (RFC 2711)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a router says of groups: in which version, to whom, and of each group what."""
+
+    version: int
+    destination: str
+    records: tuple[tuple[int, str], ...]
+
+
+def read(packet: bytes) -> Report | None:
+    """Read a report of either version, which must be formed as reports are."""
+    if len(packet) < 72 or packet[0] >> 4 != 6 or packet[6] != 0 or packet[48] not in (131, 143):
+        return None
+    source, destination = IPv6Address(packet[8:24]), str(IPv6Address(packet[24:40]))
+    assert packet[40:48] == ALERT and packet[7] == 1 and source.is_link_local, packet.hex()
+    if packet[48] == 131:
+        group = str(IPv6Address(packet[56:72]))
+        assert destination == group
+        return Report(1, "the group", ((0, group),))
+    (count,) = struct.unpack_from("!H", packet, 54)
+    at = range(56, 56 + 20 * count, 20)
+    # No sources, no auxiliary data.
+    assert all(packet[i + 1 : i + 4] == bytes(3) for i in at)
+    return Report(2, destination, tuple((packet[i], str(IPv6Address(packet[i + 4 : i + 20]))) for i in at))
+
+
+def asks(group: str, version: int = 2, **fields) -> bytes:
+    """A querier's packet about one group, or all (`::`)."""
+    header = {"src": QUERIER, "dst": ALL_NODES if group == "::" else group, "hlim": 1, **fields}
+    query: Packet = ICMPv6MLQuery(mladdr=group, mrd=WITHIN_MS)
+    if version == 2:
+        query = ICMPv6MLQuery2(mladdr=group, mrd=WITHIN_MS, QRV=2, QQIC=125)
+    alert = header.pop("alert", True)
+    packet = IPv6(**header)
+    return bytes(packet / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / query if alert else packet / query)
+
+
+# From the first of version 1 on, only that is spoken.
+CASES = {
+    "all": asks("::"),
+    "one group": asks(NEAR_GROUP),
+    "the routers": asks(ALL_ROUTERS),
+    "a group of nobody's": asks("ff02::7777"),
+    "all nodes": asks(ALL_NODES),
+    "in a global name": asks("::", src="2001:db8::99"),
+    "from another link": asks("::", hlim=2),
+    "without a router alert": asks("::", alert=False),
+    "to the router alone": asks("::", dst=NEAR6),
+    "one group, version 1": asks(NEAR_GROUP, 1),
+    "all, version 1": asks("::", 1),
+    "all, version 2 after version 1": asks("::"),
+}
+DIFFERENCES: dict[str, str] = {}
+
+
+def look(router: Guest) -> dict[str, list[str]]:
+    """What a router answers on the left to each of them."""
+    seen = {}
+    with Wire(LEFT) as near, Wire(RIGHT) as far:
+        bench = Bench(router, near, far)
+        assert LEFT.ping(NEAR6, 3, 0.2, "-W", 10).received
+        time.sleep(3)  # what it says of itself at first is over
+        for name, query in CASES.items():
+            near.heard()
+            bench.send_near(query, QUERIER_MAC)
+            heard = near.heard(WITHIN_MS / 1000 + 0.5)
+            packets = (f[14:] for f in heard if mac_text(f[6:12]) == bench.near_station)
+            reports = [report for report in map(read, packets) if report]
+            seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))
+    return seen
+
+
+def _said(report: Report, station: str) -> Iterator[str]:
+    """What a report says, a line for each group."""
+    names = {NEAR_GROUP: "near's group", group_of(link_local(station))[0]: "the link-local address's group"}
+    names[group_of("2001:db8::")[0]] = "the group of the network's routers"
+    for kind, group in report.records:
+        yield f"version {report.version} to {report.destination}: {kind} {names.get(group, group)}"
+
+
+@pytest.fixture(scope="module")
+def outcomes(topology: Topology) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    return beside(topology, CONFIG, WORDS, [], look)
+
+
+@pytest.mark.limit(600)
+@pytest.mark.parametrize("name", CASES)
+def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
+    ours, theirs = (seen[name] for seen in outcomes)
+    text = f"Ringway: {ours}\nLinux: {theirs}"
+    if name in DIFFERENCES:
+        assert ours != theirs, f"no difference any more: {text}"
+    else:
+        assert ours == theirs, text
