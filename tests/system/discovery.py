@@ -2,7 +2,6 @@
 
 import os
 import struct
-import time
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
@@ -153,11 +152,8 @@ class Bench:
 
     def questions(self, target: str, seconds: float) -> list[str]:
         """Whom the router asks for an address for so long."""
-        deadline = time.monotonic() + seconds
-        heard: list[bytes] = []
-        while time.monotonic() < deadline:
-            heard += self.far.heard(0.1)
-        found = [nd for nd in map(read, heard) if nd and (nd.kind, nd.target) == (SOLICITATION, target)]
+        heard = map(read, self.far.during(seconds))
+        found = [nd for nd in heard if nd and (nd.kind, nd.target) == (SOLICITATION, target)]
         return [_question(nd) for nd in found]
 
 

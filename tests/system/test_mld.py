@@ -103,7 +103,7 @@ def look(router: Guest) -> dict[str, list[str]]:
         for name, query in CASES.items():
             near.heard()
             bench.send_near(query, QUERIER_MAC)
-            heard = near.heard(WITHIN_MS / 1000 + 0.5)
+            heard = near.during(WITHIN_MS / 1000 + 0.5)
             packets = (f[14:] for f in heard if mac_text(f[6:12]) == bench.near_station)
             reports = [report for report in map(read, packets) if report]
             seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))

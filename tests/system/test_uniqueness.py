@@ -67,7 +67,7 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
                 asked[question.target] = question
                 if question.target in REACTIONS:
                     near.send(REACTIONS[question.target](heard[-1]))
-        heard = [f for f in heard + near.heard(OBJECTION_S + 1.5) if own(f)]
+        heard = [f for f in heard + near.during(OBJECTION_S + 1.5) if own(f)]
         assert LEFT.ping(NEAR6, 5, 0.2, "-W", 10).received
         bench = Bench(guest, near, near)
         answers = {a: bench.answers(asks(a, LEFT6, LEFT.mac)) for a in ADDRESSES}

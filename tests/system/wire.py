@@ -80,6 +80,15 @@ class Wire:
             frames.append(frame)
         return frames
 
+    def during(self, seconds: float) -> list[bytes]:
+        """Return all that arrives for so long."""
+        frames: list[bytes] = []
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if (frame := self._next(left)) is not None:
+                frames.append(frame)
+        return frames
+
     def _next(self, timeout: float) -> bytes | None:
         while select.select([self._socket], [], [], timeout)[0]:
             frame, sender = self._socket.recvfrom(1 << 17)
