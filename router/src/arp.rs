@@ -1,13 +1,14 @@
 //! ARP (RFC 826): what is asked and answered. The states are in
 //! [`reachability`](crate::reachability).
 
+use crate::DropReason;
 use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::neighbors::Purpose;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::arp::{Arp, REPLY, REQUEST};
-use crate::{DropReason, wire::ethernet};
+use crate::wire::{ethernet, ipv4};
 use core::net::Ipv4Addr;
 
 impl Router {
@@ -37,10 +38,11 @@ impl Router {
         let probe = arp.sender.is_unspecified();
         let here = link.has_host(arp.sender.into());
         let known = self.neighbors.find(input, arp.sender.into());
-        // Hosts ask with whatever address the waiting packet has, so any may ask for ours.
+        // Hosts ask with whatever address the waiting packet has, so any of a host's may ask.
         let request = arp.operation == REQUEST;
         let asked = ours && request;
-        let alien = !link.addresses.iter().any(|n| n.contains(arp.sender));
+        let alien = !ipv4::is_martian_source(arp.sender)
+            && !link.addresses.iter().any(|n| n.contains(arp.sender));
         let welcome = probe || here || known.is_some() || (asked && alien);
         if !welcome {
             return self.drop_frames(input, DropReason::ForeignArp, 1);
@@ -58,10 +60,10 @@ impl Router {
             };
             self.send_arp(input, &reply, arp.sender_mac, out);
         }
-        // Merge what is known already; learn anew only from those who talk to us.
+        // Merge what is known already; learn anew only from those who are about to talk to us.
         let index = match known {
             Some(index) => Some(index),
-            None if (ours || proxied) && here => {
+            None if (asked || proxied) && here => {
                 self.neighbor(now, input, arp.sender.into(), Purpose::Learn)
             }
             None => None,

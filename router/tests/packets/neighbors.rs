@@ -82,6 +82,11 @@ fn suspicious_packets_are_dropped() {
             DropReason::ForeignArp,
         ),
         (
+            "loopback",
+            request([127, 0, 0, 1], WAN_ADDRESS),
+            DropReason::ForeignArp,
+        ),
+        (
             "short",
             request(A, WAN_ADDRESS)[..41].to_vec(),
             DropReason::BadArp,
@@ -101,6 +106,18 @@ fn a_host_may_ask_for_us_with_an_address_of_another_network() {
     bed.receive(WAN, &request([10, 9, 8, 200], WAN_ADDRESS));
     assert_eq!(bed.take().len(), 1, "an answer");
     assert_eq!(bed.dropped(WAN, DropReason::ForeignArp), 0);
+    bed.assert_balance();
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_is_not_believed() {
+    let mut bed = Bed::ready(CONFIG, &[]);
+    let answer = arp(2, host_mac(B), B, router_mac(0, LAN), LAN_ADDRESS);
+    bed.receive(LAN, &answer);
+    bed.receive(WAN, &udp(WAN, A, B, 20));
+    let sent = bed.take();
+    assert_eq!(sent.len(), 1);
+    assert!(is_request(&sent[0], LAN, [0xff; 6], LAN_ADDRESS, B));
     bed.assert_balance();
 }
 
