@@ -125,7 +125,7 @@ impl spin::RelaxStrategy for Patient {
 
 /// Lanes that look at routes while they change.
 const LANES: usize = 3;
-const CHANGES: usize = 400;
+const CHANGES: usize = 240;
 /// Gateways on the LAN, 10.0.1.10 and 2001:db8:1::10 and so on, with stations 02:00:00:00:00:00
 /// and so on.
 const GATEWAYS: u8 = 4;
