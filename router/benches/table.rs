@@ -19,6 +19,7 @@ use poptrie::Poptrie;
 use prefix_trie::PrefixMap;
 use router::fib::table::{Address, Table};
 
+mod cpu;
 mod internet;
 use internet::{Random, Route};
 
@@ -234,13 +235,6 @@ fn dump(folder: &str) {
     }
 }
 
-/// Time on a processor (/proc/self/schedstat), which others on the machine don't add to.
-fn cpu_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/schedstat").expect("Linux");
-    let first = text.split_whitespace().next();
-    first.and_then(|ns| ns.parse().ok()).expect("a number")
-}
-
 /// Inserts a second from empty to full, single changes a second on the full table, bytes.
 fn updates() {
     println!("name,value,unit");
@@ -251,10 +245,10 @@ fn updates() {
 
 fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
     let rate = |what: &str, count: usize, start: u64| {
-        let rate = count as f64 * 1e9 / (cpu_ns() - start) as f64;
+        let rate = count as f64 * 1e9 / (cpu::nanos() - start) as f64;
         println!("table_{name}_{what},{rate:.0},changes/s");
     };
-    let start = cpu_ns();
+    let start = cpu::nanos();
     let table = filled(routes);
     rate("fill_sorted", routes.len(), start);
     let bytes = table.bytes() as f64 / routes.len() as f64;
@@ -263,7 +257,7 @@ fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
 
     let mut shuffled = routes.to_vec();
     Random(7).shuffle(&mut shuffled);
-    let start = cpu_ns();
+    let start = cpu::nanos();
     let mut table = filled(&shuffled);
     rate("fill_shuffled", routes.len(), start);
     let bytes = table.bytes() as f64 / routes.len() as f64;
@@ -274,7 +268,7 @@ fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
     let mut random = Random(8);
     let mut done = 0;
     let mut times = Vec::with_capacity(CHANGES);
-    let start = cpu_ns();
+    let start = cpu::nanos();
     for _ in 0..CHANGES {
         let (prefix, len, value) = shuffled[random.below(shuffled.len())];
         let before = Clock::now();
@@ -297,7 +291,7 @@ fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
     println!("table_{name}_change_99th_percentile,{late},ns");
     let bytes = table.bytes() as f64 / routes.len() as f64;
     println!("table_{name}_bytes_churned,{bytes:.1},bytes/prefix");
-    let start = cpu_ns();
+    let start = cpu::nanos();
     for &(prefix, len, _) in &shuffled {
         table.remove(prefix, len);
     }

@@ -185,9 +185,7 @@ impl Router {
         self.route_files.clear();
         let config = core::mem::replace(&mut self.config, Config::empty());
         for neighbor in &config.neighbors {
-            if let Ok(interface) = u8::try_from(neighbor.interface) {
-                self.pin(InterfaceId(interface), neighbor.address);
-            }
+            self.pin(neighbor.interface, neighbor.address);
         }
         for route in &config.routes {
             let target = self.hold_target(&route.target, route.mtu);
@@ -266,10 +264,14 @@ impl Router {
                 self.hold_members(alloc::vec![(target.number(), 1)], mtu)
             }
             RouteTarget::Via(gateways) => {
+                if let ([via], None) = (gateways.as_slice(), mtu) {
+                    return self
+                        .pin(via.interface, via.address)
+                        .map(Target::from_number);
+                }
                 let mut members = Vec::with_capacity(gateways.len());
                 for via in gateways {
-                    let interface = u8::try_from(via.interface).ok().map(InterfaceId);
-                    match interface.and_then(|i| self.pin(i, via.address)) {
+                    match self.pin(via.interface, via.address) {
                         Some(member) => members.push((member, via.weight)),
                         None => {
                             self.release_all(&members);
@@ -344,7 +346,8 @@ impl Router {
     }
 
     /// A neighbour that keeps its index while it is held, which it is once: its target.
-    fn pin(&mut self, interface: InterfaceId, address: IpAddr) -> Option<u32> {
+    fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
+        let interface = InterfaceId(u8::try_from(interface).ok()?);
         let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
         self.neighbors.entry_mut(index)?.pinned += 1;
         Some(Target::Neighbor(u32::try_from(index).ok()?).number())

@@ -55,7 +55,8 @@ def main() -> None:
         sys.exit(__doc__)
     if only in ("", "tables"):
         table = binary("router", "table")
-        rows += tables.updates(run, table)
+        rows += tables.updates(run, [table, "updates"])
+        rows += tables.updates(run, [binary("router", "updates")])
         rows += tables.lookups(table)
     for package, bench in BENCHES:
         if only not in ("", bench):

@@ -125,7 +125,7 @@ def lookups(binary: str) -> list[Row]:
     return rows
 
 
-def updates(run: Callable[[list[str]], str], binary: str) -> list[Row]:
-    """Changes a second, and bytes a prefix."""
-    cells = [line.split(",") for line in run([binary, "updates"]).splitlines()[1:]]
+def updates(run: Callable[[list[str]], str], words: list[str]) -> list[Row]:
+    """Changes a second, and bytes a prefix, as a program prints them."""
+    cells = [line.split(",") for line in run(words).splitlines()[1:]]
     return [(name, value, unit) for name, value, unit in cells]

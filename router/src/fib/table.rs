@@ -409,17 +409,13 @@ impl<A: Address> Table<A> {
         let children = *self.nodes.children.get(at);
         let routes = self.nodes.routes.get(at);
         let answers = self.answers(routes);
-        let (mut leaves, mut first_leaf, mut ends) = ([0; 64], 64, 0u64);
-        let mut last = None;
-        for (slot, &answer) in answers.iter().enumerate().rev() {
-            if last != Some(answer) && !children.has(slot) {
-                last = Some(answer);
-                ends |= 1 << slot;
-                first_leaf -= 1;
-                leaves[first_leaf] = answer;
-            }
+        let ends = ends_of_runs(&answers, children.set);
+        let (mut leaves, mut filled) = ([0; 64], 0);
+        for slot in ones(ends) {
+            leaves[filled] = answers[slot];
+            filled += 1;
         }
-        let leaves = &leaves[first_leaf..];
+        let leaves = &leaves[..filled];
         if ends == node.ends && leaves.len() > 1 {
             let held = self.leaves.run_mut(node.leaf_base(), node.leaf_count());
             held.copy_from_slice(leaves);
@@ -433,7 +429,8 @@ impl<A: Address> Table<A> {
             (held.ends, held.leaf_end) = (ends, leaf_base + leaves.len() as u32);
             self.drop_leaves(node);
         }
-        for slot in (first..first + count).filter(|&slot| children.has(slot)) {
+        let asked = u64::MAX.checked_shr(64 - count as u32).unwrap_or(0) << first;
+        for slot in ones(children.set & asked) {
             let child = children.child(slot);
             if self.nodes.routes.get(child).inherited != answers[slot] {
                 self.pending.push((child, answers[slot]));
@@ -526,6 +523,24 @@ impl<A: Address> Table<A> {
         }
         self.renew(top, (0, 0));
     }
+}
+
+/// Where each run of equal answers ends, slots with children left out.
+fn ends_of_runs(answers: &[u32; 64], children: u64) -> u64 {
+    if children == 0 {
+        // Most nodes by far, and without a branch that can't be foreseen.
+        let pairs = answers.windows(2).rev();
+        let changes = pairs.fold(0, |bits, pair| bits << 1 | u64::from(pair[0] != pair[1]));
+        return changes | 1 << 63;
+    }
+    let (mut ends, mut last) = (0, None);
+    for (slot, &answer) in answers.iter().enumerate().rev() {
+        if last != Some(answer) && children >> slot & 1 == 0 {
+            last = Some(answer);
+            ends |= 1 << slot;
+        }
+    }
+    ends
 }
 
 /// The bits that are set, from the lowest on.

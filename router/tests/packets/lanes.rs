@@ -1,11 +1,17 @@
 //! Several lanes of one router, forwarding at the same time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::bed::*;
+use crate::bed6::*;
 use router::addr::Network;
 use router::config::{RouteConfig, RouteTarget, Via};
-use router::{BURST, DropReason, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, Verdict};
+use router::{
+    BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom, Router,
+    Verdict,
+};
 use xen_hal::lanes::Lanes;
 
 const A: [u8; 4] = [10, 0, 0, 9];
@@ -117,86 +123,309 @@ impl spin::RelaxStrategy for Patient {
     }
 }
 
-/// A route by a gateway on the LAN.
-fn route(prefix: [u8; 4], len: u8, gateway: [u8; 4]) -> RouteConfig {
-    let address = gateway.into();
-    RouteConfig {
-        prefix: Network {
-            address: std::net::IpAddr::from(prefix),
-            len,
+/// Lanes that look at routes while they change.
+const LANES: usize = 3;
+const CHANGES: usize = 240;
+/// Gateways on the LAN, 10.0.1.10 and 2001:db8:1::10 and so on, with stations 02:00:00:00:00:00
+/// and so on.
+const GATEWAYS: u8 = 4;
+/// Where the first gateway always leads, and the networks in them whose routes change: shorter
+/// and longer than, and as long as, what the index of a table decides (/6, then /18; in IPv6 /12,
+/// then /24), nested and beside each other.
+const NESTS: [(&str, [&str; 12]); 2] = [
+    (
+        "64.0.0.0/2",
+        [
+            "64.0.0.0/4",
+            "64.0.0.0/6",
+            "65.32.0.0/12",
+            "65.43.0.0/16",
+            "65.43.0.0/18",
+            "65.43.16.0/20",
+            "65.43.21.0/24",
+            "65.43.22.0/24",
+            "65.43.21.76/30",
+            "65.43.21.77/32",
+            "72.0.0.0/6",
+            "72.1.2.0/25",
+        ],
+    ),
+    (
+        "2a00::/8",
+        [
+            "2a00::/10",
+            "2a00::/12",
+            "2a02:3000::/20",
+            "2a02:3f00::/24",
+            "2a02:3f40::/28",
+            "2a02:3f45::/32",
+            "2a02:3f45:6789::/48",
+            "2a02:3f45:6789:abcd::/64",
+            "2a02:3f45:6789:abcd::77/128",
+            "2a02:3f45:678a::/48",
+            "2a30::/12",
+            "2a30:1:2::/47",
+        ],
+    ),
+];
+
+/// A route to one of the gateways, or to nowhere.
+fn route(prefix: Network, gateway: Option<u8>) -> RouteConfig {
+    let via = |gateway: u8| Via {
+        address: match prefix.address {
+            IpAddr::V4(_) => [10, 0, 1, 10 + gateway].into(),
+            IpAddr::V6(_) => step(a6("2001:db8:1::10").into(), gateway.into()),
         },
+        interface: usize::from(LAN),
+        weight: 1,
+    };
+    RouteConfig {
+        prefix,
         vrf: 0,
-        target: RouteTarget::Via(vec![Via {
-            address,
-            interface: usize::from(LAN),
-            weight: 1,
-        }]),
+        target: gateway.map_or(RouteTarget::Blackhole, |gateway| {
+            RouteTarget::Via(vec![via(gateway)])
+        }),
         mtu: None,
     }
 }
 
+/// The address that far behind another.
+fn step(address: IpAddr, by: u128) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            Ipv4Addr::from_bits(address.to_bits().wrapping_add(by as u32)).into()
+        }
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits().wrapping_add(by)).into(),
+    }
+}
+
+/// A router that knows all gateways.
+fn bed_with_gateways() -> Bed {
+    let mut text = CONFIG6.replace(
+        "::1/64\"]\n[interface.lan]",
+        "::1/64\", \"10.0.0.1/24\"]\n[interface.lan]",
+    );
+    for gateway in 0..GATEWAYS {
+        for address in [
+            format!("10.0.1.{}", 10 + gateway),
+            format!("2001:db8:1::1{gateway}"),
+        ] {
+            text += &format!(
+                "[[neighbor]]\ninterface = \"lan\"\naddress = \"{address}\"\n\
+                 mac = \"02:00:00:00:00:0{gateway}\"\n"
+            );
+        }
+    }
+    Bed::ready6(&text, &[])
+}
+
+/// The routes that change, one at a time, and what each change makes of frames.
+struct Plan {
+    routes: Vec<Network>,
+    /// Which of the routes changes, and to which gateway; it goes if there is none.
+    changes: Vec<(usize, Option<u8>)>,
+    /// A burst of each family.
+    frames: [Vec<Frame>; 2],
+    /// The gateways of these frames before the first change, and after each.
+    answers: Vec<[[u8; BURST]; 2]>,
+}
+
+impl Plan {
+    fn new() -> Self {
+        let networks = NESTS.map(|(_, routes)| routes.map(|text| text.parse::<Network>().unwrap()));
+        // What routes begin and end with, what is in between, and the neighbours of that.
+        let probes = NESTS.map(|(covering, routes)| {
+            let covering: Network = covering.parse().unwrap();
+            let all = routes.iter().flat_map(|text| {
+                let Network { address, len } = text.parse().unwrap();
+                let bits = if address.is_ipv4() { 32 } else { 128 };
+                let size = 1u128 << (bits - len);
+                [u128::MAX, 0, size / 3, size - 1, size].map(|by| step(address, by))
+            });
+            let all: Vec<IpAddr> = all.filter(|&probe| covering.contains(probe)).collect();
+            let burst: Vec<IpAddr> = all.iter().copied().cycle().take(BURST).collect();
+            assert!(all.len() <= BURST);
+            burst
+        });
+        let frames = probes.each_ref().map(|burst| {
+            let frame = |&to: &IpAddr| match to {
+                IpAddr::V4(to) => udp(WAN, A, to.octets(), 20),
+                IpAddr::V6(to) => udp6(WAN, a6("2001:db8::9"), to, 20),
+            };
+            burst.iter().map(frame).collect()
+        });
+        let routes = networks.concat();
+        let mut gateways = vec![None; routes.len()];
+        let in_force = |gateways: &[Option<u8>]| {
+            probes.each_ref().map(|burst| {
+                std::array::from_fn(|at| {
+                    let there = routes.iter().zip(gateways);
+                    let there = there.filter_map(|(r, gateway)| Some((r, (*gateway)?)));
+                    let matching = there.filter(|(route, _)| route.contains(burst[at]));
+                    let longest = matching.max_by_key(|(route, _)| route.len);
+                    longest.map_or(0, |(_, gateway)| gateway)
+                })
+            })
+        };
+        let mut answers = vec![in_force(&gateways)];
+        let mut state = 1u64;
+        let mut random = |below: u8| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 33) as usize % usize::from(below)
+        };
+        let mut changes = Vec::new();
+        for _ in 0..CHANGES {
+            let which = random(routes.len() as u8);
+            let to = match gateways[which] {
+                Some(_) if random(2) == 0 => None,
+                Some(old) => Some((old + 1) % GATEWAYS),
+                None => Some(random(GATEWAYS) as u8),
+            };
+            gateways[which] = to;
+            changes.push((which, to));
+            answers.push(in_force(&gateways));
+        }
+        Self {
+            routes,
+            changes,
+            frames,
+            answers,
+        }
+    }
+
+    /// Makes a change, the first being number 1.
+    fn make(&self, change: usize, router: &mut Router) {
+        let (which, gateway) = self.changes[change - 1];
+        let prefix = self.routes[which];
+        match gateway {
+            Some(_) => router.insert_route(&route(prefix, gateway)).unwrap(),
+            None => assert!(router.remove_route(prefix)),
+        }
+    }
+}
+
+/// Routes to nowhere beside those that change, so that the tables take other forms: an index of
+/// the block after a quarter of the changes, no quick copy after a half, then again as at first.
+fn fill(change: usize, router: &mut Router) {
+    let beside = |at: u16| {
+        let [high, low] = at.to_be_bytes();
+        let four = (IpAddr::from([66, high, low, 0]), 24);
+        let six = (IpAddr::from([0x2a0f, at, 0, 0, 0, 0, 0, 0]), 32);
+        let both = [four, six].map(|(address, len)| Network { address, len });
+        // Only tables of IPv4 have a copy.
+        both.into_iter().take(if at < 1500 { 2 } else { 1 })
+    };
+    let (from, to) = match change * 4 / CHANGES {
+        1 => (0, 1500),
+        2 => (1500, 17_000),
+        _ => (0, 17_000),
+    };
+    for prefix in (from..to).flat_map(beside) {
+        if change == CHANGES * 3 / 4 {
+            assert!(router.remove_route(prefix));
+        } else {
+            router.insert_route(&route(prefix, None)).unwrap();
+        }
+    }
+}
+
+struct NoEgress;
+
+impl Egress for NoEgress {
+    fn send(&mut self, _: InterfaceId, _: &[u8], _: FrameMeta) -> Result<(), NoRoom> {
+        Err(NoRoom)
+    }
+}
+
+/// Changes are numbered. What lanes know of them is a count of their beginnings and ends, so
+/// that an odd one says that a change is under way, and one that stays the same that there was
+/// none: then the route in force is to be found.
 #[test]
-fn lanes_see_the_old_route_or_the_new_one_while_routes_change() {
-    const CHANGES: u32 = 800;
-    const LANES: usize = 3;
-    const C: [u8; 4] = [10, 0, 1, 8];
-    const NET: [u8; 4] = [198, 51, 100, 0];
-    let mut bed = Bed::ready(CONFIG, &[(WAN, A), (LAN, B), (LAN, C)]);
-    // What is left when there is no longer prefix, so that there is always one of the two.
-    let covering = route([198, 51, 0, 0], 16, B);
-    bed.router.insert_route(&covering).unwrap();
-    let (now, input) = (bed.now, InterfaceId(WAN));
-    let lane = || (bed.router.new_lane(), [0u64; 2]);
-    let (first, others) = (lane(), [lane(), lane()]);
+fn while_routes_change_every_lane_finds_the_old_or_the_new_one() {
+    let plan = Plan::new();
+    let mut bed = bed_with_gateways();
+    for (covering, _) in NESTS {
+        let covering = route(covering.parse().unwrap(), Some(0));
+        bed.router.insert_route(&covering).unwrap();
+    }
+    let (mut now, input) = (bed.now, InterfaceId(WAN));
+    let begun = now;
+    let bursts = plan.frames.each_ref().map(|frames| {
+        let headers: [Header; BURST] = std::array::from_fn(|at| header(&frames[at]));
+        (headers, [FrameMeta::plain(frames[0].len()); BURST])
+    });
+    let [first, others @ ..] = [(); LANES].map(|()| bed.router.new_lane());
     let lanes = Lanes::<_, _, Patient>::new(first, others, bed.router);
-    let done = AtomicBool::new(false);
-    let frame = udp(WAN, A, [198, 51, 100, 7], 100);
-    let metas = [FrameMeta::plain(frame.len()); BURST];
-    // One burst: which of the two gateways its frames went to.
-    let burst = |at: usize| {
-        let mut headers = [header(&frame); BURST];
-        let mut verdicts = [Verdict::Drop; BURST];
+    let (edges, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let exact = [(); LANES].map(|()| AtomicUsize::new(0));
+
+    // The gateways of a burst of each family, in one turn of a lane.
+    let look = |at: usize| {
         let mut entered = lanes.enter(at).unwrap();
-        let ((lane, seen), router) = entered.parts();
-        lane.process(router, now, input, &mut headers, &metas, &mut verdicts);
-        assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN)); BURST]);
-        let to_c = headers[0].0[..6] == host_mac(C);
-        let wanted = host_mac(if to_c { C } else { B });
-        assert!(headers.iter().all(|header| header.0[..6] == wanted));
-        seen[usize::from(to_c)] += 1;
-        to_c
+        let (lane, router) = entered.parts();
+        bursts.map(|(mut headers, metas)| {
+            let mut verdicts = [Verdict::Drop; BURST];
+            lane.process(router, begun, input, &mut headers, &metas, &mut verdicts);
+            assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN)); BURST]);
+            headers.map(|header| header.0[5])
+        })
+    };
+    // Looks until all is done. How often there were changes meanwhile.
+    let watch = |at: usize| {
+        let mut overlapping = 0;
+        while !done.load(Ordering::SeqCst) {
+            let before = edges.load(Ordering::SeqCst);
+            let found = look(at);
+            let after = edges.load(Ordering::SeqCst);
+            let possible = before / 2..=after.div_ceil(2);
+            assert!(
+                plan.answers[possible.clone()].contains(&found),
+                "lane {at}, changes {possible:?}: {found:?}, not {:?}",
+                plan.answers[*possible.end()],
+            );
+            if possible.start() == possible.end() {
+                exact[at].fetch_add(1, Ordering::SeqCst);
+            } else {
+                overlapping += 1;
+            }
+        }
+        overlapping
     };
     std::thread::scope(|scope| {
-        for at in 0..LANES {
-            let (burst, done) = (&burst, &done);
-            scope.spawn(move || {
-                while !done.load(Ordering::Acquire) {
-                    burst(at);
-                }
-                assert!(burst(at), "the last change");
-            });
-        }
-        for change in 0..CHANGES {
+        let watch = &watch;
+        let watchers: [_; LANES] = std::array::from_fn(|at| scope.spawn(move || watch(at)));
+        let failed = || watchers.iter().any(|watcher| watcher.is_finished());
+        for change in 1..=CHANGES {
+            edges.store(2 * change - 1, Ordering::SeqCst);
             let mut stopped = lanes.stop_all();
             let (router, _) = stopped.parts();
-            match change % 4 {
-                1 => router.insert_route(&route(NET, 24, B)).unwrap(),
-                3 if change + 1 < CHANGES => {
-                    let Network { address, len } = route(NET, 24, B).prefix;
-                    assert!(router.remove_route(Network { address, len }));
-                }
-                _ => router.insert_route(&route(NET, 24, C)).unwrap(),
+            plan.make(change, router);
+            if change % (CHANGES / 4) == 0 && change < CHANGES {
+                fill(change, router);
             }
-            // The table grows and is laid out anew meanwhile.
-            for low in 0..20 {
-                let [.., high, middle] = change.to_be_bytes();
-                let other = route([60 + high, middle, low, 0], 24, B);
-                router.insert_route(&other).unwrap();
+            if change % 3 == 0 {
+                // Time for a quick copy; some routes change before it is due, some after.
+                now = now.saturating_add(Duration::from_millis(60));
+                router.poll(now, 8, &mut NoEgress);
+            }
+            drop(stopped);
+            edges.store(2 * change, Ordering::SeqCst);
+            // After every other change all lanes find exactly the route in force.
+            let before = exact.each_ref().map(|count| count.load(Ordering::SeqCst));
+            while change % 2 == 0
+                && !failed()
+                && (0..LANES).any(|at| exact[at].load(Ordering::SeqCst) == before[at])
+            {
+                std::thread::yield_now();
+            }
+            if failed() {
+                break;
             }
         }
-        done.store(true, Ordering::Release);
+        done.store(true, Ordering::SeqCst);
+        for watcher in watchers {
+            let overlapping = watcher.join().expect("the right routes");
+            assert!(overlapping > CHANGES / 10, "{overlapping} during changes");
+        }
     });
-    for (_, seen) in lanes.stop_all().parts().1 {
-        assert!(seen.iter().all(|&bursts| bursts > 20), "{seen:?}");
-    }
 }
