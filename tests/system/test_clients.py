@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from dom0.guest import Guest, Vif
 from dom0.topology import DEVICE, Host, Topology
-from ringway import command, counters, eventually, idle_pages, key, settle
+from ringway import counters, eventually, idle_pages, key, settle
 
 NEAR = Host("near", "xennear", ("10.80.0.2/24", "2001:db8:80::2/64"), ("10.80.0.1", "2001:db8:80::1"))
 FAR = Host("far", "xenfar", ("10.80.1.2/24", "2001:db8:81::2/64"), ("10.80.1.1", "2001:db8:81::1"))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from dom0.topology import DEVICE, Host
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
+SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10
 SO_RCVBUFFORCE = 33
 BUFFER = 16 << 20
 
@@ -44,12 +46,14 @@ def _enter(namespace: int) -> None:
 class Wire:
     """Whole frames to and from a host's interface, whoever they are for."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, tags: bool = False) -> None:
+        """`tags` leaves frames the VLAN tag that Linux takes out and notes beside them."""
         self.host = host
         with inside(host):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             self._socket.bind((DEVICE, ETH_P_ALL))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, int(tags))
 
     def __enter__(self) -> "Wire":
         return self
@@ -91,10 +95,18 @@ class Wire:
 
     def _next(self, timeout: float) -> bytes | None:
         while select.select([self._socket], [], [], timeout)[0]:
-            frame, sender = self._socket.recvfrom(1 << 17)
+            frame, notes, _, sender = self._socket.recvmsg(1 << 17, 64)
             if sender[2] != PACKET_OUTGOING:
-                return frame
+                return _with_tag(frame, notes[0][2]) if notes else frame
         return None
+
+
+def _with_tag(frame: bytes, note: bytes) -> bytes:
+    """Put a tag back that Linux noted (struct tpacket_auxdata of linux/if_packet.h)."""
+    status, tag, protocol = struct.unpack_from("=I12xHH", note)
+    if not status & TP_STATUS_VLAN_VALID:
+        return frame
+    return frame[:12] + struct.pack("!HH", protocol, tag) + frame[12:]
 
 
 def udp_socket(host: Host, port: int = 0, family: int = socket.AF_INET) -> socket.socket:

@@ -7,7 +7,7 @@ from image import LINUX_DOMU, Image
 from paths import CACHE, TESTBED
 
 DOM0_MODULES = ["ahci", "sd_mod", "crc32c_generic", "ext4"]
-DOMU_MODULES = ["xen-netfront"]
+DOMU_MODULES = ["xen-netfront", "8021q", "vrf"]
 
 
 def dom0(image: Image) -> bytes:
