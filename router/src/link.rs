@@ -8,7 +8,7 @@ use crate::advertise::Advertiser;
 use crate::config::{Allowed, Attachment, InterfaceConfig, ReversePath};
 use crate::conflict::Claims;
 use crate::mld::Listener;
-use crate::rate_limit::RateLimit;
+use crate::rate_limit::{Rate, RateLimit};
 use crate::time::Instant;
 
 /// Every node of the link (RFC 4291 2.7.1).
@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) claims: Claims,
     pub(crate) rpf: Option<ReversePath>,
     pub(crate) allow: Allowed,
+    /// How often ICMP errors may be sent because of what comes from here.
+    pub(crate) errors: Option<Rate>,
     /// How many redirects may be sent.
     pub(crate) redirects: RateLimit,
     /// The number of the routing table that is used for what comes from here.
@@ -55,6 +57,7 @@ impl Link {
             claims: Claims::default(),
             rpf: config.rpf,
             allow: config.allow,
+            errors: Rate::per_second(config.icmp_error_rate),
             redirects: RateLimit::default(),
             vrf: u8::try_from(config.vrf).unwrap_or(0),
             source: config.source,

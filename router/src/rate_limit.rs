@@ -13,12 +13,14 @@ pub(crate) struct Rate {
     burst: u32,
 }
 
-/// ICMP errors of an interface (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)). Traceroute and mtr need a
-/// few dozen at once and some ten a second each.
-pub(crate) const ICMP_ERRORS: Rate = Rate {
-    interval: Duration::from_millis(5),
-    burst: 100,
-};
+impl Rate {
+    /// So many a second, half as many at once; `None` for none.
+    pub(crate) fn per_second(number: u32) -> Option<Self> {
+        let interval = Duration::from_secs(1).checked_div(number)?;
+        let burst = (number / 2).max(1);
+        Some(Self { interval, burst })
+    }
+}
 
 /// Redirects of an interface (RFC 1812 4.3.2.8, RFC 4861 8.2). Hosts may ignore them.
 pub(crate) const REDIRECTS: Rate = Rate {
@@ -59,17 +61,19 @@ mod tests {
 
     #[test]
     fn burst_then_rate() {
-        let mut limit = RateLimit::default();
-        let mut now = Instant::from_secs(10);
-        assert_eq!(
-            (0..1000).filter(|_| limit.take(now, ICMP_ERRORS)).count(),
-            100
-        );
-        let mut taken = 0;
-        for _ in 0..1000 {
-            now = now.saturating_add(Duration::from_millis(1));
-            taken += usize::from(limit.take(now, ICMP_ERRORS));
+        for (number, burst) in [(1, 1), (3, 1), (200, 100), (1000, 500)] {
+            let rate = Rate::per_second(number).unwrap();
+            let mut limit = RateLimit::default();
+            let mut now = Instant::from_secs(10);
+            let at_once = (0..1000).filter(|_| limit.take(now, rate)).count();
+            assert_eq!(at_once, burst);
+            let mut taken = 0;
+            for _ in 0..1001 {
+                now = now.saturating_add(Duration::from_millis(1));
+                taken += u32::from(limit.take(now, rate));
+            }
+            assert_eq!(taken, number);
         }
-        assert_eq!(taken, 200);
+        assert!(Rate::per_second(0).is_none());
     }
 }

@@ -12,7 +12,6 @@ use crate::next_hop::NextHop;
 use crate::offload;
 use crate::process::segments_fit_at;
 use crate::punt::Punted;
-use crate::rate_limit::ICMP_ERRORS;
 use crate::record;
 use crate::router::{Egress, Poll, Router};
 use crate::time::Instant;
@@ -365,11 +364,9 @@ impl Router {
         let Some(addresses) = addresses else {
             return;
         };
-        if !self
-            .limits
-            .get_mut(input.index())
-            .is_some_and(|l| l.take(now, ICMP_ERRORS))
-        {
+        let rate = self.links.get(input.index()).and_then(|l| l.errors);
+        let limit = self.limits.get_mut(input.index());
+        if !limit.zip(rate).is_some_and(|(l, rate)| l.take(now, rate)) {
             return self.with_counters(input, |c| c.icmp_suppressed += 1);
         }
         self.with_counters(input, |c| c.icmp_errors += 1);

@@ -64,6 +64,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
             source: source.map(|(at, _)| at),
             vrf,
             dad_transmits: i.dad_transmits,
+            icmp_error_rate: i.icmp_error_rate,
         });
     }
     for (interface, source) in interfaces.iter().zip(&sources) {

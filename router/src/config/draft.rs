@@ -47,6 +47,7 @@ pub(super) struct DraftInterface {
     pub(super) source: Option<At<String>>,
     pub(super) vrf: Option<At<String>>,
     pub(super) dad_transmits: u8,
+    pub(super) icmp_error_rate: u32,
     pub(super) advertise: Option<At<DraftAdvertise>>,
 }
 
@@ -96,6 +97,8 @@ pub(super) const MTU_MIN: u16 = 68;
 
 /// DupAddrDetectTransmits where nothing else is asked for (RFC 4862 5.1).
 pub(super) const DAD_TRANSMITS: u8 = 1;
+/// Traceroute and mtr need a few dozen at once and some ten a second each.
+pub(super) const ICMP_ERROR_RATE: u32 = 200;
 
 /// The highest vif number.
 pub(super) const VIF_MAX: u8 = 15;

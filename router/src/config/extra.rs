@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::attach::DraftAttachment;
 use super::draft::{
-    At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, MTU_MIN, VIF_MAX,
-    parse_network, parse_via,
+    At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, ICMP_ERROR_RATE, MTU_MIN,
+    VIF_MAX, parse_network, parse_via,
 };
 use super::model::Allowed;
 use super::suggest::did_you_mean;
@@ -129,6 +129,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
                 source: None,
                 vrf: None,
                 dad_transmits: DAD_TRANSMITS,
+                icmp_error_rate: ICMP_ERROR_RATE,
                 advertise: None,
             });
             draft.interfaces.len() - 1

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::attach;
 use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftRouteFile,
-    DraftTarget, MTU_MIN, parse_address, parse_network, parse_via,
+    DraftTarget, ICMP_ERROR_RATE, MTU_MIN, parse_address, parse_network, parse_via,
 };
 use super::model::{Allowed, ReversePath};
 use super::suggest::did_you_mean;
@@ -150,7 +150,7 @@ fn interface(
     let mut addresses = Vec::new();
     let (mut mtu, mut rpf, mut advertise) = (None, None, None);
     let (mut source, mut vrf) = (None, None);
-    let mut dad_transmits = DAD_TRANSMITS;
+    let (mut dad_transmits, mut icmp_error_rate) = (DAD_TRANSMITS, ICMP_ERROR_RATE);
     let mut allow = Allowed::default();
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
@@ -185,6 +185,10 @@ fn interface(
                 let number = integer(lines, "dad_transmits", value, 0, 10)?;
                 dad_transmits = u8::try_from(number).unwrap_or(DAD_TRANSMITS);
             }
+            "icmp_error_rate" => {
+                let number = integer(lines, "icmp_error_rate", value, 0, 1_000_000)?;
+                icmp_error_rate = u32::try_from(number).unwrap_or(ICMP_ERROR_RATE);
+            }
             word @ "directed-broadcast" => {
                 allow.directed_broadcast = boolean(lines, word, value)?;
             }
@@ -199,6 +203,7 @@ fn interface(
                     "rpf",
                     "source",
                     "dad_transmits",
+                    "icmp_error_rate",
                     "directed-broadcast",
                     "redirects",
                     "proxy-arp",
@@ -221,6 +226,7 @@ fn interface(
         source,
         vrf,
         dad_transmits,
+        icmp_error_rate,
         advertise,
     })
 }

@@ -53,6 +53,9 @@ pub struct InterfaceConfig {
     /// How often others are asked whether they have one of the IPv6 addresses before it is
     /// used (DupAddrDetectTransmits, RFC 4862 5.1).
     pub dad_transmits: u8,
+    /// How many ICMP errors about packets from there are sent in a second (RFC 1812 4.3.2.8, RFC 4443
+    /// 2.4 (f)), half as many at once; 0 for none.
+    pub icmp_error_rate: u32,
     /// The router advertisements sent there, if any.
     pub advertise: Option<AdvertiseConfig>,
 }

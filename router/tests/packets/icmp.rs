@@ -120,6 +120,41 @@ fn errors_are_limited_and_suppressed_ones_counted() {
 }
 
 #[test]
+fn how_many_errors_are_sent_can_be_set_by_interface() {
+    for (rate, at_once, a_second) in [(0, 0, 0), (1, 1, 1), (1000, 500, 500)] {
+        let wan = format!("[interface.wan]\nicmp_error_rate = {rate}");
+        let mut bed = Bed::ready(
+            &CONFIG.replace("[interface.wan]", &wan),
+            &[(WAN, A), (LAN, B)],
+        );
+        bed.take();
+        let mut told = |out: u8, frame: &Frame| {
+            for _ in 0..1000 {
+                bed.receive(out, frame);
+            }
+            let count = bed.take().iter().filter(|(to, _)| *to == out).count();
+            (
+                count,
+                bed.router
+                    .counters(InterfaceId(out))
+                    .unwrap()
+                    .icmp_suppressed,
+            )
+        };
+        let expired = |from, source, to| edit(udp(from, source, to, 10), |ip| ip[8] = 1);
+        let suppressed = 1000 - at_once as u64;
+        assert_eq!(told(WAN, &expired(WAN, A, B)), (at_once, suppressed));
+        assert_eq!(told(LAN, &expired(LAN, B, A)).0, 100, "of its own");
+        bed.pass(1000);
+        for _ in 0..1000 {
+            bed.receive(WAN, &expired(WAN, A, B));
+        }
+        assert_eq!(bed.take().len(), a_second);
+        bed.assert_balance();
+    }
+}
+
+#[test]
 fn pings_to_each_address_are_answered() {
     for address in [WAN_ADDRESS, [10, 0, 1, 1], [10, 0, 11, 1]] {
         let mut bed = bed();

@@ -599,6 +599,7 @@ fn ipv6_in_full() {
         r#"
 rpf = "strict"
 dad_transmits = 0
+icmp_error_rate = 1000
 [interface.six]
 vif = 2
 address = ["fe80::1/64", "2001:db8:6::1/64", "2001:db8:7::1/127"]
@@ -624,6 +625,7 @@ mac = "02:00:00:00:00:fe"
         panic!("three interfaces")
     };
     assert_eq!((lan.rpf, lan.dad_transmits), (Some(ReversePath::Strict), 0));
+    assert_eq!((lan.icmp_error_rate, six.icmp_error_rate), (1000, 200));
     let advertise = six.advertise.as_ref().unwrap();
     assert_eq!((advertise.min_interval_s, advertise.lifetime_s), (20, 180));
     assert_eq!((advertise.hop_limit, advertise.other), (64, true));
@@ -693,6 +695,11 @@ fn ipv6_mistakes() {
         ),
         (six("rpf = \"stric\""), "did you mean \"strict\"?"),
         (six("dad_transmits = 11"), "0 to 10"),
+        (six("icmp_error_rate = -1"), "0 to 1000000"),
+        (
+            six("icmp-error-rate = 1"),
+            "did you mean \"icmp_error_rate\"?",
+        ),
         (advertise("lifetime = 3"), "did you mean \"lifetime_s\"?"),
         (
             advertise("lifetime_s = 599"),
