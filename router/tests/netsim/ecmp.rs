@@ -1,6 +1,6 @@
 //! Several equal ways: flows are spread over them, and each stays on one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::link::Weather;
 use crate::net::Net;
@@ -94,6 +94,77 @@ fn only_the_flows_of_a_way_that_fails_move() {
             assert_eq!(paths(&mut net, family, 1), before, "they come back");
         }
         net.come_to_rest();
+    });
+}
+
+/// Sends four packets of each flow, and returns the spines that each flow came by, of those of
+/// which something came to one.
+fn spines(net: &mut Net, family: Family) -> BTreeMap<u16, BTreeSet<usize>> {
+    net.paths.clear();
+    for number in 0..4 {
+        for flow in 0..FLOWS {
+            net.send_datagram(0, 1, family, Datagram { flow, number }, 100);
+            net.pass(2);
+        }
+    }
+    net.pass(5000);
+    net.take(1);
+    let mut spines: BTreeMap<u16, BTreeSet<usize>> = BTreeMap::new();
+    for (datagram, path) in &net.paths {
+        for spine in 4..8 {
+            let ways = [0, 1].map(|leaf| net.plan.between(leaf, spine));
+            if ways.iter().any(|way| path.contains(way)) {
+                spines.entry(datagram.flow).or_default().insert(spine);
+            }
+        }
+    }
+    spines
+}
+
+#[test]
+fn flows_stay_whole_whatever_links_do() {
+    with_seeds(3, |seed| {
+        let mut net = Net::new(Plan::leaves_and_spines(), seed);
+        net.set_weather(Weather::STORM);
+        for family in FAMILIES {
+            let before = spines(&mut net, family);
+            assert!(before.len() >= 200, "{} of {FLOWS} flows", before.len());
+            assert!(
+                before.values().all(|spines| spines.len() == 1),
+                "{before:?}"
+            );
+            for spine in 4..8 {
+                let share = before.values().filter(|s| s.contains(&spine)).count();
+                assert!((25..=87).contains(&share), "{share} flows by spine {spine}");
+            }
+            let cut = 4 + (seed % 4) as usize;
+            net.set_up(net.plan.between(0, cut), false);
+            let during = spines(&mut net, family);
+            assert!(
+                during.values().all(|spines| spines.len() == 1),
+                "{during:?}"
+            );
+            let (mut moved, mut stayed) = (0, 0);
+            for (flow, spines) in &during {
+                match before.get(flow) {
+                    Some(old) if old.contains(&cut) => moved += 1,
+                    Some(old) => {
+                        assert_eq!(spines, old, "flow {flow} moved");
+                        stayed += 1;
+                    }
+                    None => {}
+                }
+                assert!(!spines.contains(&cut));
+            }
+            assert!(
+                moved >= 20 && stayed >= 120,
+                "{moved} moved, {stayed} stayed"
+            );
+            net.set_up(net.plan.between(0, cut), true);
+            net.pass(5000);
+        }
+        net.come_to_rest();
+        assert!(net.datagrams().lost > 100 && net.datagrams().duplicated > 100);
     });
 }
 

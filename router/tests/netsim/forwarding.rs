@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use router::DropReason;
 
+use crate::link::Weather;
 use crate::net::Net;
 use crate::packet::{Datagram, FAMILIES, Family, Packet, Said};
 use crate::plan::{Plan, address};
+use crate::random::with_seeds;
 
 const LAST: u32 = 1000;
 
@@ -97,6 +99,57 @@ fn traceroute_shows_every_router_of_a_line() {
     }
     assert_eq!(net.dropped(DropReason::TtlExpired), 4 * 8);
     net.come_to_rest();
+}
+
+/// The same with links that lose packets: each is sent until somebody answers it.
+fn traceroute_in_a_storm(net: &mut Net, from: usize, to: usize, family: Family) -> Vec<IpAddr> {
+    let mut reporters = vec![];
+    let mut number = 0;
+    for hops in 1..=32u8 {
+        let reporter = (0..100).find_map(|_| {
+            number += 1;
+            let [source, destination] = [from, to].map(|host| net.hosts[host].address(family));
+            let mut packet =
+                Packet::datagram(source, destination, Datagram { flow: 7, number }, 100);
+            packet.hops = hops;
+            net.send(from, packet.clone());
+            net.pass(200);
+            let answers = net.take(from);
+            let mut answers = answers.iter().filter(|answer| answer.quotes(&packet));
+            let reporter = answers.next().map(|answer| answer.source);
+            assert!(
+                answers.all(|answer| Some(answer.source) == reporter),
+                "two copies, one router"
+            );
+            match net.take(to).is_empty() {
+                true => reporter.map(Some),
+                false => Some(None),
+            }
+        });
+        match reporter.expect("an answer to one of a hundred") {
+            Some(reporter) => reporters.push(reporter),
+            None => return reporters,
+        }
+    }
+    panic!("nothing arrives");
+}
+
+#[test]
+fn traceroute_shows_every_router_whatever_links_do() {
+    with_seeds(3, |seed| {
+        let mut net = Net::new(Plan::line([1500; 7]), seed);
+        net.set_weather(Weather::STORM);
+        let left = net.plan.hosts[0].1;
+        let ways: Vec<(usize, usize)> = (0..8)
+            .map(|r| (if r == 0 { left } else { r - 1 }, r))
+            .collect();
+        for family in FAMILIES {
+            let expected = hops(&ways, family);
+            assert_eq!(traceroute_in_a_storm(&mut net, 0, 1, family), expected);
+        }
+        net.come_to_rest();
+        assert!(net.datagrams().lost > 0 && net.datagrams().duplicated > 0);
+    });
 }
 
 #[test]

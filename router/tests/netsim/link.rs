@@ -22,6 +22,15 @@ impl Weather {
         questions_lost: 0,
         duplicated: 0,
     };
+
+    /// Packets get lost, come twice and overtake each other.
+    pub(crate) const STORM: Self = Self {
+        delay_us: 100,
+        jitter_us: 3000,
+        lost: 50,
+        questions_lost: 50,
+        duplicated: 50,
+    };
 }
 
 /// Who is on a link.

@@ -1,5 +1,8 @@
 //! Small links in the middle: who sends too much is told what fits, and that fits.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use router::DropReason;
 
 use crate::link::Weather;
@@ -56,6 +59,56 @@ fn what_fits_is_told_and_gets_through() {
     }
     assert_eq!(net.dropped(DropReason::TooBig), 2 * 5);
     net.come_to_rest();
+}
+
+/// Sends packets until one arrives, each as large as the errors so far allow (RFC 1191, RFC 8201),
+/// and returns how large that one is, with who told what.
+fn discover(
+    net: &mut Net,
+    (from, to): (usize, usize),
+    family: Family,
+) -> (usize, BTreeSet<(u32, IpAddr)>) {
+    let (mut len, mut told) = (1500, BTreeSet::new());
+    let mut sent = vec![];
+    for number in 0..200 {
+        let datagram = Datagram { flow: 1, number };
+        sent.push(net.send_datagram(from, to, family, datagram, len));
+        net.pass(500);
+        if let Some(arrived) = net.take(to).first() {
+            return (arrived.payload.len() + family.header_len(), told);
+        }
+        for answer in net.take(from) {
+            if let Said::TooBig(mtu) = answer.said() {
+                assert!(sent.iter().any(|packet| answer.quotes(packet)));
+                told.insert((mtu, answer.source));
+                len = len.min(mtu as usize);
+            }
+        }
+    }
+    panic!("nothing of {len} bytes arrives");
+}
+
+#[test]
+fn what_fits_is_found_whatever_links_do() {
+    with_seeds(4, |seed| {
+        let mut net = Net::new(Plan::line(MTUS), seed);
+        net.set_weather(Weather::STORM);
+        for family in FAMILIES {
+            for (ways, reporters) in [
+                ((0, 1), vec![(1, 2, 1400), (4, 5, 1300)]),
+                ((1, 0), vec![(6, 6, 1300)]),
+            ] {
+                let (len, told) = discover(&mut net, ways, family);
+                assert_eq!(len, 1300);
+                let reporters = reporters
+                    .into_iter()
+                    .map(|(link, router, mtu)| (mtu, address(link, family, router)));
+                assert_eq!(told, reporters.collect());
+            }
+        }
+        net.come_to_rest();
+        assert!(net.datagrams().lost > 0 && net.datagrams().duplicated > 0);
+    });
 }
 
 /// Puts fragments together that came in any order; those of whole packets only.
