@@ -154,22 +154,18 @@ impl Link6 {
                 },
             );
         }
-        let mut news = old.is_none();
         for address in &mut self.addresses {
             let known = old.into_iter().flat_map(|o| &o.addresses);
             let known = known
                 .into_iter()
                 .find(|a| a.network.address == address.network.address);
-            news |= known.is_none();
             address.state = known.map_or(Uniqueness::Tentative { asked: 0, due: now }, |a| a.state);
         }
         self.listener = match old {
-            Some(old) => old.listener,
+            Some(old) => old.listener.clone(),
             None => Listener::default(),
         };
-        if news {
-            self.listener.changed(now);
-        }
+        self.listener.listen(now, self.groups());
         match (old.and_then(|o| o.advertiser), &mut self.advertiser) {
             (Some(old), Some(new)) => *new = old.again(now),
             (Some(old), None) => self.farewell = old.has_sent(),
@@ -222,8 +218,12 @@ impl Link6 {
     /// nodes (RFC 3810 6).
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
-        let anycast = self.addresses.iter().filter_map(|a| a.network.anycast());
-        let own = self.addresses.iter().map(|a| a.network.address);
+        let ours = || {
+            let ours = |a: &&Address6| a.state != Uniqueness::Duplicate;
+            self.addresses.iter().filter(ours).map(|a| a.network)
+        };
+        let anycast = ours().filter_map(|n| n.anycast());
+        let own = ours().map(|n| n.address);
         for group in own.chain(anycast).map(solicited_node) {
             if !groups.contains(&group) {
                 groups.push(group);

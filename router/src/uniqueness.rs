@@ -76,8 +76,12 @@ impl Router {
     }
 
     /// Somebody else has an address that we were about to use: nobody gets it from us.
-    pub(crate) fn duplicate(&mut self, interface: InterfaceId, address: Ipv6Addr) {
+    pub(crate) fn duplicate(&mut self, now: Instant, interface: InterfaceId, address: Ipv6Addr) {
         self.set_uniqueness(interface, address, Uniqueness::Duplicate);
+        let link = self.links.get_mut(interface.index());
+        if let Some(v6) = link.and_then(|l| l.v6.as_mut()) {
+            v6.listener.listen(now, v6.groups());
+        }
         let name = self.config().interfaces.get(interface.index());
         let name = name.map_or("", |i| i.name.as_str());
         let text = format!("{name}: {address} isn't used, somebody has it already");
@@ -111,7 +115,7 @@ impl Router {
         if addresses.iter().any(|a| a.is_unicast_link_local())
             && let Some(v6) = &mut link.v6
         {
-            v6.listener.changed(now);
+            v6.listener.repeat(now);
         }
         for &target in addresses {
             let announcement = Nd::Advertisement {
