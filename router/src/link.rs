@@ -39,6 +39,9 @@ pub(crate) struct Link {
     pub(crate) source: Option<usize>,
     /// What IPv6 needs, where the interface has an address of it.
     pub(crate) v6: Option<Link6>,
+    /// The same where IPv6 is disabled, because somebody else has the address that is made of
+    /// the hardware address, and so probably that one too (RFC 4862 5.4.5).
+    pub(crate) disabled6: Option<Link6>,
 }
 
 impl Link {
@@ -59,6 +62,7 @@ impl Link {
             vrf: u8::try_from(config.vrf).unwrap_or(0),
             source: config.source,
             v6: Link6::new(config),
+            disabled6: None,
         };
         link.set_mtu(config);
         link
@@ -66,6 +70,19 @@ impl Link {
 
     pub(crate) fn set_mtu(&mut self, config: &InterfaceConfig) {
         self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
+    }
+
+    /// Disables IPv6 if the address made of the hardware address is a duplicate. Whether it was.
+    pub(crate) fn disable_duplicate6(&mut self) -> bool {
+        let made = self.mac.link_local();
+        let duplicate = |v6: &mut Link6| {
+            let state = v6.address(made).map(|a| a.state);
+            state == Some(Uniqueness::Duplicate)
+        };
+        let disabled = self.v6.take_if(duplicate);
+        let news = disabled.is_some();
+        self.disabled6 = disabled.or(self.disabled6.take());
+        news
     }
 
     /// Whether a host on this link can have this address.

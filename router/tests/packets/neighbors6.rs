@@ -684,3 +684,65 @@ fn version_1_says_once_that_a_group_is_left() {
     );
     bed.assert_balance();
 }
+
+/// RFC 4862 5.4.5, with a link-local address made of the hardware address and a given one.
+#[test]
+fn a_duplicate_of_the_hardware_address_disables_ipv6() {
+    let given = CONFIG6.replace("\"2001:db8::1/64\"", "\"2001:db8::1/64\", \"fe80::1/64\"");
+    let text = |config: &str| {
+        format!(
+            "{config}[[neighbor]]\ninterface = \"wan\"\naddress = \"2001:db8::9\"\nmac = \"02:00:00:00:00:09\"\n"
+        )
+    };
+    for (config, local, disabled) in [
+        (text(CONFIG6), local6(WAN), true),
+        (text(&given), a6("fe80::1"), false),
+    ] {
+        let mut bed = Bed::new(&config, 0);
+        bed.poll();
+        bed.sent.clear();
+        bed.receive(WAN, &na(WAN, local, ALL, Some([2, 9, 9, 9, 9, 9]), 0x20));
+        let mut sent = Vec::new();
+        // To a neighbour that is known, and one that isn't.
+        for to in [A, a6("2001:db8:40::1"), a6("2001:db8::99"), a6("2a00::1")] {
+            bed.introduce(LAN, B);
+            bed.receive(LAN, &udp6(LAN, B, to, 10));
+        }
+        for _ in 0..40 {
+            bed.pass(100);
+            let frames = bed.take();
+            sent.extend(
+                frames
+                    .into_iter()
+                    .filter(|(at, f)| *at == WAN && f[12] == 0x86),
+            );
+        }
+        assert_eq!(sent.is_empty(), disabled, "{sent:?}");
+        bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+        bed.receive(WAN, &udp6(WAN, A, B, 10));
+        let dropped = bed.dropped(WAN, DropReason::Ipv6Disabled);
+        assert_eq!(dropped, if disabled { 2 } else { 0 });
+        let shown = |bed: &Bed| {
+            let mut text = String::new();
+            router::show::show_interfaces(&bed.router, &mut text).unwrap();
+            text
+        };
+        assert!(shown(&bed).contains(&format!("{local}/64 (duplicate)")));
+        let marked = "2001:db8::1/64 (IPv6 disabled)";
+        assert_eq!(shown(&bed).contains(marked), disabled, "{}", shown(&bed));
+        // The same configuration again changes nothing.
+        let again = router::config::from_toml(&config).unwrap();
+        bed.router.apply(bed.now, &again);
+        assert_eq!(shown(&bed).contains(marked), disabled);
+        // Another link may have room for it.
+        let wan = InterfaceId(WAN);
+        bed.router.link_up(bed.now, wan, router_mac(0, WAN), 1500);
+        for _ in 0..30 {
+            bed.pass(100);
+        }
+        bed.take();
+        bed.receive(WAN, &ns(WAN, A, WAN6, WAN6));
+        assert_eq!(bed.take6().len(), 1);
+        bed.assert_balance();
+    }
+}
