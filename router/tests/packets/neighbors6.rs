@@ -636,10 +636,10 @@ fn only_groups_that_changed_are_reported() {
     let mut bed = Bed::ready6(TWO, &[]);
     let one = router::config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
     bed.router.apply(bed.now, &one);
-    let gone = vec![(3, solicited(SECOND))];
+    let gone = [[(3, solicited(SECOND))]];
     bed.poll();
-    assert_eq!(records(&bed.take6()), [gone.clone()], "at once");
-    assert_eq!(records(&reported(&mut bed)), [gone], "and again");
+    assert_eq!(records(&bed.take6()), gone, "at once");
+    assert_eq!(records(&reported(&mut bed)), gone, "and again");
     // Back before both are said: the last one counts.
     let two = router::config::from_toml(TWO).unwrap();
     bed.router.apply(bed.now, &two);
