@@ -691,7 +691,8 @@ fn a_duplicate_of_the_hardware_address_disables_ipv6() {
     let given = CONFIG6.replace("\"2001:db8::1/64\"", "\"2001:db8::1/64\", \"fe80::1/64\"");
     let text = |config: &str| {
         format!(
-            "{config}[[neighbor]]\ninterface = \"wan\"\naddress = \"2001:db8::9\"\nmac = \"02:00:00:00:00:09\"\n"
+            "{config}[[neighbor]]\ninterface = \"wan\"\naddress = \"2001:db8::9\"\nmac = \"02:00:00:00:00:09\"\n\
+             [[route]]\nprefix = \"2001:db8:40::/48\"\nvia = [\"2001:db8::9\"]\n"
         )
     };
     for (config, local, disabled) in [
