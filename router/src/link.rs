@@ -41,6 +41,9 @@ pub(crate) struct Link {
     pub(crate) source: Option<usize>,
     /// What IPv6 needs, where the interface has an address of it.
     pub(crate) v6: Option<Link6>,
+    /// The same where IPv6 is disabled, because somebody else has the address that is made of
+    /// the hardware address, and so probably that one too (RFC 4862 5.4.5).
+    pub(crate) disabled6: Option<Link6>,
 }
 
 impl Link {
@@ -62,6 +65,7 @@ impl Link {
             vrf: u8::try_from(config.vrf).unwrap_or(0),
             source: config.source,
             v6: Link6::new(config),
+            disabled6: None,
         };
         link.set_mtu(config);
         link
@@ -69,6 +73,19 @@ impl Link {
 
     pub(crate) fn set_mtu(&mut self, config: &InterfaceConfig) {
         self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
+    }
+
+    /// Disables IPv6 if the address made of the hardware address is a duplicate. Whether it was.
+    pub(crate) fn disable_duplicate6(&mut self) -> bool {
+        let made = self.mac.link_local();
+        let duplicate = |v6: &mut Link6| {
+            let state = v6.address(made).map(|a| a.state);
+            state == Some(Uniqueness::Duplicate)
+        };
+        let disabled = self.v6.take_if(duplicate);
+        let news = disabled.is_some();
+        self.disabled6 = disabled.or(self.disabled6.take());
+        news
     }
 
     /// Whether a host on this link can have this address.
@@ -157,22 +174,18 @@ impl Link6 {
                 },
             );
         }
-        let mut news = old.is_none();
         for address in &mut self.addresses {
             let known = old.into_iter().flat_map(|o| &o.addresses);
             let known = known
                 .into_iter()
                 .find(|a| a.network.address == address.network.address);
-            news |= known.is_none();
             address.state = known.map_or(Uniqueness::Tentative { asked: 0, due: now }, |a| a.state);
         }
         self.listener = match old {
-            Some(old) => old.listener,
+            Some(old) => old.listener.clone(),
             None => Listener::default(),
         };
-        if news {
-            self.listener.changed(now);
-        }
+        self.listener.listen(now, self.groups());
         match (old.and_then(|o| o.advertiser), &mut self.advertiser) {
             (Some(old), Some(new)) => *new = old.again(now),
             (Some(old), None) => self.farewell = old.has_sent(),
@@ -225,8 +238,12 @@ impl Link6 {
     /// nodes (RFC 3810 6).
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
-        let anycast = self.addresses.iter().filter_map(|a| a.network.anycast());
-        let own = self.addresses.iter().map(|a| a.network.address);
+        let ours = || {
+            let ours = |a: &&Address6| a.state != Uniqueness::Duplicate;
+            self.addresses.iter().filter(ours).map(|a| a.network)
+        };
+        let anycast = ours().filter_map(|n| n.anycast());
+        let own = ours().map(|n| n.address);
         for group in own.chain(anycast).map(solicited_node) {
             if !groups.contains(&group) {
                 groups.push(group);

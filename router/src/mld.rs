@@ -1,41 +1,125 @@
 //! Telling multicast routers and snooping switches which groups the router listens to: the
 //! listener's part of MLD (RFC 3810), in version 1 for those who know no other.
 
+use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
 use crate::frame::InterfaceId;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::mld::{Query, Record, report, report_version_1};
+use crate::wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
 
-/// How often a change is reported (RFC 3810 9.1).
-const ROBUSTNESS: u8 = 2;
 /// Within how long it is reported again (RFC 3810 9.11), in milliseconds.
 const UNSOLICITED_MS: u64 = 1000;
 /// How long a querier of version 1 is remembered (RFC 3810 9.12, with its defaults).
 const OLD_QUERIER: Duration = Duration::from_secs(260);
 
+/// A group that is listened to from now on, or not any more.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    group: Ipv6Addr,
+    record: Record,
+    /// How often this is still to be reported.
+    left: u8,
+}
+
 /// What is to be reported on a link, and when.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Listener {
-    /// How often a change is still to be reported, and when next.
-    changed: Option<(u8, Instant)>,
+    /// The groups that are listened to.
+    groups: Vec<Ipv6Addr>,
+    /// What has changed, and when to report that next.
+    changes: Vec<Change>,
+    changes_at: Instant,
+    /// How often a change is reported: what the last querier wants.
+    robustness: u8,
     /// When to answer a query, and about which group if not all.
     answer: Option<(Instant, Option<Ipv6Addr>)>,
     /// Until when only version 1 is spoken.
     version_1_until: Option<Instant>,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            groups: Vec::new(),
+            changes: Vec::new(),
+            changes_at: Instant(0),
+            robustness: ROBUSTNESS,
+            answer: None,
+            version_1_until: None,
+        }
+    }
+}
+
 impl Listener {
-    /// The groups have changed.
-    pub(crate) fn changed(&mut self, now: Instant) {
-        self.changed = Some((ROBUSTNESS, now));
+    /// From now on these groups are listened to, and no others: what is new or gone is
+    /// reported (RFC 3810 6.1).
+    pub(crate) fn listen(&mut self, now: Instant, groups: Vec<Ipv6Addr>) {
+        let old = core::mem::replace(&mut self.groups, groups.clone());
+        for &group in groups.iter().filter(|g| !old.contains(g)) {
+            self.change(now, group, Record::ToExclude);
+        }
+        for &group in old.iter().filter(|g| !groups.contains(g)) {
+            self.change(now, group, Record::ToInclude);
+        }
+    }
+
+    /// Reports all groups as if they were new.
+    pub(crate) fn repeat(&mut self, now: Instant) {
+        for group in self.groups.clone() {
+            self.change(now, group, Record::ToExclude);
+        }
+    }
+
+    /// What was said of the group before doesn't matter any more.
+    fn change(&mut self, now: Instant, group: Ipv6Addr, record: Record) {
+        self.changes.retain(|c| c.group != group);
+        let left = self.robustness;
+        self.changes.push(Change {
+            group,
+            record,
+            left,
+        });
+        self.changes_at = now;
+    }
+
+    /// The records of changes that are due; the next ones are `pause` later.
+    fn changes(&mut self, now: Instant, pause: Duration) -> Vec<(Record, Ipv6Addr)> {
+        if self.changes_at > now {
+            return Vec::new();
+        }
+        self.changes_at = now.saturating_add(pause);
+        let records = self.changes.iter().map(|c| (c.record, c.group)).collect();
+        // Version 1 says once that it stops (RFC 2710 4).
+        let version_1 = self.is_version_1(now);
+        self.changes.retain_mut(|c| {
+            c.left -= 1;
+            c.left > 0 && !(version_1 && c.record == Record::ToInclude)
+        });
+        records
+    }
+
+    /// The records of an answer that is due.
+    fn answer(&mut self, now: Instant) -> Vec<(Record, Ipv6Addr)> {
+        let Some((_, about)) = self.answer.take_if(|(at, _)| *at <= now) else {
+            return Vec::new();
+        };
+        let asked = self
+            .groups
+            .iter()
+            .filter(|g| about.is_none_or(|a| a == **g));
+        asked.map(|&g| (Record::IsExclude, g)).collect()
+    }
+
+    fn is_version_1(&self, now: Instant) -> bool {
+        self.version_1_until.is_some_and(|until| now < until)
     }
 
     /// When something is due.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let changed = self.changed.map(|(_, at)| at);
+        let changed = (!self.changes.is_empty()).then_some(self.changes_at);
         let answer = self.answer.map(|(at, _)| at);
         changed.into_iter().chain(answer).min()
     }
@@ -53,6 +137,13 @@ impl Router {
         let Some(v6) = v6 else { return };
         if query.version_1 {
             v6.listener.version_1_until = Some(now.saturating_add(OLD_QUERIER));
+        }
+        v6.listener.robustness = query.robustness;
+        if query
+            .group
+            .is_some_and(|g| !v6.listener.groups.contains(&g))
+        {
+            return;
         }
         let at = now.saturating_add(delay);
         // Two questions at a time are answered as one, about everything.
@@ -75,29 +166,17 @@ impl Router {
         };
         // Before the link-local address may be used the report has none (RFC 3590).
         let source = v6.source().unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let groups = v6.groups();
-        let version_1 = v6.listener.version_1_until.is_some_and(|until| now < until);
-        let mut record = Record::IsExclude;
-        let mut about = None;
-        match v6.listener.changed {
-            Some((left, at)) if at <= now => {
-                record = Record::ToExclude;
-                let next = now.saturating_add(again);
-                v6.listener.changed = (left > 1).then_some((left - 1, next));
+        let version_1 = v6.listener.is_version_1(now) && !source.is_unspecified();
+        let changes = v6.listener.changes(now, again);
+        let answer = v6.listener.answer(now);
+        for records in [changes, answer] {
+            if version_1 {
+                for (record, group) in records {
+                    self.send_group(interface, message_version_1(source, record, group), out);
+                }
+            } else if !records.is_empty() {
+                self.send_group(interface, report(source, &records), out);
             }
-            _ => about = v6.listener.answer.take().and_then(|(_, group)| group),
-        }
-        let asked = |g: &&Ipv6Addr| about.is_none_or(|about| about == **g);
-        let groups: alloc::vec::Vec<Ipv6Addr> = groups.iter().filter(asked).copied().collect();
-        if groups.is_empty() {
-            return;
-        }
-        if version_1 && !source.is_unspecified() {
-            for group in groups {
-                self.send_group(interface, report_version_1(source, group), out);
-            }
-        } else {
-            self.send_group(interface, report(source, record, &groups), out);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Router {
                     Some(Uniqueness::Unique) => {
                         return self.drop_frames(input, DropReason::NdConflict, 1);
                     }
-                    Some(_) => self.duplicate(input, target),
+                    Some(_) => self.duplicate(now, input, target),
                     None => self.advertisement(now, input, nd, out),
                 }
                 self.with_counters(input, |c| c.consumed += 1);
@@ -85,7 +85,7 @@ impl Router {
             match own {
                 // Somebody wants this address, or our own question came back.
                 Some(Uniqueness::Tentative { .. }) if sender != mac => {
-                    return self.duplicate(input, target);
+                    return self.duplicate(now, input, target);
                 }
                 Some(Uniqueness::Unique) => {}
                 _ => return,

@@ -169,7 +169,9 @@ impl Router {
                 if link.up
                     && let Some(v6) = &mut link.v6
                 {
-                    v6.start(now, link.mac, was.v6.as_ref());
+                    let old = was.v6.as_ref().or(was.disabled6.as_ref());
+                    v6.start(now, link.mac, old);
+                    link.disable_duplicate6();
                 }
             }
             self.links.push(link);
@@ -351,6 +353,10 @@ impl Router {
             let Ok(interface) = u8::try_from(neighbor.interface).map(InterfaceId) else {
                 continue;
             };
+            let link = self.links.get(interface.index());
+            if neighbor.address.is_ipv6() && link.is_some_and(|l| l.disabled6.is_some()) {
+                continue;
+            }
             if let Some(index) = self.neighbors.find(interface, neighbor.address) {
                 self.neighbors.set(index, State::Static, NEVER);
                 self.open_neighbor(index, interface, neighbor.mac);

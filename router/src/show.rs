@@ -140,15 +140,17 @@ fn mark_ipv6(link: &Link, addresses: &mut Vec<String>) {
     for address in link
         .v6
         .iter()
+        .chain(&link.disabled6)
         .flat_map(|v6| &v6.addresses)
         .filter(|_| link.up)
     {
         let network = address.network;
         let text = format!("{}/{}", network.address, network.len);
         let mark = match address.state {
+            Uniqueness::Duplicate => " (duplicate)",
+            _ if link.disabled6.is_some() => " (IPv6 disabled)",
             Uniqueness::Tentative { .. } => " (tentative)",
             Uniqueness::Unique => "",
-            Uniqueness::Duplicate => " (duplicate)",
         };
         match addresses.iter_mut().find(|a| **a == text) {
             Some(known) => known.push_str(mark),

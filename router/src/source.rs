@@ -6,23 +6,47 @@ use crate::addr::Ipv6Network;
 use crate::frame::InterfaceId;
 use crate::router::Router;
 
-/// How far an address means the same (RFC 4007 5), as the numbers in groups.
+/// How far an address means the same (RFC 6724 3.1), as the numbers in groups.
 fn scope(address: Ipv6Addr) -> u8 {
     const LINK: u8 = 2;
+    const SITE: u8 = 5;
     const GLOBAL: u8 = 14;
     match address.octets() {
         [0xff, flags_and_scope, ..] => flags_and_scope & 15,
+        [0xfe, 0xc0..=0xff, ..] => SITE,
         _ if address.is_unicast_link_local() => LINK,
         _ => GLOBAL,
     }
 }
 
-/// Unique local addresses and others don't go together (RFC 6724 2.1).
-fn label(address: Ipv6Addr) -> bool {
-    address.is_unique_local()
+/// Prefixes, their lengths and labels, longest first: the default policy table (RFC 6724 2.1).
+const POLICIES: [(Ipv6Addr, u8, u8); 9] = [
+    (Ipv6Addr::LOCALHOST, 128, 0),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, 4),
+    (Ipv6Addr::UNSPECIFIED, 96, 3),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, 5),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 2),
+    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16, 12),
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, 11),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, 13),
+    (Ipv6Addr::UNSPECIFIED, 0, 1),
+];
+
+/// What kind of address this is: sources and destinations of one kind go together.
+fn label(address: Ipv6Addr) -> Option<u8> {
+    let within = |&&(address_of, len, _): &&(Ipv6Addr, u8, u8)| {
+        Ipv6Network {
+            address: address_of,
+            len,
+        }
+        .contains(address)
+    };
+    POLICIES.iter().find(within).map(|&(_, _, label)| label)
 }
 
 /// The best of some addresses for packets to `destination`: rules 1, 2, 6 and 8.
+/// Rule 5 is the caller's, who asks about the outgoing interface first; the others are about
+/// deprecated, temporary and mobile addresses, which the router doesn't have.
 fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Option<Ipv6Addr> {
     let wanted = scope(destination);
     let rank = |network: Ipv6Network| {
@@ -82,17 +106,19 @@ mod tests {
     use alloc::vec::Vec;
     use std::net::IpAddr;
 
+    fn networks(texts: &[&str]) -> Vec<Ipv6Network> {
+        let network = |t: &&str| t.parse::<crate::addr::Network>().unwrap().v6().unwrap();
+        texts.iter().map(network).collect()
+    }
+
     #[test]
     fn rules() {
-        let all: Vec<Ipv6Network> = [
+        let all = networks(&[
             "fe80::1/64",
             "2001:db8:0:1::1/64",
             "2001:db8:0:2::1/64",
             "fd00::1/64",
-        ]
-        .iter()
-        .map(|t| t.parse::<crate::addr::Network>().unwrap().v6().unwrap())
-        .collect();
+        ]);
         for (destination, source) in [
             ("fe80::9", "fe80::1"),
             ("ff02::1", "fe80::1"),
@@ -106,6 +132,54 @@ mod tests {
             let found = best(destination.parse().unwrap(), all.iter().copied());
             let wanted: IpAddr = source.parse().unwrap();
             assert_eq!(found.map(IpAddr::V6), Some(wanted), "{destination}");
+        }
+    }
+
+    /// The rows of RFC 6724 10.1 without deprecated, home or temporary addresses, and a row for
+    /// each label.
+    #[test]
+    fn examples() {
+        for (destination, sources) in [
+            ("2001:db8:1::1", ["fe80::1", "2001:db8:3::1"]),
+            ("ff05::1", ["fe80::1", "2001:db8:3::1"]),
+            ("2001:db8:1::1", ["2001:db8:2::1", "2001:db8:1::1"]),
+            ("fe80::1", ["2001:db8:1::1", "fe80::2"]),
+            ("2001:db8:1::1", ["2001:db8:3::2", "2001:db8:1::2"]),
+            ("2002:c633:6401::1", ["2001:db8:1::2", "2002:c633:6401::2"]),
+            // By prefix alone these would be the other one.
+            ("2002::1", ["2003::1", "2002:ffff::1"]),
+            ("2001:db8::1", ["2001::1", "2a00::1"]),
+            ("2001:0:1::1", ["2001:1::1", "2001:0:ffff::1"]),
+            ("2a00::1", ["3ffe::1", "2001:db8::1"]),
+            ("3ffe::1", ["3fff::1", "3ffe:ffff::1"]),
+            ("fd00::1", ["2001:db8::1", "fc00::1"]),
+            ("2001:db8::1", ["fd00::1", "2a00::1"]),
+            // A site's own address reaches less far.
+            ("2001:db8::1", ["fec0::1", "2a00::1"]),
+            ("ff05::1", ["2001:db8::1", "fec0::1"]),
+        ] {
+            let from = networks(
+                &sources
+                    .map(|s| std::format!("{s}/64"))
+                    .each_ref()
+                    .map(|s| s.as_str()),
+            );
+            let found = best(destination.parse().unwrap(), from.into_iter());
+            let wanted: Ipv6Addr = sources[1].parse().unwrap();
+            assert_eq!(found, Some(wanted), "{destination}");
+        }
+        for (address, wanted) in [
+            ("::1", 0),
+            ("2001:db8::1", 1),
+            ("2002::1", 2),
+            ("::192.0.2.1", 3),
+            ("::ffff:192.0.2.1", 4),
+            ("2001::1", 5),
+            ("fec0::1", 11),
+            ("3ffe::1", 12),
+            ("fd00::1", 13),
+        ] {
+            assert_eq!(label(address.parse().unwrap()), Some(wanted), "{address}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Whether the router's IPv6 addresses are its own: Duplicate Address Detection (RFC 4862 5.4).
 
 use alloc::format;
+use alloc::string::String;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
 use crate::addr::{Mac, solicited_node};
 use crate::frame::InterfaceId;
 use crate::link::{ALL_NODES, Uniqueness};
+use crate::neighbors::Entry;
 use crate::reachability::CONGESTED;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
@@ -76,12 +78,35 @@ impl Router {
     }
 
     /// Somebody else has an address that we were about to use: nobody gets it from us.
-    pub(crate) fn duplicate(&mut self, interface: InterfaceId, address: Ipv6Addr) {
+    pub(crate) fn duplicate(&mut self, now: Instant, interface: InterfaceId, address: Ipv6Addr) {
         self.set_uniqueness(interface, address, Uniqueness::Duplicate);
         let name = self.config().interfaces.get(interface.index());
-        let name = name.map_or("", |i| i.name.as_str());
-        let text = format!("{name}: {address} isn't used, somebody has it already");
-        self.notice(text);
+        let name = String::from(name.map_or("", |i| i.name.as_str()));
+        let Some(link) = self.links.get_mut(interface.index()) else {
+            return;
+        };
+        if link.disable_duplicate6() {
+            self.forget_neighbors6(interface);
+            self.rebuild();
+            let text = format!("{name}: IPv6 is disabled, somebody has {address} already");
+            return self.notice(text);
+        }
+        if let Some(v6) = &mut link.v6 {
+            v6.listener.listen(now, v6.groups());
+        }
+        self.notice(format!(
+            "{name}: {address} isn't used, somebody has it already"
+        ));
+    }
+
+    /// Nothing is sent to the IPv6 neighbours on an interface any more.
+    fn forget_neighbors6(&mut self, interface: InterfaceId) {
+        for index in 0..self.neighbors.slots() {
+            let gone = |e: &&Entry| e.interface == interface && e.address.is_ipv6();
+            if self.neighbors.entry(index).filter(gone).is_some() {
+                self.forget(index);
+            }
+        }
     }
 
     fn set_uniqueness(&mut self, interface: InterfaceId, address: Ipv6Addr, state: Uniqueness) {
@@ -111,7 +136,7 @@ impl Router {
         if addresses.iter().any(|a| a.is_unicast_link_local())
             && let Some(v6) = &mut link.v6
         {
-            v6.listener.changed(now);
+            v6.listener.repeat(now);
         }
         for &target in addresses {
             let announcement = Nd::Advertisement {

@@ -11,6 +11,7 @@ use crate::wire::icmp::IcmpError;
 pub(crate) const ECHO_REQUEST: u8 = 128;
 pub(crate) const MLD_QUERY: u8 = 130;
 pub(crate) const MLD_REPORT: u8 = 131;
+pub(crate) const MLD_DONE: u8 = 132;
 pub(crate) const ROUTER_SOLICITATION: u8 = 133;
 pub(crate) const ROUTER_ADVERTISEMENT: u8 = 134;
 pub(crate) const NEIGHBOR_SOLICITATION: u8 = 135;

@@ -4,13 +4,17 @@ use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
-use super::icmpv6::{MLD_QUERY, MLD_REPORT, MLDV2_REPORT, fill_checksum};
+use super::icmpv6::{MLD_DONE, MLD_QUERY, MLD_REPORT, MLDV2_REPORT, fill_checksum};
 use super::ipv6::{HOP_BY_HOP, ICMP, Ipv6};
 use super::{be16, be128, ipv6};
 use crate::frame::ETHERNET_LEN;
+use crate::link::ALL_ROUTERS;
 
 /// Where version 2 reports go (RFC 3810 5.2.14).
 pub(crate) const ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+
+/// How often a change is reported if no querier says (RFC 3810 9.1).
+pub(crate) const ROBUSTNESS: u8 = 2;
 
 /// Records of a report: what is listened to now, or what has changed (RFC 3810 5.2.12).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +22,8 @@ pub(crate) const ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x1
 pub(crate) enum Record {
     /// Every source is listened to.
     IsExclude = 2,
+    /// No source is listened to any more.
+    ToInclude = 3,
     /// Every source is listened to from now on.
     ToExclude = 4,
 }
@@ -31,6 +37,8 @@ pub(crate) struct Query {
     pub(crate) within: Duration,
     /// Asked by a router that knows version 1 only.
     pub(crate) version_1: bool,
+    /// How often changes are to be reported (RFC 3810 5.1.8).
+    pub(crate) robustness: u8,
 }
 
 impl Query {
@@ -47,31 +55,41 @@ impl Query {
             (code & 0xfff | 0x1000) << ((code >> 12 & 7) + 3)
         };
         let version_1 = message.len() == 24;
+        let robustness = match message.get(24).map_or(0, |flags| flags & 7) {
+            0 => ROBUSTNESS,
+            given => given,
+        };
         (sound && (version_1 || message.len() >= 28)).then_some(Self {
             group: (!group.is_unspecified()).then_some(group),
             within: Duration::from_millis(if version_1 { code } else { millis }),
             version_1,
+            robustness,
         })
     }
 }
 
 /// A frame, its Ethernet header still to be filled, with a version 2 report on groups.
-pub(crate) fn report(source: Ipv6Addr, record: Record, groups: &[Ipv6Addr]) -> Vec<u8> {
-    let count = u16::try_from(groups.len()).unwrap_or(u16::MAX);
+pub(crate) fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8> {
+    let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
     let mut message = alloc::vec![MLDV2_REPORT, 0, 0, 0, 0, 0];
     message.extend_from_slice(&count.to_be_bytes());
-    for group in groups {
+    for &(record, group) in records {
         message.extend_from_slice(&[record as u8, 0, 0, 0]);
         message.extend_from_slice(&group.octets());
     }
     frame(source, ROUTERS, message)
 }
 
-/// The same as version 1 reports one group.
-pub(crate) fn report_version_1(source: Ipv6Addr, group: Ipv6Addr) -> Vec<u8> {
-    let mut message = alloc::vec![MLD_REPORT, 0, 0, 0, 0, 0, 0, 0];
+/// The same about one group as version 1 says it: a Report to the group, or a Done to all
+/// routers (RFC 2710 3).
+pub(crate) fn message_version_1(source: Ipv6Addr, record: Record, group: Ipv6Addr) -> Vec<u8> {
+    let (kind, destination) = match record {
+        Record::ToInclude => (MLD_DONE, ALL_ROUTERS),
+        Record::IsExclude | Record::ToExclude => (MLD_REPORT, group),
+    };
+    let mut message = alloc::vec![kind, 0, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(&group.octets());
-    frame(source, group, message)
+    frame(source, destination, message)
 }
 
 /// A message behind a router alert, which every MLD message has (RFC 3810 5).
@@ -105,7 +123,9 @@ mod tests {
         message[4..6].copy_from_slice(&10_000u16.to_be_bytes());
         let query = Query::parse(&message).unwrap();
         assert_eq!((query.group, query.within.as_millis()), (None, 10_000));
-        assert!(!query.version_1);
+        assert_eq!((query.version_1, query.robustness), (false, 2));
+        message[24] = 0xfb;
+        assert_eq!(Query::parse(&message).unwrap().robustness, 3);
         message[4..6].copy_from_slice(&[0x80, 1]);
         assert_eq!(
             Query::parse(&message).unwrap().within.as_millis(),
@@ -125,7 +145,7 @@ mod tests {
             "ff02::2".parse().unwrap(),
             "ff02::1:ff00:1".parse().unwrap(),
         ];
-        let frame = report(source, Record::ToExclude, &groups);
+        let frame = report(source, &groups.map(|g| (Record::ToExclude, g)));
         let ip = Ipv6::parse(&frame[14..], frame.len() - 14).unwrap();
         assert_eq!((ip.hop_limit, ip.next_header), (1, HOP_BY_HOP));
         assert_eq!(frame[54..62], [58, 0, 5, 2, 0, 0, 1, 0]);
@@ -133,7 +153,10 @@ mod tests {
         assert_eq!(frame[62..70], [143, 0, frame[64], frame[65], 0, 0, 0, 2]);
         assert_eq!(frame[70..74], [4, 0, 0, 0]);
         assert_eq!(frame[74..90], groups[0].octets());
-        let frame = report_version_1(source, groups[1]);
+        let frame = message_version_1(source, Record::IsExclude, groups[1]);
         assert!(verifies(source, groups[1], &frame[62..]));
+        let frame = message_version_1(source, Record::ToInclude, groups[1]);
+        assert!(verifies(source, ALL_ROUTERS, &frame[62..]));
+        assert_eq!((frame[62], &frame[70..]), (132, &groups[1].octets()[..]));
     }
 }

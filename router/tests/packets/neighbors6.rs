@@ -52,6 +52,8 @@ fn addresses_are_used_once_nobody_objected() {
     let report = sent.iter().find(|s| s.out == WAN && s.next == 0).unwrap();
     assert_eq!((report.hops, report.source), (1, Ipv6Addr::UNSPECIFIED));
     assert_eq!(report.payload[..9], [58, 0, 5, 2, 0, 0, 1, 0, 143]);
+    // Before anything is asked in them (RFC 4862 5.4.2).
+    assert_eq!(sent.iter().find(|s| s.out == WAN).unwrap().next, 0);
     // Not answered for yet.
     bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
     bed.receive(WAN, &echo6(WAN, A, WAN6, 4));
@@ -559,10 +561,189 @@ fn groups_are_reported_when_asked_for() {
     assert_eq!(reported(&mut bed)[0].payload[15], 1, "one group");
     bed.receive(WAN, &query(a6("ff02::1:ff99:9999"), 28));
     assert!(reported(&mut bed).is_empty());
+    // Nor is it a reason to say more than was asked.
+    bed.receive(WAN, &query(solicited(WAN6), 28));
+    bed.receive(WAN, &query(a6("ff02::1:ff99:9999"), 28));
+    assert_eq!(reported(&mut bed)[0].payload[15], 1, "still one group");
     // Version 1 has a message for each.
     bed.receive(WAN, &query(Ipv6Addr::UNSPECIFIED, 24));
     let sent = reported(&mut bed);
     assert_eq!(sent.len(), groups.len());
     assert!(sent.iter().all(|s| s.payload[8] == 131));
     bed.assert_balance();
+}
+
+/// The records of version 2 reports: their type and group.
+fn records(sent: &[Sent]) -> Vec<Vec<(u8, Ipv6Addr)>> {
+    let reports = sent
+        .iter()
+        .filter(|s| s.out == WAN && s.next == 0 && s.payload[8] == 143);
+    let record = |r: &[u8]| {
+        assert_eq!(r[1..4], [0; 3], "no sources");
+        let group: [u8; 16] = r[4..].try_into().unwrap();
+        (r[0], Ipv6Addr::from(group))
+    };
+    reports
+        .map(|s| s.payload[16..].chunks(20).map(record).collect())
+        .collect()
+}
+
+/// A second address on wan, in a group of its own.
+const TWO: &str = r#"
+[interface.wan]
+vif = 0
+address = ["2001:db8::1/64", "2001:db8::7:7/64"]
+"#;
+const SECOND: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 7, 7);
+
+#[test]
+fn a_group_that_is_left_is_reported_as_often_as_the_querier_wants() {
+    // Without a querier, and with one that wants three (RFC 3810 9.1).
+    for (robustness, times) in [(None, 2), (Some(0), 2), (Some(3), 3)] {
+        let mut bed = Bed::new(TWO, 0);
+        bed.poll();
+        if let Some(robustness) = robustness {
+            let mut asked = vec![130, 0, 0, 0, 0, 0, 0, 0];
+            asked.extend(Ipv6Addr::UNSPECIFIED.octets());
+            asked.extend([robustness, 125, 0, 0]);
+            let asked = icmp6(WAN, a6("fe80::99"), ALL, 1, &asked);
+            bed.receive(WAN, &behind_options(asked, ALERT));
+        }
+        bed.sent.clear();
+        let somebody = Some([2, 9, 9, 9, 9, 9]);
+        bed.receive(WAN, &na(WAN, SECOND, ALL, somebody, 0x20));
+        let mut sent = Vec::new();
+        for _ in 0..100 {
+            bed.pass(100);
+            sent.extend(bed.take6());
+        }
+        let all = records(&sent).concat();
+        let gone = all.iter().filter(|&&r| r == (3, solicited(SECOND)));
+        assert_eq!(gone.count(), times, "{robustness:?}: {all:?}");
+        assert!(!all.contains(&(4, solicited(SECOND))), "{all:?}");
+        // What stays isn't left.
+        assert!(
+            all.iter()
+                .all(|&(kind, g)| kind != 3 || g == solicited(SECOND))
+        );
+        assert!(all.contains(&(4, solicited(WAN6))), "{all:?}");
+        bed.assert_balance();
+    }
+}
+
+#[test]
+fn only_groups_that_changed_are_reported() {
+    let mut bed = Bed::ready6(TWO, &[]);
+    let one = router::config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
+    bed.router.apply(bed.now, &one);
+    let gone = [[(3, solicited(SECOND))]];
+    bed.poll();
+    assert_eq!(records(&bed.take6()), gone, "at once");
+    assert_eq!(records(&reported(&mut bed)), gone, "and again");
+    // Back before both are said: the last one counts.
+    let two = router::config::from_toml(TWO).unwrap();
+    bed.router.apply(bed.now, &two);
+    bed.router.apply(bed.now, &one);
+    bed.router.apply(bed.now, &two);
+    bed.poll();
+    let back = vec![(4, solicited(SECOND))];
+    assert_eq!(records(&bed.take6()), [back], "only this one");
+    // An address in a group that others are in too changes nothing.
+    let shared = TWO.replace("2001:db8::7:7", "2001:db8::8:0:1");
+    let shared = router::config::from_toml(&shared).unwrap();
+    for _ in 0..3 {
+        reported(&mut bed);
+    }
+    bed.router.apply(bed.now, &shared);
+    bed.poll();
+    assert_eq!(records(&bed.take6()), [[(3, solicited(SECOND))]]);
+    bed.assert_balance();
+}
+
+#[test]
+fn version_1_says_once_that_a_group_is_left() {
+    let mut bed = Bed::ready6(TWO, &[]);
+    let asked = query(a6("fe80::99"), Ipv6Addr::UNSPECIFIED, 1, 24);
+    bed.receive(WAN, &behind_options(asked, ALERT));
+    reported(&mut bed);
+    let one = router::config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
+    bed.router.apply(bed.now, &one);
+    bed.poll();
+    let mut sent = bed.take6();
+    for _ in 0..5 {
+        sent.extend(reported(&mut bed));
+    }
+    let told: Vec<&Sent> = sent.iter().filter(|s| s.next == 0).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].destination, a6("ff02::2"));
+    let message = &told[0].payload[8..];
+    assert_eq!(sum6(local6(WAN), a6("ff02::2"), 58, message), 0);
+    assert_eq!(
+        (message[0], &message[8..]),
+        (132, &solicited(SECOND).octets()[..])
+    );
+    bed.assert_balance();
+}
+
+/// RFC 4862 5.4.5, with a link-local address made of the hardware address and a given one.
+#[test]
+fn a_duplicate_of_the_hardware_address_disables_ipv6() {
+    let given = CONFIG6.replace("\"2001:db8::1/64\"", "\"2001:db8::1/64\", \"fe80::1/64\"");
+    let text = |config: &str| {
+        format!(
+            "{config}[[neighbor]]\ninterface = \"wan\"\naddress = \"2001:db8::9\"\nmac = \"02:00:00:00:00:09\"\n\
+             [[route]]\nprefix = \"2001:db8:40::/48\"\nvia = [\"2001:db8::9\"]\n"
+        )
+    };
+    for (config, local, disabled) in [
+        (text(CONFIG6), local6(WAN), true),
+        (text(&given), a6("fe80::1"), false),
+    ] {
+        let mut bed = Bed::new(&config, 0);
+        bed.poll();
+        bed.sent.clear();
+        bed.receive(WAN, &na(WAN, local, ALL, Some([2, 9, 9, 9, 9, 9]), 0x20));
+        let mut sent = Vec::new();
+        // To a neighbour that is known, and one that isn't.
+        for to in [A, a6("2001:db8:40::1"), a6("2001:db8::99"), a6("2a00::1")] {
+            bed.introduce(LAN, B);
+            bed.receive(LAN, &udp6(LAN, B, to, 10));
+        }
+        for _ in 0..40 {
+            bed.pass(100);
+            let frames = bed.take();
+            sent.extend(
+                frames
+                    .into_iter()
+                    .filter(|(at, f)| *at == WAN && f[12] == 0x86),
+            );
+        }
+        assert_eq!(sent.is_empty(), disabled, "{sent:?}");
+        bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+        bed.receive(WAN, &udp6(WAN, A, B, 10));
+        let dropped = bed.dropped(WAN, DropReason::Ipv6Disabled);
+        assert_eq!(dropped, if disabled { 2 } else { 0 });
+        let shown = |bed: &Bed| {
+            let mut text = String::new();
+            router::show::show_interfaces(&bed.router, &mut text).unwrap();
+            text
+        };
+        assert!(shown(&bed).contains(&format!("{local}/64 (duplicate)")));
+        let marked = "2001:db8::1/64 (IPv6 disabled)";
+        assert_eq!(shown(&bed).contains(marked), disabled, "{}", shown(&bed));
+        // The same configuration again changes nothing.
+        let again = router::config::from_toml(&config).unwrap();
+        bed.router.apply(bed.now, &again);
+        assert_eq!(shown(&bed).contains(marked), disabled);
+        // Another link may have room for it.
+        let wan = InterfaceId(WAN);
+        bed.router.link_up(bed.now, wan, router_mac(0, WAN), 1500);
+        for _ in 0..30 {
+            bed.pass(100);
+        }
+        bed.take();
+        bed.receive(WAN, &ns(WAN, A, WAN6, WAN6));
+        assert_eq!(bed.take6().len(), 1);
+        bed.assert_balance();
+    }
 }
