@@ -57,6 +57,9 @@ impl State {
     }
 }
 
+/// How long backends have to take the last packets: many times what one needs to wake up.
+const LEAVE_NS: u64 = 50_000_000;
+
 /// The guest, shared by its tasks and its loop.
 pub(crate) struct Guest {
     /// Packets.
@@ -256,7 +259,19 @@ impl Guest {
                 }
             };
             let _ = writeln!(Console, "ringway: {request:?} requested");
+            if reason != Reason::Crash {
+                self.take_leave().await;
+            }
             self.end.set(Some(reason));
+        }
+    }
+
+    /// Tells hosts that the router is none any more, while the domain is still there to have its
+    /// packets taken.
+    async fn take_leave(&self) {
+        let now = self.timers.now_ns();
+        if self.lanes.control(|control| control.take_leave(now)) {
+            self.timers.sleep(LEAVE_NS).await;
         }
     }
 

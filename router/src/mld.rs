@@ -12,8 +12,8 @@ use crate::wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
 
 /// Within how long it is reported again (RFC 3810 9.11), in milliseconds.
 const UNSOLICITED_MS: u64 = 1000;
-/// How long a querier of version 1 is remembered (RFC 3810 9.12, with its defaults).
-const OLD_QUERIER: Duration = Duration::from_secs(260);
+/// How long it is from one query to the next if no querier says (RFC 3810 9.2).
+const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 
 /// A group that is listened to from now on, or not any more.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Listener {
     changes_at: Instant,
     /// How often a change is reported: what the last querier wants.
     robustness: u8,
+    /// How long it is to its next query.
+    interval: Duration,
     /// When to answer a query, and about which group if not all.
     answer: Option<(Instant, Option<Ipv6Addr>)>,
     /// Until when only version 1 is spoken.
@@ -47,6 +49,7 @@ impl Default for Listener {
             changes: Vec::new(),
             changes_at: Instant(0),
             robustness: ROBUSTNESS,
+            interval: QUERY_INTERVAL,
             answer: None,
             version_1_until: None,
         }
@@ -136,9 +139,13 @@ impl Router {
             .and_then(|l| l.v6.as_mut());
         let Some(v6) = v6 else { return };
         if query.version_1 {
-            v6.listener.version_1_until = Some(now.saturating_add(OLD_QUERIER));
+            // RFC 3810 9.12.
+            let present = v6.listener.interval * v6.listener.robustness.into() + query.within;
+            v6.listener.version_1_until = Some(now.saturating_add(present));
+        } else {
+            v6.listener.robustness = query.robustness;
+            v6.listener.interval = query.interval;
         }
-        v6.listener.robustness = query.robustness;
         if query
             .group
             .is_some_and(|g| !v6.listener.groups.contains(&g))

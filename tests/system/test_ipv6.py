@@ -79,3 +79,16 @@ def test_a_host_configures_itself(six: Guest, left: Host, right: Host) -> None:
         assert left.ping(found[1], 5, 0.1).lost == 0
     finally:
         host.down()
+
+
+def test_hosts_look_for_another_router_when_it_ends(six: Guest, left: Host, right: Host) -> None:
+    """The last test of this file: there is no router afterwards."""
+    host = Host("slaac", "xenbr1")
+    host.up()
+    try:
+        default = lambda: host.run("ip", "-6", "route", "show", "default")  # noqa: E731
+        eventually(lambda: "via fe80::" in default() or None, 30, default)
+        six.shutdown()
+        eventually(lambda: not default() or None, 5, default)
+    finally:
+        host.down()

@@ -130,6 +130,16 @@ impl<'a, H: Hal> Control<'a, H> {
         poll.more || self.planes.iter().any(|plane| plane.lane.has_punts())
     }
 
+    /// Tells hosts that the router is none any more. Whether there are any to be told.
+    pub fn take_leave(&mut self, now: u64) -> bool {
+        let any = self.router.take_leave();
+        if any {
+            self.poll(now);
+            self.serve(now);
+        }
+        any
+    }
+
     /// Has the router know what all planes counted.
     pub fn gather_counters(&mut self) {
         for plane in &mut self.planes {

@@ -39,6 +39,8 @@ pub(crate) struct Query {
     pub(crate) version_1: bool,
     /// How often changes are to be reported (RFC 3810 5.1.8).
     pub(crate) robustness: u8,
+    /// How long it is to the querier's next question (RFC 3810 5.1.9).
+    pub(crate) interval: Duration,
 }
 
 impl Query {
@@ -48,7 +50,7 @@ impl Query {
         let group = Ipv6Addr::from_bits(be128(message, 8));
         let sound = kind == MLD_QUERY && (group.is_multicast() || group.is_unspecified());
         let code = u64::from(be16(message, 4));
-        // From 32768 on it is a floating-point number.
+        // From 32768 or 128 on they are floating-point numbers (RFC 3810 5.1.3, 5.1.9).
         let millis = if code < 0x8000 {
             code
         } else {
@@ -59,11 +61,16 @@ impl Query {
             0 => ROBUSTNESS,
             given => given,
         };
+        let interval = match message.get(25).map_or(0, |&code| u64::from(code)) {
+            code @ ..0x80 => code,
+            code => (code & 0xf | 0x10) << ((code >> 4 & 7) + 3),
+        };
         (sound && (version_1 || message.len() >= 28)).then_some(Self {
             group: (!group.is_unspecified()).then_some(group),
             within: Duration::from_millis(if version_1 { code } else { millis }),
             version_1,
             robustness,
+            interval: Duration::from_secs(interval),
         })
     }
 }
@@ -124,8 +131,11 @@ mod tests {
         let query = Query::parse(&message).unwrap();
         assert_eq!((query.group, query.within.as_millis()), (None, 10_000));
         assert_eq!((query.version_1, query.robustness), (false, 2));
-        message[24] = 0xfb;
-        assert_eq!(Query::parse(&message).unwrap().robustness, 3);
+        for (code, seconds) in [(125, 125), (0x80, 128), (0xff, 31 << 10)] {
+            message[24..26].copy_from_slice(&[0xfb, code]);
+            let query = Query::parse(&message).unwrap();
+            assert_eq!((query.robustness, query.interval.as_secs()), (3, seconds));
+        }
         message[4..6].copy_from_slice(&[0x80, 1]);
         assert_eq!(
             Query::parse(&message).unwrap().within.as_millis(),

@@ -466,7 +466,18 @@ fn advertisements_of_the_router() {
     }
     assert!((2..=4).contains(&heard), "{heard}");
     assert_eq!(state_of(&bed, "fe80::9"), "stale");
-    // Taken from the configuration, it says farewell.
+    // At its end, it says farewell.
+    let mut ending = Bed::ready6(ADVERTISING, &[]);
+    for _ in 0..5 {
+        ending.pass(10_000);
+    }
+    ending.take();
+    assert!(ending.router.take_leave());
+    ending.poll();
+    let last = of_kind(&ending.take6(), 0, 134);
+    assert_eq!((last.len(), &last[0].payload[6..8]), (1, &[0, 0][..]));
+    assert!(!ending.router.take_leave(), "there is nobody left to tell");
+    // Taken from the configuration, too.
     let at = ADVERTISING.find("[interface.lan.advertise]").unwrap();
     let config = router::config::from_toml(&ADVERTISING[..at]).unwrap();
     bed.router.apply(bed.now, &config);
