@@ -66,7 +66,7 @@ fn every_difference_to_linux_that_tests_know_is_in_the_document_and_no_other() {
         ("test_options", "LENGTHS"),
         ("test_options", "ADDRESSES"),
         ("test_redirect", "LAX"),
-        ("test_resolution", "DIFFERENCES"),
+        ("test_arp_beside_linux", "DIFFERENCES"),
         ("test_discovery", "DIFFERENCES"),
         ("test_uniqueness", "DIFFERENCES"),
         ("test_reassembly", "EITHER"),

@@ -21,6 +21,9 @@ LEFT6, RIGHT6 = "2001:db8::2", "2001:db8:1::2"
 ALL_NODES, ALL_ROUTERS = "ff02::1", "ff02::2"
 FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
 SOLICITATION, ADVERTISEMENT = 135, 136
+REPORT, REPORT_2 = 131, 143
+ALERT = bytes.fromhex("3a000502 00000100")  # of MLD, before ICMPv6 (RFC 2711)
+NO_SOURCES = 3  # CHANGE_TO_INCLUDE_MODE, with none (RFC 3810 5.2.12)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,32 @@ def read(frame: bytes) -> Discovery | None:
     source, destination, target = (str(IPv6Address(frame[at : at + 16])) for at in (22, 38, 62))
     head = (mac_text(frame[:6]), source, destination, frame[54], frame[58])
     return Discovery(*head, target, frame[78 : 54 + length])
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a router says of groups: in which version, to whom, and of each group what."""
+
+    version: int
+    destination: str
+    records: tuple[tuple[int, str], ...]
+
+
+def read_report(packet: bytes) -> Report | None:
+    """Read a report of either version, which must be formed as reports are."""
+    if len(packet) < 72 or packet[0] >> 4 != 6 or packet[6] != 0 or packet[48] not in (REPORT, REPORT_2):
+        return None
+    source, destination = IPv6Address(packet[8:24]), str(IPv6Address(packet[24:40]))
+    assert packet[40:48] == ALERT and packet[7] == 1 and source.is_link_local, packet.hex()
+    if packet[48] == REPORT:
+        group = str(IPv6Address(packet[56:72]))
+        assert destination == group
+        return Report(1, "the group", ((0, group),))
+    (count,) = struct.unpack_from("!H", packet, 54)
+    at = range(56, 56 + 20 * count, 20)
+    # No sources, no auxiliary data.
+    assert all(packet[i + 1 : i + 4] == bytes(3) for i in at)
+    return Report(2, destination, tuple((packet[i], str(IPv6Address(packet[i + 4 : i + 20]))) for i in at))
 
 
 def group_of(address: str) -> tuple[str, str]:

@@ -1,15 +1,12 @@
 """Which groups the router says it listens to (RFC 3810, RFC 2710): the listener's part of MLD."""
 
-import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from ipaddress import IPv6Address
 
 import pytest
 from beside import beside
 from conftest import LEFT, RIGHT
-from discovery import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, group_of
+from discovery import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, Report, group_of, read_report
 from dom0.guest import Guest
 from dom0.topology import Topology
 from packets import link_local, mac_text
@@ -35,33 +32,6 @@ WORDS = "ip=0:2001:db8:0::1/64 ip=1:2001:db8:1::1/64"
 QUERIER, QUERIER_MAC = "fe80::99", "02:00:00:00:0d:01"
 NEAR_GROUP = group_of(NEAR6)[0]
 WITHIN_MS = 500
-ALERT = bytes.fromhex("3a000502 00000100")  # behind it ICMPv6 (RFC 2711)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a router says of groups: in which version, to whom, and of each group what."""
-
-    version: int
-    destination: str
-    records: tuple[tuple[int, str], ...]
-
-
-def read(packet: bytes) -> Report | None:
-    """Read a report of either version, which must be formed as reports are."""
-    if len(packet) < 72 or packet[0] >> 4 != 6 or packet[6] != 0 or packet[48] not in (131, 143):
-        return None
-    source, destination = IPv6Address(packet[8:24]), str(IPv6Address(packet[24:40]))
-    assert packet[40:48] == ALERT and packet[7] == 1 and source.is_link_local, packet.hex()
-    if packet[48] == 131:
-        group = str(IPv6Address(packet[56:72]))
-        assert destination == group
-        return Report(1, "the group", ((0, group),))
-    (count,) = struct.unpack_from("!H", packet, 54)
-    at = range(56, 56 + 20 * count, 20)
-    # No sources, no auxiliary data.
-    assert all(packet[i + 1 : i + 4] == bytes(3) for i in at)
-    return Report(2, destination, tuple((packet[i], str(IPv6Address(packet[i + 4 : i + 20]))) for i in at))
 
 
 def asks(group: str, version: int = 2, **fields) -> bytes:
@@ -105,7 +75,7 @@ def look(router: Guest) -> dict[str, list[str]]:
             bench.send_near(query, QUERIER_MAC)
             heard = near.during(WITHIN_MS / 1000 + 0.5)
             packets = (f[14:] for f in heard if mac_text(f[6:12]) == bench.near_station)
-            reports = [report for report in map(read, packets) if report]
+            reports = [report for report in map(read_report, packets) if report]
             seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))
     return seen
 

@@ -13,7 +13,7 @@ from queues import COUNT, SOURCES, assert_flows_stay, flood, lost, udp
 from ringway import READY, command, counters, eventually, grown, idle_pages, numbers, store, wait_key
 from test_lifecycle import CRASHES, crash
 from test_vifs import backend, plug, wait_connected
-from wire import inside, transfer
+from wire import transfer
 
 IP_RECVERR = 11
 

@@ -5,10 +5,14 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+from beside import beside
+from cases import u4, u6
+from conftest import LEFT, RIGHT
 from dom0.guest import Guest, Vif
 from dom0.shell import run
-from dom0.topology import Host
+from dom0.topology import Host, Topology
 from offload import DUAL
+from outcome import Case, observe
 from packets import IPV4, MF, ethernet, ipv4, read_ip, udp
 from ringway import READY
 from wire import Wire
@@ -23,6 +27,29 @@ CONFIG = DUAL + "".join(
     f'[[route]]\nprefix = "{prefix}"\nvia = ["{via}"]\nmtu = {MTU}\n'
     for prefix, via in (("198.51.100.0/24", "10.0.1.2"), ("2001:db8:2::/64", "2001:db8:1::2"))
 )
+
+CASES = {
+    f"{family}, {name}": case
+    for family, to, datagram in (("IPv4", BEHIND[4], u4), ("IPv6", BEHIND[6], u6))
+    for name, case in {
+        "as large as may be": Case(lambda t, to=to, u=datagram: u(t, to, size=MTU)),
+        "too large": Case(lambda t, to=to, u=datagram: u(t, to, size=MTU + 1)),
+        "as large as the link": Case(lambda t, to=to, u=datagram: u(t, to, size=1500)),
+    }.items()
+} | {
+    "IPv4, too large, whole": Case(lambda t: u4(t, BEHIND[4], size=MTU + 1, flags="DF")),
+    "IPv4, too large, on its last hop": Case(lambda t: u4(t, BEHIND[4], size=MTU + 1, flags="DF", ttl=1)),
+    "IPv6, too large, on its last hop": Case(lambda t: u6(t, BEHIND[6], size=MTU + 1, hlim=1)),
+}
+LINUX = [
+    "echo 0 > /proc/sys/net/ipv4/icmp_ratemask",
+    "echo 0 > /proc/sys/net/ipv4/route/error_cost",
+    "echo 0 > /proc/sys/net/ipv6/icmp/ratelimit",
+    # In IPv4 Linux heeds only one that is locked when it forwards.
+    f"ip route add 198.51.100.0/24 via 10.0.1.2 mtu lock {MTU}",
+    f"ip -6 route add 2001:db8:2::/64 via 2001:db8:1::2 mtu {MTU}",
+]
+WORDS = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +76,14 @@ def test_a_route_may_have_an_mtu_of_its_own(start: Callable[..., Guest], left: H
     assert b"".join(ip.payload for ip in pieces) == segment
     # Multiples of 8 behind a header of 20.
     assert pieces[0].total == 20 + (MTU - 20) // 8 * 8
+
+
+def test_as_linux_has_it(topology: Topology) -> None:
+    def look(router: Guest) -> dict[str, tuple[str, ...]]:
+        for target in ("10.0.1.2", "2001:db8:1::2"):
+            assert LEFT.ping(target, 3, 0.2, "-W", 10).received
+        return observe(CASES, router.vifs[0].mac, LEFT, RIGHT)
+
+    ours, linux = beside(topology, CONFIG, WORDS, LINUX, look)
+    assert ours == linux
+    assert len(ours["IPv4, too large"]) == 2 and len(ours["IPv4, too large, whole"]) == 1, ours

@@ -7,8 +7,8 @@ import pytest
 from beside import STATIONS, prepare
 from conftest import LEFT
 from discovery import (
-    ADVERTISEMENT, ALL_NODES, LEFT6, NEAR6, SECOND, SOLICITATION, Bench, Discovery, asks, frame,
-    group_of, read, tells,
+    ADVERTISEMENT, ALL_NODES, LEFT6, NEAR6, NO_SOURCES, SECOND, SOLICITATION, Bench, Discovery, asks, frame,
+    group_of, read, read_report, tells,
 )  # fmt: skip
 from dom0.guest import Guest, Vif, linux_guest
 from dom0.shell import run
@@ -72,6 +72,7 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
         bench = Bench(guest, near, near)
         answers = {a: bench.answers(asks(a, LEFT6, LEFT.mac)) for a in ADDRESSES}
     found = [nd for nd in map(read, heard) if nd and nd.target in ADDRESSES]
+    reports = [report for report in (read_report(f[14:]) for f in heard) if report]
     questions = [asked[target] for target in ADDRESSES]
     told = {nd.target for nd in found if (nd.kind, nd.destination) == (ADVERTISEMENT, ALL_NODES)}
     return {
@@ -80,6 +81,7 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
         "its option": [nd.options[:2].hex() for nd in questions],
         "who answers": answers,
         "tells all": sorted(told),
+        "leaves": [group for report in reports for kind, group in report.records if kind == NO_SOURCES],
         "listens before it asks": [_reported_first(heard, target) for target in ADDRESSES],
     }
 
@@ -136,3 +138,7 @@ def test_groups_are_reported_before_the_questions(
 ) -> None:
     """So that switches let the answers through (RFC 4862 5.4.2)."""
     assert outcomes[0]["listens before it asks"] == [True] * len(ADDRESSES)
+
+
+def test_groups_of_duplicates_are_left(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
+    assert set(outcomes[0]["leaves"]) == {group_of(target)[0] for target in (TOLD, WANTED)}
