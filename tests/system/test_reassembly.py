@@ -8,21 +8,20 @@ from dataclasses import dataclass
 
 import pytest
 from beside import beside
-from conftest import LEFT
-from discovery import LEFT6, NEAR6
+from conftest import LEFT, RIGHT
+from discovery import FAR6, RIGHT6
 from dom0.guest import Guest
-from dom0.topology import Topology
+from dom0.topology import Host, Topology
 from packets import ICMP, IPV4, IPV6, MF, ethernet, icmp, ipv4, mac_text
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 from wire import Wire
 
-LEFT4, NEAR4 = "10.0.0.2", "10.0.0.1"
 ICMPV6 = 58
 ANSWERS = (0, 129)
 # How long a router keeps what isn't whole, and of how many packets of one interface at a time.
 WAITS_S, LINUX_WAITS_S = 15, 4
-ROOM = 7
+ROOM = 8
 
 CONFIG = """
 hostname = "reassembly"
@@ -88,7 +87,24 @@ INCOMPLETE: dict[str, list[Piece]] = {
     "without the beginning": [SECOND, THIRD],
     "without all but 16 bytes": [Piece(0, 16)],
 }
-FAMILIES = {"IPv4": IPV4, "IPv6": IPV6}
+
+
+@dataclass(frozen=True)
+class Side:
+    """Who sends the pings of a family, and to which of the router's addresses. Each family has a
+    side of its own, because the router has room for a few packets of each interface."""
+
+    kind: int
+    host: Host
+    vif: int
+    source: str
+    target: str
+
+
+FAMILIES = {
+    "IPv4": Side(IPV4, LEFT, 0, "10.0.0.2", "10.0.0.1"),
+    "IPv6": Side(IPV6, RIGHT, 1, RIGHT6, FAR6),
+}
 NAMES = [f"{family}, {name}" for family in FAMILIES for name in CASES | INCOMPLETE]
 
 # Where Ringway differs on purpose, for both families and for one.
@@ -108,13 +124,13 @@ DIFFERENCES = {*(f"{family}, {name}" for family in FAMILIES for name in EITHER),
 class Ping:
     """A ping that comes in pieces, and its answer."""
 
-    def __init__(self, kind: int, ident: int) -> None:
-        self.kind, self.ident = kind, ident
+    def __init__(self, side: Side, ident: int) -> None:
+        self.side, self.kind, self.ident = side, side.kind, ident
         data = os.urandom(SIZE - 8)
-        if kind == IPV4:
+        if self.kind == IPV4:
             self.message = icmp(8, 0, bytes(4) + data)
         else:
-            self.message = bytes(IPv6(src=LEFT6, dst=NEAR6) / ICMPv6EchoRequest(data=data))[40:]
+            self.message = bytes(IPv6(src=side.source, dst=side.target) / ICMPv6EchoRequest(data=data))[40:]
 
     def piece(self, piece: Piece) -> bytes:
         """A packet with a part of it."""
@@ -125,15 +141,16 @@ class Ping:
             part = bytes(byte ^ 0xFF for byte in part)
         if self.kind == IPV4:
             field = piece.start // 8 | (MF if more else 0)
-            return ipv4(LEFT4, NEAR4, part, protocol=ICMP, ident=self.ident, fragment=field)
+            head = {"protocol": ICMP, "ident": self.ident, "fragment": field}
+            return ipv4(self.side.source, self.side.target, part, **head)
         header = IPv6ExtHdrFragment(nh=58, offset=piece.start // 8, m=int(more), id=self.ident)
-        return bytes(IPv6(src=LEFT6, dst=NEAR6) / header / Raw(part))
+        return bytes(IPv6(src=self.side.source, dst=self.side.target) / header / Raw(part))
 
     def whole(self) -> bytes:
         """The packet in one piece."""
         if self.kind == IPV4:
-            return ipv4(LEFT4, NEAR4, self.message, protocol=ICMP, ident=self.ident)
-        return bytes(IPv6(src=LEFT6, dst=NEAR6, nh=58) / Raw(self.message))
+            return ipv4(self.side.source, self.side.target, self.message, protocol=ICMP, ident=self.ident)
+        return bytes(IPv6(src=self.side.source, dst=self.side.target, nh=58) / Raw(self.message))
 
     def said(self, packet: bytes) -> str | None:
         """Say what a router answers: something else, if it isn't the ping's data."""
@@ -155,49 +172,63 @@ class Ping:
         return self.message[8:16] in packet or self.message[400:416] in packet
 
 
+class Bench:
+    """A router, and wires to both of its sides."""
+
+    def __init__(self, router: Guest, wires: dict[str, Wire]) -> None:
+        self.stations = [vif.mac for vif in router.vifs]
+        self.wires = wires
+        self.idents = itertools.count(0x100)
+
+    def ping(self, family: str) -> Ping:
+        """A new ping."""
+        return Ping(FAMILIES[family], next(self.idents))
+
+    def send(self, ping: Ping, *packets: bytes) -> None:
+        """Put packets of a ping on the wire."""
+        station, host = self.stations[ping.side.vif], ping.side.host
+        self.wires[host.name].send(*(ethernet(station, host.mac, ping.kind, packet) for packet in packets))
+
+    def said(self, ping: Ping, frames: list[bytes]) -> list[str]:
+        """What the router says in answer to a ping, of these frames."""
+        own = (f[14:] for f in frames if mac_text(f[6:12]) == self.stations[ping.side.vif])
+        return [text for text in map(ping.said, own) if text]
+
+    def answers(self, family: str, pieces: list[Piece]) -> list[str]:
+        """What it answers at once to a ping in pieces."""
+        ping, last = self.ping(family), self.ping(family)
+        wire = self.wires[ping.side.host.name]
+        wire.heard()
+        self.send(ping, *map(ping.piece, pieces))
+        self.send(last, last.whole())
+        return self.said(ping, wire.until(lambda f: last.said(f[14:]) == "the answer")[:-1])
+
+
 def look(router: Guest) -> dict[str, list[str]]:
-    """What a router answers on the left to each of them."""
-    station = router.vifs[0].mac
-    idents = itertools.count(0x100)
+    """What a router answers to each of them."""
     waits = WAITS_S if router.name == "beside" else LINUX_WAITS_S
-    unfinished = 0
-    seen = {}
-
-    def own(frames: list[bytes]) -> list[bytes]:
-        return [f[14:] for f in frames if mac_text(f[6:12]) == station]
-
-    def put(ping: Ping, pieces: list[Piece]) -> None:
-        near.send(*(ethernet(station, LEFT.mac, ping.kind, ping.piece(piece)) for piece in pieces))
-
-    for target in (NEAR4, NEAR6):
-        assert LEFT.ping(target, 3, 0.2, "-W", 10).received
-    with Wire(LEFT) as near:
-        for family, kind in FAMILIES.items():
-            for name, pieces in CASES.items():
-                ping, last = Ping(kind, next(idents)), Ping(kind, next(idents))
-                near.heard()
-                put(ping, pieces)
-                near.send(ethernet(station, LEFT.mac, kind, last.whole()))
-                heard = near.until(lambda f, last=last: last.said(f[14:]) == "the answer")
-                said = [text for text in map(ping.said, own(heard[:-1])) if text]
-                seen[f"{family}, {name}"] = said
-                unfinished += "the answer" not in said
-                if unfinished == ROOM:
-                    time.sleep(waits + 1)
-                    unfinished = 0
-        pings = {
-            f"{family}, {name}": (Ping(kind, next(idents)), pieces)
-            for family, kind in FAMILIES.items()
-            for name, pieces in INCOMPLETE.items()
-        }
-        time.sleep(waits + 1)
+    for side in FAMILIES.values():
+        assert side.host.ping(side.target, 3, 0.2, "-W", 10).received
+    with Wire(LEFT) as near, Wire(RIGHT) as far:
+        bench = Bench(router, {LEFT.name: near, RIGHT.name: far})
+        seen: dict[str, list[str]] = {}
+        unfinished = 0
+        for name, pieces in CASES.items():
+            for family in FAMILIES:
+                seen[f"{family}, {name}"] = bench.answers(family, pieces)
+            unfinished += "the answer" not in seen[f"IPv4, {name}"]
+            if unfinished == ROOM:
+                time.sleep(waits + 1)
+                unfinished = 0
         near.heard()
-        for ping, pieces in pings.values():
-            put(ping, pieces)
-        heard = own(near.during(waits + 5))
-        for name, (ping, _) in pings.items():
-            said = [ping.said(packet) for packet in heard if ping.quoted(packet)]
-            seen[name] = [text for text in said if text]
+        far.heard()
+        pings = {f"{family}, {name}": bench.ping(family) for family in FAMILIES for name in INCOMPLETE}
+        for name, ping in pings.items():
+            bench.send(ping, *map(ping.piece, INCOMPLETE[name.partition(", ")[2]]))
+        time.sleep(waits + 5)
+        heard = near.heard() + far.heard()
+        for name, ping in pings.items():
+            seen[name] = bench.said(ping, [f for f in heard if ping.quoted(f)])
     return seen
 
 
