@@ -69,8 +69,9 @@ def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
 def _barrier(router: Guest, near: Wire, far: Wire) -> tuple[list[bytes], list[bytes]]:
     """What arrives on both sides before packets that come behind, on the fast and the slow path."""
     marks = os.urandom(12), os.urandom(12)
-    plain = passing(marks[0], LEFT.address, RIGHT.address), passing(marks[1], LEFT.address, RIGHT.address, ttl=1)
-    near.send(*(ethernet(router.vifs[0].mac, LEFT.mac, IPV4, packet) for packet in plain))
+    ends = (LEFT.address, RIGHT.address)
+    packets = passing(marks[0], *ends), passing(marks[1], *ends, ttl=1)
+    near.send(*(ethernet(router.vifs[0].mac, LEFT.mac, IPV4, packet) for packet in packets))
     passed = far.until(lambda f: marks[0] in f)
     told = near.until(lambda f: marks[1] in f)
     return told[:-1] + near.heard(), passed[:-1] + far.heard()

@@ -24,7 +24,7 @@ LINES = [
 NEAR, FAR = "10.0.0.1", "10.0.1.1"
 LEFT4, RIGHT4 = LEFT.address, RIGHT.address
 FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
-NOBODY = "00:00:00:00:00:00"
+NOBODY, GROUP = "00:00:00:00:00:00", "01:00:5e:00:00:01"
 
 
 def asks(target: str, source: str, station: str = SECOND, to: str = BROADCAST, claims: str = NOBODY) -> bytes:
@@ -48,7 +48,7 @@ KNOWN: dict[str, Callable[[str, str], bytes]] = {
     "a question for somebody else": lambda a, r: asks("10.0.1.78", a),
     "an answer for somebody else": lambda a, r: tells(a, "10.0.1.78", r),
     "an answer in another's name": lambda a, r: ethernet(r, FIRST, ARP, arp(REPLY, SECOND, a, FAR, r)),
-    "an answer from a group": lambda a, r: ethernet(r, SECOND, ARP, arp(REPLY, "01:00:5e:00:00:01", a, FAR, r)),
+    "an answer from a group": lambda a, r: ethernet(r, SECOND, ARP, arp(REPLY, GROUP, a, FAR, r)),
     "an answer from nowhere": lambda a, r: ethernet(r, SECOND, ARP, arp(REPLY, NOBODY, a, FAR, r)),
 }
 
@@ -69,7 +69,7 @@ ASKED: dict[str, Callable[[str], bytes]] = {
     "for near, from another network": lambda r: asks(NEAR, "192.168.7.7"),
     "for near, from the other side's network": lambda r: asks(NEAR, "10.0.1.9"),
     "for near, by a group's station": lambda r: ethernet(
-        BROADCAST, SECOND, ARP, arp(REQUEST, "01:00:5e:00:00:01", "10.0.0.9", NEAR)
+        BROADCAST, SECOND, ARP, arp(REQUEST, GROUP, "10.0.0.9", NEAR)
     ),
     "for near, by the network's broadcast address": lambda r: asks(NEAR, "10.0.0.255"),
     "for near, by a loopback address": lambda r: asks(NEAR, "127.0.0.1"),

@@ -118,7 +118,8 @@ EITHER = {
     "16 bytes each": "nobody makes so many of one packet",
 }
 SIX = {"larger than can be": "a later fragment of ICMP may be one of an error (RFC 4443 2.4 (e))"}
-DIFFERENCES = {*(f"{family}, {name}" for family in FAMILIES for name in EITHER), *(f"IPv6, {name}" for name in SIX)}
+DIFFERENCES = {f"{family}, {name}" for family in FAMILIES for name in EITHER}
+DIFFERENCES |= {f"IPv6, {name}" for name in SIX}
 
 
 class Ping:
@@ -157,7 +158,8 @@ class Ping:
         four = packet[0] >> 4 == 4
         if four != (self.kind == IPV4) or packet[9 if four else 6] != (ICMP if four else ICMPV6):
             return None
-        head, (length,) = (packet[0] & 15) * 4 if four else 40, struct.unpack_from("!H", packet, 2 if four else 4)
+        head = (packet[0] & 15) * 4 if four else 40
+        (length,) = struct.unpack_from("!H", packet, 2 if four else 4)
         body = packet[head:length] if four else packet[head : head + length]
         kind, code = body[:2]
         if kind in ANSWERS:

@@ -63,7 +63,8 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
         while asked.keys() != set(ADDRESSES):
             heard += near.until(own)
             question = read(heard[-1])
-            if question and question.source == "::" and question.target in {*ADDRESSES} - asked.keys():
+            news = {*ADDRESSES} - asked.keys()
+            if question and question.source == "::" and question.target in news:
                 asked[question.target] = question
                 if question.target in REACTIONS:
                     near.send(REACTIONS[question.target](heard[-1]))
