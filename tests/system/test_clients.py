@@ -211,7 +211,7 @@ ATTACKS = {
 def test_attacks_do_not_stop_the_router(name: str, clients: Guest) -> None:
     """While they run it is up to the links who gets through; afterwards everybody does again."""
     before = counters(clients)[RECEIVED]
-    attack = NEAR.execute("timeout", "-s", "INT", "-k", 5, 8, *ATTACKS[name], timeout=60)
+    attack = NEAR.execute("timeout", "-s", "INT", "-k", 5, 6, *ATTACKS[name], timeout=60)
     assert attack.returncode != 127, attack.stderr
     # It is an attack only if it comes.
     assert counters(clients)[RECEIVED] - before >= 5, (attack.stdout, attack.stderr)

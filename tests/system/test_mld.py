@@ -31,7 +31,7 @@ WORDS = "ip=0:2001:db8:0::1/64 ip=1:2001:db8:1::1/64"
 
 QUERIER, QUERIER_MAC = "fe80::99", "02:00:00:00:0d:01"
 NEAR_GROUP = group_of(NEAR6)[0]
-WITHIN_MS = 500
+WITHIN_MS = 200
 
 
 def asks(group: str, version: int = 2, **fields) -> bytes:
@@ -73,7 +73,7 @@ def look(router: Guest) -> dict[str, list[str]]:
         for name, query in CASES.items():
             near.heard()
             bench.send_near(query, QUERIER_MAC)
-            heard = near.during(WITHIN_MS / 1000 + 0.5)
+            heard = near.during(WITHIN_MS / 1000 + 0.3)
             packets = (f[14:] for f in heard if mac_text(f[6:12]) == bench.near_station)
             reports = [report for report in map(read_report, packets) if report]
             seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))
