@@ -13,6 +13,7 @@ NEAR = Host("near", "xennear", ("10.80.0.2/24", "2001:db8:80::2/64"), ("10.80.0.
 FAR = Host("far", "xenfar", ("10.80.1.2/24", "2001:db8:81::2/64"), ("10.80.1.1", "2001:db8:81::1"))
 OWN = {4: "10.80.0.1", 6: "2001:db8:80::1"}
 BEHIND = {4: "10.80.1.2", 6: "2001:db8:81::2"}
+STATIONS = ("00:16:3e:00:c1:00", "00:16:3e:00:c1:01")
 MTU = 1280
 RECEIVED = "interface.near.rx.packets"
 
@@ -62,7 +63,9 @@ def hosts() -> Iterator[None]:
 @pytest.fixture
 def clients(hosts: None, share: Callable[..., Guest]) -> Guest:
     """A router whose far link is small, and which advertises itself on the near one."""
-    guest = share(Guest("clients", [Vif(NEAR.bridge), Vif(FAR.bridge)], config=CONFIG))
+    # The same stations each time: hosts that heard of a router by its address look for it there.
+    vifs = [Vif(host.bridge, station) for host, station in ((NEAR, STATIONS[0]), (FAR, STATIONS[1]))]
+    guest = share(Guest("clients", vifs, config=CONFIG))
     settle(guest)
     assert_forwards()
     return guest
