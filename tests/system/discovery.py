@@ -65,7 +65,8 @@ def read_report(packet: bytes) -> Report | None:
     if len(packet) < 72 or packet[0] >> 4 != 6 or packet[6] != 0 or packet[48] not in (REPORT, REPORT_2):
         return None
     source, destination = IPv6Address(packet[8:24]), str(IPv6Address(packet[24:40]))
-    assert packet[40:48] == ALERT and packet[7] == 1 and source.is_link_local, packet.hex()
+    assert packet[40:48] == ALERT and packet[7] == 1, packet.hex()
+    assert source.is_link_local or source.is_unspecified  # RFC 3590
     if packet[48] == REPORT:
         group = str(IPv6Address(packet[56:72]))
         assert destination == group

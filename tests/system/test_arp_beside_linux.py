@@ -159,14 +159,16 @@ class Bench:
         self.far.until(lambda f: (found := read_arp(f)) and found.operation == REPLY and found.sender == FAR)
 
     def answers(self, frame: bytes) -> list[str]:
-        """What the router says in ARP, on the left, when it gets a frame."""
+        """What the router answers or announces on the left when it gets a frame. It may ask at any
+        time whether left is still there."""
         self.near.heard()
         self.near.send(frame)
         token = os.urandom(12)  # comes back behind the answers
         echo = ipv4(LEFT4, NEAR, icmp(8, 0, bytes(4) + token), protocol=1)
         self.near.send(ethernet(self.near_station, LEFT.mac, IPV4, echo))
         heard = self.near.until(lambda f: token in f)
-        found = [said for said in map(read_arp, heard) if said and said.sender_mac == self.near_station]
+        own = [said for said in map(read_arp, heard) if said and said.sender_mac == self.near_station]
+        found = [said for said in own if said.operation == REPLY or said.target == said.sender]
         return [
             f"{'question' if said.operation == REQUEST else 'answer'}: {said.sender} for {said.target}, "
             f"to {NAMES.get(said.destination, said.destination)}"
@@ -191,6 +193,7 @@ def look(router: Guest) -> dict[str, object]:
         for name, told in KNOWN.items():
             address = next(addresses)
             bench.learn(address)
+            time.sleep(0.02)  # nor in the same tick
             bench.tell_far(told(address, bench.far_station))
             seen[f"known, {name}"] = bench.where(address)
         for name, told in UNKNOWN.items():

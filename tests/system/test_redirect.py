@@ -16,6 +16,7 @@ from wire import Wire
 
 THIRD = Host("third", "xenbr0", ("10.0.0.7/24", "192.0.2.1/32", "2001:db8:99::1/128"))
 BEHIND = "192.0.2.1"
+ELSEWHERE = "10.0.5.2"  # left's, in another network of the same link
 
 
 CONFIG = f"""
@@ -45,9 +46,12 @@ LINUX += " sysctl.net.ipv4.icmp_ratelimit=0"
 def third(left: Host) -> Iterator[Host]:
     """One more host beside left, with what is behind it."""
     THIRD.up()
+    # Who is to be told must be found.
+    run("ip", "-n", left.name, "address", "add", f"{ELSEWHERE}/32", "dev", DEVICE)
     try:
         yield THIRD
     finally:
+        run("ip", "-n", left.name, "address", "delete", f"{ELSEWHERE}/32", "dev", DEVICE)
         THIRD.down()
         run("ip", "-n", left.name, "route", "flush", "cache")
 
@@ -80,7 +84,7 @@ def told(guest: Guest, left: Host, source: str, target: str) -> tuple[str, str] 
 CASES = {
     "through a gateway": (LEFT.address, BEHIND),
     "to another host": (LEFT.address, "10.0.0.7"),
-    "from an address of another network": ("10.0.5.2", BEHIND),
+    "from an address of another network": (ELSEWHERE, BEHIND),
     "from afar": ("198.51.100.1", BEHIND),
     "to another link": (LEFT.address, "10.0.1.2"),
 }

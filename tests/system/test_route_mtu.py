@@ -86,4 +86,4 @@ def test_as_linux_has_it(topology: Topology) -> None:
 
     ours, linux = beside(topology, CONFIG, WORDS, LINUX, look)
     assert ours == linux
-    assert len(ours["IPv4, too large"]) == 2 and len(ours["IPv4, too large, whole"]) == 1, ours
+    assert len(ours["IPv4, as large as the link"]) == 2 and len(ours["IPv4, too large, whole"]) == 1, ours
