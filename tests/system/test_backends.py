@@ -65,6 +65,7 @@ def test_small_memory_takes_no_large_frames(
     for index in range(2):
         connected = lambda: front(guest, index, "state") == CONNECTED or None  # noqa: B023, E731
         eventually(connected, 60, guest.console)
+        guest.wait_console(f"vif/{index}: connected", 60)  # the backend too, and the link is up
         assert front(guest, index, "feature-sg") == "1"
         assert front(guest, index, "feature-gso-tcpv4") == front(guest, index, "feature-gso-tcpv6") == "0"
     transfer(left, right, 2 << 20)

@@ -51,7 +51,7 @@ def test_help_lists_what_works(router: Guest) -> None:
 
 
 def test_shortened_and_ambiguous(router: Guest) -> None:
-    assert command(router, "sh int") == command(router, "show interfaces")
+    assert command(router, "sh rou") == command(router, "show routes")
     assert "takes no" in command(router, "show version now")
     assert "ambiguous" in command(router, "show v")
     assert "incomplete" in command(router, "show")

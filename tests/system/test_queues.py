@@ -84,7 +84,9 @@ def test_no_cpu_is_woken_for_another(pair: Guest, left: Host, right: Host) -> No
     for cpu in ("cpu0", "cpu1"):
         sleeps, empty = (after[f"{cpu}.{key}"] - before[f"{cpu}.{key}"] for key in ("sleeps", "wakes_by_frames.0"))
         assert sleeps > 500, (cpu, sleeps)
-        assert empty < sleeps / 50, (cpu, sleeps, empty)
+        # One in five when they were. On a slow machine a wait for more frames ends in vain now and
+        # then: up to one in nine was seen.
+        assert empty < sleeps / 6, (cpu, sleeps, empty)
 
 
 def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right: Host, start) -> None:
