@@ -1,6 +1,6 @@
 """Linux in Ringway's place: the same looked at in both, one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TypeVar
 
 from dom0.guest import Guest, Vif, linux_guest
@@ -43,3 +43,15 @@ def _look(guest: Guest, topology: Topology, look: Callable[[Guest], Seen]) -> Se
     for host in topology.hosts.values():
         host.forget()
     return look(guest)
+
+
+def assert_alike(
+    name: str, outcomes: tuple[dict[str, Seen], dict[str, Seen]], differences: Container[str]
+) -> None:
+    """Check that the same was seen of both in a case, or, if it is one of those, not the same."""
+    ours, theirs = (seen[name] for seen in outcomes)
+    text = f"Ringway: {ours or 'nothing'}\nLinux: {theirs or 'nothing'}"
+    if name in differences:
+        assert ours != theirs, f"no difference any more: {text}"
+    else:
+        assert ours == theirs, text

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from beside import beside
+from beside import assert_alike, beside
 from conftest import LEFT, RIGHT
 from discovery import (
     ALL_NODES, FAR6, LEFT6, NEAR6, RIGHT6, SECOND, Bench, asks, asks_for_routers, tells,
@@ -147,9 +147,4 @@ def outcomes(topology: Topology) -> tuple[dict[str, object], dict[str, object]]:
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", CASES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
-    ours, theirs = (seen[name] for seen in outcomes)
-    text = f"Ringway: {ours}\nLinux: {theirs}"
-    if name in DIFFERENCES:
-        assert ours != theirs, f"no difference any more: {text}"
-    else:
-        assert ours == theirs, text
+    assert_alike(name, outcomes, DIFFERENCES)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address
 
 import pytest
-from beside import STATIONS, prepare
+from beside import STATIONS, assert_alike, prepare
 from conftest import LEFT
 from discovery import (
     ADVERTISEMENT, ALL_NODES, LEFT6, NEAR6, NO_SOURCES, SECOND, SOLICITATION, Bench, Discovery, asks, frame,
@@ -117,12 +117,7 @@ def outcomes(topology: Topology) -> Iterator[tuple[dict[str, object], dict[str, 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", CASES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
-    ours, theirs = (seen[name] for seen in outcomes)
-    text = f"Ringway: {ours}\nLinux: {theirs}"
-    if name in DIFFERENCES:
-        assert ours != theirs, f"no difference any more: {text}"
-    else:
-        assert ours == theirs, text
+    assert_alike(name, outcomes, DIFFERENCES)
 
 
 def test_only_what_nobody_else_has_is_used(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:

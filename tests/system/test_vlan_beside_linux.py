@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from beside import beside
+from beside import assert_alike, beside
 from dom0.guest import Guest
 from dom0.topology import Topology
 from packets import ARP, BROADCAST
@@ -77,8 +77,6 @@ CASES = {
     "a tag and no more": Case((), lambda _: b"\0\xc8", C_TAG),
     "a tag and half a type": Case((), lambda _: b"\0\xc8\x08", C_TAG),
 }
-# Where Ringway differs on purpose.
-DIFFERENCES: dict[str, str] = {}
 
 
 def look(router: Guest) -> dict[str, list[str]]:
@@ -98,12 +96,7 @@ def outcomes(topology: Topology, _devices: None) -> tuple[dict[str, list[str]], 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", CASES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
-    ours, theirs = (seen[name] for seen in outcomes)
-    text = f"Ringway: {ours or 'nothing'}\nLinux: {theirs or 'nothing'}"
-    if name in DIFFERENCES:
-        assert ours != theirs, f"no difference any more: {text}"
-    else:
-        assert ours == theirs, text
+    assert_alike(name, outcomes, ())
 
 
 def test_tags_come_and_go(outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:

@@ -4,7 +4,7 @@ their senders are told."""
 from collections.abc import Callable
 
 import pytest
-from beside import beside
+from beside import assert_alike, beside
 from conftest import LEFT, RIGHT
 from dom0.guest import Guest
 from dom0.topology import Topology
@@ -104,12 +104,7 @@ def outcomes(topology: Topology, _tenants: None) -> tuple[dict[str, list[str]], 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", CASES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
-    ours, theirs = (seen[name] for seen in outcomes)
-    text = f"Ringway: {ours or 'nothing'}\nLinux: {theirs or 'nothing'}"
-    if name in DIFFERENCES:
-        assert ours != theirs, f"no difference any more: {text}"
-    else:
-        assert ours == theirs, text
+    assert_alike(name, outcomes, DIFFERENCES)
 
 
 def test_each_goes_its_own_way(outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
