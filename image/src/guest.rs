@@ -58,7 +58,7 @@ impl State {
 }
 
 /// How long backends have to take the last packets: many times what one needs to wake up.
-const LEAVE_NS: u64 = 50_000_000;
+const LAST_WORDS_NS: u64 = 50_000_000;
 
 /// The guest, shared by its tasks and its loop.
 pub(crate) struct Guest {
@@ -260,7 +260,7 @@ impl Guest {
             };
             let _ = writeln!(Console, "ringway: {request:?} requested");
             if reason != Reason::Crash {
-                self.take_leave().await;
+                self.cease_advertising().await;
             }
             self.end.set(Some(reason));
         }
@@ -268,10 +268,10 @@ impl Guest {
 
     /// Tells hosts that the router is none any more, while the domain is still there to have its
     /// packets taken.
-    async fn take_leave(&self) {
+    async fn cease_advertising(&self) {
         let now = self.timers.now_ns();
-        if self.lanes.control(|control| control.take_leave(now)) {
-            self.timers.sleep(LEAVE_NS).await;
+        if self.lanes.control(|control| control.cease_advertising(now)) {
+            self.timers.sleep(LAST_WORDS_NS).await;
         }
     }
 

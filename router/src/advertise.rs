@@ -72,7 +72,7 @@ impl Router {
 
     /// Says where the router advertised itself that it doesn't any more, when it is polled next (RFC
     /// 4861 6.2.5). Whether there is such a link.
-    pub fn take_leave(&mut self) -> bool {
+    pub fn cease_advertising(&mut self) -> bool {
         let mut any = false;
         for link in self.links.iter_mut().filter(|l| l.up) {
             if let Some(v6) = &mut link.v6 {

@@ -3,10 +3,14 @@
 #[path = "packets/bed.rs"]
 #[expect(dead_code, reason = "these tests use a part of it")]
 mod bed;
+#[path = "packets/bed6.rs"]
+#[expect(dead_code, reason = "these tests use a part of it")]
+mod bed6;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bed::*;
+use bed6::*;
 use prefix_trie::PrefixMap;
 use proptest::prelude::*;
 use router::{Config, FrameMeta, InterfaceId, Verdict};
@@ -88,6 +92,54 @@ proptest! {
         prop_assert_eq!(checksum(&answer[14..34]), 0);
         prop_assert_eq!(checksum(&answer[34..]), 0);
         prop_assert_eq!((answer[34], &answer[42..]), (0, &data[..]));
+    }
+
+    /// The same of IPv6, which hosts cut: what came in pieces of any length and order is answered
+    /// as a whole, in pieces that make the same again.
+    #[test]
+    fn fragments_of_ipv6_are_answered_with_fragments_of_the_same(
+        data in prop::collection::vec(any::<u8>(), 1..8000),
+        lens in prop::collection::vec(20usize..180, 56),
+        order: u64,
+    ) {
+        let (host, own) = (a6("2001:db8::9"), a6("2001:db8::1"));
+        let mut bed = Bed::ready6(CONFIG6, &[(LEFT, "2001:db8::9")]);
+        let mut request = vec![128, 0, 0, 0, 0, 7, 0, 1];
+        request.extend(&data);
+        let sum = sum6(host, own, 58, &request);
+        request[2..4].copy_from_slice(&sum.to_be_bytes());
+        let (mut pieces, mut at) = (vec![], 0);
+        for len in lens {
+            let end = request.len().min(at + len * 8);
+            if at == end {
+                break;
+            }
+            let place = at as u16 | u16::from(end < request.len());
+            let mut piece = vec![58, 0, (place >> 8) as u8, place as u8, 0, 0, 0, 7];
+            piece.extend(&request[at..end]);
+            pieces.push(ip6(LEFT, host, own, 64, 44, &piece));
+            at = end;
+        }
+        prop_assume!(at == request.len());
+        for piece in shuffled(pieces, order) {
+            bed.receive(LEFT, &piece);
+        }
+        let mut answer: Vec<u8> = vec![];
+        for sent in bed.take6() {
+            prop_assert!(sent.payload.len() + 40 <= 1500);
+            if sent.next == 58 {
+                answer = sent.payload;
+                continue;
+            }
+            let place = u16::from_be_bytes([sent.payload[2], sent.payload[3]]);
+            prop_assert_eq!((sent.next, usize::from(place & !7)), (44, answer.len()));
+            answer.extend(&sent.payload[8..]);
+            let more = answer.len() < request.len();
+            prop_assert_eq!(place & 1, u16::from(more));
+        }
+        prop_assert_eq!(sum6(own, host, 58, &answer), 0);
+        prop_assert_eq!((answer[0], &answer[4..]), (129, &request[4..]));
+        bed.assert_balance();
     }
 
     /// The header that a router sends on is the one that it got with one hop less and the

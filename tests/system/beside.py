@@ -9,6 +9,11 @@ from ringway import READY, settle
 
 Seen = TypeVar("Seen")
 
+# A Linux guest's addresses of both families, as those of offload.DUAL.
+DUAL_WORDS = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
+# Stations beside the hosts.
+FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
+# The router's, which some packets are made of.
 STATIONS = {"xenbr0": "00:16:3e:00:be:00", "xenbr1": "00:16:3e:00:be:01"}
 
 
@@ -27,7 +32,6 @@ def beside(
 ) -> tuple[Seen, Seen]:
     """Return what `look` sees of a Ringway with this configuration, then of a Linux guest that
     was started with these words and given these commands."""
-    # The same stations, which some packets are made of.
     vifs = lambda: [Vif(bridge, mac) for bridge, mac in STATIONS.items()]  # noqa: E731
     with Guest("beside", vifs(), config=config) as ringway:
         ringway.wait_console(READY, 120)

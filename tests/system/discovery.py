@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from beside import FIRST, SECOND
 from conftest import LEFT, RIGHT
 from dom0.guest import Guest
 from packets import IPV6, ethernet, mac_text
@@ -19,7 +20,6 @@ from wire import Wire
 NEAR6, FAR6 = "2001:db8::1", "2001:db8:1::1"
 LEFT6, RIGHT6 = "2001:db8::2", "2001:db8:1::2"
 ALL_NODES, ALL_ROUTERS = "ff02::1", "ff02::2"
-FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
 SOLICITATION, ADVERTISEMENT = 135, 136
 REPORT, REPORT_2 = 131, 143
 ALERT = bytes.fromhex("3a000502 00000100")  # of MLD, before ICMPv6 (RFC 2711)

@@ -7,6 +7,7 @@ import pytest
 from dom0.guest import Guest
 from dom0.pktgen import Generator, Load
 from dom0.topology import Host
+from offload import sent
 from ringway import NOISE, command, counters, eventually, numbers
 from wire import inside
 
@@ -43,18 +44,27 @@ def flood(
 
     They leave by the interface `to`.
     """
-    assert left.ping(right.address, 2).lost == 0
     before = frames(guest)
     name = f"interface.{to}.tx.packets"
-    forwarded = counters(guest)[name]
+    old = counters(guest)[name]
+    pour(guest, left, right, *options, count=count)
+    forwarded = lambda: counters(guest)[name] - old  # noqa: E731
+    eventually(lambda: forwarded() >= count or None, 30, lambda: f"{forwarded()} of {count} were forwarded")
+    return [after - old for old, after in zip(before, frames(guest), strict=True)]
+
+
+def pour(guest: Guest, left: Host, right: Host, *options: str, count: int = COUNT) -> None:
+    """Send frames to the right at a rate that loses none, and ask the router for nothing until
+    dom0 has got as many."""
+    assert left.ping(right.address, 2).lost == 0
+    before, _ = sent(guest, 1)
     generator = Generator(left)
     # Nobody answers to sources that don't exist.
     with udp(right, DISCARD):
         generator.start(Load(guest.vifs[0].mac, right.address, count, rate_pps=4000, options=options))
         assert generator.wait() == count
-    sent = lambda: counters(guest)[name] - forwarded  # noqa: E731
-    eventually(lambda: sent() >= count or None, 30, lambda: f"{sent()} of {count} were forwarded")
-    return [after - old for old, after in zip(before, frames(guest), strict=True)]
+    came = lambda: sent(guest, 1)[0] - before  # noqa: E731
+    eventually(lambda: came() >= count or None, 30, lambda: f"{came()} of {count} came to dom0")
 
 
 def udp(host: Host, port: int) -> socket.socket:

@@ -2,7 +2,7 @@
 or it says here why not."""
 
 import pytest
-from beside import beside
+from beside import DUAL_WORDS, beside
 from cases import MTU, UNREACHABLE, V4, V6
 from conftest import LEFT, RIGHT
 from dom0.guest import Guest
@@ -67,8 +67,7 @@ DIFFERENCES = {
 @pytest.fixture(scope="module")
 def outcomes(topology: Topology) -> dict[str, dict[str, tuple[str, ...]]]:
     """What becomes of each case in each router. One after the other: they have the same place."""
-    words = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
-    ours, linux = beside(topology, CONFIG, words, LINUX, lambda router: _observe(router, topology))
+    ours, linux = beside(topology, CONFIG, DUAL_WORDS, LINUX, lambda router: _observe(router, topology))
     return {"ringway": ours, "linux": linux}
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from beside import assert_alike, beside
+from beside import FIRST, SECOND, assert_alike, beside
 from conftest import CONFIG, LEFT, RIGHT
 from dom0.guest import Guest
 from dom0.topology import Topology
@@ -23,7 +23,6 @@ LINES = [
 
 NEAR, FAR = "10.0.0.1", "10.0.1.1"
 LEFT4, RIGHT4 = LEFT.address, RIGHT.address
-FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
 NOBODY, GROUP = "00:00:00:00:00:00", "01:00:5e:00:00:01"
 
 

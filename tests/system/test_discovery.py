@@ -3,28 +3,17 @@
 from collections.abc import Callable
 
 import pytest
-from beside import assert_alike, beside
+from beside import DUAL_WORDS, assert_alike, beside
 from conftest import LEFT, RIGHT
 from discovery import (
     ALL_NODES, FAR6, LEFT6, NEAR6, RIGHT6, SECOND, Bench, asks, asks_for_routers, tells,
 )  # fmt: skip
 from dom0.guest import Guest
 from dom0.topology import Topology
+from offload import DUAL
 from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, ICMPv6NDOptSrcLLAddr, IPv6
 from wire import Wire
 
-CONFIG = """
-hostname = "discovery"
-
-[interface.left]
-vif     = 0
-address = ["2001:db8:0::1/64"]
-
-[interface.right]
-vif     = 1
-address = ["2001:db8:1::1/64"]
-"""
-WORDS = "ip=0:2001:db8:0::1/64 ip=1:2001:db8:1::1/64"
 LINES = ["echo 0 > /proc/sys/net/ipv6/icmp/ratelimit"]
 
 # What is told about an address that is known to be at the first station.
@@ -141,10 +130,27 @@ def never_there(bench: Bench, address: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def outcomes(topology: Topology) -> tuple[dict[str, object], dict[str, object]]:
-    return beside(topology, CONFIG, WORDS, LINES, look)
+    return beside(topology, DUAL, DUAL_WORDS, LINES, look)
 
 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", CASES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
     assert_alike(name, outcomes, DIFFERENCES)
+
+
+def test_neighbours_are_believed_as_rfc_4861_has_it(
+    outcomes: tuple[dict[str, object], dict[str, object]],
+) -> None:
+    """Which holds the comparison to something, and the difference to what it is."""
+    ours, _ = outcomes
+    everybody, first = (f"asks {whom} in its link-local name, options 0101" for whom in ("all", "the first"))
+    assert ours["known, nothing"] == ours["known, elsewhere, perhaps"] == "to the first"
+    assert ours["known, elsewhere, for sure"] == ours["known, asks, from elsewhere"] == "to the second"
+    assert ours["unknown, told of"] == everybody
+    assert ours["unknown, asks"] == "to the second"
+    assert ours["asked, all"] == [f"{NEAR6} to {LEFT6} at left, flags 0xe0, options 0201"]
+    assert ours["asked, for far"] == ours["asked, from another link"] == []
+    silent = ours["a neighbour falls silent"]
+    assert silent["before"] == "to the first" and silent["asked"][:4] == [*[first] * 3, everybody]
+    assert ours["a neighbour was never there"] == {"asked": [everybody] * 3, "errors": [(1, 3)] * 3}

@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from beside import assert_alike, beside
+from beside import DUAL_WORDS, assert_alike, beside
 from conftest import LEFT, RIGHT
 from discovery import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, Report, group_of, read_report
 from dom0.guest import Guest
 from dom0.topology import Topology
+from offload import DUAL
 from packets import link_local, mac_text
 from scapy.layers.inet6 import (
     ICMPv6MLQuery, ICMPv6MLQuery2, IPv6, IPv6ExtHdrHopByHop, RouterAlert,
@@ -16,18 +17,6 @@ from scapy.layers.inet6 import (
 from scapy.packet import Packet
 from wire import Wire
 
-CONFIG = """
-hostname = "groups"
-
-[interface.left]
-vif     = 0
-address = ["2001:db8:0::1/64"]
-
-[interface.right]
-vif     = 1
-address = ["2001:db8:1::1/64"]
-"""
-WORDS = "ip=0:2001:db8:0::1/64 ip=1:2001:db8:1::1/64"
 
 QUERIER, QUERIER_MAC = "fe80::99", "02:00:00:00:0d:01"
 NEAR_GROUP = group_of(NEAR6)[0]
@@ -89,10 +78,26 @@ def _said(report: Report, station: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def outcomes(topology: Topology) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    return beside(topology, CONFIG, WORDS, [], look)
+    return beside(topology, DUAL, DUAL_WORDS, [], look)
 
 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", CASES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
     assert_alike(name, outcomes, ())
+
+
+def test_all_groups_are_reported_to_queriers_alone(
+    outcomes: tuple[dict[str, list[str]], dict[str, list[str]]],
+) -> None:
+    """Which holds the comparison to something."""
+    ours, _ = outcomes
+    groups = {
+        "ff02::2", "ff05::2", "near's group", "the link-local address's group",
+        "the group of the network's routers",
+    }  # fmt: skip
+    assert set(ours["all"]) == {f"version 2 to ff02::16: 2 {group}" for group in groups}
+    assert set(ours["all, version 1"]) == {f"version 1 to the group: 0 {group}" for group in groups}
+    assert ours["one group"] == ["version 2 to ff02::16: 2 near's group"]
+    for silent in ("in a global name", "from another link", "without a router alert", "a group of nobody's"):
+        assert ours[silent] == []

@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from beside import assert_alike, beside
+from beside import DUAL_WORDS, assert_alike, beside
 from conftest import LEFT, RIGHT
 from discovery import FAR6, RIGHT6
 from dom0.guest import Guest
 from dom0.topology import Host, Topology
+from offload import DUAL
 from packets import ICMP, IPV4, IPV6, MF, ethernet, icmp, ipv4, mac_text
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
@@ -23,18 +24,6 @@ ANSWERS = (0, 129)
 WAITS_S, LINUX_WAITS_S = 15, 4
 ROOM = 8
 
-CONFIG = """
-hostname = "reassembly"
-
-[interface.left]
-vif     = 0
-address = ["10.0.0.1/24", "2001:db8:0::1/64"]
-
-[interface.right]
-vif     = 1
-address = ["10.0.1.1/24", "2001:db8:1::1/64"]
-"""
-WORDS = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
 LINES = [
     "echo 0 > /proc/sys/net/ipv4/icmp_ratemask",
     "echo 0 > /proc/sys/net/ipv6/icmp/ratelimit",
@@ -235,10 +224,24 @@ def look(router: Guest) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def outcomes(topology: Topology) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    return beside(topology, CONFIG, WORDS, LINES, look)
+    return beside(topology, DUAL, DUAL_WORDS, LINES, look)
 
 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
     assert_alike(name, outcomes, DIFFERENCES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_what_is_whole_is_answered(
+    family: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]
+) -> None:
+    """Which holds the comparison to something."""
+    ours = {name: outcomes[0][f"{family}, {name}"] for name in CASES | INCOMPLETE}
+    late = "error 11/1" if family == "IPv4" else "error 3/1"
+    assert ours["in order"] == ours["in any order"] == ours["each twice"] == ["the answer"]
+    assert ours["a part alone, while others wait"] == ["the answer"] * 2
+    assert ours["overlapping the one before"] == ours["overlapping, with other bytes"] == []
+    assert ours["without the middle"] == ours["without all but 16 bytes"] == [late]
+    assert ours["without the beginning"] == []

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from beside import beside
+from beside import DUAL_WORDS, beside
 from cases import u4, u6
 from conftest import LEFT, RIGHT
 from dom0.guest import Guest, Vif
@@ -49,7 +49,6 @@ LINUX = [
     f"ip route add 198.51.100.0/24 via 10.0.1.2 mtu lock {MTU}",
     f"ip -6 route add 2001:db8:2::/64 via 2001:db8:1::2 mtu {MTU}",
 ]
-WORDS = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +83,6 @@ def test_as_linux_has_it(topology: Topology) -> None:
             assert LEFT.ping(target, 3, 0.2, "-W", 10).received
         return observe(CASES, router.vifs[0].mac, LEFT, RIGHT)
 
-    ours, linux = beside(topology, CONFIG, WORDS, LINUX, look)
+    ours, linux = beside(topology, CONFIG, DUAL_WORDS, LINUX, look)
     assert ours == linux
     assert len(ours["IPv4, as large as the link"]) == 2 and len(ours["IPv4, too large, whole"]) == 1, ours

@@ -1,7 +1,6 @@
 """Whether the router's IPv6 addresses are its own: Duplicate Address Detection (RFC 4862 5.4)."""
 
 from collections.abc import Callable, Iterator
-from ipaddress import IPv6Address
 
 import pytest
 from beside import STATIONS, assert_alike, prepare
@@ -27,7 +26,6 @@ REACTIONS: dict[str, Callable[[bytes], bytes]] = {
 }
 ADDRESSES = (NEAR6, *REACTIONS)
 OBJECTION_S = 1
-MLDV2_REPORT = 143
 
 CONFIG = f"""
 hostname = "unique"
@@ -89,10 +87,13 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
 
 def _reported_first(heard: list[bytes], target: str) -> bool:
     """Whether a report on an address's group was heard before the question."""
-    group = IPv6Address(group_of(target)[0]).packed
-    reports = [at for at, f in enumerate(heard) if len(f) > 62 and f[62] == MLDV2_REPORT and group in f[70:]]
-    questions = [at for at, f in enumerate(heard) if (nd := read(f)) and nd.target == target]
-    return bool(reports) and reports[0] < questions[0]
+    group = group_of(target)[0]
+    for f in heard:
+        if (report := read_report(f[14:])) and any(group == said for _, said in report.records):
+            return True
+        if (nd := read(f)) and nd.target == target:
+            return False
+    return False
 
 
 @pytest.fixture(scope="module")

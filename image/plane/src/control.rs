@@ -131,8 +131,8 @@ impl<'a, H: Hal> Control<'a, H> {
     }
 
     /// Tells hosts that the router is none any more. Whether there are any to be told.
-    pub fn take_leave(&mut self, now: u64) -> bool {
-        let any = self.router.take_leave();
+    pub fn cease_advertising(&mut self, now: u64) -> bool {
+        let any = self.router.cease_advertising();
         if any {
             self.poll(now);
             self.serve(now);

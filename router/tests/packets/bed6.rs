@@ -214,6 +214,12 @@ impl Sent {
     }
 }
 
+/// The ICMPv6 messages of a kind that were sent on an interface.
+pub(crate) fn of_kind(sent: &[Sent], out: u8, kind: u8) -> Vec<Sent> {
+    let wanted = |s: &&Sent| s.out == out && s.next == 58 && s.kind() == kind;
+    sent.iter().filter(wanted).cloned().collect()
+}
+
 impl Bed {
     /// A router whose addresses are its own, and which knows these neighbours, reachable.
     pub(crate) fn ready6(text: &str, hosts: &[(u8, &str)]) -> Self {

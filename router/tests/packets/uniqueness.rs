@@ -1,0 +1,164 @@
+//! Duplicate Address Detection: which of its IPv6 addresses the router uses.
+
+use crate::bed::*;
+use crate::bed6::*;
+use router::{DropReason, InterfaceId};
+use std::net::Ipv6Addr;
+
+const A: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
+const B: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 9);
+const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const ALL: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+#[test]
+fn addresses_are_used_once_nobody_objected() {
+    let mut bed = Bed::new(CONFIG6, 0);
+    bed.poll();
+    let sent: Vec<Sent> = bed
+        .take()
+        .iter()
+        .filter(|(_, f)| f[12] == 0x86)
+        .map(Sent::read)
+        .collect();
+    let asked = of_kind(&sent, WAN, NS);
+    let targets: Vec<Ipv6Addr> = asked.iter().map(Sent::target).collect();
+    assert_eq!(targets, [local6(WAN), WAN6]);
+    for question in &asked {
+        assert_eq!(
+            (question.source, question.hops),
+            (Ipv6Addr::UNSPECIFIED, 255)
+        );
+        assert_eq!(question.destination, solicited(question.target()));
+        assert_eq!(question.payload.len(), 24, "no option");
+    }
+    // Groups are reported, behind a router alert, from nobody yet.
+    let report = sent.iter().find(|s| s.out == WAN && s.next == 0).unwrap();
+    assert_eq!((report.hops, report.source), (1, Ipv6Addr::UNSPECIFIED));
+    assert_eq!(report.payload[..9], [58, 0, 5, 2, 0, 0, 1, 0, 143]);
+    // Before anything is asked in them (RFC 4862 5.4.2).
+    assert_eq!(sent.iter().find(|s| s.out == WAN).unwrap().next, 0);
+    // Not answered for yet.
+    bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+    bed.receive(WAN, &echo6(WAN, A, WAN6, 4));
+    assert!(bed.take().is_empty());
+    assert_eq!(bed.dropped(WAN, DropReason::TentativeAddress), 1);
+    for _ in 0..12 {
+        bed.pass(100);
+    }
+    let sent = bed.take6();
+    let told = of_kind(&sent, WAN, NA);
+    let targets: Vec<Ipv6Addr> = told.iter().map(Sent::target).collect();
+    assert_eq!(targets, [local6(WAN), WAN6]);
+    assert!(
+        told.iter()
+            .all(|s| s.destination == ALL && s.payload[4] == 0xa0)
+    );
+    bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+    let answer = &bed.take6()[0];
+    assert_eq!((answer.kind(), answer.payload[4]), (NA, 0xe0));
+    for _ in 0..100 {
+        bed.pass(1000);
+    }
+    bed.take();
+    assert_eq!(bed.next, None, "an idle router has nothing to wait for");
+    bed.assert_balance();
+}
+
+#[test]
+fn an_address_of_somebody_else_is_left_alone() {
+    for objection in [
+        na(WAN, WAN6, ALL, Some([2, 9, 9, 9, 9, 9]), 0x20),
+        ns(WAN, Ipv6Addr::UNSPECIFIED, solicited(WAN6), WAN6),
+    ] {
+        let mut bed = Bed::new(CONFIG6, 0);
+        bed.poll();
+        bed.receive(WAN, &objection);
+        for _ in 0..30 {
+            bed.pass(100);
+        }
+        bed.take();
+        bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+        assert!(bed.take().is_empty(), "not answered for");
+        bed.receive(WAN, &ns(WAN, A, local6(WAN), local6(WAN)));
+        assert_eq!(bed.take6()[0].target(), local6(WAN), "the other one works");
+        let mut text = String::new();
+        router::show::show_interfaces(&bed.router, &mut text).unwrap();
+        assert!(text.contains("2001:db8::1/64 (duplicate)"), "{text}");
+        bed.assert_balance();
+    }
+    // Our own question, come back to us, is no objection.
+    let mut bed = Bed::new(CONFIG6, 0);
+    bed.poll();
+    let mut own = ns(WAN, Ipv6Addr::UNSPECIFIED, solicited(WAN6), WAN6);
+    own[6..12].copy_from_slice(&router_mac(0, WAN));
+    bed.receive(WAN, &own);
+    for _ in 0..30 {
+        bed.pass(100);
+    }
+    bed.take();
+    bed.receive(WAN, &ns(WAN, A, WAN6, WAN6));
+    assert_eq!(bed.take().len(), 1);
+}
+
+/// RFC 4862 5.4.5, with a link-local address made of the hardware address and a given one.
+#[test]
+fn a_duplicate_of_the_hardware_address_disables_ipv6() {
+    let given = CONFIG6.replace("\"2001:db8::1/64\"", "\"2001:db8::1/64\", \"fe80::1/64\"");
+    let text = |config: &str| {
+        format!(
+            "{config}[[neighbor]]\ninterface = \"wan\"\naddress = \"2001:db8::9\"\nmac = \"02:00:00:00:00:09\"\n\
+             [[route]]\nprefix = \"2001:db8:40::/48\"\nvia = [\"2001:db8::9\"]\n"
+        )
+    };
+    for (config, local, disabled) in [
+        (text(CONFIG6), local6(WAN), true),
+        (text(&given), a6("fe80::1"), false),
+    ] {
+        let mut bed = Bed::new(&config, 0);
+        bed.poll();
+        bed.sent.clear();
+        bed.receive(WAN, &na(WAN, local, ALL, Some([2, 9, 9, 9, 9, 9]), 0x20));
+        let mut sent = Vec::new();
+        // To a neighbour that is known, and one that isn't.
+        for to in [A, a6("2001:db8:40::1"), a6("2001:db8::99"), a6("2a00::1")] {
+            bed.introduce(LAN, B);
+            bed.receive(LAN, &udp6(LAN, B, to, 10));
+        }
+        for _ in 0..40 {
+            bed.pass(100);
+            let frames = bed.take();
+            sent.extend(
+                frames
+                    .into_iter()
+                    .filter(|(at, f)| *at == WAN && f[12] == 0x86),
+            );
+        }
+        assert_eq!(sent.is_empty(), disabled, "{sent:?}");
+        bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+        bed.receive(WAN, &udp6(WAN, A, B, 10));
+        let dropped = bed.dropped(WAN, DropReason::Ipv6Disabled);
+        assert_eq!(dropped, if disabled { 2 } else { 0 });
+        let shown = |bed: &Bed| {
+            let mut text = String::new();
+            router::show::show_interfaces(&bed.router, &mut text).unwrap();
+            text
+        };
+        assert!(shown(&bed).contains(&format!("{local}/64 (duplicate)")));
+        let marked = "2001:db8::1/64 (IPv6 disabled)";
+        assert_eq!(shown(&bed).contains(marked), disabled, "{}", shown(&bed));
+        // The same configuration again changes nothing.
+        let again = router::config::from_toml(&config).unwrap();
+        bed.router.apply(bed.now, &again);
+        assert_eq!(shown(&bed).contains(marked), disabled);
+        // Another link may have room for it.
+        let wan = InterfaceId(WAN);
+        bed.router.link_up(bed.now, wan, router_mac(0, WAN), 1500);
+        for _ in 0..30 {
+            bed.pass(100);
+        }
+        bed.take();
+        bed.receive(WAN, &ns(WAN, A, WAN6, WAN6));
+        assert_eq!(bed.take6().len(), 1);
+        bed.assert_balance();
+    }
+}
