@@ -8,8 +8,9 @@ pub trait Address: Copy + Ord + core::fmt::Debug {
     const ZERO: Self;
     /// Leading bits that pick an entry of [`Table`](super::table::Table)'s index.
     const INDEX: u32;
-    /// Whether most lookups go on below the index of a full table.
-    const MOSTLY_DEEP: bool;
+    /// Whether the codes of all slots of the root and of indexes are kept side by side: worth it
+    /// where most lookups end there. `INDEX` is 6 then.
+    const FLAT: bool;
 
     /// The address with all bits beyond the first `len` cleared.
     #[must_use]
@@ -31,7 +32,7 @@ impl Address for u32 {
     const ZERO: Self = 0;
     /// Blocks of addresses as large as an /6: a full table has prefixes in nearly all.
     const INDEX: u32 = 6;
-    const MOSTLY_DEEP: bool = false;
+    const FLAT: bool = true;
 
     #[inline]
     fn masked(self, len: u8) -> Self {
@@ -59,7 +60,7 @@ impl Address for u128 {
     const ZERO: Self = 0;
     /// The size of block that IANA gives to a registry, a /12.
     const INDEX: u32 = 12;
-    const MOSTLY_DEEP: bool = true;
+    const FLAT: bool = false;
 
     #[inline]
     fn masked(self, len: u8) -> Self {

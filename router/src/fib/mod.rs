@@ -1,6 +1,7 @@
 //! The forwarding table: from destinations to what is done with packets to them.
 
 mod address;
+mod answers;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod layers;

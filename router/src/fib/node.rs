@@ -3,25 +3,72 @@
 /// Bits of the address that a node decides on.
 pub(super) const STRIDE: u32 = 6;
 
-/// What a lookup reads first of a node, which covers 64 equal blocks of addresses, its slots.
+/// Instead of a code: the answer is in a leaf, or below.
+pub(super) const NO_CODE: u8 = u8::MAX;
+
+/// What a lookup reads of a node, which covers 64 equal blocks of addresses, its slots.
 ///
 /// A slot either leads to a child or to an answer. Neighbouring slots with the same answer
-/// share a leaf, so that leaves are found by counting bits (as in poptrie, Asai and Ohara,
-/// SIGCOMM 2015). The children are apart: of most nodes in an IPv4 table nobody ever asks
-/// for them, and four of these fit into a line of the cache.
+/// are a run, so that answers are found by counting bits (as in poptrie, Asai and Ohara,
+/// SIGCOMM 2015). The answers of few runs are in the node itself, as codes, so that a lookup
+/// loads nothing else: two nodes fit into a line of the cache. Those of others are in leaves.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(align(16))]
+#[repr(align(32))]
 pub(super) struct Node {
-    /// The last slot of each run of slots that a leaf serves, but for those with a child.
+    /// The slots with a child. The children are side by side.
+    pub(super) children: u64,
+    /// The last slot of each run, slots with a child left out.
     pub(super) ends: u64,
-    /// The leaf after the last one: what is counted from there takes an instruction or two less.
+    /// The code of a run, in byte n modulo 8 for the n-th run from the end; or [`IN_LEAVES`].
+    pub(super) codes: u64,
+    /// The node after the last child: what is counted from there takes an instruction or two
+    /// less.
+    pub(super) child_end: u32,
+    /// The leaf after the last one.
     pub(super) leaf_end: u32,
-    /// Whether there are children: 0 or 1.
-    pub(super) is_inner: u32,
 }
 
+/// Runs whose codes fit into a node.
+const CODES: usize = 8;
+/// The codes of a node whose answers are in leaves.
+const IN_LEAVES: u64 = u64::MAX;
+
 impl Node {
-    /// The leaf of a slot without a child.
+    /// Whether a slot has a child.
+    #[inline(always)]
+    pub(super) fn has(&self, slot: usize) -> bool {
+        self.children.wrapping_shr(slot as u32) & 1 != 0
+    }
+
+    /// The child of a slot that has one.
+    #[inline(always)]
+    pub(super) fn child(&self, slot: usize) -> u32 {
+        let left = self.children.wrapping_shr(slot as u32);
+        self.child_end.wrapping_sub(left.count_ones())
+    }
+
+    /// How many children there are before a slot.
+    pub(super) fn before(&self, slot: usize) -> u32 {
+        (self.children & !(u64::MAX << slot)).count_ones()
+    }
+
+    pub(super) fn child_count(&self) -> u32 {
+        self.children.count_ones()
+    }
+
+    /// The first child.
+    pub(super) fn child_base(&self) -> u32 {
+        self.child_end.wrapping_sub(self.child_count())
+    }
+
+    /// The code of a slot without a child; [`NO_CODE`] if the answer is in its leaf.
+    #[inline(always)]
+    pub(super) fn code(&self, slot: usize) -> u8 {
+        let left = self.ends.wrapping_shr(slot as u32).count_ones();
+        self.codes.wrapping_shr(left * 8) as u8
+    }
+
+    /// The leaf of a slot without a child, in a node that has leaves.
     #[inline(always)]
     pub(super) fn leaf(&self, slot: usize) -> u32 {
         let left = self.ends.wrapping_shr(slot as u32);
@@ -29,50 +76,36 @@ impl Node {
     }
 
     pub(super) fn leaf_count(&self) -> u32 {
-        self.ends.count_ones()
+        if self.codes == IN_LEAVES {
+            self.ends.count_ones()
+        } else {
+            0
+        }
     }
 
     /// The first leaf.
     pub(super) fn leaf_base(&self) -> u32 {
         self.leaf_end.wrapping_sub(self.leaf_count())
     }
-}
 
-/// The children of a node, which are side by side.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(align(16))]
-pub(super) struct Children {
-    /// The slots with a child.
-    pub(super) set: u64,
-    /// The node after the last child.
-    pub(super) end: u32,
-}
-
-impl Children {
-    #[inline(always)]
-    pub(super) fn has(&self, slot: usize) -> bool {
-        self.set.wrapping_shr(slot as u32) & 1 != 0
+    /// Takes the codes of its runs, first to last, if they fit.
+    pub(super) fn take_codes(&mut self, ends: u64, codes: impl Iterator<Item = u8>) -> bool {
+        let count = ends.count_ones() as usize;
+        if count > CODES {
+            return false;
+        }
+        let mut bytes = [0; CODES];
+        for (before, code) in codes.take(count).enumerate() {
+            bytes[(count - before) % CODES] = code;
+        }
+        (self.ends, self.codes, self.leaf_end) = (ends, u64::from_le_bytes(bytes), 0);
+        true
     }
 
-    /// How many there are before a slot.
-    pub(super) fn before(&self, slot: usize) -> u32 {
-        (self.set & !(u64::MAX << slot)).count_ones()
-    }
-
-    /// The child of a slot that has one.
-    #[inline(always)]
-    pub(super) fn child(&self, slot: usize) -> u32 {
-        let left = self.set.wrapping_shr(slot as u32);
-        self.end.wrapping_sub(left.count_ones())
-    }
-
-    pub(super) fn count(&self) -> u32 {
-        self.set.count_ones()
-    }
-
-    /// The first child.
-    pub(super) fn base(&self) -> u32 {
-        self.end.wrapping_sub(self.count())
+    /// Leads to leaves, one for each run.
+    pub(super) fn take_leaves(&mut self, ends: u64, base: u32) {
+        (self.ends, self.codes) = (ends, IN_LEAVES);
+        self.leaf_end = base + ends.count_ones();
     }
 }
 
@@ -84,7 +117,7 @@ pub(super) struct Routes {
     pub(super) set: [u64; 2],
     /// Where the values of each half begin, which are in the order of `set`.
     pub(super) values: [u32; 2],
-    /// The answer for slots that none of them covers.
+    /// The number of the answer for slots that none of them covers.
     pub(super) inherited: u32,
 }
 

@@ -1,9 +1,10 @@
 //! Where the nodes of a table are: in runs of up to 64, or side by side in the index of a block.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::node::{Children, Node, Routes, STRIDE};
+use super::node::{NO_CODE, Node, Routes, STRIDE};
 use super::pool::{Pages, Runs};
 
 /// Nodes of one page.
@@ -78,22 +79,31 @@ impl<T: Copy + Default> Side<T> {
 pub(super) struct Nodes {
     pub(super) runs: Runs,
     pub(super) nodes: Side<Node>,
-    pub(super) children: Side<Children>,
     pub(super) routes: Side<Routes>,
+    /// The codes of slots, where the family has them and some block has an index.
+    pub(super) flat: Option<Box<Flat>>,
 }
+
+/// Codes side by side: those of the root, and those of all nodes of each index.
+#[derive(Debug)]
+pub(super) struct Flat {
+    pub(super) root: Codes,
+    pub(super) blocks: [Option<Box<[u8; INDEXED << STRIDE]>>; 1 << STRIDE],
+}
+
+/// The codes of a node's slots.
+pub(super) type Codes = [u8; 1 << STRIDE];
 
 /// One node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Whole {
     pub(super) node: Node,
-    pub(super) children: Children,
     pub(super) routes: Routes,
 }
 
 /// The nodes of an index that is being made.
 pub(super) struct Index {
     nodes: Vec<Node>,
-    children: Vec<Children>,
     routes: Vec<Routes>,
 }
 
@@ -101,14 +111,12 @@ impl Index {
     pub(super) fn new() -> Self {
         Self {
             nodes: Vec::with_capacity(INDEXED),
-            children: Vec::with_capacity(INDEXED),
             routes: Vec::with_capacity(INDEXED),
         }
     }
 
     pub(super) fn push(&mut self, whole: Whole) {
         self.nodes.push(whole.node);
-        self.children.push(whole.children);
         self.routes.push(whole.routes);
     }
 }
@@ -118,22 +126,20 @@ impl Nodes {
         Self {
             runs: Runs::new(),
             nodes: Side::new(),
-            children: Side::new(),
             routes: Side::new(),
+            flat: None,
         }
     }
 
     pub(super) fn whole(&self, at: u32) -> Whole {
         Whole {
             node: *self.nodes.get(at),
-            children: *self.children.get(at),
             routes: *self.routes.get(at),
         }
     }
 
     pub(super) fn set(&mut self, at: u32, whole: Whole) {
         *self.nodes.get_mut(at) = whole.node;
-        *self.children.get_mut(at) = whole.children;
         *self.routes.get_mut(at) = whole.routes;
     }
 
@@ -153,7 +159,6 @@ impl Nodes {
             Some(start) => start,
             None => {
                 self.nodes.pages.grow();
-                self.children.pages.grow();
                 self.routes.pages.grow();
                 self.runs.grow(NODES, true);
                 // A page of free slots holds any run.
@@ -168,9 +173,30 @@ impl Nodes {
 
     /// Adds the index of a block, one of so many, with all of its nodes.
     pub(super) fn add_index(&mut self, index: Index, block: usize, of: usize) {
-        self.children.add(index.children, block, of);
         self.routes.add(index.routes, block, of);
         self.nodes.add(index.nodes, block, of);
+    }
+
+    /// Adds codes for all slots of a block's index, none of them known yet.
+    pub(super) fn add_codes(&mut self, block: usize) {
+        let flat = self.flat.get_or_insert_with(Flat::new);
+        let codes = vec![NO_CODE; INDEXED << STRIDE].into_boxed_slice();
+        flat.blocks[block] = codes.try_into().ok();
+    }
+
+    /// The codes of a node's slots, if they are kept: of the root (0), and of those in an index.
+    #[inline]
+    pub(super) fn codes_mut(&mut self, at: u32) -> Option<&mut Codes> {
+        let flat = self.flat.as_deref_mut()?;
+        if at == 0 {
+            return Some(&mut flat.root);
+        }
+        if at & IN_INDEX == 0 {
+            return None;
+        }
+        let block = (at ^ IN_INDEX) as usize / INDEXED;
+        let codes = flat.blocks.get_mut(block)?.as_deref_mut()?;
+        codes.as_chunks_mut().0.get_mut(at as usize % INDEXED)
     }
 
     /// Whether a block has an index.
@@ -185,6 +211,23 @@ impl Nodes {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.runs.bytes() + self.nodes.bytes() + self.children.bytes() + self.routes.bytes()
+        self.runs.bytes()
+            + self.nodes.bytes()
+            + self.routes.bytes()
+            + self.flat.as_ref().map_or(0, |flat| flat.bytes())
+    }
+}
+
+impl Flat {
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            root: [NO_CODE; _],
+            blocks: [const { None }; _],
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let blocks = self.blocks.iter().flatten();
+        size_of::<Self>() + blocks.map(|codes| size_of_val(&**codes)).sum::<usize>()
     }
 }

@@ -4,25 +4,26 @@
 //! Lookups read a [`Node`], in which longer prefixes have already been pushed over shorter
 //! ones. Updates keep the prefixes themselves beside it ([`Routes`]), and from them make the
 //! node anew. Where a block of addresses has many prefixes, its upper two levels are
-//! replaced by an index: all nodes of the third level, side by side.
+//! replaced by an index: all nodes of the third level, side by side, and in IPv4 the codes of
+//! their slots, so that most lookups load one byte of the table and no node.
+//!
+//! Nodes have the numbers of values, not values ([`Answers`]). Numbers below 255 are codes,
+//! of a byte; a node in which only such are answered needs no leaves.
 //!
 //! An update makes the new leaves and children first, then replaces the node that leads to
 //! them, then gives the old ones back.
 
 mod lookup;
 
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
 pub use super::address::Address;
-use super::node::{Children, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use super::nodes::{INDEXED_BITS, Index, Nodes, Whole, first_of};
+use super::answers::{Answers, UNCOVERED, code};
+use super::node::{NO_CODE, Node, Place, Routes, STRIDE, place, prefix_at, span};
+use super::nodes::{Codes, INDEXED, INDEXED_BITS, Index, Nodes, Whole, first_of};
 use super::pool::Pool;
 
-/// The answer inside the table where no prefix but perhaps that of length 0 matches, so that
-/// a default route comes and goes without a change to all that it covers.
-const UNCOVERED: u32 = u32::MAX;
 /// Marks a value that is kept but answers nothing, as if its prefix weren't there.
 pub const HIDDEN: u32 = 1 << 31;
 
@@ -45,10 +46,11 @@ const ROOT: u32 = 0;
 #[derive(Debug)]
 pub struct Table<A> {
     nodes: Nodes,
+    /// The numbers of answers that the nodes have no codes of.
     leaves: Pool<u32, WORDS>,
+    /// The numbers of the prefixes' values, with [`HIDDEN`] or without it.
     values: Pool<u32, WORDS>,
-    /// For each value that is the only answer of nodes: its leaf, and how many nodes use it.
-    common: BTreeMap<u32, (u32, u32)>,
+    answers: Answers,
     /// Prefixes in each block that are longer than what the root and its like decide, counted
     /// when there are many in all.
     counts: Vec<u32>,
@@ -77,7 +79,7 @@ impl<A: Address> Table<A> {
             nodes: Nodes::new(),
             leaves: Pool::new(),
             values: Pool::new(),
-            common: BTreeMap::new(),
+            answers: Answers::new(default),
             counts: Vec::new(),
             zero: None,
             default,
@@ -94,12 +96,13 @@ impl<A: Address> Table<A> {
     pub fn insert(&mut self, prefix: A, len: u8, value: u32) -> Option<u32> {
         let len = len.min(A::BITS);
         if len == 0 {
-            let old = self.zero.replace(value);
+            let old = self.set_zero(Some(value));
             self.len += usize::from(old.is_none());
             return old;
         }
         let (depth, rest) = split(len);
         let node = self.reach(prefix, depth);
+        let value = marked(self.answers.take(value & !HIDDEN), value & HIDDEN != 0);
         let place = place(prefix.bits(depth, STRIDE), rest);
         let routes = *self.nodes.routes.get(node);
         let rank = routes.rank(place) as usize;
@@ -110,7 +113,7 @@ impl<A: Address> Table<A> {
                 *self.values.get_mut(routes.values[place.half] + rank as u32) = value;
                 self.refresh(node, span(place));
             }
-            return Some(old);
+            return Some(self.give(old));
         }
         let mut values = [0; 64];
         let count = held.len();
@@ -128,7 +131,7 @@ impl<A: Address> Table<A> {
     pub fn remove(&mut self, prefix: A, len: u8) -> Option<u32> {
         let len = len.min(A::BITS);
         if len == 0 {
-            let old = self.zero.take();
+            let old = self.set_zero(None);
             self.len -= usize::from(old.is_some());
             return old;
         }
@@ -150,7 +153,7 @@ impl<A: Address> Table<A> {
         self.len -= 1;
         self.count(prefix, len, false);
         self.prune(prefix, depth, &path);
-        Some(removed)
+        Some(self.give(removed))
     }
 
     /// The value of exactly this prefix.
@@ -164,8 +167,8 @@ impl<A: Address> Table<A> {
         let place = place(prefix.bits(depth, STRIDE), rest);
         let routes = self.nodes.routes.get(node);
         routes.has(place).then(|| {
-            self.values
-                .get(routes.values[place.half] + routes.rank(place))
+            let at = routes.values[place.half] + routes.rank(place);
+            self.value(self.values.get(at))
         })
     }
 
@@ -173,7 +176,16 @@ impl<A: Address> Table<A> {
     /// values without [`HIDDEN`].
     pub fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
         let anew = |value: u32| marked(value & !HIDDEN, hidden(value & !HIDDEN));
-        self.zero = self.zero.map(anew);
+        self.set_zero(self.zero.map(anew));
+        let answers = &self.answers;
+        let hidden: Vec<bool> = answers
+            .numbers()
+            .map(|at| hidden(answers.value(at)))
+            .collect();
+        let anew = |number: u32| {
+            let number = number & !HIDDEN;
+            marked(number, hidden[number as usize])
+        };
         let mut stack = vec![ROOT];
         while let Some(at) = stack.pop() {
             let routes = *self.nodes.routes.get(at);
@@ -189,8 +201,8 @@ impl<A: Address> Table<A> {
             if changed {
                 self.refresh(at, (0, 64));
             }
-            let children = self.nodes.children.get(at);
-            stack.extend(ones(children.set).map(|slot| children.child(slot)));
+            let node = self.nodes.nodes.get(at);
+            stack.extend(ones(node.children).map(|slot| node.child(slot)));
         }
     }
 
@@ -210,7 +222,7 @@ impl<A: Address> Table<A> {
             + self.leaves.bytes()
             + self.values.bytes()
             + self.counts.capacity() * size_of::<u32>()
-            + self.common.len() * 2 * size_of::<(u32, (u32, u32))>()
+            + self.answers.bytes()
             + self.pending.capacity() * size_of::<(u32, u32)>()
     }
 
@@ -227,13 +239,13 @@ impl<A: Address> Table<A> {
                 for (place, &value) in routes.places(half).zip(values) {
                     let (len, bits) = prefix_at(place);
                     let prefix = prefix.with_bits(depth, len, bits);
-                    each(prefix, (depth + len) as u8, value);
+                    each(prefix, (depth + len) as u8, self.value(value));
                 }
             }
-            let children = self.nodes.children.get(at);
-            for slot in ones(children.set) {
+            let node = self.nodes.nodes.get(at);
+            for slot in ones(node.children) {
                 let prefix = prefix.with_bits(depth, STRIDE, slot as u32);
-                stack.push((children.child(slot), depth + STRIDE, prefix));
+                stack.push((node.child(slot), depth + STRIDE, prefix));
             }
         }
     }
@@ -270,9 +282,9 @@ impl<A: Address> Table<A> {
         let (mut at, mut from) = self.way(prefix, depth);
         while from < depth {
             let slot = prefix.bits(from, STRIDE);
-            let children = self.nodes.children.get(at);
-            at = if children.has(slot) {
-                children.child(slot)
+            let node = self.nodes.nodes.get(at);
+            at = if node.has(slot) {
+                node.child(slot)
             } else {
                 self.add_child(at, slot)
             };
@@ -288,11 +300,11 @@ impl<A: Address> Table<A> {
         while from < depth {
             path[(from / STRIDE) as usize] = at;
             let slot = prefix.bits(from, STRIDE);
-            let children = self.nodes.children.get(at);
-            if !children.has(slot) {
+            let node = self.nodes.nodes.get(at);
+            if !node.has(slot) {
                 return None;
             }
-            at = children.child(slot);
+            at = node.child(slot);
             from += STRIDE;
         }
         path[(from / STRIDE) as usize] = at;
@@ -302,9 +314,8 @@ impl<A: Address> Table<A> {
     /// A node without prefixes and children.
     fn blank(&mut self, inherited: u32) -> Whole {
         let mut blank = Whole::default();
-        blank.node.ends = 1 << 63;
-        blank.node.leaf_end = self.common_leaf(inherited) + 1;
         blank.routes.inherited = inherited;
+        self.lead(&mut blank.node, &[inherited; 64], false);
         blank
     }
 
@@ -312,7 +323,26 @@ impl<A: Address> Table<A> {
         self.values.run(routes.values[half], routes.count(half))
     }
 
-    /// The answer of a node for each slot.
+    /// The value with a number, both with [`HIDDEN`] or without it.
+    fn value(&self, number: u32) -> u32 {
+        self.answers.value(number & !HIDDEN) | number & HIDDEN
+    }
+
+    /// The same, of a prefix that is gone.
+    fn give(&mut self, number: u32) -> u32 {
+        let value = self.value(number);
+        self.answers.give(number & !HIDDEN);
+        value
+    }
+
+    /// Replaces the value of the prefix of length 0.
+    fn set_zero(&mut self, value: Option<u32>) -> Option<u32> {
+        let shown = value.filter(|value| value & HIDDEN == 0);
+        self.answers.set_uncovered(shown.unwrap_or(self.default));
+        core::mem::replace(&mut self.zero, value)
+    }
+
+    /// The number of a node's answer for each slot.
     fn answers(&self, routes: &Routes) -> [u32; 64] {
         let mut answers = [routes.inherited; 64];
         for (place, &value) in routes.places(0).zip(self.value_run(routes, 0)) {
@@ -339,40 +369,40 @@ impl<A: Address> Table<A> {
     }
 
     fn add_child(&mut self, at: u32, slot: usize) -> u32 {
-        let inherited = self.leaves.get(self.nodes.nodes.get(at).leaf(slot));
+        let inherited = self.answers(self.nodes.routes.get(at))[slot];
         let blank = self.blank(inherited);
-        let children = *self.nodes.children.get(at);
-        let (rank, count) = (children.before(slot) as usize, children.count() as usize);
+        let node = *self.nodes.nodes.get(at);
+        let (rank, count) = (node.before(slot) as usize, node.child_count() as usize);
         let mut run = [Whole::default(); 64];
-        self.nodes.copy(children.base(), &mut run[..count]);
+        self.nodes.copy(node.child_base(), &mut run[..count]);
         run.copy_within(rank..count, rank + 1);
         run[rank] = blank;
         let base = self.nodes.add(&run[..=count]);
-        self.set_children(at, children.set | 1 << slot, base);
-        self.nodes.remove(children.base(), count as u32);
+        self.set_children(at, node.children | 1 << slot, base);
+        self.nodes.remove(node.child_base(), count as u32);
         base + rank as u32
     }
 
     fn remove_child(&mut self, at: u32, slot: usize) {
-        let children = *self.nodes.children.get(at);
-        let (rank, count) = (children.before(slot) as usize, children.count() as usize);
-        let child = *self.nodes.nodes.get(children.child(slot));
+        let node = *self.nodes.nodes.get(at);
+        let (rank, count) = (node.before(slot) as usize, node.child_count() as usize);
+        let child = *self.nodes.nodes.get(node.child(slot));
         let mut run = [Whole::default(); 64];
-        self.nodes.copy(children.base(), &mut run[..count]);
+        self.nodes.copy(node.child_base(), &mut run[..count]);
         run.copy_within(rank + 1..count, rank);
         let base = self.nodes.add(&run[..count - 1]);
-        self.set_children(at, children.set & !(1 << slot), base);
+        self.set_children(at, node.children & !(1 << slot), base);
         self.renew(at, (0, 0));
-        self.nodes.remove(children.base(), count as u32);
+        self.nodes.remove(node.child_base(), count as u32);
         self.drop_leaves(child);
     }
 
     fn set_children(&mut self, at: u32, set: u64, base: u32) {
-        *self.nodes.children.get_mut(at) = Children {
-            set,
-            end: base + set.count_ones(),
-        };
-        self.nodes.nodes.get_mut(at).is_inner = u32::from(set != 0);
+        if let Some(codes) = self.nodes.codes_mut(at) {
+            hide_codes(codes, set);
+        }
+        let node = self.nodes.nodes.get_mut(at);
+        (node.children, node.child_end) = (set, base + set.count_ones());
     }
 
     /// Takes nodes that serve no purpose any more away, from a depth upwards.
@@ -385,7 +415,7 @@ impl<A: Address> Table<A> {
         while depth > fixed {
             let at = path[(depth / STRIDE) as usize];
             let used = !self.nodes.routes.get(at).is_empty();
-            if used || self.nodes.children.get(at).set != 0 {
+            if used || self.nodes.nodes.get(at).children != 0 {
                 return;
             }
             depth -= STRIDE;
@@ -393,7 +423,7 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// Makes the leaves of a node anew, and those of all that inherit from the given slots.
+    /// Makes the answers of a node anew, and those of all that inherit from the given slots.
     fn refresh(&mut self, at: u32, slots: (usize, usize)) {
         self.renew(at, slots);
         while let Some((child, inherited)) = self.pending.pop() {
@@ -402,70 +432,61 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// Makes the leaves of a node anew, and notes what children in the given slots are to
+    /// Makes the answers of a node anew, and notes what children in the given slots are to
     /// inherit.
     fn renew(&mut self, at: u32, (first, count): (usize, usize)) {
-        let node = *self.nodes.nodes.get(at);
-        let children = *self.nodes.children.get(at);
-        let routes = self.nodes.routes.get(at);
-        let answers = self.answers(routes);
-        let ends = ends_of_runs(&answers, children.set);
-        let (mut leaves, mut filled) = ([0; 64], 0);
-        for slot in ones(ends) {
-            leaves[filled] = answers[slot];
-            filled += 1;
-        }
-        let leaves = &leaves[..filled];
-        if ends == node.ends && leaves.len() > 1 {
-            let held = self.leaves.run_mut(node.leaf_base(), node.leaf_count());
-            held.copy_from_slice(leaves);
+        let old = *self.nodes.nodes.get(at);
+        let answers = self.answers(self.nodes.routes.get(at));
+        let mut node = old;
+        if let Some(codes) = self.nodes.codes_mut(at) {
+            *codes = answers.map(code);
+            hide_codes(codes, old.children);
+            self.lead(&mut node, &answers, true);
         } else {
-            let leaf_base = match *leaves {
-                [] => 0,
-                [only] => self.common_leaf(only),
-                _ => self.leaves.add(leaves),
-            };
-            let held = self.nodes.nodes.get_mut(at);
-            (held.ends, held.leaf_end) = (ends, leaf_base + leaves.len() as u32);
-            self.drop_leaves(node);
+            self.lead(&mut node, &answers, false);
+        }
+        *self.nodes.nodes.get_mut(at) = node;
+        if (node.leaf_end, node.leaf_count()) != (old.leaf_end, old.leaf_count()) {
+            self.drop_leaves(old);
         }
         let asked = u64::MAX.checked_shr(64 - count as u32).unwrap_or(0) << first;
-        for slot in ones(children.set & asked) {
-            let child = children.child(slot);
+        for slot in ones(node.children & asked) {
+            let child = node.child(slot);
             if self.nodes.routes.get(child).inherited != answers[slot] {
                 self.pending.push((child, answers[slot]));
             }
         }
     }
 
-    /// The leaf that all nodes with this one answer share.
-    fn common_leaf(&mut self, value: u32) -> u32 {
-        if let Some((leaf, users)) = self.common.get_mut(&value) {
-            *users += 1;
-            return *leaf;
+    /// Lets a node lead to answers: if all have codes by these, which a node whose codes are in
+    /// its index (`flat`) needs none of, else by leaves. Those it had aren't given back.
+    fn lead(&mut self, node: &mut Node, answers: &[u32; 64], flat: bool) {
+        let coded = answers.iter().all(|&number| number < NO_CODE.into());
+        let ends = if coded && flat {
+            0
+        } else {
+            ends_of_runs(answers, node.children)
+        };
+        if coded && node.take_codes(ends, ones(ends).map(|slot| code(answers[slot]))) {
+            return;
         }
-        let leaf = self.leaves.add(&[value]);
-        self.common.insert(value, (leaf, 1));
-        leaf
+        let (mut leaves, mut filled) = ([0; 64], 0);
+        for slot in ones(ends) {
+            leaves[filled] = answers[slot];
+            filled += 1;
+        }
+        if ends == node.ends && node.leaf_count() != 0 {
+            let held = self.leaves.run_mut(node.leaf_base(), node.leaf_count());
+            held.copy_from_slice(&leaves[..filled]);
+        } else {
+            node.take_leaves(ends, self.leaves.add(&leaves[..filled]));
+        }
     }
 
     /// Gives the leaves back that a node had.
     fn drop_leaves(&mut self, node: Node) {
-        if node.leaf_count() != 1 {
-            self.leaves.remove(node.leaf_base(), node.leaf_count());
-            return;
-        }
-        let value = self.leaves.get(node.leaf_base());
-        if let Some((leaf, users)) = self.common.get_mut(&value) {
-            *users -= 1;
-            if *users == 0 {
-                let leaf = *leaf;
-                self.common.remove(&value);
-                self.leaves.remove(leaf, 1);
-            }
-        }
+        self.leaves.remove(node.leaf_base(), node.leaf_count());
     }
-
     /// Notes that a prefix came or went, and makes an index where there are many now.
     fn count(&mut self, prefix: A, len: u8, came: bool) {
         if u32::from(len) <= A::INDEX {
@@ -497,32 +518,45 @@ impl<A: Address> Table<A> {
     fn make_index(&mut self, prefix: A, block: usize) {
         let top = self.reach(prefix, A::INDEX);
         for slot in 0..64 {
-            if !self.nodes.children.get(top).has(slot) {
+            if !self.nodes.nodes.get(top).has(slot) {
                 self.add_child(top, slot);
             }
         }
         let mut index = Index::new();
         for slot in 0..64 {
-            let at = self.nodes.children.get(top).child(slot);
+            let at = self.nodes.nodes.get(top).child(slot);
             let middle = self.nodes.whole(at);
-            for below in 0..64 {
-                index.push(if middle.children.has(below) {
-                    self.nodes.whole(middle.children.child(below))
+            let answers = self.answers(&middle.routes);
+            for (below, &inherited) in answers.iter().enumerate() {
+                index.push(if middle.node.has(below) {
+                    self.nodes.whole(middle.node.child(below))
                 } else {
-                    self.blank(self.leaves.get(middle.node.leaf(below)))
+                    self.blank(inherited)
                 });
             }
         }
         self.nodes.add_index(index, block, 1 << A::INDEX);
         for slot in 0..64u32 {
-            let at = self.nodes.children.get(top).child(slot as usize);
-            let children = *self.nodes.children.get(at);
+            let at = self.nodes.nodes.get(top).child(slot as usize);
+            let middle = *self.nodes.nodes.get(at);
             self.set_children(at, u64::MAX, first_of(block) + slot * 64);
-            self.nodes.remove(children.base(), children.count());
+            self.nodes.remove(middle.child_base(), middle.child_count());
             self.renew(at, (0, 0));
         }
         self.renew(top, (0, 0));
+        if A::FLAT {
+            self.nodes.add_codes(block);
+            self.renew(ROOT, (0, 0));
+            for at in 0..INDEXED as u32 {
+                self.renew(first_of(block) + at, (0, 0));
+            }
+        }
     }
+}
+
+/// Takes the codes of slots away.
+fn hide_codes(codes: &mut Codes, slots: u64) {
+    ones(slots).for_each(|slot| codes[slot] = NO_CODE);
 }
 
 /// Where each run of equal answers ends, slots with children left out.

@@ -1,5 +1,9 @@
 //! Lookups: one by one, or a burst step by step.
 
+use core::hint::select_unpredictable;
+
+use super::super::answers::UNCODED;
+use super::super::nodes::Flat;
 use super::*;
 
 /// Addresses that are looked up side by side.
@@ -13,53 +17,44 @@ impl<A: Address> Table<A> {
     /// The value of the longest prefix that holds `address`.
     #[inline]
     pub fn lookup(&self, address: A) -> u32 {
-        match self.leaves.get(self.leaf(address)) {
-            UNCOVERED => self.uncovered(),
-            value => value,
+        if let Some(flat) = &self.nodes.flat {
+            let code = flat.code(address);
+            if code != NO_CODE {
+                return self.answers.coded()[usize::from(code)];
+            }
         }
+        let (node, depth) = self.first(address);
+        self.walk(address, node, depth)
     }
 
-    /// The answer where no prefix but perhaps that of length 0 matches.
+    /// The first node on the way to an address, and its depth.
     #[inline(always)]
-    fn uncovered(&self) -> u32 {
-        let zero = self.zero.filter(|value| value & HIDDEN == 0);
-        zero.unwrap_or(self.default)
+    fn first(&self, address: A) -> (&Node, u32) {
+        match self.nodes.nodes.blocks.get(address.bits(0, A::INDEX)) {
+            Some(Some(nodes)) => (&nodes[address.bits(A::INDEX, INDEXED_BITS)], Self::LEVEL),
+            _ => (self.nodes.nodes.pages.get(ROOT), 0),
+        }
     }
 
-    /// The leaf for an address.
+    /// The answer for an address, from a node on the way to it.
     #[inline]
-    fn leaf(&self, address: A) -> u32 {
-        let Some(Some(nodes)) = self.nodes.nodes.blocks.get(address.bits(0, A::INDEX)) else {
-            return self.walk(address, ROOT, 0);
-        };
-        let node = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
-        if node.is_inner == 0 {
-            return node.leaf(address.bits(Self::LEVEL, STRIDE));
-        }
-        let (at, depth) = self.start(address);
-        let children = self.nodes.children.get(at);
-        let slot = address.bits(depth, STRIDE);
-        if children.has(slot) {
-            return self.walk(address, children.child(slot), depth + STRIDE);
-        }
-        node.leaf(slot)
-    }
-
-    /// The leaf for an address, from a node on the way to it that isn't indexed.
-    #[inline]
-    fn walk(&self, address: A, mut at: u32, mut depth: u32) -> u32 {
+    fn walk<'a>(&'a self, address: A, mut node: &'a Node, mut depth: u32) -> u32 {
         loop {
             let slot = address.bits(depth, STRIDE);
-            let node = self.nodes.nodes.pages.get(at);
-            if node.is_inner != 0 {
-                let children = self.nodes.children.pages.get(at);
-                if children.has(slot) {
-                    at = children.child(slot);
-                    depth += STRIDE;
-                    continue;
-                }
+            if !node.has(slot) {
+                return self.answer(node, slot);
             }
-            return node.leaf(slot);
+            node = self.nodes.nodes.pages.get(node.child(slot));
+            depth += STRIDE;
+        }
+    }
+
+    /// The answer of a node in a slot without a child.
+    #[inline(always)]
+    fn answer(&self, node: &Node, slot: usize) -> u32 {
+        match node.code(slot) {
+            NO_CODE => self.answers.value(self.leaves.get(node.leaf(slot))),
+            code => self.answers.coded()[usize::from(code)],
         }
     }
 
@@ -81,141 +76,97 @@ impl<A: Address> Table<A> {
         // of them the processor has under way.
         let count = addresses.len().min(values.len()).min(BURST);
         let (addresses, values) = (&addresses[..count], &mut values[..count]);
-        let others = self.indexed(addresses, values);
+        let others = self.coded(addresses, values);
         if others != 0 {
             self.descend(addresses, values, others);
         }
-        answer(&self.leaves, self.uncovered(), values);
     }
 
-    /// The leaves for the addresses whose block has an index and whose node there has no
-    /// children. The others are returned, a bit for each. Apart from all else, so that all of its
-    /// values are in registers, and four at a time, so that little is counted.
+    /// The answers for the addresses that have a code at once. The others are returned, a bit for
+    /// each. Apart from all else, so that all of its values are in registers, and eight at a time,
+    /// so that little is counted.
     #[inline(never)]
-    fn indexed(&self, addresses: &[A], values: &mut [u32]) -> u64 {
-        let all = u64::MAX.checked_shr((BURST - addresses.len()) as u32);
-        let all = all.unwrap_or(0);
-        let Some(blocks) = self.nodes.nodes.blocks.get(..1 << A::INDEX) else {
-            return all;
+    fn coded(&self, addresses: &[A], values: &mut [u32]) -> u64 {
+        let Some(flat) = self.nodes.flat.as_deref().filter(|_| A::FLAT) else {
+            let all = u64::MAX.checked_shr((BURST - addresses.len()) as u32);
+            return all.unwrap_or(0);
         };
-        if A::MOSTLY_DEEP {
-            return all;
-        }
-        let mut others = 0u64;
-        let mut look = |i: usize, address: A, value: &mut u32| {
-            if let Some(nodes) = &blocks[address.bits(0, A::INDEX)] {
-                let node = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
-                if node.is_inner == 0 {
-                    *value = node.leaf(address.bits(Self::LEVEL, STRIDE));
-                    return;
-                }
-            }
-            others |= 1 << i;
+        let answers = self.answers.coded();
+        let mut any = 0;
+        let mut look = |address, value: &mut u32| {
+            *value = answers[usize::from(flat.code(address))];
+            any |= *value;
         };
-        let (fours, rest) = addresses.as_chunks::<4>();
-        let (values, values_rest) = values.as_chunks_mut::<4>();
-        let mut i = 0;
-        for (addresses, values) in fours.iter().zip(values) {
-            for (k, (&address, value)) in addresses.iter().zip(values).enumerate() {
-                look(i + k, address, value);
+        let (eights, rest) = addresses.as_chunks::<8>();
+        let (values_of_eights, values_of_rest) = values.as_chunks_mut::<8>();
+        for (addresses, values) in eights.iter().zip(values_of_eights) {
+            for (&address, value) in addresses.iter().zip(values) {
+                look(address, value);
             }
-            i += 4;
         }
-        for (k, (&address, value)) in rest.iter().zip(values_rest).enumerate() {
-            look(i + k, address, value);
+        for (&address, value) in rest.iter().zip(values_of_rest) {
+            look(address, value);
         }
-        others
+        if any < UNCODED {
+            return 0;
+        }
+        let each = values.iter().rev();
+        each.fold(0, |bits, &value| bits << 1 | u64::from(value == UNCODED))
     }
 
-    /// The leaves for the addresses in `which`, a bit for each. They go down together; none
-    /// branches on where it ends.
+    /// The answers for the addresses in `which`, a bit for each and one at least. They go down
+    /// together; none branches on where it ends.
     #[inline(never)]
     fn descend(&self, addresses: &[A], values: &mut [u32], which: u64) {
-        let mut at = [0u32; BURST];
-        let mut rest = [0u64; BURST];
+        // The last four may have some that nobody asked for: they go where the first one goes.
+        let one = addresses[which.trailing_zeros() as usize];
+        let (node, depth) = self.first(one);
+        let mut at = [node; BURST];
+        let mut rest = [one.rest(depth); BURST];
         let mut who = [0u8; BURST];
         let mut count = 0;
-        // Those whose indexed node has no child for them.
-        let mut shallow = 0u64;
-        let blocks = &self.nodes.children.blocks[..];
-        for i in ones(which) {
-            let address = addresses[i];
-            let k = count % BURST;
+        for (i, k) in ones(which).zip(0..BURST) {
+            let (node, depth) = self.first(addresses[i]);
+            at[k] = node;
+            rest[k] = addresses[i].rest(depth);
             who[k] = i as u8;
-            if let Some(Some(nodes)) = blocks.get(address.bits(0, A::INDEX)) {
-                let children = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
-                let slot = address.bits(Self::LEVEL, STRIDE);
-                let has = children.has(slot);
-                at[k] = children.child(slot);
-                rest[k] = address.rest(Self::LEVEL + STRIDE);
-                count += usize::from(has);
-                shallow |= u64::from(!has) << i;
-            } else {
-                at[k] = ROOT;
-                rest[k] = address.rest(0);
-                count += 1;
-            }
+            count = k + 1;
         }
-        for i in ones(shallow) {
-            let address = addresses[i];
-            if let Some(Some(nodes)) = self.nodes.nodes.blocks.get(address.bits(0, A::INDEX)) {
-                let node = &nodes[address.bits(A::INDEX, INDEXED_BITS)];
-                values[i] = node.leaf(address.bits(Self::LEVEL, STRIDE));
-            }
-        }
-        let count = count.min(BURST);
-        let (at, rest) = (&mut at[..count], &mut rest[..count]);
-        let mut went = count;
+        let fours = count.div_ceil(4).min(BURST / 4);
+        let at = &mut at.as_chunks_mut().0[..fours];
+        let rest = &mut rest.as_chunks_mut().0[..fours];
         let mut steps = 0;
-        while went * FEW > count && steps < MOST {
-            went = self.step(at, rest);
+        loop {
+            self.step(at, rest);
             steps += 1;
+            if inner(at, rest) * FEW <= count || steps == MOST {
+                break;
+            }
         }
-        for ((&at, &rest), &i) in at.iter().zip(&*rest).zip(&who) {
-            let slot = (rest >> (64 - STRIDE)) as usize;
-            let i = usize::from(i);
-            values[i] = self.nodes.nodes.pages.get(at).leaf(slot);
-        }
-        if went != 0 {
-            self.go_on(addresses, values, (at, rest, &who), steps);
-        }
-    }
-
-    /// Goes down by one node where there is a child. Returns how many did.
-    #[inline(always)]
-    fn step(&self, at: &mut [u32], rest: &mut [u64]) -> usize {
-        let mut went = 0;
-        for (at, rest) in at.iter_mut().zip(rest) {
-            let children = self.nodes.children.pages.get(*at);
-            let slot = (*rest >> (64 - STRIDE)) as usize;
-            let has = children.has(slot);
-            *at = select(has, children.child(slot), *at);
-            *rest = core::hint::select_unpredictable(has, *rest << STRIDE, *rest);
-            went += usize::from(has);
-        }
-        went
-    }
-
-    /// The leaves for the few that have further to go after so many steps.
-    #[inline(never)]
-    fn go_on(
-        &self,
-        addresses: &[A],
-        values: &mut [u32],
-        (at, rest, who): (&[u32], &[u64], &[u8]),
-        steps: u32,
-    ) {
-        for ((&at, &rest), &i) in at.iter().zip(rest).zip(who) {
-            let slot = (rest >> (64 - STRIDE)) as usize;
-            let children = self.nodes.children.pages.get(at);
-            if children.has(slot) {
+        let each = at.as_flattened().iter().zip(rest.as_flattened());
+        for ((node, &rest), &i) in each.zip(&who).take(count) {
+            let slot = first_slot(rest);
+            values[usize::from(i)] = if node.has(slot) {
                 let address = addresses[usize::from(i)];
-                let from = if self.is_indexed(address) {
-                    Self::LEVEL + STRIDE
-                } else {
-                    0
-                };
-                values[usize::from(i)] = self.walk(address, at, from + steps * STRIDE);
+                let (_, depth) = self.first(address);
+                self.walk(address, node, depth + steps * STRIDE)
+            } else {
+                self.answer(node, slot)
+            };
+        }
+    }
+
+    /// Goes down by one node where there is a child.
+    #[inline(always)]
+    fn step<'a>(&'a self, at: &mut [[&'a Node; 4]], rest: &mut [[u64; 4]]) {
+        for (at, rest) in at.iter_mut().zip(rest) {
+            for (at, rest) in at.iter_mut().zip(rest) {
+                let slot = first_slot(*rest);
+                let has = at.has(slot);
+                // Where there is none, this is any node there is.
+                let child = select_unpredictable(has, at.child(slot), ROOT);
+                *at = select_unpredictable(has, self.nodes.nodes.pages.get(child), *at);
+                *rest = select_unpredictable(has, *rest << STRIDE, *rest);
             }
         }
     }
@@ -224,22 +175,33 @@ impl<A: Address> Table<A> {
     const LEVEL: u32 = A::INDEX + INDEXED_BITS;
 }
 
-/// Replaces leaves by the values in them.
-#[inline(never)]
-fn answer(leaves: &Pool<u32, WORDS>, uncovered: u32, values: &mut [u32]) {
-    let replace = |value: &mut u32| {
-        let leaf = leaves.get(*value);
-        *value = select(leaf == UNCOVERED, uncovered, leaf);
-    };
-    let (fours, rest) = values.as_chunks_mut::<4>();
-    for four in fours {
-        four.iter_mut().for_each(replace);
-    }
-    rest.iter_mut().for_each(replace);
+/// The slot of an address in a node, of the bits from the node's depth on.
+#[inline(always)]
+fn first_slot(rest: u64) -> usize {
+    (rest >> (64 - STRIDE)) as usize
 }
 
-/// One of two values, both of which are known, without a branch to mispredict.
+/// How many have a child to go to. This is where nodes are loaded: a step has so many
+/// instructions that the processor, waiting for one node, would not get to the next ones.
 #[inline(always)]
-fn select(first: bool, one: u32, other: u32) -> u32 {
-    core::hint::select_unpredictable(first, one, other)
+fn inner(at: &[[&Node; 4]], rest: &[[u64; 4]]) -> usize {
+    let mut inner = 0;
+    for (at, rest) in at.iter().zip(rest) {
+        for (node, &rest) in at.iter().zip(rest) {
+            inner += usize::from(node.has(first_slot(rest)));
+        }
+    }
+    inner
+}
+
+impl Flat {
+    /// The code of the slot that an address is in.
+    #[inline(always)]
+    fn code<A: Address>(&self, address: A) -> u8 {
+        let block = address.bits(0, STRIDE);
+        match &self.blocks[block] {
+            Some(codes) => codes[address.bits(STRIDE, INDEXED_BITS + STRIDE)],
+            None => self.root[block],
+        }
+    }
 }
