@@ -136,9 +136,8 @@ impl Router {
         if let Some(hop) = waiting.hop {
             ip.destination = hop.destination;
         }
-        let (_, answer) = self.vrfs.find(self.vrf_of(input), ip.destination.into());
-        let answer = answer.number();
-        let (target, route_mtu) = self.vrfs.settle(answer, packet, self.flow_key);
+        let (_, found) = self.vrfs.find(self.vrf_of(input), ip.destination.into());
+        let (target, route_mtu) = self.vrfs.settle(found.number(), packet, self.flow_key);
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);

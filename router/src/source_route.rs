@@ -1,8 +1,8 @@
 //! Source routes of IPv4 packets, where an interface allows them (RFC 1812 5.2.4.1, 5.3.13.4).
 //!
-//! A packet whose next step is this router's gets a [`Hop`](source_route::Hop), and is routed to where that leads as
-//! any other is that is sent there; the step is taken in its header when it leaves. Answers go
-//! back by the way that was recorded.
+//! A packet whose next step is this router's gets a [`Hop`](source_route::Hop), and is routed to
+//! where that leads as any other is that is sent there; the step is taken in its header when it
+//! leaves. Answers go back by the way that was recorded.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;

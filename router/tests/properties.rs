@@ -328,10 +328,7 @@ fn step() -> impl Strategy<Value = [u8; 4]> {
         prop::sample::select(STEPS_OURS.to_vec()),
         prop::sample::select(kinds.to_vec()),
         (0u8..4, prop_oneof![Just(0), Just(255), any::<u8>()]).prop_map(|(n, h)| [10, 0, n, h]),
-        (
-            prop::sample::select(vec![20, 22, 30, 31]),
-            any::<[u8; 3]>()
-        )
+        (prop::sample::select(vec![20, 22, 30, 31]), any::<[u8; 3]>())
             .prop_map(|(a, [b, c, d])| [a, b, c, d]),
         any::<[u8; 4]>(),
     ]
