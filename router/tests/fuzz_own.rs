@@ -436,23 +436,36 @@ impl Part {
             };
             put(&mut payload, sum_at(protocol), right);
         }
-        let options = if self.extension.is_multiple_of(4) {
-            &self.extra[..]
-        } else {
-            &[]
+        let options = match self.extension % 8 {
+            0 => self.extra.clone(),
+            4 => self.source_route(),
+            _ => vec![],
         };
         let mut f = frame4(
             self.interface.into(),
             ends,
             [64, protocol],
             fragment,
-            options,
+            &options,
             &payload,
         );
         let header_len = usize::from(f[14] & 15) * 4;
         f[19] = self.ident;
         set_checksum(&mut f[14..14 + header_len], 10);
         f
+    }
+
+    /// An option that is nearly right: its addresses are some of those above.
+    fn source_route(&self) -> Vec<u8> {
+        let addresses: Vec<_> = self.extra.iter().take(9).map(|&at| v4(at)).collect();
+        let kind = if self.extension < 128 { 131 } else { 137 };
+        let pointer = match self.fragment.to_be_bytes() {
+            [at, 0..200] => 4 + 4 * (at % 10),
+            [at, _] => at,
+        };
+        let mut option = vec![1, kind, 3 + 4 * addresses.len() as u8, pointer];
+        option.extend(addresses.iter().flat_map(|a| a.octets()));
+        option
     }
 
     fn frame6(&self, mut payload: Vec<u8>) -> Vec<u8> {
