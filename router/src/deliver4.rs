@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::neighbors::Waiting;
 use crate::reassembly::Piece;
+use crate::record::header;
 use crate::router::{Egress, Router};
 use crate::slow::complete_checksum;
 use crate::time::Instant;
 use crate::wire::icmp::IcmpError;
 use crate::wire::ipv4::{Ipv4, MF};
-use crate::wire::record;
+use crate::wire::source_route::{self, Return};
 
 impl Router {
     /// Takes in a packet for one of the router's addresses.
@@ -55,10 +56,11 @@ impl Router {
         ip: &Ipv4,
         out: &mut dyn Egress,
     ) {
-        let options = self.reply_options(now, input, &packet, ip);
+        let records = self.reply_options(now, input, &packet, ip);
+        let back = Return::of(header(&packet));
         let vrf = self.vrf_of(input);
         for mut bytes in self.vrfs.get_mut(vrf).local.receive(now, packet) {
-            record::insert(&mut bytes, ETHERNET_LEN, &options);
+            source_route::answer(&mut bytes, ETHERNET_LEN, &records, back.as_ref());
             self.originate(now, input, bytes, out);
         }
     }
@@ -73,6 +75,7 @@ impl Router {
                     bytes,
                     input: expired.input,
                     own: false,
+                    hop: None,
                 };
                 self.report(now, &about, IcmpError::ReassemblyTime, out);
             }

@@ -62,7 +62,8 @@ reasons! {
     Multicast => "multicast",
     /// The limited broadcast, or a directed one that isn't to be forwarded (RFC 2644).
     Broadcast => "broadcast",
-    /// A source route; refused by default (RFC 6274 3.13.2.3).
+    /// A source route where none is allowed (RFC 7126 4.3, 4.4), or a strict one that another router
+    /// is in the way of.
     SourceRoute => "source_route",
     /// TTL or hop limit 0 or 1 on a packet to be forwarded.
     TtlExpired => "ttl_expired",

@@ -60,6 +60,7 @@ mod routes;
 pub mod show;
 mod slow;
 mod source;
+mod source_route;
 mod time;
 mod uniqueness;
 pub mod vlan;

@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::time::Instant;
+use crate::wire::source_route::Hop;
 
 /// Neighbours of a family that an interface may have, those that are being looked for
 /// included.
@@ -114,6 +115,9 @@ pub(crate) struct Waiting {
     pub(crate) input: InterfaceId,
     /// Whether the router made it.
     pub(crate) own: bool,
+    /// The step that it takes here on its source route; until it is sent, its header is as it
+    /// came.
+    pub(crate) hop: Option<Hop>,
 }
 
 impl Waiting {

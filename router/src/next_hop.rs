@@ -38,6 +38,9 @@ impl Router {
             Target::Nowhere(reason) => {
                 self.drop_frames(waiting.input, reason, 1);
                 let error = match reason {
+                    DropReason::NoRoute | DropReason::VrfLoop if waiting.hop.is_some() => {
+                        IcmpError::SourceRouteFailed
+                    }
                     DropReason::NoRoute | DropReason::VrfLoop => IcmpError::NetUnreachable,
                     DropReason::Unreachable => IcmpError::HostUnreachable,
                     DropReason::Prohibited => IcmpError::Prohibited,

@@ -10,8 +10,9 @@ use crate::neighbors::Waiting;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError, Parameter};
-use crate::wire::ipv4::{self, HEADER_LEN, Ipv4};
+use crate::wire::ipv4::{self, DESTINATION, HEADER_LEN, Ipv4};
 use crate::wire::options::{self, Fault, Malformed};
+use crate::wire::source_route::{self, Hop};
 use crate::wire::{be32, checksum, put, record};
 
 /// The header of a packet that was checked.
@@ -31,7 +32,9 @@ impl Router {
     ) -> bool {
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         let all = header(packet).get(HEADER_LEN..).unwrap_or(&[]);
-        match options::check(all) {
+        let link = self.links.get(waiting.input.index());
+        let source_route = link.is_some_and(|l| l.allow.source_route);
+        match options::check(all, source_route) {
             Ok(()) => return true,
             Err(Fault::SourceRoute) => {
                 self.drop_frames(waiting.input, DropReason::SourceRoute, 1);
@@ -47,13 +50,14 @@ impl Router {
     }
 
     /// Takes 1 from the TTL of a packet from `input` on its way to a neighbour, and enters what its
-    /// options ask for.
+    /// options ask for; `hop` is the step on its source route.
     pub(crate) fn age4(
         &self,
         now: Instant,
         input: InterfaceId,
         interface: InterfaceId,
         neighbor: IpAddr,
+        hop: Option<Hop>,
         packet: &mut [u8],
     ) {
         let word = checksum::decrement_ttl(be32(packet, 8).swap_bytes());
@@ -66,10 +70,15 @@ impl Router {
         };
         // An interface without an address lends one from another (RFC 1812 4.2.2.2).
         let address = address.or_else(|| self.any_address(interface));
-        if len > HEADER_LEN
-            && let Some(header) = packet.get_mut(..len)
-            && let Some(address) = address
-        {
+        let Some(header) = packet.get_mut(..len).filter(|_| len > HEADER_LEN) else {
+            return;
+        };
+        if let Some(hop) = hop {
+            // Where it was sent to is ours as well.
+            let sent_to = be32(header, DESTINATION).into();
+            source_route::step(header, hop, address.unwrap_or(sent_to));
+        }
+        if let Some(address) = address {
             record::enter(header, &self.entry(now, input, address));
         }
     }

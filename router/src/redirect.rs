@@ -9,9 +9,11 @@ use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, Header, InterfaceId, Verdict};
 use crate::neighbors::Waiting;
 use crate::rate_limit::REDIRECTS;
+use crate::record::header;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use crate::wire::ipv6::ON_LINK_HOPS;
+use crate::wire::source_route::SourceRoute;
 use crate::wire::{be32, be128, icmp, icmpv6, redirect};
 
 /// What a host is to be told, and by which of our addresses.
@@ -115,7 +117,7 @@ impl Router {
         let Some(index) = index.filter(known) else {
             return;
         };
-        if source.is_ipv4() && self.report4_between(input, packet).is_none() {
+        if source.is_ipv4() && !self.may_redirect4(input, packet) {
             return;
         }
         let link = self.links.get_mut(input.index());
@@ -135,6 +137,12 @@ impl Router {
         };
         self.with_counters(input, |c| c.icmp_redirects += 1);
         self.originate(now, input, frame, out);
+    }
+
+    /// Whether the sender of an IPv4 packet may be told: not where it chose the way.
+    fn may_redirect4(&self, input: InterfaceId, packet: &[u8]) -> bool {
+        let chosen = SourceRoute::of(header(packet)).is_some();
+        !chosen && self.report4_between(input, packet).is_some()
     }
 }
 

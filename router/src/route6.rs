@@ -163,6 +163,7 @@ impl Router {
                 bytes,
                 input: waiting.input,
                 own: true,
+                hop: None,
             };
             self.send_to(now, index, piece, out);
         }

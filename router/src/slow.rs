@@ -14,6 +14,7 @@ use crate::process::segments_fit_at;
 use crate::punt::Punted;
 use crate::record;
 use crate::router::{Egress, Poll, Router};
+use crate::source_route::error_frame4;
 use crate::time::Instant;
 use crate::wire::icmp::{self, IcmpError};
 use crate::wire::ipv4::{self, DF, Ipv4};
@@ -97,13 +98,17 @@ impl Router {
             Seen::Arp => self.arp_input(now, input, &bytes, out),
             Seen::Incomplete => {}
             Seen::Ip(_) | Seen::Ip6(_) => {
-                let waiting = Waiting {
+                let mut waiting = Waiting {
                     bytes,
                     meta,
                     input,
                     own: false,
+                    hop: None,
                 };
-                if matches!(seen, Seen::Ip(_)) && !self.has_good_options(now, &waiting, out) {
+                if let Seen::Ip(ip) = seen
+                    && !(self.has_good_options(now, &waiting, out)
+                        && self.follow_source_route(now, &mut waiting, ip.destination, out))
+                {
                     return waiting.bytes;
                 }
                 self.route(now, waiting, out);
@@ -125,16 +130,22 @@ impl Router {
     fn route4(&mut self, now: Instant, mut waiting: Waiting, out: &mut dyn Egress) {
         let input = waiting.input;
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        let Ok(ip) = Ipv4::parse(packet, packet.len()) else {
+        let Ok(mut ip) = Ipv4::parse(packet, packet.len()) else {
             return self.drop_frames(input, DropReason::Truncated, 1);
         };
-        let fib = &self.vrfs.get(self.vrf_of(input)).fib;
-        let answer = fib.lookup(ip.destination.to_bits()).number();
-        let (target, route_mtu) = self.vrfs.settle(answer, packet, self.flow_key);
+        if let Some(hop) = waiting.hop {
+            ip.destination = hop.destination;
+        }
+        let (_, found) = self.vrfs.find(self.vrf_of(input), ip.destination.into());
+        let (target, route_mtu) = self.vrfs.settle(found.number(), packet, self.flow_key);
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
         let destination = ip.destination.into();
+        if waiting.own && self.is_network_end(self.vrf_of(input), ip.destination) {
+            // A recorded route may say so, but nothing of our own is for all hosts.
+            return self.drop_frames(input, DropReason::Broadcast, 1);
+        }
         let neighbor = match self.next_hop(now, target, destination, &waiting, out) {
             None => return,
             Some(NextHop::Local) => return self.deliver4(now, waiting, &ip, out),
@@ -143,6 +154,10 @@ impl Router {
         if !waiting.own && ip.ttl <= 1 {
             self.drop_frames(input, DropReason::TtlExpired, 1);
             return self.report(now, &waiting, IcmpError::TimeExceeded, out);
+        }
+        if !self.is_as_strict(&waiting, target) {
+            self.drop_frames(input, DropReason::SourceRoute, 1);
+            return self.report(now, &waiting, IcmpError::SourceRouteFailed, out);
         }
         let Some((index, mtu)) = self.within_reach(input, neighbor) else {
             return;
@@ -203,6 +218,7 @@ impl Router {
                 meta,
                 input,
                 own: waiting.own,
+                hop: waiting.hop,
             };
             self.send_to(now, index, piece, out);
         }
@@ -275,6 +291,7 @@ impl Router {
             meta,
             input,
             own,
+            hop,
         } = waiting;
         let kind = if ipv6 { ethernet::IPV6 } else { ethernet::IPV4 };
         put(&mut bytes, 0, &stations);
@@ -287,7 +304,7 @@ impl Router {
                     .unwrap_or([1]);
                 put(packet, 7, &[hops.saturating_sub(1)]);
             } else {
-                self.age4(now, input, interface, neighbor, packet);
+                self.age4(now, input, interface, neighbor, hop, packet);
             }
         }
         let _ = self.emit(interface, &bytes, meta, out);
@@ -330,6 +347,7 @@ impl Router {
                 meta,
                 input: cause,
                 own: true,
+                hop: None,
             },
             out,
         );
@@ -371,7 +389,7 @@ impl Router {
         }
         self.with_counters(input, |c| c.icmp_errors += 1);
         let frame = match addresses {
-            (IpAddr::V4(from), IpAddr::V4(to)) => icmp::error_frame(error, from, to, packet),
+            (IpAddr::V4(from), IpAddr::V4(to)) => error_frame4(error, from, to, packet),
             (IpAddr::V6(from), IpAddr::V6(to)) => icmpv6::error_frame(error, from, to, packet),
             _ => return,
         };
@@ -394,10 +412,8 @@ impl Router {
         let ip = Ipv4::parse(packet, packet.len()).ok()?;
         let payload = packet.get(ip.header_len..).unwrap_or(&[]);
         // What was for more than one host is no one's error (RFC 1812 4.3.2.7).
-        let (vrf, _) = self.vrfs.find(self.vrf_of(input), ip.destination.into());
-        let own = &self.vrfs.get(vrf).own;
         let many = ipv4::is_martian_source(ip.destination)
-            || own.reason(ip.destination) == Some(DropReason::MartianSource);
+            || self.is_network_end(self.vrf_of(input), ip.destination);
         if many || !icmp::may_answer(&ip, payload) {
             return None;
         }

@@ -65,6 +65,7 @@ fn every_difference_to_linux_that_tests_know_is_in_the_document_and_no_other() {
         ("test_against_linux", "DIFFERENCES"),
         ("test_options", "LENGTHS"),
         ("test_options", "ADDRESSES"),
+        ("test_source_route", "DIFFERENCES"),
         ("test_redirect", "LAX"),
         ("test_arp_beside_linux", "DIFFERENCES"),
         ("test_discovery", "DIFFERENCES"),

@@ -19,6 +19,7 @@ const CONFIG: &str = r#"
 [interface.wan]
 vif = 0
 mtu = 1280
+source_route = true
 address = ["10.0.0.1/24", "2001:db8::1/64"]
 [interface.lan]
 vif = 1
@@ -195,13 +196,18 @@ fn assert_sound4(packet: &[u8]) {
     let own = v4_is_own(&packet[12..16]);
     let whole = field(packet, 6) & 0x3fff == 0;
     let message = &packet[header_len..total];
+    // By a source route of a packet's own, the option's last address is whom it is for.
+    let to = match packet[20..header_len] {
+        [131 | 137, len, 4, ..] => &packet[16 + usize::from(len)..][..4],
+        _ => &packet[16..20],
+    };
     if !own || !whole || packet[9] != ICMP {
         return;
     }
     assert_eq!(checksum(message), 0);
     if matches!(message[0], 3 | 5 | 11 | 12) {
         let quote = &message[8..];
-        assert_eq!(quote[12..16], packet[16..20], "told to whom it concerns");
+        assert_eq!(quote[12..16], *to, "told to whom it concerns");
         assert_eq!(field(quote, 6) & 0x1fff, 0, "never about a later fragment");
         let quoted_len = usize::from(quote[0] & 15) * 4;
         let kind = quote.get(quoted_len).filter(|_| quote[9] == ICMP);
@@ -430,23 +436,36 @@ impl Part {
             };
             put(&mut payload, sum_at(protocol), right);
         }
-        let options = if self.extension.is_multiple_of(4) {
-            &self.extra[..]
-        } else {
-            &[]
+        let options = match self.extension % 8 {
+            0 => self.extra.clone(),
+            4 => self.source_route(),
+            _ => vec![],
         };
         let mut f = frame4(
             self.interface.into(),
             ends,
             [64, protocol],
             fragment,
-            options,
+            &options,
             &payload,
         );
         let header_len = usize::from(f[14] & 15) * 4;
         f[19] = self.ident;
         set_checksum(&mut f[14..14 + header_len], 10);
         f
+    }
+
+    /// An option that is nearly right: its addresses are some of those above.
+    fn source_route(&self) -> Vec<u8> {
+        let addresses: Vec<_> = self.extra.iter().take(9).map(|&at| v4(at)).collect();
+        let kind = if self.extension < 128 { 131 } else { 137 };
+        let pointer = match self.fragment.to_be_bytes() {
+            [at, 0..200] => 4 + 4 * (at % 10),
+            [at, _] => at,
+        };
+        let mut option = vec![1, kind, 3 + 4 * addresses.len() as u8, pointer];
+        option.extend(addresses.iter().flat_map(|a| a.octets()));
+        option
     }
 
     fn frame6(&self, mut payload: Vec<u8>) -> Vec<u8> {

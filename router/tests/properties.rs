@@ -184,6 +184,35 @@ proptest! {
         prop_assert_eq!(&sent[0].1, &expected);
     }
 
+    /// A source route leads nowhere that a packet sent there wouldn't go, and to no network as a
+    /// whole; a loose one leads everywhere else.
+    #[test]
+    fn source_routes_lead_where_plain_packets_go(
+        strict: bool,
+        recorded in 0usize..3,
+        addresses in prop::collection::vec(step(), 1..6),
+    ) {
+        let kind = if strict { 137 } else { 131 };
+        let mut option = vec![1, kind, 3 + 4 * (recorded + addresses.len()) as u8, 4 + 4 * recorded as u8];
+        option.extend([9, 9, 9, 9].repeat(recorded));
+        option.extend(addresses.concat());
+        let routed = with_options(udp(LEFT, A, [10, 0, 0, 1], 30), &option);
+        let routed = reached(&routed);
+        let Some(&next) = addresses.iter().find(|a| !STEPS_OURS.contains(a)) else {
+            prop_assert_eq!(routed, vec![], "it ends here");
+            return Ok(());
+        };
+        let mut plain = reached(&udp(LEFT, A, next, 30));
+        if next[..3] == [10, 0, 1] && [0, 255].contains(&next[3]) {
+            plain.clear();
+        }
+        if strict {
+            prop_assert!(routed.is_empty() || routed == plain, "{:?}, {:?}", routed, plain);
+        } else {
+            prop_assert_eq!(routed, plain);
+        }
+    }
+
     /// Whatever routes come and go, a packet goes where the longest prefix says.
     #[test]
     fn packets_follow_the_longest_prefix(
@@ -240,6 +269,94 @@ address = ["10.0.2.1/24", "2001:db8:2::1/64"]
 vif = 3
 address = ["10.0.3.1/24", "2001:db8:3::1/64"]
 "#;
+
+/// Tables of which one leads to another, and destinations of every kind.
+const STEPS: &str = r#"
+[vrf.blue]
+[vrf.red]
+[interface.left]
+vif = 0
+source_route = true
+address = ["10.0.0.1/24"]
+[interface.right]
+vif = 1
+directed-broadcast = true
+address = ["10.0.1.1/24"]
+[interface.blue]
+vif = 2
+vrf = "blue"
+address = ["10.0.2.1/24"]
+[interface.red]
+vif = 3
+vrf = "red"
+address = ["10.0.3.1/24"]
+[[route]]
+prefix = "10.0.2.0/24"
+via_vrf = "blue"
+[[route]]
+prefix = "20.0.0.0/8"
+via = ["10.0.1.9"]
+[[route]]
+prefix = "22.0.0.0/8"
+interface = "right"
+[[route]]
+prefix = "30.0.0.0/8"
+action = "blackhole"
+[[route]]
+prefix = "31.0.0.0/8"
+action = "prohibit"
+"#;
+
+/// The router's addresses, as seen from the left.
+const STEPS_OURS: [[u8; 4]; 3] = [[10, 0, 0, 1], [10, 0, 1, 1], [10, 0, 2, 1]];
+
+/// An address in a source route.
+fn step() -> impl Strategy<Value = [u8; 4]> {
+    let kinds = [
+        [10, 0, 0, 9],
+        [10, 0, 1, 9],
+        [10, 0, 2, 9],
+        [10, 0, 3, 1],
+        [10, 0, 3, 9],
+        [0, 0, 0, 0],
+        [127, 0, 0, 1],
+        [224, 0, 0, 9],
+        [240, 0, 0, 1],
+        [255, 255, 255, 255],
+    ];
+    prop_oneof![
+        prop::sample::select(STEPS_OURS.to_vec()),
+        prop::sample::select(kinds.to_vec()),
+        (0u8..4, prop_oneof![Just(0), Just(255), any::<u8>()]).prop_map(|(n, h)| [10, 0, n, h]),
+        (prop::sample::select(vec![20, 22, 30, 31]), any::<[u8; 3]>())
+            .prop_map(|(a, [b, c, d])| [a, b, c, d]),
+        any::<[u8; 4]>(),
+    ]
+}
+
+/// Where a new router sends a datagram that came from the left: by which interface to which station
+/// and address, be it in a question for who has it.
+fn reached(frame: &[u8]) -> Vec<(u8, [u8; 6], [u8; 4])> {
+    let mut bed = Bed::new(STEPS, 0);
+    bed.pass(3000);
+    for at in 0..4 {
+        let host = [10, 0, at, 9];
+        bed.receive(at, &arp(1, host_mac(host), host, [0; 6], [10, 0, at, 1]));
+    }
+    bed.take();
+    bed.receive(LEFT, frame);
+    bed.assert_balance();
+    let sent = bed.take().into_iter().filter_map(|(out, f)| {
+        let address = match (f[12..14] == [8, 6], f[23]) {
+            (true, _) => &f[38..42],
+            (false, 17) => &f[30..34],
+            // An error.
+            _ => return None,
+        };
+        Some((out, f[..6].try_into().unwrap(), address.try_into().unwrap()))
+    });
+    sent.collect()
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Change {

@@ -67,6 +67,8 @@ pub struct Allowed {
     pub directed_broadcast: bool,
     /// Hosts there are told of next hops on their own link (RFC 1812 5.2.7.2, RFC 4861 8.2).
     pub redirects: bool,
+    /// Packets from there may have source routes (RFC 1812 5.3.13.4).
+    pub source_route: bool,
     /// It answers ARP there for hosts that are reached through other interfaces (RFC 1027).
     pub proxy_arp: bool,
 }

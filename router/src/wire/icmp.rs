@@ -18,6 +18,8 @@ pub(crate) enum IcmpError {
     TimeExceeded,
     /// Fragments that never came.
     ReassemblyTime,
+    /// The next address of a source route can't be reached as it says.
+    SourceRouteFailed,
     /// A source address that has no meaning where the packet would go (IPv6 only).
     BeyondScope,
     /// A field that makes no sense, by its offset in the packet.
@@ -43,6 +45,7 @@ impl IcmpError {
             Self::NetUnreachable => (3, 0),
             Self::HostUnreachable => (3, 1),
             Self::FragmentationNeeded(_) => (3, 4),
+            Self::SourceRouteFailed => (3, 5),
             Self::Prohibited | Self::BeyondScope => (3, 13),
             Self::TimeExceeded => (11, 0),
             Self::ReassemblyTime => (11, 1),
@@ -57,6 +60,7 @@ impl IcmpError {
             Self::Prohibited => (1, 1, 0),
             Self::BeyondScope => (1, 2, 0),
             Self::HostUnreachable => (1, 3, 0),
+            Self::SourceRouteFailed => (1, 7, 0),
             Self::FragmentationNeeded(mtu) => (2, 0, mtu.into()),
             Self::TimeExceeded => (3, 0, 0),
             Self::ReassemblyTime => (3, 1, 0),
@@ -136,6 +140,20 @@ fn frame(
         checksum::fill(message, 2);
     }
     frame
+}
+
+/// Cuts what an error quotes so that so many bytes of options find room in the message, which
+/// begins `headroom` bytes into a frame and has none yet.
+pub(crate) fn make_room(frame: &mut Vec<u8>, headroom: usize, options: usize) {
+    let byte = |at: usize| frame.get(headroom + at).copied();
+    let error = byte(9) == Some(ipv4::ICMP) && matches!(byte(HEADER_LEN), Some(3 | 11 | 12));
+    let most = headroom + MESSAGE_MAX - options;
+    if error && frame.len() > most {
+        frame.truncate(most);
+        if let Some(message) = frame.get_mut(headroom + HEADER_LEN..) {
+            checksum::fill(message, 2);
+        }
+    }
 }
 
 /// A header for a packet of the router's own: precedence 6 (RFC 1812 4.3.2.5), TTL 64.

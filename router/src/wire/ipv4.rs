@@ -8,6 +8,10 @@ use crate::DropReason;
 /// Bytes in a header without options.
 pub(crate) const HEADER_LEN: usize = 20;
 
+/// Where the addresses are.
+pub(crate) const SOURCE: usize = 12;
+pub(crate) const DESTINATION: usize = 16;
+
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
@@ -81,8 +85,8 @@ impl Ipv4 {
             fragment: be16(header, 6),
             ttl: byte(8),
             protocol: byte(9),
-            source: Ipv4Addr::from_bits(be32(header, 12)),
-            destination: Ipv4Addr::from_bits(be32(header, 16)),
+            source: Ipv4Addr::from_bits(be32(header, SOURCE)),
+            destination: Ipv4Addr::from_bits(be32(header, DESTINATION)),
         }
     }
 

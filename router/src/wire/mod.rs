@@ -16,6 +16,7 @@ pub(crate) mod options;
 pub(crate) mod ra;
 pub(crate) mod record;
 pub(crate) mod redirect;
+pub(crate) mod source_route;
 
 /// The 16 bits at `at`, or 0 beyond the end.
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {

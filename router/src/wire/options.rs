@@ -1,5 +1,6 @@
 //! Options in IPv4 headers (RFC 791 3.1): which there are, and whether they are well formed. What
-//! routers enter in them is in [`record`](super::record).
+//! routers enter in them is in [`record`](super::record), source routes are in
+//! [`source_route`](super::source_route).
 
 use super::record;
 
@@ -7,8 +8,8 @@ const END: u8 = 0;
 const NOP: u8 = 1;
 pub(crate) const RECORD_ROUTE: u8 = 7;
 pub(crate) const TIMESTAMP: u8 = 68;
-const LOOSE_SOURCE_ROUTE: u8 = 131;
-const STRICT_SOURCE_ROUTE: u8 = 137;
+pub(crate) const LOOSE_SOURCE_ROUTE: u8 = 131;
+pub(crate) const STRICT_SOURCE_ROUTE: u8 = 137;
 const ROUTER_ALERT: u8 = 148;
 
 /// Set in the kind of an option that every fragment carries.
@@ -67,9 +68,9 @@ pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, M
     })
 }
 
-/// Checks that all options are well formed and none is a source route. Unknown ones are left
-/// alone (RFC 1812 5.3.13.1).
-pub(crate) fn check(all: &[u8]) -> Result<(), Fault> {
+/// Checks that all options are well formed, and that there is no source route where none is
+/// allowed. Unknown ones are left alone (RFC 1812 5.3.13.1).
+pub(crate) fn check(all: &[u8], source_route: bool) -> Result<(), Fault> {
     let mut seen = 0u8;
     for option in options(all) {
         let option = option.map_err(Fault::Malformed)?;
@@ -80,7 +81,14 @@ pub(crate) fn check(all: &[u8]) -> Result<(), Fault> {
             if again { Err(malformed(0)) } else { Ok(()) }
         };
         match option.kind {
-            LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => return Err(Fault::SourceRoute),
+            LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE if !source_route => {
+                return Err(Fault::SourceRoute);
+            }
+            // One of both kinds at most (RFC 1812 5.2.4.1).
+            LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => {
+                once(4)?;
+                record::route_room(option.bytes).map_err(malformed)?;
+            }
             RECORD_ROUTE => {
                 once(1)?;
                 record::route_room(option.bytes).map_err(malformed)?;
@@ -104,9 +112,9 @@ mod tests {
     fn walk() {
         let all = [NOP, 7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0, END, 9, 9, 9];
         assert_eq!(options(&all).count(), 2);
-        assert_eq!(check(&all), Ok(()));
+        assert_eq!(check(&all, false), Ok(()));
         // Unknown ones, and a router alert of an unknown value.
-        assert_eq!(check(&[99, 2, 148, 4, 0, 7, 130, 3, 1]), Ok(()));
+        assert_eq!(check(&[99, 2, 148, 4, 0, 7, 130, 3, 1], false), Ok(()));
     }
 
     #[test]
@@ -130,11 +138,17 @@ mod tests {
             (&[1, 148, 5, 0, 0, 0], 2),
             (&[7, 3, 4, 7, 3, 4], 3),
             (&[68, 4, 5, 0, 68, 4, 5, 0], 4),
+            (&[131, 2, 0, 0], 1),
+            (&[1, 131, 7, 3, 0, 0, 0, 0], 3),
+            (&[137, 7, 5, 0, 0, 0, 0, 0], 2),
+            (&[131, 3, 4, 137, 3, 4], 3),
         ] {
-            assert_eq!(check(all), Err(Fault::Malformed(Malformed(at))), "{all:?}");
+            let fault = Err(Fault::Malformed(Malformed(at)));
+            assert_eq!(check(all, true), fault, "{all:?}");
         }
         for all in [&[131, 3, 4, 0][..], &[1, 137, 3, 4]] {
-            assert_eq!(check(all), Err(Fault::SourceRoute), "{all:?}");
+            assert_eq!(check(all, true), Ok(()), "{all:?}");
+            assert_eq!(check(all, false), Err(Fault::SourceRoute), "{all:?}");
         }
     }
 }

@@ -149,14 +149,13 @@ pub(crate) fn enter(header: &mut [u8], entry: &Entry<'_>) {
 }
 
 /// The options that the answer to an echo request takes along, so that the whole way there and
-/// back is recorded (RFC 1812 4.3.3.6): those of the request's header with an entry, padded.
+/// back is recorded (RFC 1812 4.3.3.6): those of the request's header with an entry.
 pub(crate) fn for_reply(header: &[u8], entry: &Entry<'_>) -> Vec<u8> {
     let mut all = Vec::new();
     for kind in [RECORD_ROUTE, TIMESTAMP] {
         let at = find(header, kind);
         all.extend_from_slice(at.and_then(|at| header.get(at)).unwrap_or(&[]));
     }
-    all.resize(all.len().next_multiple_of(4), 0);
     let mut whole = [&[0; HEADER_LEN][..], &all].concat();
     enter(&mut whole, entry);
     whole.split_off(HEADER_LEN)
@@ -249,10 +248,11 @@ mod tests {
     #[test]
     fn a_reply_takes_the_records_along() {
         let mut request = [0; HEADER_LEN].to_vec();
-        // A router alert isn't taken along; what is left is padded.
+        // A router alert isn't taken along.
         request.extend([148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 1]);
         let options = with_entry(|entry| for_reply(&request, entry));
-        assert_eq!(options, [7, 7, 8, 1, 2, 3, 4, 0]);
+        assert_eq!(options, [7, 7, 8, 1, 2, 3, 4]);
+        let options = [&options[..], &[0]].concat();
         let mut reply = [&[0; 14][..], &packet(ipv4::ICMP, 64, &[0; 9])].concat();
         insert(&mut reply, 14, &options);
         let ip = Ipv4::parse(&reply[14..], reply.len() - 14).unwrap();

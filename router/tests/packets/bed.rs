@@ -304,6 +304,16 @@ pub(crate) fn edit(mut frame: Frame, change: impl FnOnce(&mut [u8])) -> Frame {
     frame
 }
 
+/// Puts options, a multiple of 4 bytes, into a frame's IPv4 header that has none.
+pub(crate) fn with_options(mut frame: Frame, options: &[u8]) -> Frame {
+    frame.splice(34..34, options.iter().copied());
+    edit(frame, |ip| {
+        ip[0] += options.len() as u8 / 4;
+        let total = ip.len() as u16;
+        ip[2..4].copy_from_slice(&total.to_be_bytes());
+    })
+}
+
 /// Asserts that a frame carries an ICMP message to `destination` with correct checksums and
 /// returns its type, code and quoted packet.
 pub(crate) fn icmp(frame: &[u8], source: [u8; 4], destination: [u8; 4]) -> (u8, u8, Vec<u8>) {

@@ -20,6 +20,7 @@ mod options;
 mod proxy_arp;
 mod redirect;
 mod reverse_path;
+mod source_route;
 mod uniqueness;
 mod vlan;
 mod vrf;

@@ -15,15 +15,6 @@ fn bed() -> Bed {
     bed
 }
 
-fn with_options(mut frame: Frame, options: &[u8]) -> Frame {
-    frame.splice(34..34, options.iter().copied());
-    edit(frame, |ip| {
-        ip[0] += options.len() as u8 / 4;
-        let total = ip.len() as u16;
-        ip[2..4].copy_from_slice(&total.to_be_bytes());
-    })
-}
-
 /// What the router makes of the options of a packet from wan to lan.
 fn forwarded(bed: &mut Bed, destination: [u8; 4], options: &[u8]) -> Vec<u8> {
     let frame = with_options(udp(WAN, A, destination, 30), options);

@@ -131,19 +131,6 @@ fn one_frame_of_a_burst_makes_the_detour_and_none_beyond_the_limit() {
 }
 
 #[test]
-fn packets_with_source_routes_are_dropped_as_ever() {
-    let mut bed = bed();
-    let mut frame = udp(LAN, B, BEHIND, 9);
-    frame.splice(34..34, [131, 7, 4, 10, 0, 1, 9, 0]);
-    let frame = edit(frame, |ip| {
-        ip[0] = 0x47;
-        ip[3] = ip.len() as u8;
-    });
-    bed.receive(LAN, &frame);
-    assert!(bed.take().is_empty());
-}
-
-#[test]
 fn ipv6_hosts_are_told_of_link_local_routers_and_of_each_other() {
     let text = CONFIG6.replace("vif = ", "redirects = true\nvif = ");
     let hosts = [

@@ -573,16 +573,21 @@ fn a_route_may_put_a_gateway_on_a_link() {
 
 #[test]
 fn what_is_done_only_if_told_to() {
-    let config = with("directed-broadcast = true\nredirects = true\nproxy-arp = true").unwrap();
+    let config =
+        with("directed-broadcast = true\nredirects = true\nsource_route = true\nproxy-arp = true")
+            .unwrap();
     assert_eq!(config.interfaces[0].allow, Allowed::default());
     let all = Allowed {
         directed_broadcast: true,
         redirects: true,
+        source_route: true,
         proxy_arp: true,
     };
     assert_eq!(config.interfaces[1].allow, all);
     for (more, wanted) in [
         ("directed-broadcast = 1", "true or false"),
+        ("source_route = \"yes\"", "true or false"),
+        ("source-route = true", "did you mean \"source_route\"?"),
         (
             "directed_broadcast = true",
             "did you mean \"directed-broadcast\"?",
