@@ -192,7 +192,7 @@ def silence(router: Guest, family: str) -> dict[str, object]:
         told = {(f[34], f[35]) for f in heard if f[12:14] == b"\x08\x00" and f[23] == ICMP}
     else:
         told = {(f[54], f[55]) for f in heard if f[12:14] == b"\x86\xdd" and f[20] == ICMPV6 and f[54] < 128}
-    assert 20 < len(first) < 80, first  # half of them, give or take six standard deviations
+    assert 20 < len(first) < 80, first  # half of them, give or take five standard deviations
     return {
         f"{family}, a gateway is silent: its flows": sorted(told),
         f"{family}, a gateway is silent: the others": "stay" if again == first else "some move",
