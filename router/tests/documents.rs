@@ -70,6 +70,7 @@ fn every_difference_to_linux_that_tests_know_is_in_the_document_and_no_other() {
         ("test_arp_beside_linux", "DIFFERENCES"),
         ("test_discovery", "DIFFERENCES"),
         ("test_uniqueness", "DIFFERENCES"),
+        ("test_multipath_beside_linux", "DIFFERENCES"),
         ("test_reassembly", "EITHER"),
         ("test_vrf_beside_linux", "DIFFERENCES"),
         ("test_reassembly", "SIX"),

@@ -15,6 +15,7 @@ DUAL_WORDS = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:
 FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
 # The router's, which some packets are made of.
 STATIONS = {"xenbr0": "00:16:3e:00:be:00", "xenbr1": "00:16:3e:00:be:01"}
+LINUX = "beside-linux"  # the name of the guest that isn't ours
 
 
 def prepare(guest: Guest, lines: Sequence[str]) -> None:
@@ -28,16 +29,21 @@ def prepare(guest: Guest, lines: Sequence[str]) -> None:
 
 
 def beside(
-    topology: Topology, config: str, words: str, lines: Sequence[str], look: Callable[[Guest], Seen]
+    topology: Topology,
+    config: str,
+    words: str,
+    lines: Sequence[str],
+    look: Callable[[Guest], Seen],
+    more: Sequence[str] = (),
 ) -> tuple[Seen, Seen]:
     """Return what `look` sees of a Ringway with this configuration, then of a Linux guest that
-    was started with these words and given these commands."""
-    vifs = lambda: [Vif(bridge, mac) for bridge, mac in STATIONS.items()]  # noqa: E731
+    was started with these words and given these commands. `more` are bridges of further vifs."""
+    vifs = lambda: [*(Vif(bridge, mac) for bridge, mac in STATIONS.items()), *map(Vif, more)]  # noqa: E731
     with Guest("beside", vifs(), config=config) as ringway:
         ringway.wait_console(READY, 120)
         settle(ringway)
         ours = _look(ringway, topology, look)
-    with linux_guest("beside-linux", vifs(), words) as linux:
+    with linux_guest(LINUX, vifs(), words) as linux:
         linux.wait_console("linux: ready", 120)
         prepare(linux, lines)
         return ours, _look(linux, topology, look)

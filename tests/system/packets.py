@@ -60,15 +60,32 @@ def ipv4(
     fragment: int = 0,
     ident: int = 1,
     options: bytes = b"",
+    tos: int = 0,
 ) -> bytes:
     """Return a packet; `words`, `total` and `damage` (of the checksum) make it a wrong one."""
     options += bytes(-len(options) % 4)
     words = 5 + len(options) // 4 if words is None else words
     total = 20 + len(options) + len(payload) if total is None else total
     addresses = socket.inet_aton(source) + socket.inet_aton(destination)
-    head = struct.pack("!BBHHHBB", version << 4 | words, 0, total, ident, fragment, ttl, protocol)
+    head = struct.pack("!BBHHHBB", version << 4 | words, tos, total, ident, fragment, ttl, protocol)
     right = checksum(head + bytes(2) + addresses + options)
     return head + struct.pack("!H", right ^ damage) + addresses + options + payload
+
+
+def ipv6(
+    source: str,
+    destination: str,
+    payload: bytes = b"",
+    *,
+    protocol: int = UDP,
+    hops: int = 64,
+    traffic: int = 0,
+    label: int = 0,
+) -> bytes:
+    """Return an IPv6 packet; `traffic` is its class."""
+    head = struct.pack("!IHBB", 6 << 28 | traffic << 20 | label, len(payload), protocol, hops)
+    addresses = (socket.inet_pton(socket.AF_INET6, address) for address in (source, destination))
+    return head + b"".join(addresses) + payload
 
 
 def udp(source: str, destination: str, data: bytes, *, sport: int = 4000, dport: int = 9) -> bytes:

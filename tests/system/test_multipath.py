@@ -1,23 +1,20 @@
 """Routes by several gateways: how flows are spread over them, and what becomes of flows when one
 of the gateways' links goes away (RFC 2992)."""
 
-import os
-import struct
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from conftest import LEFT, RIGHT
+from conftest import LEFT
 from dom0.guest import Guest, Vif
 from dom0.topology import Host
-from packets import IPV4, IPV6, ethernet, mac_text, udp4
+from flows import FAMILIES, A, B, C, stations
+from packets import udp4
 from ringway import idle_pages, settle, wait_key
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
-from wire import Wire
 
-A, B, C = (f"02:00:00:00:0e:0{n}" for n in range(3))
 THIRD = 2  # the vif that leads to C
 
 CONFIG = f"""
@@ -55,7 +52,6 @@ via    = ["2001:db8:1::11@3", "2001:db8:1::12"]
 )  # fmt: skip
 
 FLOWS = 150
-FAMILIES = ("IPv4", "IPv6")
 
 
 @pytest.fixture
@@ -77,27 +73,8 @@ def packet(family: str, flow: int, data: bytes, network: int = 0x99) -> bytes:
 
 def ways(router: Guest, family: str, network: int = 0x99, copies: int = 1) -> dict[int, str]:
     """Send packets of each flow, and say to which station all of them went."""
-    token = os.urandom(12)
-    kind = IPV4 if family == "IPv4" else IPV6
-    found: dict[int, set[str]] = {}
-    arrived = 0
-
-    def last(frame: bytes) -> bool:
-        nonlocal arrived
-        if token in frame:
-            arrived += 1
-            (flow,) = struct.unpack_from("!H", frame, frame.index(token) + len(token))
-            found.setdefault(flow, set()).add(mac_text(frame[:6]))
-        return arrived == FLOWS * copies
-
-    with Wire(LEFT) as near, Wire(RIGHT) as far:
-        for _ in range(copies):
-            for flow in range(FLOWS):
-                data = token + struct.pack("!H", flow)
-                near.send(ethernet(router.vifs[0].mac, LEFT.mac, kind, packet(family, flow, data, network)))
-        far.until(last)
-    assert all(len(stations) == 1 for stations in found.values()), "a flow is torn apart"
-    return {flow: stations.pop() for flow, stations in found.items()}
+    flows = [lambda data, flow=flow: packet(family, flow, data, network) for flow in range(FLOWS)]
+    return stations(router, flows, copies)
 
 
 def test_ipv6_flows_are_spread_by_weight(multipath: Guest, left: Host, right: Host) -> None:

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -21,6 +22,7 @@ from paths import CACHE, TESTBED, read_list
 SUITE = "bookworm"
 LABEL = "ringway-dom0"
 DISK_SIZE = "3G"
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 LINUX_DOMU = "/ringway-linux"  # in dom0: vmlinux and initramfs of the Linux domU
 RECIPE = "1"  # raised when this file makes a different disk from the same packages
 
@@ -64,12 +66,18 @@ class Image:
 
     def read(self, path: str) -> bytes:
         """Return a file of the disk."""
-        done = subprocess.run(
-            ["debugfs", "-R", f"cat {path}", self.disk], capture_output=True, check=True
-        )
+        done = self._ask(f"cat {path}")
         if not done.stdout:
             raise FileNotFoundError(f"{path}: {done.stderr.decode()}")
         return done.stdout
+
+    def library(self, name: str) -> bytes:
+        """Return a shared library, of which the name may be a link to the file beside it."""
+        link = re.search(rb'link dest: "(.+)"', self._ask(f"stat {LIBRARIES}/{name}").stdout)
+        return self.read(f"{LIBRARIES}/{link[1].decode() if link else name}")
+
+    def _ask(self, request: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["debugfs", "-R", request, self.disk], capture_output=True, check=True)
 
     def modules(self, names: list[str]) -> dict[str, bytes]:
         """Return the named kernel modules and those they need, in loading order."""

@@ -8,6 +8,12 @@ from paths import CACHE, TESTBED
 
 DOM0_MODULES = ["ahci", "sd_mod", "crc32c_generic", "ext4"]
 DOMU_MODULES = ["xen-netfront", "8021q", "vrf"]
+# What Debian's ip needs, which knows routes by several gateways, as busybox's doesn't.
+IP_LOADER = "ld-linux-x86-64.so.2"
+IP_LIBRARIES = [
+    f"lib{name}"
+    for name in ("bpf.so.1", "bsd.so.0", "c.so.6", "cap.so.2", "elf.so.1", "md.so.0", "mnl.so.0", "z.so.1")
+]
 
 
 def dom0(image: Image) -> bytes:
@@ -25,6 +31,10 @@ def linux_domu(image: Image) -> bytes:
     """Return the initramfs that makes Linux a router told by its command line."""
     archive = _base(image, DOMU_MODULES)
     archive.file("init", (TESTBED / "linux-domu" / "init").read_bytes(), 0o755)
+    archive.file("sbin/ip", image.read("/usr/bin/ip"), 0o755)
+    archive.file(f"lib64/{IP_LOADER}", image.library(IP_LOADER), 0o755)
+    for name in IP_LIBRARIES:
+        archive.file(f"lib/{name}", image.library(name))
     return archive.bytes()
 
 
