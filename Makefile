@@ -9,7 +9,7 @@ FAKES       := xen-hal/fake,netfront-rs/fake,xenbus/fake
 T           ?=
 FUZZ_SECONDS ?= 300
 
-.PHONY: image run shell test test-host test-xen fuzz bench figures lab lint fmt clean help setup
+.PHONY: image run shell test test-host test-xen fuzz bench figures lab lint fmt clean help setup disk
 
 image: dist/ringway ## build the guest: dist/ringway and dist/ringway.debug
 
@@ -27,7 +27,7 @@ test-host: setup ## unit, property and fuzz tests, and what a frame and a lookup
 	python3 -B -m unittest discover -q -s tests/lab -t tests
 
 test-xen: image ## system tests on real Xen; T=name runs those whose name matches
-	@$(BED) test $(if $(T),-k '$(T)')
+	@$(BED) $(if $(T),test -k '$(T)',--machines 2 test)
 
 fuzz: setup ## look for what breaks the router, with coverage; FUZZ_SECONDS=60 for each target, T=target
 	@python3 -B tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(if $(KEEP),--keep) $(T)
@@ -41,6 +41,9 @@ figures: image ## instructions a frame and loss-free rates beside Linux; writes 
 
 lab: image ## the measured experiments, in target/lab/; E=3: one of them, QUICK=1: coarsely
 	@python3 -B tests/lab/lab.py $(if $(QUICK),--quick) $(E)
+
+disk: setup # of dom0, which takes minutes once
+	@$(BED) build
 
 lint: setup ## rustfmt, clippy, rustdoc
 	cargo fmt --all --check

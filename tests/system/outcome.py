@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from dom0.topology import Host
-from packets import IPV4, IPV6, ethernet, mac
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.packet import Packet, Raw
+from packets import IPV4, IPV6, ethernet, mac, udp4, udp6
+from scapy.packet import Packet
 from wire import Wire
 
 ICMP, ICMPV6, TCP = 1, 58, 6
@@ -41,21 +39,30 @@ class Case:
 def observe(
     cases: dict[str, Case], station: str, left: Host, right: Host
 ) -> dict[str, tuple[str, ...]]:
-    """Send each case from left to the router at `station`; say what both hosts then see."""
+    """Send each case from left to the router at `station`; say what both hosts then see.
+
+    Those that the router may take its time for wait together, after the others."""
+    groups = [[name] for name, case in cases.items() if not case.wait]
+    if late := [name for name, case in cases.items() if case.wait]:
+        groups.append(late)
     found = {}
     with Wire(left) as near, Wire(right) as far:
-        for name, case in cases.items():
-            token = os.urandom(TOKEN)
-            frame = case.frame(token, station, left.mac)
+        for names in groups:
+            tokens = {name: os.urandom(TOKEN) for name in names}
+            frames = {name: cases[name].frame(tokens[name], station, left.mac) for name in names}
             near.heard()
             far.heard()
-            near.send(frame)
-            time.sleep(case.wait)
+            near.send(*frames.values())
+            time.sleep(max(cases[name].wait for name in names))
             passed, told = _barrier(near, far, station)
-            sent = frame[14:]
-            came = [f"right: {_forwarded(got, sent)}" for got in passed if token in got]
-            answers = (_answer(got, sent, left, right, case.discovery) for got in told)
-            found[name] = tuple(sorted(came + [f"left: {text}" for text in answers if text]))
+            for name in names:
+                sent, token = frames[name][14:], tokens[name]
+                others = [tokens[other] for other in names if other != name]
+                # An answer that isn't certainly another's may be this one's.
+                own = [got for got in told if not any(other in got for other in others)]
+                came = [f"right: {_forwarded(got, sent)}" for got in passed if token in got]
+                answers = (_answer(got, sent, left, right, cases[name].discovery) for got in own)
+                found[name] = tuple(sorted(came + [f"left: {text}" for text in answers if text]))
     return found
 
 
@@ -76,8 +83,9 @@ def _barrier(near: Wire, far: Wire, station: str) -> tuple[list[bytes], list[byt
 def _datagram(source: Host, destination: Host, four: bool, hops: int, data: bytes) -> bytes:
     at = 0 if four else 1
     ends = [host.addresses[at].partition("/")[0] for host in (source, destination)]
-    ip = IP(src=ends[0], dst=ends[1], ttl=hops) if four else IPv6(src=ends[0], dst=ends[1], hlim=hops)
-    return bytes(ip / UDP(sport=7, dport=9) / Raw(data))
+    if four:
+        return udp4(*ends, data, sport=7, ttl=hops)
+    return udp6(*ends, data, sport=7, hops=hops)
 
 
 def _forwarded(frame: bytes, sent: bytes) -> str:

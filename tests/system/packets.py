@@ -101,6 +101,17 @@ def udp4(source: str, destination: str, data: bytes, *, sport: int = 4000, dport
     return ipv4(source, destination, udp(source, destination, data, sport=sport, dport=dport), **ip)
 
 
+def udp6(
+    source: str, destination: str, data: bytes, *, sport: int = 4000, dport: int = 9, hops: int = 64
+) -> bytes:
+    """Return an IPv6 packet with a UDP datagram in it."""
+    ends = b"".join(socket.inet_pton(socket.AF_INET6, end) for end in (source, destination))
+    length = 8 + len(data)
+    ports = struct.pack("!HHH", sport, dport, length)
+    check = checksum(ends + struct.pack("!II", length, UDP) + ports + data) or 0xFFFF
+    return struct.pack("!IHBB", 6 << 28, length, UDP, hops) + ends + ports + struct.pack("!H", check) + data
+
+
 def icmp(kind: int, code: int, rest: bytes = bytes(4)) -> bytes:
     """Return an ICMP message; `rest` begins behind the checksum."""
     head = struct.pack("!BB", kind, code)

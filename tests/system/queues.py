@@ -9,7 +9,6 @@ from dom0.pktgen import Generator, Load
 from dom0.topology import Host
 from offload import sent
 from ringway import NOISE, command, counters, eventually, numbers
-from wire import inside
 
 COUNT = 20_000
 PORT = 7007
@@ -69,7 +68,7 @@ def pour(guest: Guest, left: Host, right: Host, *options: str, count: int = COUN
 
 def udp(host: Host, port: int) -> socket.socket:
     """Open a socket in a host's namespace."""
-    with inside(host):
+    with host.inside():
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.settimeout(10)
     made.bind(("", port))
@@ -79,7 +78,7 @@ def udp(host: Host, port: int) -> socket.socket:
 def assert_flows_stay(guest: Guest, left: Host, right: Host, family: int = socket.AF_INET) -> None:
     """Open connections until all CPUs have some; each is on one CPU in both directions."""
     used: set[int] = set()
-    with inside(right):
+    with right.inside():
         server = socket.create_server(("", PORT), family=family)
     with server:
         for _ in range(32):
@@ -94,7 +93,7 @@ def assert_flows_stay(guest: Guest, left: Host, right: Host, family: int = socke
 
 def exchange(guest: Guest, left: Host, server: socket.socket, to: tuple[str, int]) -> list[int]:
     """Pass a word to and fro on a connection; how many frames each CPU received for it."""
-    with inside(left):
+    with left.inside():
         client = socket.create_connection(to, 10)
     with client, server.accept()[0] as other:
         before = frames(guest)

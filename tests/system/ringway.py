@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dom0.guest import Guest
-from xenstore import Xenstore
+from dom0.xenstore import store
 
 READY = r"^ringway: ready in (\d+) us$"
 
@@ -15,15 +15,6 @@ READY = r"^ringway: ready in (\d+) us$"
 NOISE = {"ipv6_disabled"}
 
 Value = TypeVar("Value")
-
-_store: Xenstore | None = None
-
-
-def store() -> Xenstore:
-    """Return the connection that all tests share."""
-    global _store
-    _store = _store or Xenstore()
-    return _store
 
 
 def key(guest: Guest, name: str) -> str | None:

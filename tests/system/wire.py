@@ -4,8 +4,6 @@ A Python of their own in the namespace would cost seconds to start; a socket sta
 it was made, so the test only steps inside to open it.
 """
 
-import contextlib
-import ctypes
 import hashlib
 import os
 import select
@@ -13,34 +11,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from dom0.topology import DEVICE, Host
 
-CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10
 SO_RCVBUFFORCE = 33
 BUFFER = 16 << 20
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@contextlib.contextmanager
-def inside(host: Host) -> Iterator[None]:
-    """Be in a host's namespace while the block lasts (this thread only)."""
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{host.name}") as there:
-        _enter(there.fileno())
-        try:
-            yield
-        finally:
-            _enter(home.fileno())
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Wire:
@@ -49,7 +28,7 @@ class Wire:
     def __init__(self, host: Host, tags: bool = False) -> None:
         """`tags` leaves frames the VLAN tag that Linux takes out and notes beside them."""
         self.host = host
-        with inside(host):
+        with host.inside():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             self._socket.bind((DEVICE, ETH_P_ALL))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
@@ -111,7 +90,7 @@ def _with_tag(frame: bytes, note: bytes) -> bytes:
 
 def udp_socket(host: Host, port: int = 0, family: int = socket.AF_INET) -> socket.socket:
     """Return a bound UDP socket of a host."""
-    with inside(host):
+    with host.inside():
         made = socket.socket(family, socket.SOCK_DGRAM)
     made.bind((host.address_of(family), port))
     made.settimeout(60)
@@ -122,9 +101,9 @@ def transfer(
     source: Host, sink: Host, size: int, timeout: float = 180, family: int = socket.AF_INET
 ) -> None:
     """Send random bytes over TCP and check that they arrive unchanged (SHA-256)."""
-    with inside(sink):
+    with sink.inside():
         server = socket.create_server((sink.address_of(family), 0), family=family)
-    with inside(source):
+    with source.inside():
         client = socket.socket(family, socket.SOCK_STREAM)
     arrived = hashlib.sha256()
     count = 0

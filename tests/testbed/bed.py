@@ -14,20 +14,22 @@ frames/s likewise.
 """
 
 import argparse
+import contextlib
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import counting
 import image
 import install
-from machine import Machine
+import sharing
+from machine import RESULTS, Machine, pytest_line
 from paths import REPO
 from qemu import Options
 
 PAYLOAD = ("dist", "image/examples", "tests")
-RESULTS = "/ringway/results"
 CURVE = "tests/testbed/dom0/curve.py"
 WORDS = {"curve": ["NAME", "SYSTEMS", "KPPS"], "profile": ["SYSTEMS", "KPPS"]}
 
@@ -46,11 +48,22 @@ def main() -> int:
     options = Options(arguments.cpus, arguments.memory, icount=arguments.icount, pvh=arguments.pvh,
                       native=arguments.native, plugin=plugin,
                       xen=tuple(arguments.xen.split()))  # fmt: skip
+    boot = lambda: booted(arguments.command, options)  # noqa: E731
+    machines = sharing.affordable(arguments.machines)
+    if arguments.command == "test" and machines > 1:
+        return sharing.test(boot, arguments.rest, machines)
+    with boot() as machine:
+        return COMMANDS[arguments.command](machine, arguments.rest)
+
+
+@contextlib.contextmanager
+def booted(name: str, options: Options) -> Iterator[Machine]:
+    """A machine with the payload in its dom0."""
     print("booting Xen and dom0 in an emulated machine", flush=True)
-    with Machine(arguments.command, options) as machine:
+    with Machine(name, options) as machine:
         print(f"dom0 is up after {machine.boot_seconds:.0f} s; logs: {_short(machine.logs)}", flush=True)
         put_payload(machine)
-        return COMMANDS[arguments.command](machine, arguments.rest)
+        yield machine
 
 
 def put_payload(machine: Machine) -> None:
@@ -93,7 +106,7 @@ def figures(machine: Machine, words: list[str]) -> int:
     name = words[0] if words else "forwarding"
     for source, kept in (("figures.csv", f"{name}.csv"), ("bulk.csv", f"{name}-tcp.csv")):
         machine.get(f"{RESULTS}/{source}")
-        shutil.copy(machine.logs / RESULTS.lstrip("/") / source, folder / kept)
+        shutil.copy(machine.results / source, folder / kept)
         print(f"written to {_short(folder / kept)}")
     return 0
 
@@ -105,7 +118,7 @@ def curve(machine: Machine, words: list[str]) -> int:
     machine.get(f"{RESULTS}/curve.csv")
     kept = REPO / "target" / "figures" / f"curve-{name}.csv"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(machine.logs / RESULTS.lstrip("/") / "curve.csv", kept)
+    shutil.copy(machine.results / "curve.csv", kept)
     print(f"written to {_short(kept)}")
     return code
 
@@ -117,12 +130,8 @@ def profile(machine: Machine, words: list[str]) -> int:
 
 def test(machine: Machine, words: list[str]) -> int:
     """Run the system tests; the last line printed is pytest's own summary."""
-    options = ["-p", "no:cacheprovider", f"--junitxml={RESULTS}/junit.xml", *words]
-    line = shlex.join(["python3", "-B", "-u", "-m", "pytest", "tests/system", *options])
-    code = machine.stream(f"mkdir -p {RESULTS} && cd /ringway && {line}")
-    machine.get(RESULTS)
-    if code != 0:
-        machine.collect()
+    code = machine.stream(pytest_line(words))
+    machine.keep_results(code)
     return code
 
 
@@ -134,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--cpus", type=int, default=Options.cpus)
+    parser.add_argument("--machines", type=int, default=1, help="how many share the tests, if there is room")
     parser.add_argument("--memory", type=int, default=Options.memory_mib, help="MiB of the whole machine")
     parser.add_argument("--icount", action="store_true", help="one instruction = 1 ns")
     parser.add_argument("--pvh", action="store_true", help="let PVH guests start")

@@ -1,6 +1,7 @@
 """A booted machine: Xen with a dom0 that takes commands, ended whatever happens."""
 
 import atexit
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from ssh import Ssh
 READY = "ringway-bed: ready"
 BOOT_TIMEOUT = 300.0
 KVM_TIMEOUT = 60.0
+RESULTS = "/ringway/results"  # in dom0
 LOST = 255  # ssh's exit code for a broken connection
 STATE_COMMANDS = {
     "xl-dmesg.txt": "xl dmesg",
@@ -78,6 +80,17 @@ class Machine:
     def get(self, *paths: str, folder: Path | None = None) -> None:
         """Copy files and folders out of dom0, by default to this run's logs."""
         self.ssh.get(list(paths), folder or self.logs)
+
+    def keep_results(self, code: int) -> None:
+        """Copy what a run left in RESULTS out of dom0, and its state too if it failed."""
+        self.get(RESULTS)
+        if code != 0:
+            self.collect()
+
+    @property
+    def results(self) -> Path:
+        """Where this run's logs have what was copied of RESULTS."""
+        return self.logs / RESULTS.lstrip("/")
 
     def collect(self) -> None:
         """Save what Xen, dom0 and every domU said, as far as dom0 still answers."""
@@ -178,6 +191,13 @@ class Machine:
                 raise RuntimeError(f"QEMU ended while booting; see {self.logs}\n{errors}")
             time.sleep(0.1)
         raise TimeoutError(f"dom0 is not up after {BOOT_TIMEOUT:.0f} s; see {self.serial}")
+
+
+def pytest_line(words: list[str]) -> str:
+    """Return the shell command that runs the system tests in dom0."""
+    options = ["-p", "no:cacheprovider", f"--junitxml={RESULTS}/junit.xml", *words]
+    line = shlex.join(["python3", "-B", "-u", "-m", "pytest", "tests/system", *options])
+    return f"mkdir -p {RESULTS} && cd /ringway && {line}"
 
 
 def _new_log_folder(name: str) -> Path:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .shell import execute, run
+from .xenstore import store
 
 RINGWAY = "/ringway/dist/ringway"
 LINUX = "/ringway-linux/vmlinux"
 LINUX_INITRAMFS = "/ringway-linux/initramfs"
 CONSOLE_LOGS = Path("/var/log/xen/console")
+DOMAINS = "/local/domain"
 FAST_SCRIPT = str(Path(__file__).with_name("vif-fast"))
 
 _macs = itertools.count(1)
@@ -105,8 +107,8 @@ class Guest:
 
     def refresh(self) -> int | None:
         """Look up the domain's id again (it changes at a reboot); None when it is gone."""
-        done = execute("xl", "domid", self.name)
-        self.domid = int(done.stdout) if done.returncode == 0 else None
+        named = (n for n in store().children(DOMAINS) if store().read(f"{DOMAINS}/{n}/name") == self.name)
+        self.domid = next(map(int, named), None)
         return self.domid
 
     def destroy(self) -> None:
@@ -186,27 +188,11 @@ class Guest:
     def xenstore_path(self, key: str, relative: bool = False) -> str:
         """Return the full path of a key below the guest's own folder `data/ringway/`."""
         middle = "" if relative else "data/ringway/"
-        return f"/local/domain/{self.domid}/{middle}{key}"
+        return f"{DOMAINS}/{self.domid}/{middle}{key}"
 
     def xenstore_read(self, key: str, relative: bool = False) -> str | None:
         """Read a key of `data/ringway/` (or, `relative`, of the guest's folder)."""
-        done = execute("xenstore-read", self.xenstore_path(key, relative))
-        return done.stdout.removesuffix("\n") if done.returncode == 0 else None
-
-    def xenstore_write(self, key: str, value: str, relative: bool = False) -> None:
-        """Write a key of `data/ringway/` (or, `relative`, of the guest's folder)."""
-        run("xenstore-write", self.xenstore_path(key, relative), value)
-
-    def wait_xenstore(self, key: str, pattern: str, timeout: float = 30) -> str:
-        """Wait until a key of `data/ringway/` matches a pattern."""
-        deadline = time.monotonic() + timeout
-        while True:
-            value = self.xenstore_read(key)
-            if value is not None and re.search(pattern, value):
-                return value
-            if time.monotonic() > deadline:
-                raise self._late(f"{self.name}: {key} is {value!r}, not {pattern!r}")
-            time.sleep(0.1)
+        return store().read(self.xenstore_path(key, relative))
 
     def _late(self, what: str) -> TimeoutError:
         said = execute("xl", "dmesg").stdout.splitlines()[-15:]

@@ -66,7 +66,7 @@ class Generator:
         lines = [f"echo rem_device_all > {self.thread}", f"echo add_device {DEVICE} > {self.thread}"]
         lines += [f"echo '{word}' > {self.device}" for word in words]
         self.host.run("sh", "-e", "-c", "\n".join(lines))
-        self._run = subprocess.Popen(self.host.line("sh", "-c", f"echo start > {FOLDER}/pgctrl"))
+        self._run = self.host.popen("sh", "-c", f"echo start > {FOLDER}/pgctrl")
 
     def set_rate(self, rate_pps: int) -> None:
         """Go on at another rate, 0 for full speed."""

@@ -5,8 +5,17 @@ import socket
 import struct
 
 SOCKET = "/var/run/xenstored/socket"
-READ, WRITE, REMOVE, ERROR = 2, 11, 13, 16
+DIRECTORY, READ, WRITE, REMOVE, ERROR = 1, 2, 11, 13, 16
 HEADER = struct.Struct("<IIII")
+
+_store: "Xenstore | None" = None
+
+
+def store() -> "Xenstore":
+    """Return the connection that all of a process share."""
+    global _store
+    _store = _store or Xenstore()
+    return _store
 
 
 class Xenstore:
@@ -21,6 +30,11 @@ class Xenstore:
         """Return a key's value, None when there is no such key."""
         value = self._ask(READ, path.encode() + b"\0")
         return None if value is None else value.decode(errors="replace")
+
+    def children(self, path: str) -> list[str]:
+        """Return the names of the keys below a key, of which there are none below a missing one."""
+        names = self._ask(DIRECTORY, path.encode() + b"\0") or b""
+        return [name.decode() for name in names.split(b"\0") if name]
 
     def write(self, path: str, value: str) -> None:
         """Set a key, making it and those above it where they are missing."""
