@@ -34,8 +34,6 @@ pub fn marked(value: u32, hidden: bool) -> u32 {
 
 /// Leaves or values of one page.
 const WORDS: usize = 2048;
-/// Prefixes that a block must have before its nodes are indexed. The index takes 256 KiB.
-const MANY: u32 = 1024;
 const ROOT: u32 = 0;
 
 /// From prefixes to values below 2^31, the numbers of targets in the router. With [`HIDDEN`]
@@ -494,7 +492,7 @@ impl<A: Address> Table<A> {
         }
         let block = prefix.bits(0, A::INDEX);
         if self.counts.is_empty() {
-            if self.len < MANY as usize {
+            if self.len < A::MANY as usize {
                 return;
             }
             let mut counts = vec![0; 1 << A::INDEX];
@@ -509,7 +507,7 @@ impl<A: Address> Table<A> {
         } else {
             self.counts[block] -= 1;
         }
-        if self.counts[block] >= MANY && !self.nodes.has_index(block) {
+        if self.counts[block] >= A::MANY && !self.nodes.has_index(block) {
             self.make_index(prefix, block);
         }
     }
