@@ -19,7 +19,7 @@ address = ["10.0.1.1/24", "10.0.2.1/31", "2001:db8:1::1/64"]
 rpf = "loose"
 directed-broadcast = true
 redirects = true
-source_route = true
+source-route = true
 proxy-arp = true
 [interface.lan7]
 parent = "lan"

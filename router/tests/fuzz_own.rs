@@ -19,7 +19,7 @@ const CONFIG: &str = r#"
 [interface.wan]
 vif = 0
 mtu = 1280
-source_route = true
+source-route = true
 address = ["10.0.0.1/24", "2001:db8::1/64"]
 [interface.lan]
 vif = 1

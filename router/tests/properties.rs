@@ -276,7 +276,7 @@ const STEPS: &str = r#"
 [vrf.red]
 [interface.left]
 vif = 0
-source_route = true
+source-route = true
 address = ["10.0.0.1/24"]
 [interface.right]
 vif = 1

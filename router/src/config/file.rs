@@ -193,7 +193,7 @@ fn interface(
                 allow.directed_broadcast = boolean(lines, word, value)?;
             }
             word @ "redirects" => allow.redirects = boolean(lines, word, value)?,
-            word @ "source_route" => allow.source_route = boolean(lines, word, value)?,
+            word @ "source-route" => allow.source_route = boolean(lines, word, value)?,
             word @ "proxy-arp" => allow.proxy_arp = boolean(lines, word, value)?,
             "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
             other => {
@@ -207,7 +207,7 @@ fn interface(
                     "icmp_error_rate",
                     "directed-broadcast",
                     "redirects",
-                    "source_route",
+                    "source-route",
                     "proxy-arp",
                     "advertise",
                 ];

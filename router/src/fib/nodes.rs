@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use super::node::{NO_CODE, Node, Routes, STRIDE};
 use super::pool::{Pages, Runs};
 
+/// The number of the node that all others hang from.
+pub(super) const ROOT: u32 = 0;
 /// Nodes of one page.
 const NODES: usize = 512;
 /// Bits that an index decides on, and how many nodes that are.
@@ -184,11 +186,11 @@ impl Nodes {
         flat.blocks[block] = codes.try_into().ok();
     }
 
-    /// The codes of a node's slots, if they are kept: of the root (0), and of those in an index.
+    /// The codes of a node's slots, if they are kept: of the root, and of those in an index.
     #[inline]
     pub(super) fn codes_mut(&mut self, at: u32) -> Option<&mut Codes> {
         let flat = self.flat.as_deref_mut()?;
-        if at == 0 {
+        if at == ROOT {
             return Some(&mut flat.root);
         }
         if at & IN_INDEX == 0 {

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 pub use super::address::Address;
 use super::answers::{Answers, UNCOVERED, code};
 use super::node::{NO_CODE, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use super::nodes::{Codes, INDEXED, INDEXED_BITS, Index, Nodes, Whole, first_of};
+use super::nodes::{Codes, INDEXED, INDEXED_BITS, Index, Nodes, ROOT, Whole, first_of};
 use super::pool::Pool;
 
 /// Marks a value that is kept but answers nothing, as if its prefix weren't there.
@@ -34,7 +34,6 @@ pub fn marked(value: u32, hidden: bool) -> u32 {
 
 /// Leaves or values of one page.
 const WORDS: usize = 2048;
-const ROOT: u32 = 0;
 
 /// From prefixes to values below 2^31, the numbers of targets in the router. With [`HIDDEN`]
 /// added, a value is kept and listed, but lookups don't see its prefix.
@@ -173,8 +172,8 @@ impl<A: Address> Table<A> {
     /// Hides the prefixes whose values `hidden` holds for, and shows all others. It is given
     /// values without [`HIDDEN`].
     pub fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
-        let anew = |value: u32| marked(value & !HIDDEN, hidden(value & !HIDDEN));
-        self.set_zero(self.zero.map(anew));
+        let zero = self.zero.map(|value| value & !HIDDEN);
+        self.set_zero(zero.map(|value| marked(value, hidden(value))));
         let answers = &self.answers;
         let hidden: Vec<bool> = answers
             .numbers()
@@ -341,7 +340,7 @@ impl<A: Address> Table<A> {
     }
 
     /// The number of a node's answer for each slot.
-    fn answers(&self, routes: &Routes) -> [u32; 64] {
+    fn by_slot(&self, routes: &Routes) -> [u32; 64] {
         let mut answers = [routes.inherited; 64];
         for (place, &value) in routes.places(0).zip(self.value_run(routes, 0)) {
             let (first, count) = span(place);
@@ -367,7 +366,7 @@ impl<A: Address> Table<A> {
     }
 
     fn add_child(&mut self, at: u32, slot: usize) -> u32 {
-        let inherited = self.answers(self.nodes.routes.get(at))[slot];
+        let inherited = self.by_slot(self.nodes.routes.get(at))[slot];
         let blank = self.blank(inherited);
         let node = *self.nodes.nodes.get(at);
         let (rank, count) = (node.before(slot) as usize, node.child_count() as usize);
@@ -434,7 +433,7 @@ impl<A: Address> Table<A> {
     /// inherit.
     fn renew(&mut self, at: u32, (first, count): (usize, usize)) {
         let old = *self.nodes.nodes.get(at);
-        let answers = self.answers(self.nodes.routes.get(at));
+        let answers = self.by_slot(self.nodes.routes.get(at));
         let mut node = old;
         if let Some(codes) = self.nodes.codes_mut(at) {
             *codes = answers.map(code);
@@ -524,7 +523,7 @@ impl<A: Address> Table<A> {
         for slot in 0..64 {
             let at = self.nodes.nodes.get(top).child(slot);
             let middle = self.nodes.whole(at);
-            let answers = self.answers(&middle.routes);
+            let answers = self.by_slot(&middle.routes);
             for (below, &inherited) in answers.iter().enumerate() {
                 index.push(if middle.node.has(below) {
                     self.nodes.whole(middle.node.child(below))

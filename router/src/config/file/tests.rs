@@ -574,7 +574,7 @@ fn a_route_may_put_a_gateway_on_a_link() {
 #[test]
 fn what_is_done_only_if_told_to() {
     let config =
-        with("directed-broadcast = true\nredirects = true\nsource_route = true\nproxy-arp = true")
+        with("directed-broadcast = true\nredirects = true\nsource-route = true\nproxy-arp = true")
             .unwrap();
     assert_eq!(config.interfaces[0].allow, Allowed::default());
     let all = Allowed {
@@ -586,8 +586,8 @@ fn what_is_done_only_if_told_to() {
     assert_eq!(config.interfaces[1].allow, all);
     for (more, wanted) in [
         ("directed-broadcast = 1", "true or false"),
-        ("source_route = \"yes\"", "true or false"),
-        ("source-route = true", "did you mean \"source_route\"?"),
+        ("source-route = \"yes\"", "true or false"),
+        ("source_route = true", "did you mean \"source-route\"?"),
         (
             "directed_broadcast = true",
             "did you mean \"directed-broadcast\"?",

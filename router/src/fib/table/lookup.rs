@@ -62,7 +62,8 @@ impl<A: Address> Table<A> {
     /// `addresses[i]`, as far as both slices reach.
     ///
     /// Each step is taken for all addresses before the next one, so that cache misses of
-    /// different addresses overlap.
+    /// different addresses overlap. The fewer instructions between two loads, the more loads the
+    /// processor has under way.
     pub fn lookup_batch(&self, addresses: &[A], values: &mut [u32]) {
         for (addresses, values) in addresses.chunks(BURST).zip(values.chunks_mut(BURST)) {
             self.lookup_burst(addresses, values);
@@ -72,8 +73,6 @@ impl<A: Address> Table<A> {
     /// At most [`BURST`] addresses, as far as both slices reach.
     #[inline(always)]
     fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
-        // A step does little more than load: the fewer instructions between two loads, the more
-        // of them the processor has under way.
         let count = addresses.len().min(values.len()).min(BURST);
         let (addresses, values) = (&addresses[..count], &mut values[..count]);
         let others = self.coded(addresses, values);
