@@ -57,8 +57,8 @@ def test_a_bad_line_rejects_all(start: Callable[..., Guest]) -> None:
 
 def test_too_little_memory_is_said(start: Callable[..., Guest]) -> None:
     routes, _ = internet(90_000, 10_000)
-    guest = start(with_routes("toosmall", routes, memory=10))
-    guest.wait_console(r"^ringway: crashed: out of memory: \d+ bytes more .* 10 MiB .*memory", timeout=120)
+    guest = start(with_routes("toosmall", routes, memory=8))
+    guest.wait_console(r"^ringway: crashed: out of memory: \d+ bytes more .* 8 MiB .*memory", timeout=120)
     eventually(lambda: "c" in guest.state() or None, 60, guest.state)
 
 

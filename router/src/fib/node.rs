@@ -37,7 +37,7 @@ impl Node {
     /// Whether a slot has a child.
     #[inline(always)]
     pub(super) fn has(&self, slot: usize) -> bool {
-        self.children.wrapping_shr(slot as u32) & 1 != 0
+        self.children & 1u64.wrapping_shl(slot as u32) != 0
     }
 
     /// The child of a slot that has one.
