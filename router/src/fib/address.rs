@@ -8,12 +8,11 @@ pub trait Address: Copy + Ord + core::fmt::Debug {
     const ZERO: Self;
     /// Leading bits that pick an entry of [`Table`](super::table::Table)'s index.
     const INDEX: u32;
-    /// Prefixes that a block must have before its nodes are indexed. An index takes 240 KiB, with
-    /// the codes of all slots 496.
+    /// Prefixes that a block must have before its nodes are indexed. An index takes 240 KiB.
     const MANY: u32;
-    /// Whether the codes of all slots of the root and of indexes are kept side by side: worth it
-    /// where most lookups end there. `INDEX` is 6 then.
-    const FLAT: bool;
+    /// Prefixes from which on the codes of all indexed slots are kept, 16 MiB: worth it where most
+    /// lookups end there. `INDEX` is 6 then. `usize::MAX` for never.
+    const FLAT: usize;
 
     /// The address with all bits beyond the first `len` cleared.
     #[must_use]
@@ -35,8 +34,8 @@ impl Address for u32 {
     const ZERO: Self = 0;
     /// Blocks of addresses as large as an /6: a full table has prefixes in nearly all.
     const INDEX: u32 = 6;
-    const MANY: u32 = 2048;
-    const FLAT: bool = true;
+    const MANY: u32 = 1024;
+    const FLAT: usize = 128 << 10;
 
     #[inline]
     fn masked(self, len: u8) -> Self {
@@ -65,7 +64,7 @@ impl Address for u128 {
     /// The size of block that IANA gives to a registry, a /12.
     const INDEX: u32 = 12;
     const MANY: u32 = 1024;
-    const FLAT: bool = false;
+    const FLAT: usize = usize::MAX;
 
     #[inline]
     fn masked(self, len: u8) -> Self {

@@ -2,6 +2,7 @@
 
 mod address;
 mod answers;
+mod flat;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod layers;

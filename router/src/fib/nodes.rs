@@ -1,10 +1,10 @@
 //! Where the nodes of a table are: in runs of up to 64, or side by side in the index of a block.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use super::node::{NO_CODE, Node, Routes, STRIDE};
+use super::flat::{Codes, Flat, hide_codes};
+use super::node::{Node, Routes, STRIDE};
 use super::pool::{Pages, Runs};
 
 /// The number of the node that all others hang from.
@@ -82,19 +82,9 @@ pub(super) struct Nodes {
     pub(super) runs: Runs,
     pub(super) nodes: Side<Node>,
     pub(super) routes: Side<Routes>,
-    /// The codes of slots, where the family has them and some block has an index.
-    pub(super) flat: Option<Box<Flat>>,
+    /// The codes of slots, in a large table of a family that has them.
+    pub(super) flat: Option<Flat>,
 }
-
-/// Codes side by side: those of the root, and those of all nodes of each index.
-#[derive(Debug)]
-pub(super) struct Flat {
-    pub(super) root: Codes,
-    pub(super) blocks: [Option<Box<[u8; INDEXED << STRIDE]>>; 1 << STRIDE],
-}
-
-/// The codes of a node's slots.
-pub(super) type Codes = [u8; 1 << STRIDE];
 
 /// One node.
 #[derive(Clone, Copy, Debug, Default)]
@@ -179,26 +169,35 @@ impl Nodes {
         self.nodes.add(index.nodes, block, of);
     }
 
-    /// Adds codes for all slots of a block's index, none of them known yet.
-    pub(super) fn add_codes(&mut self, block: usize) {
-        let flat = self.flat.get_or_insert_with(Flat::new);
-        let codes = vec![NO_CODE; INDEXED << STRIDE].into_boxed_slice();
-        flat.blocks[block] = codes.try_into().ok();
+    /// Whether the codes of a node's slots are kept in `flat`.
+    #[inline]
+    pub(super) fn is_flat(&self, at: u32) -> bool {
+        self.flat.is_some() && (at == ROOT || at & IN_INDEX != 0)
     }
 
-    /// The codes of a node's slots, if they are kept: of the root, and of those in an index.
-    #[inline]
-    pub(super) fn codes_mut(&mut self, at: u32) -> Option<&mut Codes> {
-        let flat = self.flat.as_deref_mut()?;
-        if at == ROOT {
-            return Some(&mut flat.root);
+    /// Replaces the codes of a node for which [`Self::is_flat`].
+    pub(super) fn set_codes(&mut self, at: u32, codes: &Codes) {
+        match &mut self.flat {
+            Some(flat) if at == ROOT => flat.set_root(codes),
+            Some(flat) => flat.set(at ^ IN_INDEX, codes),
+            None => {}
         }
-        if at & IN_INDEX == 0 {
-            return None;
+    }
+
+    /// Takes the codes of some slots of a node away, if they are kept.
+    pub(super) fn hide_codes(&mut self, at: u32, slots: u64) {
+        if !self.is_flat(at) {
+            return;
         }
-        let block = (at ^ IN_INDEX) as usize / INDEXED;
-        let codes = flat.blocks.get_mut(block)?.as_deref_mut()?;
-        codes.as_chunks_mut().0.get_mut(at as usize % INDEXED)
+        if let Some(flat) = &mut self.flat {
+            let mut codes = if at == ROOT {
+                flat.root
+            } else {
+                flat.get(at ^ IN_INDEX)
+            };
+            hide_codes(&mut codes, slots);
+            self.set_codes(at, &codes);
+        }
     }
 
     /// Whether a block has an index.
@@ -216,20 +215,6 @@ impl Nodes {
         self.runs.bytes()
             + self.nodes.bytes()
             + self.routes.bytes()
-            + self.flat.as_ref().map_or(0, |flat| flat.bytes())
-    }
-}
-
-impl Flat {
-    fn new() -> Box<Self> {
-        Box::new(Self {
-            root: [NO_CODE; _],
-            blocks: [const { None }; _],
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let blocks = self.blocks.iter().flatten();
-        size_of::<Self>() + blocks.map(|codes| size_of_val(&**codes)).sum::<usize>()
+            + self.flat.as_ref().map_or(0, Flat::bytes)
     }
 }

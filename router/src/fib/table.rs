@@ -4,8 +4,8 @@
 //! Lookups read a [`Node`], in which longer prefixes have already been pushed over shorter
 //! ones. Updates keep the prefixes themselves beside it ([`Routes`]), and from them make the
 //! node anew. Where a block of addresses has many prefixes, its upper two levels are
-//! replaced by an index: all nodes of the third level, side by side, and in IPv4 the codes of
-//! their slots, so that most lookups load one byte of the table and no node.
+//! replaced by an index: all nodes of the third level, side by side. A large IPv4 table also has
+//! the codes of their slots side by side ([`Flat`]), so that most lookups load one byte.
 //!
 //! Nodes have the numbers of values, not values ([`Answers`]). Numbers below 255 are codes,
 //! of a byte; a node in which only such are answered needs no leaves.
@@ -17,11 +17,13 @@ mod lookup;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub use super::address::Address;
 use super::answers::{Answers, UNCOVERED, code};
+use super::flat::{Flat, hide_codes};
 use super::node::{NO_CODE, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use super::nodes::{Codes, INDEXED, INDEXED_BITS, Index, Nodes, ROOT, Whole, first_of};
+use super::nodes::{INDEXED, INDEXED_BITS, Index, Nodes, ROOT, Whole, first_of};
 use super::pool::Pool;
 
 /// Marks a value that is kept but answers nothing, as if its prefix weren't there.
@@ -32,6 +34,8 @@ pub fn marked(value: u32, hidden: bool) -> u32 {
     if hidden { value | HIDDEN } else { value }
 }
 
+/// Nodes that get their codes with one change.
+const AT_ONCE: usize = 32;
 /// Leaves or values of one page.
 const WORDS: usize = 2048;
 
@@ -57,6 +61,8 @@ pub struct Table<A> {
     len: usize,
     /// Children that are to inherit another answer.
     pending: Vec<(u32, u32)>,
+    /// Nodes of indexes that are to get codes, where the family has them.
+    uncoded: Vec<Range<u32>>,
     family: core::marker::PhantomData<A>,
 }
 
@@ -82,6 +88,7 @@ impl<A: Address> Table<A> {
             default,
             len: 0,
             pending: Vec::new(),
+            uncoded: Vec::new(),
             family: core::marker::PhantomData,
         };
         let root = table.blank(UNCOVERED);
@@ -121,6 +128,7 @@ impl<A: Address> Table<A> {
         self.refresh(node, span(place));
         self.len += 1;
         self.count(prefix, len, true);
+        self.add_codes();
         None
     }
 
@@ -149,6 +157,7 @@ impl<A: Address> Table<A> {
         self.refresh(node, span(place));
         self.len -= 1;
         self.count(prefix, len, false);
+        self.add_codes();
         self.prune(prefix, depth, &path);
         Some(self.give(removed))
     }
@@ -221,6 +230,7 @@ impl<A: Address> Table<A> {
             + self.counts.capacity() * size_of::<u32>()
             + self.answers.bytes()
             + self.pending.capacity() * size_of::<(u32, u32)>()
+            + self.uncoded.capacity() * size_of::<Range<u32>>()
     }
 
     /// Calls `each` with all prefixes, their lengths and values, in no particular order.
@@ -395,9 +405,7 @@ impl<A: Address> Table<A> {
     }
 
     fn set_children(&mut self, at: u32, set: u64, base: u32) {
-        if let Some(codes) = self.nodes.codes_mut(at) {
-            hide_codes(codes, set);
-        }
+        self.nodes.hide_codes(at, set);
         let node = self.nodes.nodes.get_mut(at);
         (node.children, node.child_end) = (set, base + set.count_ones());
     }
@@ -435,13 +443,13 @@ impl<A: Address> Table<A> {
         let old = *self.nodes.nodes.get(at);
         let answers = self.by_slot(self.nodes.routes.get(at));
         let mut node = old;
-        if let Some(codes) = self.nodes.codes_mut(at) {
-            *codes = answers.map(code);
-            hide_codes(codes, old.children);
-            self.lead(&mut node, &answers, true);
-        } else {
-            self.lead(&mut node, &answers, false);
+        let flat = self.nodes.is_flat(at);
+        if flat {
+            let mut codes = answers.map(code);
+            hide_codes(&mut codes, old.children);
+            self.nodes.set_codes(at, &codes);
         }
+        self.lead(&mut node, &answers, flat);
         *self.nodes.nodes.get_mut(at) = node;
         if (node.leaf_end, node.leaf_count()) != (old.leaf_end, old.leaf_count()) {
             self.drop_leaves(old);
@@ -541,19 +549,32 @@ impl<A: Address> Table<A> {
             self.renew(at, (0, 0));
         }
         self.renew(top, (0, 0));
-        if A::FLAT {
-            self.nodes.add_codes(block);
+        if A::FLAT != usize::MAX {
+            self.uncoded
+                .push(first_of(block)..first_of(block) + INDEXED as u32);
+        }
+    }
+
+    /// Keeps the codes of a table that got large, if there is room for them. Each change gives
+    /// some nodes their codes, so that none takes long.
+    fn add_codes(&mut self) {
+        if self.len == A::FLAT && self.nodes.flat.is_none() {
+            self.nodes.flat = Flat::new();
             self.renew(ROOT, (0, 0));
-            for at in 0..INDEXED as u32 {
-                self.renew(first_of(block) + at, (0, 0));
+        }
+        if self.nodes.flat.is_none() {
+            return;
+        }
+        for _ in 0..AT_ONCE {
+            let Some(nodes) = self.uncoded.last_mut() else {
+                return;
+            };
+            match nodes.next() {
+                Some(node) => self.renew(node, (0, 0)),
+                None => drop(self.uncoded.pop()),
             }
         }
     }
-}
-
-/// Takes the codes of slots away.
-fn hide_codes(codes: &mut Codes, slots: u64) {
-    ones(slots).for_each(|slot| codes[slot] = NO_CODE);
 }
 
 /// Where each run of equal answers ends, slots with children left out.

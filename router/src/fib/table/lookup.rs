@@ -3,13 +3,14 @@
 use core::hint::select_unpredictable;
 
 use super::super::answers::UNCODED;
-use super::super::nodes::Flat;
 use super::*;
 
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
 /// All go on together while more than one in so many has further to go.
 const FEW: usize = 2;
+/// Bits of the address that find its code.
+const FLAT_BITS: u32 = STRIDE + INDEXED_BITS + STRIDE;
 /// Steps after which the 64 bits at hand still have those of a slot.
 const MOST: u32 = 64 / STRIDE - 1;
 
@@ -18,7 +19,7 @@ impl<A: Address> Table<A> {
     #[inline]
     pub fn lookup(&self, address: A) -> u32 {
         if let Some(flat) = &self.nodes.flat {
-            let code = flat.code(address);
+            let code = flat.codes[address.bits(0, FLAT_BITS)];
             if code != NO_CODE {
                 return self.answers.coded()[usize::from(code)];
             }
@@ -86,14 +87,14 @@ impl<A: Address> Table<A> {
     /// so that little is counted.
     #[inline(never)]
     fn coded(&self, addresses: &[A], values: &mut [u32]) -> u64 {
-        let Some(flat) = self.nodes.flat.as_deref().filter(|_| A::FLAT) else {
+        let Some(flat) = &self.nodes.flat else {
             let all = u64::MAX.checked_shr((BURST - addresses.len()) as u32);
             return all.unwrap_or(0);
         };
         let answers = self.answers.coded();
         let mut any = 0;
-        let mut look = |address, value: &mut u32| {
-            *value = answers[usize::from(flat.code(address))];
+        let mut look = |address: A, value: &mut u32| {
+            *value = answers[usize::from(flat.codes[address.bits(0, FLAT_BITS)])];
             any |= *value;
         };
         let (eights, rest) = addresses.as_chunks::<8>();
@@ -191,16 +192,4 @@ fn inner(at: &[[&Node; 4]], rest: &[[u64; 4]]) -> usize {
         }
     }
     inner
-}
-
-impl Flat {
-    /// The code of the slot that an address is in.
-    #[inline(always)]
-    fn code<A: Address>(&self, address: A) -> u8 {
-        let block = address.bits(0, STRIDE);
-        match &self.blocks[block] {
-            Some(codes) => codes[address.bits(STRIDE, INDEXED_BITS + STRIDE)],
-            None => self.root[block],
-        }
-    }
 }

@@ -163,6 +163,16 @@ fn indexed<A: Address>(first: A) -> Table<A> {
     table
 }
 
+/// The same table with codes, which all nodes but some have already.
+fn flat(mut table: Table<u32>) -> Table<u32> {
+    table.nodes.flat = Flat::new();
+    table.renew(ROOT, (0, 0));
+    for _ in 0..INDEXED / AT_ONCE - 40 {
+        table.add_codes();
+    }
+    table
+}
+
 /// The same table with so many other values that there are codes for two more.
 fn crowded<A: Address>(mut table: Table<A>) -> Table<A> {
     for value in 1000..1000 + u32::from(NO_CODE) - 3 {
@@ -180,6 +190,8 @@ proptest! {
     ) {
         agree4(Table::new(NO_ROUTE), &steps, &probes)?;
         agree4(indexed(0x0a00_0000), &steps, &probes)?;
+        agree4(flat(indexed(0x0a00_0000)), &steps, &probes)?;
+        agree4(flat(crowded(indexed(0x0a00_0000))), &steps, &probes)?;
         agree4(crowded(Table::new(NO_ROUTE)), &steps, &probes)?;
         agree4(crowded(indexed(0x0a00_0000)), &steps, &probes)?;
     }
@@ -218,7 +230,9 @@ fn an_index_appears_where_there_are_many() {
 #[test]
 fn bursts_of_any_length_and_only_as_far_as_both_reach() {
     let tables = [0x0a00_0000, 0].map(indexed);
-    for mut table in tables.into_iter().chain([Table::new(NO_ROUTE)]) {
+    let with_codes = [0x0a00_0000, 0].map(|first| flat(indexed(first)));
+    let tables = tables.into_iter().chain(with_codes);
+    for mut table in tables.chain([Table::new(NO_ROUTE)]) {
         table.insert(0x0a00_0000, 8, 1);
         table.insert(0x0a00_0100, 24, 2);
         table.insert(0x0a00_0107, 32, 3);
