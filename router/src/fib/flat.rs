@@ -2,7 +2,7 @@
 //! that they load.
 
 use alloc::boxed::Box;
-use alloc::vec;
+use alloc::vec::Vec;
 
 use super::node::{NO_CODE, STRIDE};
 use super::nodes::INDEXED;
@@ -24,11 +24,13 @@ pub(super) struct Flat {
 }
 
 impl Flat {
-    /// No codes yet.
+    /// No codes yet. None if there is no room for them.
     pub(super) fn new() -> Option<Self> {
-        let codes = vec![NO_CODE; BLOCKS * BLOCK].into_boxed_slice();
+        let mut codes = Vec::new();
+        codes.try_reserve_exact(BLOCKS * BLOCK).ok()?;
+        codes.resize(BLOCKS * BLOCK, NO_CODE);
         Some(Self {
-            codes: codes.try_into().ok()?,
+            codes: codes.into_boxed_slice().try_into().ok()?,
             root: [NO_CODE; _],
         })
     }
