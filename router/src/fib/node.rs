@@ -47,6 +47,15 @@ impl Node {
         self.child_end.wrapping_sub(left.count_ones())
     }
 
+    /// Whether a slot has a child, and which. If it has none, the number may be that of any node
+    /// or of none.
+    #[inline(always)]
+    pub(super) fn perhaps_child(&self, slot: usize) -> (bool, u32) {
+        let left = self.children.wrapping_shr(slot as u32);
+        let child = self.child_end.wrapping_sub(left.count_ones());
+        (left & 1 != 0, child)
+    }
+
     /// How many children there are before a slot.
     pub(super) fn before(&self, slot: usize) -> u32 {
         (self.children & !(u64::MAX << slot)).count_ones()

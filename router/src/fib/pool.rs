@@ -204,6 +204,13 @@ impl<T: Copy + Default, const N: usize> Pages<T, N> {
         &self.pages[at as usize / N][at as usize % N]
     }
 
+    /// A slot that there may not be.
+    #[inline(always)]
+    pub(super) fn find(&self, at: u32) -> Option<&T> {
+        let page = self.pages.get(at as usize / N)?;
+        Some(&page[at as usize % N])
+    }
+
     #[inline(always)]
     pub(super) fn get_mut(&mut self, at: u32) -> &mut T {
         &mut self.pages[at as usize / N][at as usize % N]

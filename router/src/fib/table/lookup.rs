@@ -8,7 +8,7 @@ use super::*;
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
 /// All go on together while more than one in so many has further to go.
-const FEW: usize = 2;
+const FEW: usize = 3;
 /// Bits of the address that find its code.
 const FLAT_BITS: u32 = STRIDE + INDEXED_BITS + STRIDE;
 /// Steps after which the 64 bits at hand still have those of a slot.
@@ -76,9 +76,12 @@ impl<A: Address> Table<A> {
     fn lookup_burst(&self, addresses: &[A], values: &mut [u32]) {
         let count = addresses.len().min(values.len()).min(BURST);
         let (addresses, values) = (&addresses[..count], &mut values[..count]);
-        let others = self.coded(addresses, values);
+        let Some(flat) = &self.nodes.flat else {
+            return self.descend(addresses, values, 0..count);
+        };
+        let others = self.coded(flat, addresses, values);
         if others != 0 {
-            self.descend(addresses, values, others);
+            self.descend(addresses, values, ones(others));
         }
     }
 
@@ -86,11 +89,7 @@ impl<A: Address> Table<A> {
     /// each. Apart from all else, so that all of its values are in registers, and eight at a time,
     /// so that little is counted.
     #[inline(never)]
-    fn coded(&self, addresses: &[A], values: &mut [u32]) -> u64 {
-        let Some(flat) = &self.nodes.flat else {
-            let all = u64::MAX.checked_shr((BURST - addresses.len()) as u32);
-            return all.unwrap_or(0);
-        };
+    fn coded(&self, flat: &Flat, addresses: &[A], values: &mut [u32]) -> u64 {
         let answers = self.answers.coded();
         let mut any = 0;
         let mut look = |address: A, value: &mut u32| {
@@ -114,25 +113,35 @@ impl<A: Address> Table<A> {
         each.fold(0, |bits, &value| bits << 1 | u64::from(value == UNCODED))
     }
 
-    /// The answers for the addresses in `which`, a bit for each and one at least. They go down
-    /// together; none branches on where it ends.
+    /// The answers for some of the addresses. They go down together; none branches on where it
+    /// ends.
     #[inline(never)]
-    fn descend(&self, addresses: &[A], values: &mut [u32], which: u64) {
-        // The last four may have some that nobody asked for: they go where the first one goes.
-        let one = addresses[which.trailing_zeros() as usize];
-        let (node, depth) = self.first(one);
-        let mut at = [node; BURST];
-        let mut rest = [one.rest(depth); BURST];
+    fn descend(&self, addresses: &[A], values: &mut [u32], which: impl Iterator<Item = usize>) {
+        let mut at = [self.nodes.nodes.pages.get(ROOT); BURST];
+        let mut rest = [addresses.first().map_or(0, |one| one.rest(0)); BURST];
         let mut who = [0u8; BURST];
-        let mut count = 0;
-        for (i, k) in ones(which).zip(0..BURST) {
-            let (node, depth) = self.first(addresses[i]);
-            at[k] = node;
-            rest[k] = addresses[i].rest(depth);
-            who[k] = i as u8;
-            count = k + 1;
+        let mut count = 0usize;
+        let each = at.iter_mut().zip(&mut rest).zip(&mut who);
+        for (((at, rest), who), i) in each.zip(which) {
+            let address = addresses[i];
+            (*at, *rest) = match self.first(address) {
+                (node, 0) => (node, address.rest(0)),
+                (node, _) => (node, address.rest(Self::LEVEL)),
+            };
+            *who = i as u8;
+            count += 1;
         }
         let fours = count.div_ceil(4).min(BURST / 4);
+        // The last four may have some that nobody asked for: they go where the first one goes.
+        let (first, rest_of_first) = (at[0], rest[0]);
+        at[..fours * 4]
+            .iter_mut()
+            .skip(count)
+            .for_each(|at| *at = first);
+        rest[..fours * 4]
+            .iter_mut()
+            .skip(count)
+            .for_each(|rest| *rest = rest_of_first);
         let at = &mut at.as_chunks_mut().0[..fours];
         let rest = &mut rest.as_chunks_mut().0[..fours];
         let mut steps = 0;
@@ -161,12 +170,11 @@ impl<A: Address> Table<A> {
     fn step<'a>(&'a self, at: &mut [[&'a Node; 4]], rest: &mut [[u64; 4]]) {
         for (at, rest) in at.iter_mut().zip(rest) {
             for (at, rest) in at.iter_mut().zip(rest) {
-                let slot = first_slot(*rest);
-                let has = at.has(slot);
-                // Where there is none, this is any node there is.
-                let child = select_unpredictable(has, at.child(slot), ROOT);
-                *at = select_unpredictable(has, self.nodes.nodes.pages.get(child), *at);
-                *rest = select_unpredictable(has, *rest << STRIDE, *rest);
+                let (has, child) = at.perhaps_child(first_slot(*rest));
+                if let Some(child) = self.nodes.nodes.pages.find(child) {
+                    *at = select_unpredictable(has, child, *at);
+                    *rest = select_unpredictable(has, *rest << STRIDE, *rest);
+                }
             }
         }
     }
