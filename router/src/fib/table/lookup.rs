@@ -134,14 +134,8 @@ impl<A: Address> Table<A> {
         let fours = count.div_ceil(4).min(BURST / 4);
         // The last four may have some that nobody asked for: they go where the first one goes.
         let (first, rest_of_first) = (at[0], rest[0]);
-        at[..fours * 4]
-            .iter_mut()
-            .skip(count)
-            .for_each(|at| *at = first);
-        rest[..fours * 4]
-            .iter_mut()
-            .skip(count)
-            .for_each(|rest| *rest = rest_of_first);
+        at[count..fours * 4].fill(first);
+        rest[count..fours * 4].fill(rest_of_first);
         let at = &mut at.as_chunks_mut().0[..fours];
         let rest = &mut rest.as_chunks_mut().0[..fours];
         let mut steps = 0;
