@@ -121,7 +121,12 @@ impl Router {
             Ok(())
         });
         self.config = config;
-        self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
+        for vrf in self.vrfs.all_mut() {
+            vrf.fib.settle();
+            while !vrf.fib.is_settled() {
+                vrf.fib.settle();
+            }
+        }
         read
     }
 
@@ -237,19 +242,18 @@ impl Router {
         fib.settle();
     }
 
-    /// Has the IPv4 tables copied once single changes had time to gather. When that is due.
+    /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
+    /// When that is due.
     pub(crate) fn settle_routes(&mut self, now: Instant) -> Option<Instant> {
+        if self.settle_at.is_some_and(|due| due <= now) {
+            self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
+            self.settle_at = None;
+        }
         if self.vrfs.all_mut().all(|vrf| vrf.fib.is_settled()) {
             self.settle_at = None;
             return None;
         }
-        let due = *self.settle_at.get_or_insert(now.saturating_add(SETTLING));
-        if due > now {
-            return Some(due);
-        }
-        self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
-        self.settle_at = None;
-        None
+        Some(*self.settle_at.get_or_insert(now.saturating_add(SETTLING)))
     }
 
     /// The target of a route, held for one user; None if there are too many already.

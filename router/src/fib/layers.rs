@@ -53,6 +53,11 @@ impl<A: Address> Layers<A> {
         &self.table
     }
 
+    /// Brings so many nodes of the table into the form in which lookups are quick.
+    pub(crate) fn settle(&mut self, nodes: usize) {
+        self.table.settle(nodes);
+    }
+
     /// How many routes there are.
     pub(crate) fn routes(&self) -> usize {
         self.routes

@@ -37,6 +37,8 @@ use crate::frame::BURST;
 
 /// IPv4 tables with more prefixes than this have no quick copy.
 const COPIED: usize = 16 * 1024;
+/// Nodes of a large one that are seen to at once, which takes some 100 us.
+const AT_ONCE: usize = 1024;
 
 /// A table of IPv4. It takes single changes at any time. Lookups of a small one are quicker in a form
 /// that can't be changed, so there is a copy in that form, unless something changed since it
@@ -74,15 +76,18 @@ impl Fib {
 
     /// Whether lookups are as quick as they can be.
     pub(crate) fn is_settled(&self) -> bool {
-        self.copy.is_some() || self.v4.table().len() > COPIED
+        let table = self.v4.table();
+        table.is_settled() && (self.copy.is_some() || table.len() > COPIED)
     }
 
-    /// Copies the table anew, if it is small and changed.
+    /// Copies the table anew, if it is small and changed, and brings a part of a large one into
+    /// the form in which lookups are quick.
     pub(crate) fn settle(&mut self) {
-        if self.is_settled() {
+        self.v4.settle(AT_ONCE);
+        let table = self.v4.table();
+        if self.copy.is_some() || table.len() > COPIED {
             return;
         }
-        let table = self.v4.table();
         let mut routes = Vec::with_capacity(table.len());
         table.for_each(|prefix, len, value| {
             if value & HIDDEN == 0 {

@@ -562,10 +562,20 @@ impl<A: Address> Table<A> {
             self.nodes.flat = Flat::new();
             self.renew(ROOT, (0, 0));
         }
+        self.settle(AT_ONCE);
+    }
+
+    /// Whether all nodes have their codes, of those that get any.
+    pub fn is_settled(&self) -> bool {
+        self.nodes.flat.is_none() || self.uncoded.is_empty()
+    }
+
+    /// Gives so many nodes more their codes.
+    pub fn settle(&mut self, nodes: usize) {
         if self.nodes.flat.is_none() {
             return;
         }
-        for _ in 0..AT_ONCE {
+        for _ in 0..nodes {
             let Some(nodes) = self.uncoded.last_mut() else {
                 return;
             };

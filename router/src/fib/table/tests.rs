@@ -228,6 +228,21 @@ fn an_index_appears_where_there_are_many() {
 }
 
 #[test]
+fn a_large_table_settles_although_nothing_changes_any_more() {
+    let mut table: Table<u32> = Table::new(NO_ROUTE);
+    let prefixes = || (0..128 << 10).map(|i: u32| i.wrapping_mul(0x9e37_79b1) << 8);
+    for prefix in prefixes() {
+        table.insert(prefix, 24, 1 + (prefix >> 8) % 7);
+    }
+    assert!(table.nodes.flat.is_some() && !table.is_settled());
+    while !table.is_settled() {
+        table.settle(1000);
+    }
+    let flat = table.nodes.flat.as_ref().unwrap();
+    assert!(prefixes().all(|prefix| flat.codes[prefix as usize >> 8] != NO_CODE));
+}
+
+#[test]
 fn bursts_of_any_length_and_only_as_far_as_both_reach() {
     let tables = [0x0a00_0000, 0].map(indexed);
     let with_codes = [0x0a00_0000, 0].map(|first| flat(indexed(first)));
