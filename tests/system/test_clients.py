@@ -173,9 +173,15 @@ def test_mtr_loses_nothing(family: int, clients: Guest) -> None:
 
 @pytest.mark.parametrize("protocol", ["--icmp", "--udp"])
 def test_nping_traces(protocol: str, clients: Guest) -> None:
-    text = NEAR.run("nping", protocol, "--tr", "-c", 2, "--delay", "500ms", BEHIND[4])
-    assert re.search(rf"RCVD .* ICMP \[{OWN[4]} > {NEAR.address} TTL=0 during transit", text), text
-    assert re.search(rf"RCVD .* ICMP \[{BEHIND[4]} > {NEAR.address} ", text), text
+    words = ["nping", protocol, "--tr", "-c", 2, "--delay", "500ms", BEHIND[4]]
+    # nping counts hops by what it receives: a late error about something else, and it begins
+    # with the second.
+    first = rf"RCVD .* ICMP \[{OWN[4]} > {NEAR.address} TTL=0 during transit"
+    texts: list[str] = []
+    while not any(re.search(first, text) for text in texts):
+        assert len(texts) < 3, texts
+        texts.append(NEAR.run(*words))
+    assert re.search(rf"RCVD .* ICMP \[{BEHIND[4]} > {NEAR.address} ", texts[-1]), texts
 
 
 def test_nping_asks_the_router(clients: Guest) -> None:
