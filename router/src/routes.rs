@@ -122,7 +122,6 @@ impl Router {
         });
         self.config = config;
         for vrf in self.vrfs.all_mut() {
-            vrf.fib.settle();
             while !vrf.fib.is_settled() {
                 vrf.fib.settle();
             }

@@ -43,8 +43,7 @@ impl Node {
     /// The child of a slot that has one.
     #[inline(always)]
     pub(super) fn child(&self, slot: usize) -> u32 {
-        let left = self.children.wrapping_shr(slot as u32);
-        self.child_end.wrapping_sub(left.count_ones())
+        self.perhaps_child(slot).1
     }
 
     /// Whether a slot has a child, and which. If it has none, the number may be that of any node
