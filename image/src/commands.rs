@@ -2,8 +2,8 @@
 
 use core::fmt::{self, Write};
 
+use data_plane::Control;
 use kernel::{XenHal, console};
-use plane::Control;
 use router::command::{self, Command};
 use router::{InterfaceId, Router};
 use xen_hal::PAGE_SIZE;

@@ -4,9 +4,9 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use data_plane::{Control, MAX_LANES, Plane};
 use heapless::Vec as Bounded;
 use kernel::{XenHal, cpu, event, fault, sched};
-use plane::{Control, MAX_LANES, Plane};
 use router::Router;
 use spin::Once;
 use xen_hal::{Port, lanes};

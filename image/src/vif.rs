@@ -5,11 +5,11 @@ use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use data_plane::{AttachError, Control};
 use kernel::{XenHal, time};
 use netfront_rs::features::KEYS;
 use netfront_rs::keys::MAX_QUEUES_KEY;
 use netfront_rs::{ControlInfo, Features, PeerFault, Steering};
-use plane::{AttachError, Control};
 use router::addr::Mac;
 use router::config::Attachment;
 use router::{ETHERNET_LEN, InterfaceId};

@@ -1,6 +1,6 @@
 """A frame's way from ring to ring, beside a loop like that of DPDK's example l3fwd.
 
-Both have the same routes and frames (`image/plane/benches/pipeline.rs` writes them for `l3fwd.c`)
+Both have the same routes and frames (`image/data-plane/benches/pipeline.rs` writes them for `l3fwd.c`)
 and compare what arrives byte by byte. They run in turns, and the median of all turns counts.
 """
 
@@ -21,13 +21,13 @@ def count(name: str) -> Count:
     """How to count Ringway's instructions."""
     only = name.removeprefix("pipeline_")
     arguments = (f"--turns={BURSTS}", f"--only={only}")
-    return Count(name, "plane", "pipeline", "*measured*", arguments)
+    return Count(name, "data-plane", "pipeline", "*measured*", arguments)
 
 
 def beside_l3fwd() -> list[Row]:
     """Nanoseconds and instructions a frame of all, and how many times those of l3fwd."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    ringway, l3fwd = binary("plane", "pipeline"), tables.dpdk("l3fwd")
+    ringway, l3fwd = binary("data-plane", "pipeline"), tables.dpdk("l3fwd")
     run([ringway, f"--dump={FOLDER}"])
 
     def dpdk(name: str, bursts: int) -> list[str]:

@@ -43,7 +43,7 @@ BENCHES = [
     ("router", "forward"),
     ("router", "memory"),
     ("netfront-rs", "ring"),
-    ("plane", "lanes"),
+    ("data-plane", "lanes"),
 ]
 
 

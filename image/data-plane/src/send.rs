@@ -1,7 +1,7 @@
 //! Sending: what the fast path forwards, what the router makes, and what has to be done to a frame
 //! for a backend that doesn't take it as it is.
 
-use egress::{Cut, Refused};
+use crate::egress::{Cut, Refused};
 use netfront_rs::netif::Checksum;
 
 use super::*;

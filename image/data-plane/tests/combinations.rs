@@ -4,7 +4,7 @@
 
 mod packets;
 
-use egress::{Cut, Refused};
+use data_plane::egress::{self, Cut, Refused};
 use netfront_rs::fake::{Backend, Delivery, Sent};
 use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, RxFlags};
 use netfront_rs::pool::Account;

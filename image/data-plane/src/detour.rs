@@ -1,7 +1,7 @@
 //! Frames for vifs that have no queue on the plane that received them, since their backend takes
 //! fewer than others: copied to a plane that has one.
 
-use egress::{Cut, Refused};
+use crate::egress::{Cut, Refused};
 use heapless::Deque;
 
 use super::*;

@@ -11,7 +11,7 @@
 //! counts, and the fake machine's events, some 3 instructions a frame:
 //!
 //! ```text
-//! cargo bench -p plane --bench pipeline --no-run
+//! cargo bench -p data-plane --bench pipeline --no-run
 //! valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*measured*' \
 //!          BINARY --turns=200 --only=one_flow
 //! ```
@@ -25,9 +25,9 @@ use std::io::{BufWriter, Write as _};
 use std::time::Instant as Clock;
 
 use case::{Case, GATEWAYS, LEN, MACS, PERIOD, frame, measured, prefix};
+use data_plane::{Control, Plane};
 use netfront_rs::fake::Delivery;
 use netfront_rs::netif::Extra;
-use plane::{Control, Plane};
 use router::BURST;
 use xen_hal::fake::FakeHal;
 

@@ -16,9 +16,6 @@
 //! Copies are made in free pages of the outgoing vif's home, as long as that stays above its
 //! floor. Nothing here allocates.
 
-#![no_std]
-#![forbid(unsafe_code)]
-
 mod cut;
 mod tagged;
 

@@ -4,7 +4,7 @@ use netfront_rs::netif::Checksum;
 use netfront_rs::{Frame, PagePool, Queue};
 use xen_hal::Hal;
 
-use crate::{Refused, complete_checksum, copy_behind, resend};
+use super::{Refused, complete_checksum, copy_behind, resend};
 
 /// Bytes of the two stations, which tags stand behind.
 const STATIONS: usize = 12;

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use data_plane::{Control, Plane};
 use heapless::Vec as Bounded;
 use netfront_rs::Features;
 use netfront_rs::fake::Backend;
-use plane::{Control, Plane};
 use router::addr::Network;
 use router::config::{RouteConfig, RouteTarget, Via};
 use router::{Config, InterfaceId, Router};

@@ -18,7 +18,7 @@ use std::time::Instant as Clock;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use case::{Case, PERIOD, measured};
-use plane::Plane;
+use data_plane::Plane;
 use router::{BURST, Router};
 use xen_hal::fake::FakeHal;
 use xen_hal::lanes::{self, Lanes};

@@ -17,6 +17,7 @@ extern crate alloc;
 
 mod control;
 mod detour;
+pub mod egress;
 mod send;
 mod sleep;
 mod vifs;
