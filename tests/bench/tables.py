@@ -1,7 +1,7 @@
 """The forwarding table at the size of the Internet's, beside other tables.
 
 The contenders hold the same prefixes and are asked for the same addresses, in turns and in
-one run: `router/benches/table.rs` has those in Rust, `dpdk.c` those of DPDK. Each turn is
+one run: `router/router/benches/table.rs` has those in Rust, `dpdk.c` those of DPDK. Each turn is
 timed in parts so short that few are interrupted; the median of all turns counts. All have
 pages of 4 KiB, which are the only ones that a paravirtualised guest has.
 """

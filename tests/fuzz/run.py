@@ -1,11 +1,11 @@
-"""Fuzzes the router with coverage: the targets of router/tests/fuzz*.rs under libFuzzer.
+"""Fuzzes the router with coverage: the targets of router/router/tests/fuzz*.rs under libFuzzer.
 
     run.py [--seconds 60] [--keep] [NAME...]
 
 The compiler is the stable one. Its LLVM counts edges and compares by a pass that any build can
 ask for, and bolero brings libFuzzer as C++ source, so that nothing but a C++ compiler is needed.
 
-A target begins with its corpus, router/tests/__fuzz__/NAME/corpus, and with what earlier runs
+A target begins with its corpus, router/router/tests/__fuzz__/NAME/corpus, and with what earlier runs
 found, which stays in target/fuzz/found/NAME. An input that fails is left in .../NAME/crashes,
 where plain `cargo test` runs it from then on. --keep takes into the corpus what reaches
 something new.
@@ -21,8 +21,8 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent.parent
 TARGET = "x86_64-unknown-linux-gnu"
-FILES = ["fuzz", "fuzz_own"]  # of router/tests/
-CORPUS = Path("router/tests/__fuzz__")
+FILES = ["fuzz", "fuzz_own"]  # of router/router/tests/
+CORPUS = Path("router/router/tests/__fuzz__")
 FOUND = Path("target/fuzz/found")
 
 LONGEST = 2048  # bytes of an input: what is kept stays small

@@ -6,7 +6,7 @@ import socket
 from bisect import bisect
 from collections.abc import Callable, Iterator
 
-# Per 10,000 prefixes, those of each length; as router/benches/internet has them.
+# Per 10,000 prefixes, those of each length; as router/router/benches/internet has them.
 SHARES_4 = {
     8: 1, 9: 1, 10: 1, 11: 1, 12: 3, 13: 6, 14: 12, 15: 20, 16: 135, 17: 84, 18: 138, 19: 250, 20: 445,
     21: 520, 22: 1120, 23: 1010, 24: 6253,
