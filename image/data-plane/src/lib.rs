@@ -18,6 +18,7 @@ extern crate alloc;
 mod control;
 mod detour;
 pub mod egress;
+pub mod event_moderation;
 mod send;
 mod sleep;
 mod vifs;
@@ -26,8 +27,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::take;
 
+use self::event_moderation::{Pace, Since};
 use heapless::Vec as Bounded;
-use netfront_rs::pace::{Pace, Since};
 use netfront_rs::pool::PoolStats;
 use netfront_rs::queue::Counters as QueueCounters;
 use netfront_rs::{
