@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use data_plane::{Control, MAX_LANES, Plane};
 use heapless::Vec as Bounded;
-use kernel::{XenHal, cpu, event, fault, sched};
+use kernel::{XenHal, event, fault, sched, smp};
 use router::Router;
 use spin::Once;
 use xen_hal::{Port, lanes};
@@ -17,7 +17,7 @@ use crate::clock::LoopClock;
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
 
-type Shared = lanes::Lanes<Plane<XenHal>, Router, cpu::Yield>;
+type Shared = lanes::Lanes<Plane<XenHal>, Router, smp::Yield>;
 
 /// The planes, one for each CPU, and the router that they share.
 pub(crate) struct Lanes {
@@ -72,7 +72,7 @@ impl Lanes {
         });
         lanes.control(|control| control.poll(now));
         for at in 1..count {
-            if let Err(error) = cpu::start(at, forward) {
+            if let Err(error) = smp::start(at, forward) {
                 // A lane without a CPU would leave its queues unread.
                 fault::die(format_args!("vCPU {at} doesn't start: {error}"));
             }
@@ -191,7 +191,7 @@ impl Lanes {
 /// A channel to wake each CPU by, if there are several: as many as can be had.
 fn wakers() -> Bounded<Port, MAX_LANES> {
     let mut wakers = Bounded::new();
-    let count = cpu::count().min(MAX_LANES);
+    let count = smp::count().min(MAX_LANES);
     for at in (0..count).filter(|_| count > 1) {
         match event::bind_ipi(at) {
             Ok(port) => drop(wakers.push(port)),

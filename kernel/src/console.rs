@@ -12,9 +12,10 @@ use xen_boot::{BootInfo, RingInfo};
 use xen_hal::{Port, SharedPage};
 use xen_ring::{ByteConsumer, ByteProducer, CONSOLE_IN, CONSOLE_OUT};
 
-use crate::cpu::{self, Mutex, Yield};
 use crate::hypercall::{CONSOLE_IO, call4};
-use crate::{event, paging, time};
+use crate::pv::paging;
+use crate::smp::{self, Mutex, Yield};
+use crate::{event, time};
 
 const CONSOLEIO_WRITE: u64 = 0;
 const BACKLOG: usize = 16 * 1024;
@@ -205,7 +206,7 @@ pub fn drain(limit: u64) {
 /// CPUs, if possible while none of them is writing.
 pub(crate) fn take_over() {
     let mut console = STATE.try_lock();
-    if cpu::count() > 1 {
+    if smp::count() > 1 {
         for _ in 0..PATIENCE {
             if console.is_some() {
                 break;
@@ -213,7 +214,7 @@ pub(crate) fn take_over() {
             Yield::relax();
             console = STATE.try_lock();
         }
-        cpu::stop_others();
+        smp::stop_others();
     }
     if console.is_none() {
         #[expect(unsafe_code, reason = "the holder never goes on")]

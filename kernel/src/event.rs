@@ -5,8 +5,9 @@ use core::sync::atomic::Ordering;
 use xen_hal::{DomId, HalError, Port};
 
 use crate::hypercall::{DOMID_SELF, EVENT_CHANNEL_OP, call_op, check};
+use crate::pv::upcall;
+use crate::sched;
 use crate::shared_info::{self, offset};
-use crate::{sched, upcall};
 
 const EVTCHNOP_CLOSE: u64 = 3;
 const EVTCHNOP_SEND: u64 = 4;

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::console::{self, Console};
 use crate::sched::{self, Reason};
-use crate::{cpu, event, time};
+use crate::{event, smp, time};
 
 /// How long the last words may take to be read, in ns.
 const DRAIN_NS: u64 = 1_000_000_000;
@@ -27,12 +27,12 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
 ///
 /// Of several virtual CPUs that come here the first one stops the others and reports.
 pub fn die(why: Arguments<'_>) -> ! {
-    let cpu = cpu::current();
+    let cpu = smp::current();
     match DYING.compare_exchange(0, cpu + 1, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => {
             console::take_over();
             // An error here could only be reported here.
-            let _ = if cpu::count() > 1 {
+            let _ = if smp::count() > 1 {
                 writeln!(Console, "ringway: crashed on vCPU {cpu}: {why}")
             } else {
                 writeln!(Console, "ringway: crashed: {why}")

@@ -10,9 +10,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Once;
 use xen_hal::{Access, DomId, GrantRef, Granted, HalError, PAGE_SIZE, SharedPage, StillInUse};
 
-use crate::cpu::Mutex;
 use crate::hypercall::{DOMID_SELF, GRANT_TABLE_OP, call4, check};
-use crate::{memory, paging};
+use crate::memory;
+use crate::pv::paging;
+use crate::smp::Mutex;
 
 const GNTTABOP_SETUP_TABLE: u64 = 2;
 const GNTTABOP_QUERY_SIZE: u64 = 6;

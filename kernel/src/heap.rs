@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use xen_boot::Module;
 use xen_hal::{PAGE_SIZE, lanes};
 
-use crate::cpu::{self, Mutex};
+use crate::smp::{self, Mutex};
 use crate::{fault, memory};
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
@@ -60,7 +60,7 @@ impl Default for KernelHeap {
 /// Where a block of `layout` may lie. The same for its whole life: the number of virtual CPUs is
 /// found before there is a heap.
 fn laid_out(layout: Layout) -> Layout {
-    if cpu::count() == 1 {
+    if smp::count() == 1 {
         layout
     } else {
         lanes::apart(layout)

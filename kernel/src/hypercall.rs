@@ -11,7 +11,7 @@
 use core::arch::asm;
 use core::sync::atomic::Ordering;
 
-use crate::cpu;
+use crate::smp;
 
 pub(crate) const SET_TRAP_TABLE: u64 = 0;
 pub(crate) const MMU_UPDATE: u64 = 1;
@@ -40,21 +40,21 @@ const fn cell(number: u64) -> usize {
 /// How often hypercall `number` was made since the start, by all virtual CPUs.
 #[must_use]
 pub(crate) fn made(number: u64) -> u64 {
-    let made = |block: &cpu::Block| block.made[cell(number)].load(Ordering::Relaxed);
-    cpu::blocks().iter().map(made).sum()
+    let made = |block: &smp::Block| block.made[cell(number)].load(Ordering::Relaxed);
+    smp::blocks().iter().map(made).sum()
 }
 
 /// How many hypercalls were made since the start, by all virtual CPUs.
 #[must_use]
 pub(crate) fn made_in_all() -> u64 {
-    let cells = cpu::blocks().iter().flat_map(|block| &block.made);
+    let cells = smp::blocks().iter().flat_map(|block| &block.made);
     cells.map(|made| made.load(Ordering::Relaxed)).sum()
 }
 
 /// Counts hypercall `number`.
 #[inline]
 pub(crate) fn count(number: u64) {
-    let made = &cpu::block().made[cell(number)];
+    let made = &smp::block().made[cell(number)];
     // Nobody else writes it, and nothing interrupts: a plain addition.
     made.store(made.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }

@@ -2,17 +2,15 @@
 //!
 //! No interrupts: event upcalls stay masked but for the call in which one of several virtual CPUs
 //! sleeps, a loop asks for pending events and sleeps in [`event::wait`]. So nothing here is ever re-entered by the virtual CPU
-//! that runs it. Others can be set going ([`cpu::start`]) and may call everything here but
+//! that runs it. Others can be set going ([`smp::start`]) and may call everything here but
 //! [`start`] and [`store_ring`]; locks are held for a few instructions, with the order that
-//! [`cpu`] gives.
+//! [`smp`] gives.
 
 #![no_std]
 
 extern crate alloc;
 
 pub mod console;
-mod context;
-pub mod cpu;
 pub mod event;
 pub mod fault;
 pub mod grant;
@@ -21,12 +19,11 @@ pub mod heap;
 mod hypercall;
 pub mod logger;
 pub mod memory;
-mod paging;
+mod pv;
 pub mod sched;
 mod shared_info;
+pub mod smp;
 pub mod time;
-mod traps;
-mod upcall;
 
 pub use hal::XenHal;
 
@@ -42,15 +39,15 @@ use xen_hal::{Port, SharedPage};
 /// # Errors
 /// What [`BootInfo`] could not be read for.
 pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
-    cpu::init();
+    smp::init();
     let boot = boot?;
     memory::init(&boot);
     shared_info::init(&boot);
-    cpu::find();
+    smp::find();
     time::init();
     console::init(&boot);
-    traps::init();
-    if let Err(error) = upcall::init() {
+    pv::traps::init();
+    if let Err(error) = pv::upcall::init() {
         // The console counts what it has no room for.
         let _ = writeln!(
             console::Console,
@@ -68,7 +65,7 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
 #[must_use]
 pub fn store_ring(boot: &BootInfo) -> Option<(SharedPage, Port)> {
     let port = Port(boot.store.port);
-    let page = paging::own_page(boot.store.mfn)?;
+    let page = pv::paging::own_page(boot.store.mfn)?;
     event::assign(port, 0).ok()?;
     Some((page, port))
 }

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use xen_boot::{BootInfo, VIRT_BASE};
 use xen_hal::{PAGE_SIZE, SharedPage};
 
-use crate::cpu::Mutex;
-use crate::paging::{self, MEMORY_END, TABLE_SPAN, Tables};
+use crate::pv::paging::{self, MEMORY_END, TABLE_SPAN, Tables};
+use crate::smp::Mutex;
 
 pub(crate) const PAGE_BITS: usize = 12;
 /// From here on a machine frame in the p2m map is a mark (`INVALID_P2M_ENTRY`, xen.h) and no frame.

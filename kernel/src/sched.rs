@@ -2,10 +2,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cpu;
 use crate::hypercall::{
     self, EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP, VM_ASSIST, call_op, call4, check,
 };
+use crate::smp;
 use crate::time;
 
 /// Why the domain ends (`SHUTDOWN_*`, sched.h); `on_poweroff`, `on_reboot` and `on_crash` of
@@ -104,7 +104,7 @@ impl Area {
 /// hypervisor before 4.9 refuses; a reading may then lack one stay in a state.
 pub(crate) fn steady() {
     // Costs Xen some more writes each time it runs a virtual CPU.
-    if cpu::count() == 1 {
+    if smp::count() == 1 {
         return;
     }
     #[expect(unsafe_code, reason = "hypercall")]
@@ -122,7 +122,7 @@ pub(crate) fn steady() {
 
 /// Has Xen keep this virtual CPU's state times in memory, so that reading them is no hypercall.
 pub(crate) fn init() {
-    let mut area = cpu::block().run_state.0.as_ptr() as u64;
+    let mut area = smp::block().run_state.0.as_ptr() as u64;
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: `vcpu_register_runstate_memory_area` is the address of a `vcpu_runstate_info`,
     // which Xen writes from now on; it lives for ever and is only read as atomics.
@@ -130,7 +130,7 @@ pub(crate) fn init() {
         call4(
             VCPU_OP,
             VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA,
-            cpu::current() as u64,
+            smp::current() as u64,
             core::ptr::from_mut(&mut area) as u64,
             0,
         )
@@ -149,7 +149,7 @@ pub(crate) fn stop_tick() {
         call4(
             VCPU_OP,
             VCPUOP_STOP_PERIODIC_TIMER,
-            cpu::current() as u64,
+            smp::current() as u64,
             0,
             0,
         )
@@ -159,7 +159,7 @@ pub(crate) fn stop_tick() {
 /// Reads the state times of this virtual CPU, the time since it last began to run included.
 #[must_use]
 pub fn run_state() -> RunState {
-    cpu::block().run_state.read()
+    smp::block().run_state.read()
 }
 
 /// System time when this virtual CPU last began to run, as Xen wrote it then: what the time was
@@ -168,17 +168,17 @@ pub fn run_state() -> RunState {
 #[inline]
 pub fn running_since() -> u64 {
     // Xen doesn't write it while this virtual CPU runs.
-    cpu::block().run_state.0[1].load(Ordering::Relaxed)
+    smp::block().run_state.0[1].load(Ordering::Relaxed)
 }
 
 /// Reads the state times of virtual CPU `index`, the time since its state last changed
 /// included. All but the time of reading are 0 for one that was never started.
 ///
 /// # Panics
-/// If `index` is not below [`cpu::MAX_CPUS`].
+/// If `index` is not below [`smp::MAX_CPUS`].
 #[must_use]
 pub fn run_state_of(index: usize) -> RunState {
-    cpu::blocks()[index].run_state.read()
+    smp::blocks()[index].run_state.read()
 }
 
 impl Area {

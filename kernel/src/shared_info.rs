@@ -7,9 +7,9 @@ use spin::Once;
 use xen_boot::BootInfo;
 use xen_hal::{Port, SharedPage};
 
-use crate::cpu::{self, MAX_CPUS};
 use crate::memory::PAGE_BITS;
-use crate::paging;
+use crate::pv::paging;
+use crate::smp::{self, MAX_CPUS};
 
 /// Byte offsets in `struct shared_info` of a 64-bit guest.
 pub(crate) mod offset {
@@ -63,7 +63,7 @@ fn info(index: usize) -> &'static [AtomicU64; 8] {
 /// `struct vcpu_info` of the virtual CPU that this is.
 #[inline]
 pub(crate) fn own() -> &'static [AtomicU64; 8] {
-    info(cpu::current())
+    info(smp::current())
 }
 
 /// Keeps virtual CPU `index` from getting upcalls.

@@ -3,9 +3,9 @@
 
 use core::sync::atomic::{Ordering, fence};
 
-use crate::cpu;
 use crate::hypercall::{VCPU_OP, call4};
 use crate::shared_info::{self, offset, word};
+use crate::smp;
 
 /// `version` (32 bits), padding.
 const VERSION: usize = word::TIME;
@@ -21,7 +21,7 @@ const VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA: u64 = 13;
 /// a second, where it emulates the time-stamp counter: it writes nothing as long as the
 /// counter's value at its last calibration, which is 0 until then, has not changed.
 pub(crate) fn init() {
-    let argument = cpu::block().time.as_ptr() as u64;
+    let argument = smp::block().time.as_ptr() as u64;
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: `vcpu_register_time_memory_area` is one address, of memory as large as
     // `vcpu_time_info` that is there for ever and whose words are atomics.
@@ -29,7 +29,7 @@ pub(crate) fn init() {
         call4(
             VCPU_OP,
             VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA,
-            cpu::current() as u64,
+            smp::current() as u64,
             &raw const argument as u64,
             0,
         )

@@ -11,9 +11,10 @@ use xen_boot::STACK_SIZE;
 use xen_hal::PAGE_SIZE;
 
 use crate::console::Console;
-use crate::context::{self, Launch};
 use crate::hypercall::{COUNTED, SET_SEGMENT_BASE, VCPU_OP, call4, check, uncounted};
-use crate::{memory, paging, sched, shared_info, time, upcall};
+use crate::pv::vcpu_context::{self, Launch};
+use crate::pv::{paging, upcall};
+use crate::{memory, sched, shared_info, time};
 
 /// Virtual CPUs that this kernel uses at most.
 pub const MAX_CPUS: usize = 8;
@@ -235,7 +236,7 @@ fn launch(index: usize, entry: fn(usize) -> !) -> Result<(), Error> {
         upcall::prepare(index).map_err(Error::Hypervisor)?;
     }
     shared_info::mask_upcalls(index);
-    let context = context::of(&Launch {
+    let context = vcpu_context::of(&Launch {
         run: run as *const () as u64,
         arguments: [index as u64, entry as *const () as u64],
         stack: (guard + PAGE_SIZE + STACK_SIZE) as u64,

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 
 use crate::hypercall::{SET_TRAP_TABLE, call4};
 use crate::shared_info::{self, word};
-use crate::{cpu, fault};
+use crate::{fault, smp};
 
 /// `FLAT_KERNEL_CS` (arch-x86/xen-x86_64.h).
 pub(crate) const KERNEL_CS: u16 = 0xe033;
@@ -178,7 +178,7 @@ impl fmt::Display for Report<'_> {
             } else {
                 "writing"
             };
-            let guard = cpu::stack_guard() as u64;
+            let guard = smp::stack_guard() as u64;
             write!(f, " {access} {:#x}", self.cr2)?;
             if (guard..guard + 4096).contains(&self.cr2) {
                 f.write_str(", the guard page below the stack")?;

@@ -14,7 +14,7 @@ use xen_hal::Port;
 use crate::hypercall::{
     self, CALLBACK_OP, EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP, call_op, call4, check,
 };
-use crate::{console, cpu, event, shared_info};
+use crate::{console, event, shared_info, smp};
 
 const CALLBACKOP_REGISTER: u64 = 0;
 const CALLBACKTYPE_EVENT: u16 = 0;
@@ -75,7 +75,7 @@ impl Timer {
         // Zero would be "none".
         let wanted = deadline.map_or(0, |at| at.max(1));
         if wanted != until {
-            let index = cpu::current() as u64;
+            let index = smp::current() as u64;
             if wanted == 0 {
                 // SAFETY: VCPUOP_stop_singleshot_timer takes no argument.
                 unsafe { call4(VCPU_OP, VCPUOP_STOP_SINGLESHOT_TIMER, index, 0, 0) };
@@ -113,7 +113,7 @@ pub(crate) fn entry() -> u64 {
 /// # Errors
 /// What the hypervisor answered. Then they sleep in `SCHEDOP_poll`.
 pub(crate) fn init() -> Result<(), i32> {
-    if cpu::count() == 1 {
+    if smp::count() == 1 {
         return Ok(());
     }
     let mut argument = CallbackRegister {
@@ -137,7 +137,7 @@ pub(crate) fn init() -> Result<(), i32> {
 /// # Errors
 /// What the hypervisor answered.
 pub(crate) fn prepare(index: usize) -> Result<(), i32> {
-    let timer = &cpu::blocks()[index].timer;
+    let timer = &smp::blocks()[index].timer;
     if timer.port.load(Ordering::Relaxed) != 0 {
         return Ok(());
     }
@@ -161,7 +161,7 @@ pub(crate) fn sleep(ports: &[u32], deadline: Option<u64>) {
     // Whatever comes from here on ends the sleep, a deadline that is over too; what came before is
     // pending.
     shared_info::forget_upcalls();
-    cpu::block().timer.set(deadline);
+    smp::block().timer.set(deadline);
     if ports.iter().any(|&port| event::is_pending(Port(port))) {
         return;
     }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::mem::offset_of;
 
-use crate::traps::{self, TrapInfo};
+use crate::pv::traps::{self, TrapInfo};
 
 /// `VGCF_IN_KERNEL`
 const IN_KERNEL: u64 = 1 << 2;
