@@ -7,9 +7,10 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use data_plane::{Control, MAX_LANES, Plane};
 use heapless::Vec as Bounded;
 use kernel::{XenHal, event, fault, sched, smp};
+use lane_lock::LaneLock;
 use router::Router;
 use spin::Once;
-use xen_hal::{Port, lanes};
+use xen_hal::Port;
 
 use crate::clock::LoopClock;
 
@@ -17,7 +18,7 @@ use crate::clock::LoopClock;
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
 
-type Shared = lanes::Lanes<Plane<XenHal>, Router, smp::Yield>;
+type Shared = LaneLock<Plane<XenHal>, Router, smp::Yield>;
 
 /// The planes, one for each CPU, and the router that they share.
 pub(crate) struct Lanes {

@@ -6,7 +6,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
 use xen_boot::Module;
-use xen_hal::{PAGE_SIZE, lanes};
+use xen_hal::PAGE_SIZE;
 
 use crate::smp::{self, Mutex};
 use crate::{fault, memory};
@@ -63,7 +63,7 @@ fn laid_out(layout: Layout) -> Layout {
     if smp::count() == 1 {
         layout
     } else {
-        lanes::apart(layout)
+        lane_lock::apart(layout)
     }
 }
 

@@ -8,6 +8,7 @@
 //! A freed page is poisoned, and it is checked to be still poisoned before it is handed
 //! out again, so that an access after the free doesn't go unnoticed.
 
+extern crate alloc;
 extern crate std;
 
 use alloc::alloc::{Layout, alloc_zeroed, handle_alloc_error};

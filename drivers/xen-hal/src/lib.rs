@@ -8,11 +8,8 @@
 
 #![no_std]
 
-extern crate alloc;
-
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
-pub mod lanes;
 mod page;
 
 pub use page::{PAGE_SIZE, SharedPage};

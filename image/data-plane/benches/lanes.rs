@@ -19,9 +19,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use case::{Case, PERIOD, measured};
 use data_plane::Plane;
+use lane_lock::LaneLock;
 use router::{BURST, Router};
 use xen_hal::fake::FakeHal;
-use xen_hal::lanes::{self, Lanes};
 
 /// An allocator that keeps blocks as far apart as the guest's does.
 struct Apart;
@@ -31,12 +31,12 @@ struct Apart;
 unsafe impl GlobalAlloc for Apart {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: no smaller than what the caller promises to be of a size.
-        unsafe { System.alloc(lanes::apart(layout)) }
+        unsafe { System.alloc(lane_lock::apart(layout)) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: `alloc` made the block with the same layout.
-        unsafe { System.dealloc(block, lanes::apart(layout)) }
+        unsafe { System.dealloc(block, lane_lock::apart(layout)) }
     }
 }
 
@@ -53,7 +53,7 @@ const THREADS: usize = 2;
 /// A thread's median times of a turn in each round, in ns, alone and beside the other.
 type Times = [Vec<u64>; 2];
 /// The router, and a lane for each thread.
-type Shared = Lanes<Times, Router, Patient>;
+type Shared = LaneLock<Times, Router, Patient>;
 
 /// Lets whoever holds the lock run.
 struct Patient;

@@ -7,10 +7,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant as Clock;
 
+use lane_lock::LaneLock;
 use router::addr::Network;
 use router::config::{RouteConfig, RouteTarget, Via};
 use router::{Instant, InterfaceId, Lane, Router, config};
-use xen_hal::lanes::Lanes;
 
 mod cpu;
 #[expect(dead_code, reason = "addresses to look up are for another benchmark")]
@@ -27,7 +27,7 @@ const CONFIG: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"20
 /// A router with a lane for each of two CPUs. Nobody is in them, so that what is measured is
 /// the change and the locks, not how long others take for their turns.
 struct Changing<A> {
-    lanes: Lanes<Lane, Router, spin::Spin>,
+    lanes: LaneLock<Lane, Router, spin::Spin>,
     /// For each next hop a route to fill a prefix in.
     routes: Vec<RouteConfig>,
     prefix: fn(A) -> IpAddr,
@@ -57,7 +57,7 @@ impl<A: Copy> Changing<A> {
         let lanes = [router.new_lane(), router.new_lane()];
         let [first, second] = lanes;
         Self {
-            lanes: Lanes::new(first, [second], router),
+            lanes: LaneLock::new(first, [second], router),
             routes: routes.collect(),
             prefix,
         }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::bed::*;
 use crate::bed6::*;
+use lane_lock::LaneLock;
 use router::addr::Network;
 use router::config::{RouteConfig, RouteTarget, Via};
 use router::{
     BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom, Router,
     Verdict,
 };
-use xen_hal::lanes::Lanes;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];
@@ -355,7 +355,7 @@ fn while_routes_change_every_lane_finds_the_old_or_the_new_one() {
         (headers, [FrameMeta::plain(frames[0].len()); BURST])
     });
     let [first, others @ ..] = [(); LANES].map(|()| bed.router.new_lane());
-    let lanes = Lanes::<_, _, Patient>::new(first, others, bed.router);
+    let lanes = LaneLock::<_, _, Patient>::new(first, others, bed.router);
     let (edges, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     let exact = [(); LANES].map(|()| AtomicUsize::new(0));
 

@@ -1,9 +1,11 @@
-//! State that several CPUs read and each of them has a part of, without a lock that they share.
-
+#![doc = include_str!("../README.md")]
+#![no_std]
 #![expect(
     unsafe_code,
     reason = "what all read is written by who holds every lane's lock"
 )]
+
+extern crate alloc;
 
 use alloc::alloc::Layout;
 use alloc::vec::Vec;
@@ -37,20 +39,20 @@ struct Lane<L, R: RelaxStrategy>(TicketMutex<L, R>);
 /// State of two kinds: what each CPU has for itself (`L`, its *lane*) and what all of them read
 /// (`S`).
 ///
-/// [`Lanes::enter`] gives a CPU its lane and a view of what is shared, and writes to no memory
-/// that another CPU uses. [`Lanes::stop_all`] gives everything to one, once all lanes are left.
+/// [`LaneLock::enter`] gives a CPU its lane and a view of what is shared, and writes to no memory
+/// that another CPU uses. [`LaneLock::stop_all`] gives everything to one, once all lanes are left.
 /// Both take their turn: neither can keep the other from it for ever. `R` says how to wait.
-pub struct Lanes<L, S, R: RelaxStrategy> {
+pub struct LaneLock<L, S, R: RelaxStrategy> {
     lanes: Vec<Lane<L, R>>,
     shared: UnsafeCell<S>,
 }
 
 // SAFETY: a lane is used by one CPU at a time; what is shared is read by several at a time, or
 // written by one that holds the locks of all lanes.
-unsafe impl<L: Send, S: Send + Sync, R: RelaxStrategy> Sync for Lanes<L, S, R> {}
+unsafe impl<L: Send, S: Send + Sync, R: RelaxStrategy> Sync for LaneLock<L, S, R> {}
 
-impl<L, S, R: RelaxStrategy> Lanes<L, S, R> {
-    /// Puts them together: there is a first lane, without whose lock nothing would be safe. Lanes
+impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
+    /// Puts them together: there is a first lane, without whose lock nothing would be safe. LaneLock
     /// beyond [`MAX_LANES`] are left out.
     #[must_use]
     pub fn new(first: L, others: impl IntoIterator<Item = L>, shared: S) -> Self {
@@ -140,7 +142,7 @@ mod tests {
         }
     }
 
-    type TestLanes<L, S> = Lanes<L, S, Patient>;
+    type TestLock<L, S> = LaneLock<L, S, Patient>;
 
     #[test]
     fn blocks_are_apart() {
@@ -158,20 +160,20 @@ mod tests {
     #[test]
     fn lanes_are_apart_from_each_other() {
         assert!(align_of::<Lane<u8, Patient>>() >= 128);
-        let lanes = TestLanes::new(1, [2, 3], 10);
+        let lanes = TestLock::new(1, [2, 3], 10);
         assert_eq!(lanes.len(), 3);
         let (mut one, mut two) = (lanes.enter(0).unwrap(), lanes.enter(2).unwrap());
         assert_eq!(one.parts(), (&mut 1, &10));
         assert_eq!(two.parts(), (&mut 3, &10));
         assert!(lanes.enter(3).is_none());
-        assert_eq!(TestLanes::new((), [(); 20], ()).len(), MAX_LANES);
+        assert_eq!(TestLock::new((), [(); 20], ()).len(), MAX_LANES);
     }
 
     /// What is shared is two numbers that whoever reads them must find equal.
     #[test]
     fn nobody_sees_a_change_half_done() {
         const CHANGES: u64 = 2000;
-        let lanes = TestLanes::new(0u64, [0, 0], [0u64; 2]);
+        let lanes = TestLock::new(0u64, [0, 0], [0u64; 2]);
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             for at in 0..lanes.len() {
