@@ -7,13 +7,15 @@ use alloc::string::ToString;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
 
+use executor::{Clock, Signal, Tasks, Timers};
 use heapless::Vec as Bounded;
 use kernel::console::Console;
 use kernel::sched::Reason;
 use netfront_rs::PeerFault;
 use router::{Config, ConfigError, Instant, InterfaceId, Router};
 use xen_boot::BootInfo;
-use xenbus::{Clock, ShutdownRequest, Signal, Store, StoreError, Tasks, Timers};
+use xenbus::ShutdownRequest;
+use xenstore::{Store, StoreError};
 
 use crate::lanes::Lanes;
 use crate::steering::Talks;

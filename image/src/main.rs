@@ -23,7 +23,7 @@ use log::LevelFilter;
 use router::Instant;
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
-use xenbus::{RingTransport, Store};
+use xenstore::{RingTransport, Store};
 
 use crate::clock::LoopClock;
 use crate::guest::Guest;
@@ -108,7 +108,7 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
 
         let due = guest.timers.next_deadline().is_some_and(|at| at <= now);
         if event::take_pending(store_port) || due || guest.tasks.is_woken() {
-            busy |= xenbus::turn(&guest.store, &guest.timers, &guest.tasks);
+            busy |= xenstore::turn(&guest.store, &guest.timers, &guest.tasks);
         }
         if console_port.is_some_and(event::take_pending) {
             kernel_console::pump();

@@ -6,6 +6,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use data_plane::{AttachError, Control};
+use executor::Signal;
 use kernel::{XenHal, time};
 use netfront_rs::features::KEYS;
 use netfront_rs::keys::MAX_QUEUES_KEY;
@@ -14,7 +15,8 @@ use router::addr::Mac;
 use router::config::Attachment;
 use router::{ETHERNET_LEN, InterfaceId};
 use xen_hal::PAGE_SIZE;
-use xenbus::{Device, DeviceError, Handler, KeyError, Signal, StoreError, XenbusState};
+use xenbus::{Device, DeviceError, Handler, KeyError, XenbusState};
+use xenstore::StoreError;
 
 use crate::guest::Guest;
 

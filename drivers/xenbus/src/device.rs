@@ -10,10 +10,10 @@ use core::task::{Context, Poll};
 
 use xen_hal::DomId;
 
-use crate::client::{Access, Store, StoreError, Watch};
 use crate::state::{XenbusState, trim};
-use crate::tasks::join_all;
-use crate::wire::{ABS_PATH_MAX, Errno};
+use executor::join_all;
+use xenstore::wire::{ABS_PATH_MAX, Errno};
+use xenstore::{Access, Store, StoreError, Watch};
 
 /// Ids from here on name no real domain (`DOMID_FIRST_RESERVED`, xen.h).
 const FIRST_RESERVED: u16 = 0x7ff0;

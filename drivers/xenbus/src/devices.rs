@@ -6,8 +6,8 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::RefCell;
 
-use crate::client::{Store, StoreError, Watch};
-use crate::tasks::{First, Signal, Tasks, select};
+use executor::{Either, Signal, Tasks, select};
+use xenstore::{Store, StoreError, Watch};
 
 /// The devices of one kind.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pub async fn attach_devices<F: Future<Output = ()> + 'static>(
             Err(error) if error.is_fatal() => return error,
             Err(error) => log::warn!(target: "xenbus", "device/{kind}: {error}"),
         }
-        if let First::B(Err(error)) = select(ended.taken(), list.changed()).await {
+        if let Either::Second(Err(error)) = select(ended.taken(), list.changed()).await {
             return error;
         }
     }

@@ -20,13 +20,13 @@
 use alloc::format;
 use core::fmt;
 
-use crate::client::{Store, StoreError};
 use crate::device::{Device, DeviceError, OpenError};
 use crate::state::XenbusState::{
     self, Closed, Closing, Connected, InitWait, Initialised, Initialising, Reconfigured,
     Reconfiguring, Unknown,
 };
-use crate::tasks::{First, Signal, Timers, select};
+use executor::{Either, Signal, Timers, select};
+use xenstore::{Store, StoreError};
 
 /// How long a backend may take for each step of closing before its answer is no longer
 /// waited for.
@@ -264,15 +264,15 @@ impl<H: Handler> Machine<'_, H> {
         )
         .await;
         let cause = match first {
-            First::A(fault) => {
+            Either::First(fault) => {
                 log::warn!(target: "xenbus", "{}: {fault}; closing", self.device.name());
                 Cause::Fault
             }
-            First::B(Ok(state)) => {
+            Either::Second(Ok(state)) => {
                 log::info!(target: "xenbus", "{}: backend is {state:?}", self.device.name());
                 Cause::BackendClosed
             }
-            First::B(Err(error)) => self.failed(error),
+            Either::Second(Err(error)) => self.failed(error),
         };
         if since_ns.is_some_and(|ns| self.timers.now_ns().saturating_sub(ns) >= MAX_BACKOFF_NS) {
             self.backoff.reset();
@@ -332,13 +332,13 @@ impl<H: Handler> Machine<'_, H> {
                     .await
             };
             match select(step, self.timers.sleep(CLOSE_TIMEOUT_NS)).await {
-                First::A(Ok(_) | Err(DeviceError::BackendGone)) => {}
-                First::A(Err(error)) => {
+                Either::First(Ok(_) | Err(DeviceError::BackendGone)) => {}
+                Either::First(Err(error)) => {
                     if let error @ Cause::Device(_) = error.into() {
                         return error;
                     }
                 }
-                First::B(()) => log::warn!(
+                Either::Second(()) => log::warn!(
                     target: "xenbus",
                     "{}: backend doesn't answer to {state:?}",
                     self.device.name(),
@@ -363,7 +363,7 @@ impl<H: Handler> Machine<'_, H> {
                 self.device.changed().await?;
             } else if self.timers.now_ns() >= not_before_ns {
                 return Ok(());
-            } else if let First::A(changed) = select(
+            } else if let Either::First(changed) = select(
                 self.device.changed(),
                 self.timers.sleep_until(not_before_ns),
             )

@@ -1,8 +1,8 @@
 //! What the toolstack asks of the whole domain (`control/shutdown`, xenstore-paths).
 
-use crate::client::{Store, StoreError, Watch};
 use crate::state::trim;
-use crate::wire::Errno;
+use xenstore::wire::Errno;
+use xenstore::{Store, StoreError, Watch};
 
 const REQUEST: &str = "control/shutdown";
 

@@ -3,14 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use executor::Signal;
 use proptest::prelude::*;
 use xen_hal::DomId;
 use xenbus::XenbusState::{
     self, Closed, Closing, Connected, InitWait, Initialised, Initialising, Unknown,
 };
-use xenbus::fake::{LinuxBackend, Rig, backend_dir};
-use xenbus::wire::{Errno, Kind};
-use xenbus::{Device, DeviceError, Ended, Handler, KeyError, OpenError, Signal, run_device};
+use xenbus::fake::{LinuxBackend, Toolstack, backend_dir};
+use xenbus::{Device, DeviceError, Ended, Handler, KeyError, OpenError, run_device};
+use xenstore::fake::Rig;
+use xenstore::wire::{Errno, Kind};
 
 const SECOND: u64 = 1_000_000_000;
 const BACK: &str = "/local/domain/0/backend/vif/1/0";

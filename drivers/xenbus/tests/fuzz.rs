@@ -1,11 +1,10 @@
 //! A xenstored that sends anything: nothing panics, nothing runs forever.
 
-use xenbus::fake::Rig;
-use xenbus::wire::{Decoder, DirectoryPart, Errno, Kind, strings};
-use xenbus::{
-    Ended, Handler, Shutdown, ShutdownRequest, Signal, StoreError, XenbusState, attach_devices,
-    run_device,
-};
+use executor::Signal;
+use xenbus::{Ended, Handler, Shutdown, ShutdownRequest, XenbusState, attach_devices, run_device};
+use xenstore::StoreError;
+use xenstore::fake::Rig;
+use xenstore::wire::{Errno, Kind};
 
 struct Nothing;
 
@@ -66,7 +65,7 @@ fn busy_rig() -> Rig {
 /// Never runs out of budget unless the store keeps sending.
 fn settle(rig: &Rig) {
     for _ in 0..2000 {
-        if !xenbus::turn(&rig.store, &rig.timers, &rig.tasks) {
+        if !xenstore::turn(&rig.store, &rig.timers, &rig.tasks) {
             return;
         }
     }
@@ -149,23 +148,11 @@ fn any_answer_to_each_request() {
 }
 
 #[test]
-fn any_payload() {
+fn any_value() {
     bolero::check!()
         .with_iterations(3000)
         .for_each(|bytes: &[u8]| {
-            let _ = strings(bytes).count();
-            if let Some(part) = DirectoryPart::parse(bytes) {
-                assert!(part.list.is_empty() || part.list.ends_with(b"\0"));
-            }
-            let _ = Errno::parse(bytes);
             let _ = XenbusState::parse(bytes);
             let _ = ShutdownRequest::parse(bytes);
-            let mut decoder = Decoder::default();
-            decoder.push(bytes);
-            let mut total = 0;
-            while let Ok(Some(message)) = decoder.next_message() {
-                total += 16 + message.payload.len();
-            }
-            assert!(total <= bytes.len());
         });
 }

@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use executor::Signal;
 use xenbus::ShutdownRequest::{self, Crash, Halt, Poweroff, Reboot, Suspend};
-use xenbus::fake::Rig;
-use xenbus::wire::Kind;
-use xenbus::{DeviceList, Errno, Shutdown, Signal, StoreError, advertise_shutdown, attach_devices};
+use xenbus::fake::Toolstack;
+use xenbus::{DeviceList, Shutdown, advertise_shutdown, attach_devices};
+use xenstore::fake::Rig;
+use xenstore::wire::Kind;
+use xenstore::{Errno, StoreError};
 
 #[test]
 fn requests_are_told_by_name() {

@@ -346,9 +346,9 @@ impl<T> Default for Signal<T> {
     }
 }
 
-/// Runs futures side by side and waits for all; what they give comes in their order.
+/// Runs futures side by side and waits for all; their outputs come in their order.
 ///
-/// Requests to xenstore made so share one round trip.
+/// Requests to another domain that are made this way share one round trip.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
@@ -372,20 +372,23 @@ pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F:
     done.into_iter().flatten().collect()
 }
 
-/// What [`select`] saw first.
-pub(crate) enum First<A, B> {
-    A(A),
-    B(B),
+/// What [`select`] saw end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Either<A, B> {
+    /// The first future.
+    First(A),
+    /// The second one.
+    Second(B),
 }
 
-/// Runs two futures until one ends, and drops the other. `a` is asked first.
-pub(crate) async fn select<A: Future, B: Future>(a: A, b: B) -> First<A::Output, B::Output> {
+/// Runs two futures until one ends, and drops the other. `a` is polled first.
+pub async fn select<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
     let (mut a, mut b) = (pin!(a), pin!(b));
     core::future::poll_fn(|cx| {
         if let Poll::Ready(output) = a.as_mut().poll(cx) {
-            return Poll::Ready(First::A(output));
+            return Poll::Ready(Either::First(output));
         }
-        b.as_mut().poll(cx).map(First::B)
+        b.as_mut().poll(cx).map(Either::Second)
     })
     .await
 }
@@ -393,16 +396,8 @@ pub(crate) async fn select<A: Future, B: Future>(a: A, b: B) -> First<A::Output,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::FakeClock;
     use alloc::string::String;
-
-    #[derive(Clone, Default)]
-    struct Hand(Rc<Cell<u64>>);
-
-    impl Clock for Hand {
-        fn now_ns(&self) -> u64 {
-            self.0.get()
-        }
-    }
 
     #[test]
     fn tasks_run_when_woken_and_only_then() {
@@ -462,7 +457,7 @@ mod tests {
 
     #[test]
     fn sleepers_wake_in_order_of_their_deadlines() {
-        let (clock, tasks) = (Hand::default(), Tasks::new());
+        let (clock, tasks) = (FakeClock::default(), Tasks::new());
         let timers = Timers::new(clock.clone());
         let log = Rc::new(RefCell::new(Vec::new()));
         for deadline in [30, 10, 20, 10] {
@@ -474,13 +469,13 @@ mod tests {
         }
         tasks.poll();
         assert_eq!(timers.next_deadline(), Some(10));
-        clock.0.set(9);
+        clock.set_ns(9);
         assert!(!timers.expire());
-        clock.0.set(10);
+        clock.set_ns(10);
         assert!(timers.expire());
         tasks.poll();
         assert_eq!(*log.borrow(), [10, 10]);
-        clock.0.set(u64::MAX);
+        clock.set_ns(u64::MAX);
         timers.expire();
         tasks.poll();
         assert_eq!(log.borrow().len(), 4);
@@ -489,7 +484,7 @@ mod tests {
 
     #[test]
     fn a_dropped_sleeper_leaves_no_deadline() {
-        let (clock, tasks) = (Hand::default(), Tasks::new());
+        let (clock, tasks) = (FakeClock::default(), Tasks::new());
         let timers = Timers::new(clock);
         let mut sleep = timers.sleep(5);
         let waker = Waker::noop();

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use executor::join_all;
 use proptest::prelude::*;
-use xenbus::fake::Rig;
-use xenbus::wire::{Header, Kind, PAYLOAD_MAX};
-use xenbus::{Errno, Store, StoreError, Watch, join_all};
+use xenstore::fake::Rig;
+use xenstore::wire::{Header, Kind, PAYLOAD_MAX};
+use xenstore::{Errno, Store, StoreError, Watch};
 
 fn refused<T>(errno: Errno) -> Result<T, StoreError> {
     Err(StoreError::Refused(errno))
@@ -178,7 +179,7 @@ fn a_directory_that_changes_meanwhile_is_read_again() {
     let store = rig.store.clone();
     let got = rig.start(async move { store.directory("big").await });
     while rig.server.requests().len() < 3 {
-        xenbus::turn(&rig.store, &rig.timers, &rig.tasks);
+        xenstore::turn(&rig.store, &rig.timers, &rig.tasks);
     }
     rig.server.set("big/zzz", "");
     rig.run();
@@ -205,7 +206,7 @@ fn a_directory_that_never_ends_or_never_rests_is_given_up() {
             break;
         }
         rig.server.set("big/moving", n.to_string());
-        xenbus::turn(&rig.store, &rig.timers, &rig.tasks);
+        xenstore::turn(&rig.store, &rig.timers, &rig.tasks);
     }
     assert_eq!(got.take(), Some(Err(StoreError::Conflict)));
 

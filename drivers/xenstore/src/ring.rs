@@ -47,12 +47,14 @@ impl<H: Hal> Transport for RingTransport<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{FakeClock, FakeStore};
-    use crate::{Store, StoreError, Tasks, Timers, turn};
+    use crate::fake::FakeStore;
+    use crate::{Store, StoreError, turn};
     use alloc::rc::Rc;
     use alloc::string::String;
     use alloc::vec;
     use core::cell::RefCell;
+    use executor::fake::FakeClock;
+    use executor::{Tasks, Timers};
     use xen_hal::fake::FakeHal;
     use xen_hal::{Access, DomId};
 
