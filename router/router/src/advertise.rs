@@ -5,12 +5,12 @@ use core::time::Duration;
 
 use crate::config::AdvertiseConfig;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
-use crate::link::ALL_NODES;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::icmpv6;
-use crate::wire::ipv6::ON_LINK_HOPS;
-use crate::wire::ra::{self, Prefix};
+use wire::icmpv6;
+use wire::ipv6::ALL_NODES;
+use wire::ipv6::ON_LINK_HOPS;
+use wire::ndp_router_advert::{Prefix, RouterAdvert};
 
 /// MAX_INITIAL_RTR_ADVERTISEMENTS and MAX_INITIAL_RTR_ADVERT_INTERVAL (RFC 4861 10): how many
 /// are sent at the start, and how long they are apart at most, in ms.
@@ -153,7 +153,23 @@ impl Router {
             })
             .collect();
         let mtu = config.mtu.unwrap_or(link.mtu).min(link.mtu);
-        let message = ra::message(config, lifetime_s, link.mac, mtu, &prefixes);
+        let advert = RouterAdvert {
+            hop_limit: config.hop_limit,
+            managed: config.managed,
+            other: config.other,
+            preference: config.preference,
+            lifetime_s,
+            reachable_time_ms: config.reachable_time_ms,
+            retrans_timer_ms: config.retrans_timer_ms,
+            mac: link.mac,
+            mtu,
+            prefixes: &prefixes,
+            routes: &config.routes,
+            dns: &config.dns,
+            dns_search: &config.dns_search,
+            dns_lifetime_s: config.dns_lifetime_s,
+        };
+        let message = advert.message();
         let packet = icmpv6::packet(source, ALL_NODES, ON_LINK_HOPS, ETHERNET_LEN, message);
         self.send_group(interface, packet, out)
     }

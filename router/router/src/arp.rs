@@ -2,14 +2,14 @@
 //! [`reachability`](crate::reachability).
 
 use crate::DropReason;
-use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::neighbors::Purpose;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::arp::{Arp, REPLY, REQUEST};
-use crate::wire::{ethernet, ipv4};
 use core::net::Ipv4Addr;
+use wire::addr::Mac;
+use wire::arp::{Arp, REPLY, REQUEST};
+use wire::{ethernet, ipv4};
 
 impl Router {
     /// Handles an ARP packet.
@@ -105,7 +105,7 @@ impl Router {
         out: &mut dyn Egress,
     ) -> bool {
         let mut frame = [0; ethernet::MIN_FRAME];
-        crate::wire::put(&mut frame, 0, &arp.frame(destination));
+        wire::put(&mut frame, 0, &arp.frame(destination));
         self.with_counters(interface, |c| c.originated += 1);
         self.emit(interface, &frame, FrameMeta::plain(frame.len()), out)
     }

@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use crate::addr::Mac;
 use crate::fib::Target;
 use crate::fib::layers::Upper;
 use crate::frame::InterfaceId;
 use crate::neighbors::{NEVER, Purpose, State};
 use crate::router::Router;
 use crate::time::Instant;
+use wire::addr::Mac;
 
 impl Router {
     /// Lets packets to the broadcast addresses of a table's links go there, where that is allowed.

@@ -12,11 +12,11 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use crate::DropReason;
-use crate::addr::Mac;
 use crate::frame::InterfaceId;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::arp::{Arp, REQUEST};
+use wire::addr::Mac;
+use wire::arp::{Arp, REQUEST};
 
 /// How often addresses are announced, and how long that takes (ANNOUNCE_NUM, ANNOUNCE_INTERVAL,
 /// RFC 5227 1.1).

@@ -10,9 +10,9 @@ use crate::record::header;
 use crate::router::{Egress, Router};
 use crate::slow::complete_checksum;
 use crate::time::Instant;
-use crate::wire::icmp::IcmpError;
-use crate::wire::ipv4::{Ipv4, MF};
-use crate::wire::source_route::{self, Return};
+use wire::icmp_error::IcmpError;
+use wire::ipv4::{Ipv4, MF};
+use wire::ipv4_options::source_route::{self, Return};
 
 impl Router {
     /// Takes in a packet for one of the router's addresses.

@@ -4,20 +4,20 @@ use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use crate::DropReason;
-use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::neighbors::Waiting;
 use crate::reassembly::Piece;
 use crate::router::{Egress, Router};
 use crate::slow::complete_checksum;
 use crate::time::Instant;
-use crate::wire::extension::{self, Content, Refused};
-use crate::wire::icmpv6::{
+use wire::addr::Mac;
+use wire::icmpv6::{
     self, ECHO_REQUEST, MLD_QUERY, NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION,
     ROUTER_SOLICITATION,
 };
-use crate::wire::ipv6::{self, HEADER_LEN, Ipv6};
-use crate::wire::mld::Query;
+use wire::ipv6::{self, HEADER_LEN, Ipv6};
+use wire::ipv6_extension::{self, Content, Refused};
+use wire::mld::Query;
 
 impl Router {
     /// Takes in a packet for one of the router's addresses or groups.
@@ -32,7 +32,9 @@ impl Router {
         let input = waiting.input;
         let vrf = self.vrf_of(input);
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        match extension::walk(packet, ip).and_then(|found| extension::check_fragment(found, ip)) {
+        match ipv6_extension::walk(packet, ip)
+            .and_then(|found| ipv6_extension::check_fragment(found, ip))
+        {
             Err(refused) => self.refuse(now, &waiting, refused, out),
             Ok(Content::Nothing) => self.with_counters(input, |c| c.consumed += 1),
             Ok(Content::Upper { protocol, at }) => {
@@ -60,10 +62,10 @@ impl Router {
     }
 
     fn refuse(&mut self, now: Instant, waiting: &Waiting, refused: Refused, out: &mut dyn Egress) {
-        let Refused(reason, error) = refused;
-        self.drop_frames(waiting.input, reason, 1);
-        if let Some(error) = error {
-            self.report(now, waiting, error, out);
+        let Refused(error, reply) = refused;
+        self.drop_frames(waiting.input, error.into(), 1);
+        if let Some(reply) = reply {
+            self.report(now, waiting, reply, out);
         }
     }
 
@@ -73,9 +75,9 @@ impl Router {
         let packet = whole.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         let ip = match Ipv6::parse(packet, packet.len()) {
             Ok(ip) => ip,
-            Err(reason) => return self.drop_frames(whole.input, reason, 1),
+            Err(error) => return self.drop_frames(whole.input, error.into(), 1),
         };
-        match extension::walk(packet, &ip) {
+        match ipv6_extension::walk(packet, &ip) {
             Err(refused) => self.refuse(now, whole, refused, out),
             Ok(Content::Upper { protocol, at }) => {
                 let kind = packet.get(at).copied().unwrap_or(0);
@@ -133,7 +135,7 @@ impl Router {
             MLD_QUERY
                 if ip.source.is_unicast_link_local()
                     && ip.hop_limit == 1
-                    && extension::alerts_of_mld(packet, ip) =>
+                    && ipv6_extension::alerts_of_mld(packet, ip) =>
             {
                 if let Some(query) = Query::parse(payload) {
                     self.mld_query(now, input, query);

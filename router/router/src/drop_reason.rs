@@ -1,5 +1,7 @@
 //! Why a frame was dropped.
 
+use wire::icmp_error::IcmpError;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
         /// Why a frame was dropped. Each interface counts each reason.
@@ -127,6 +129,31 @@ impl DropReason {
     /// it, so that it isn't among the received ones.
     pub const fn before_receive(self) -> bool {
         matches!(self, Self::NoBuffer | Self::RxError)
+    }
+}
+
+impl From<wire::Error> for DropReason {
+    fn from(error: wire::Error) -> Self {
+        match error {
+            wire::Error::Truncated => Self::Truncated,
+            wire::Error::BadVersion => Self::BadVersion,
+            wire::Error::BadHeaderLength => Self::BadHeaderLength,
+            wire::Error::BadTotalLength => Self::BadTotalLength,
+            wire::Error::BadChecksum => Self::BadChecksum,
+            wire::Error::BadOptions => Self::BadOptions,
+            wire::Error::UnknownProtocol => Self::UnknownProtocol,
+            wire::Error::BadFragment => Self::BadFragment,
+        }
+    }
+}
+
+/// Why a packet isn't accepted, and what its sender is told, if anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Refused(pub(crate) DropReason, pub(crate) Option<IcmpError>);
+
+impl From<wire::ipv6_extension::Refused> for Refused {
+    fn from(refused: wire::ipv6_extension::Refused) -> Self {
+        Self(refused.0.into(), refused.1)
     }
 }
 

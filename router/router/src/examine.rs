@@ -6,10 +6,10 @@ use core::net::{IpAddr, Ipv4Addr};
 use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::router::Router;
-use crate::wire::ethernet::{self, Ethernet};
-use crate::wire::ipv4::{self, Ipv4, Unreadable};
-use crate::wire::ipv6::{self, Ipv6};
 use crate::{DropReason, addr::Mac};
+use wire::ethernet::{self, Ethernet};
+use wire::ipv4::{self, Ipv4, Unreadable};
+use wire::ipv6::{self, Ipv6};
 
 /// What a frame turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ impl Router {
         let ip = match Ipv4::parse(packet, len.saturating_sub(ETHERNET_LEN)) {
             Ok(ip) => ip,
             Err(Unreadable::Incomplete) => return Seen::Incomplete,
-            Err(Unreadable::Bad(reason)) => return Seen::Bad(reason),
+            Err(Unreadable::Bad(error)) => return Seen::Bad(error.into()),
         };
         if let Some(reason) = self.bad_source(input, ip.source) {
             return Seen::Bad(reason);

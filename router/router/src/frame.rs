@@ -13,8 +13,7 @@ pub const REWRITTEN: usize = 40;
 /// How many frames [`Router::process`](crate::Router::process) takes in one call.
 pub const BURST: usize = 64;
 
-/// The length of an Ethernet header without tags.
-pub const ETHERNET_LEN: usize = 14;
+pub use wire::ethernet::ETHERNET_LEN;
 
 /// A private copy of the first bytes of a frame, beginning at the Ethernet destination.
 ///

@@ -21,7 +21,6 @@
 
 extern crate alloc;
 
-pub mod addr;
 mod advertise;
 mod arp;
 mod broadcast;
@@ -42,7 +41,6 @@ mod mld;
 mod nd;
 mod neighbors;
 mod next_hop;
-mod offload;
 mod own;
 mod process;
 mod process6;
@@ -63,9 +61,8 @@ mod source;
 mod source_route;
 mod time;
 mod uniqueness;
-pub mod vlan;
+mod vlan_map;
 mod vrf;
-mod wire;
 
 #[cfg(test)]
 extern crate std;
@@ -78,7 +75,8 @@ pub use frame::{
     MAX_VIFS, REWRITTEN, Verdict, Verdicts,
 };
 pub use lane::Lane;
-pub use offload::{Segments, complete_checksum, completed_checksum};
 pub use router::{Egress, NoRoom, Poll, Router};
 pub use routes::RouteError;
 pub use time::Instant;
+pub use wire::offload::{Segments, complete_checksum, completed_checksum};
+pub use wire::{addr, vlan};

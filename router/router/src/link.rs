@@ -3,18 +3,15 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
 use crate::advertise::Advertiser;
 use crate::config::{Allowed, Attachment, InterfaceConfig, ReversePath};
 use crate::conflict::Claims;
 use crate::mld::Listener;
 use crate::rate_limit::{Rate, RateLimit};
 use crate::time::Instant;
+use wire::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
+use wire::ipv6::{ALL_NODES, ALL_ROUTERS};
 
-/// Every node of the link (RFC 4291 2.7.1).
-pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// Every router of the link, and of the site.
-pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const SITE_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2);
 
 /// The state of an interface.

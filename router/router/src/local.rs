@@ -14,7 +14,7 @@ use smoltcp::wire::{HardwareAddress, IpCidr};
 
 use crate::frame::ETHERNET_LEN;
 use crate::time::Instant;
-use crate::wire::ipv6::Ipv6;
+use wire::ipv6::Ipv6;
 
 pub(crate) struct Local {
     interface: Interface,

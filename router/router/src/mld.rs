@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::frame::InterfaceId;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
+use wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
 
 /// Within how long it is reported again (RFC 3810 9.11), in milliseconds.
 const UNSOLICITED_MS: u64 = 1000;

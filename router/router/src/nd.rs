@@ -6,15 +6,15 @@ use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use crate::DropReason;
-use crate::addr::{Mac, solicited_node};
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::link::{ALL_NODES, Uniqueness};
+use crate::link::Uniqueness;
 use crate::neighbors::{Purpose, State};
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::ipv6::{Ipv6, ON_LINK_HOPS};
-use crate::wire::nd::Nd;
-use crate::wire::{ethernet, icmpv6};
+use wire::addr::{Mac, solicited_node};
+use wire::ipv6::{ALL_NODES, Ipv6, ON_LINK_HOPS};
+use wire::ndp::Ndp;
+use wire::{ethernet, icmpv6};
 
 impl Router {
     /// Handles a message of Neighbor Discovery whose checksum is right. `sender` is the
@@ -28,15 +28,15 @@ impl Router {
         message: &[u8],
         out: &mut dyn Egress,
     ) {
-        let parsed = Nd::parse(message, ip.source, ip.destination);
+        let parsed = Ndp::parse(message, ip.source, ip.destination);
         let Some(nd) = parsed.filter(|_| ip.hop_limit == ON_LINK_HOPS) else {
             return self.drop_frames(input, DropReason::BadNd, 1);
         };
         match nd {
-            Nd::Solicitation { target, station } => {
+            Ndp::Solicitation { target, station } => {
                 self.solicitation(now, input, sender, ip, target, station, out);
             }
-            Nd::Advertisement { target, .. } => {
+            Ndp::Advertisement { target, .. } => {
                 let own = self.own6(input, target);
                 match own {
                     Some(Uniqueness::Unique) => {
@@ -47,7 +47,7 @@ impl Router {
                 }
                 self.with_counters(input, |c| c.consumed += 1);
             }
-            Nd::RouterSolicitation { station } => {
+            Ndp::RouterSolicitation { station } => {
                 self.with_counters(input, |c| c.consumed += 1);
                 if let Some(station) = station {
                     self.learn(now, input, ip.source, station, out);
@@ -99,7 +99,7 @@ impl Router {
             }
         }
         let unspecified = ip.source.is_unspecified();
-        let answer = Nd::Advertisement {
+        let answer = Ndp::Advertisement {
             target,
             station: Some(mac),
             router: true,
@@ -148,8 +148,8 @@ impl Router {
     }
 
     /// A neighbour's advertisement (RFC 4861 7.2.5).
-    fn advertisement(&mut self, now: Instant, input: InterfaceId, nd: Nd, out: &mut dyn Egress) {
-        let Nd::Advertisement {
+    fn advertisement(&mut self, now: Instant, input: InterfaceId, nd: Ndp, out: &mut dyn Egress) {
+        let Ndp::Advertisement {
             target,
             station,
             solicited,
@@ -211,7 +211,7 @@ impl Router {
         else {
             return false;
         };
-        let question = Nd::Solicitation {
+        let question = Ndp::Solicitation {
             target,
             station: Some(link.mac),
         };
@@ -230,7 +230,7 @@ impl Router {
         source: Ipv6Addr,
         destination: Ipv6Addr,
         station: Mac,
-        nd: Nd,
+        nd: Ndp,
         out: &mut dyn Egress,
     ) -> bool {
         let message = nd.message();
@@ -246,7 +246,7 @@ impl Router {
         frame: Vec<u8>,
         out: &mut dyn Egress,
     ) -> bool {
-        let destination = crate::wire::be128(&frame, ETHERNET_LEN + 24);
+        let destination = wire::be128(&frame, ETHERNET_LEN + 24);
         let station = Mac::of_group(Ipv6Addr::from_bits(destination));
         self.send_own(interface, station, frame, out)
     }

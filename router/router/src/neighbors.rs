@@ -11,10 +11,10 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::time::Instant;
-use crate::wire::source_route::Hop;
+use wire::addr::Mac;
+use wire::ipv4_options::source_route::Hop;
 
 /// Neighbours of a family that an interface may have, those that are being looked for
 /// included.

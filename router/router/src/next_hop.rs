@@ -8,7 +8,7 @@ use crate::frame::InterfaceId;
 use crate::neighbors::{Purpose, Waiting};
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::icmp::IcmpError;
+use wire::icmp_error::IcmpError;
 
 /// Where a packet goes.
 pub(crate) enum NextHop {

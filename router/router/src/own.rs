@@ -24,7 +24,7 @@ impl Own {
     pub(crate) fn new(key: u64) -> Self {
         let mut martian_octets = [false; 256];
         for (octet, martian) in (0..=u8::MAX).zip(martian_octets.iter_mut()) {
-            *martian = crate::wire::ipv4::is_martian_source(Ipv4Addr::new(octet, 0, 0, 1));
+            *martian = wire::ipv4::is_martian_source(Ipv4Addr::new(octet, 0, 0, 1));
         }
         Self {
             exact: BTreeMap::new(),
@@ -97,7 +97,7 @@ impl Own {
     /// Whether packets from this IPv6 address need a closer look.
     #[inline(always)]
     pub(crate) fn is_doubtful6(&self, address: u128) -> bool {
-        crate::wire::ipv6::is_doubtful_octet((address >> 120) as u8)
+        wire::ipv6::is_doubtful_octet((address >> 120) as u8)
             || self
                 .filter6
                 .get(self.slot6(address))

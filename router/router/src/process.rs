@@ -18,8 +18,8 @@ use crate::lane::{Lane, Traffic};
 use crate::neighbors::Adjacency;
 use crate::router::Router;
 use crate::time::Instant;
-use crate::wire::{be16, checksum, ethernet, ipv4, ipv6};
 use crate::{DropReason, examine::Seen};
+use wire::{be16, checksum, ethernet, ipv4, ipv6};
 
 /// The answer for networks on the link of the first interface; others follow.
 const ON_LINK: u32 = Target::OnLink(0).number();

@@ -4,7 +4,7 @@ use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
 use crate::lane::Lane;
 use crate::router::Router;
-use crate::wire::{be128, ipv6};
+use wire::{be128, ipv6};
 
 /// Bytes of the Ethernet and IPv6 headers.
 const HEADERS: u32 = (ETHERNET_LEN + ipv6::HEADER_LEN) as u32;

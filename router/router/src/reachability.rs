@@ -9,13 +9,13 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::DropReason;
-use crate::addr::Mac;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::neighbors::{Evicted, NEVER, Purpose, State};
 use crate::rate_limit::RESOLUTIONS;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::icmp::IcmpError;
+use wire::addr::Mac;
+use wire::icmp_error::IcmpError;
 
 /// How long to wait for an answer (RETRANS_TIMER, RFC 4861 10).
 const RETRY: Duration = Duration::from_secs(1);
@@ -102,8 +102,8 @@ impl Router {
             return;
         };
         let mut stations = [0; 12];
-        crate::wire::put(&mut stations, 0, &mac.0);
-        crate::wire::put(&mut stations, 6, &link.mac.0);
+        wire::put(&mut stations, 0, &mac.0);
+        wire::put(&mut stations, 6, &link.mac.0);
         let max_len = u32::from(link.mtu) + ETHERNET_LEN as u32;
         self.neighbors.open(index, stations, max_len);
     }

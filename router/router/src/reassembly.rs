@@ -9,10 +9,10 @@ use core::time::Duration;
 use crate::DropReason;
 use crate::frame::InterfaceId;
 use crate::time::Instant;
-use crate::wire::extension::Fragment;
-use crate::wire::ipv4::{Ipv4, MF, OFFSET};
-use crate::wire::ipv6::{self, Ipv6};
-use crate::wire::{be16, checksum, put};
+use wire::ipv4::{Ipv4, MF, OFFSET};
+use wire::ipv6::{self, Ipv6};
+use wire::ipv6_extension::Fragment;
+use wire::{be16, checksum, put};
 
 /// Packets that may be incomplete at a time.
 const PACKETS: usize = 16;
@@ -299,11 +299,11 @@ impl Reassembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::extension::{Content, walk};
-    use crate::wire::ipv4::tests::packet as packet4;
-    use crate::wire::ipv6::tests::packet;
-    use crate::wire::{fragment, fragment6, ipv4};
     use proptest::prelude::*;
+    use wire::fixtures::ipv4_packet as packet4;
+    use wire::fixtures::ipv6_packet as packet;
+    use wire::ipv6_extension::{Content, walk};
+    use wire::{ipv4, ipv4_fragment, ipv6_fragment};
 
     type Added = Result<Option<Vec<u8>>, DropReason>;
 
@@ -326,14 +326,14 @@ mod tests {
     fn cut4(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {
         let mut pieces = Vec::new();
         let ip = Ipv4::parse(whole, whole.len()).unwrap();
-        fragment::fragment(whole, &ip, mtu, 0, |p| pieces.push(p.clone()));
+        ipv4_fragment::fragment(whole, &ip, mtu, 0, |p| pieces.push(p.clone()));
         pieces
     }
 
     fn cut(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {
         let mut pieces = Vec::new();
         let ip = Ipv6::parse(whole, whole.len()).unwrap();
-        fragment6::fragment(whole, &ip, mtu, 7, 0, |p| pieces.push(p));
+        ipv6_fragment::fragment(whole, &ip, mtu, 7, 0, |p| pieces.push(p));
         pieces
     }
 

@@ -9,11 +9,12 @@ use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::neighbors::Waiting;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::icmp::{self, IcmpError, Parameter};
-use crate::wire::ipv4::{self, DESTINATION, HEADER_LEN, Ipv4};
-use crate::wire::options::{self, Fault, Malformed};
-use crate::wire::source_route::{self, Hop};
-use crate::wire::{be32, checksum, put, record};
+use wire::icmp_error::{IcmpError, Parameter};
+use wire::ipv4::{self, DESTINATION, HEADER_LEN, Ipv4};
+use wire::ipv4_options::record;
+use wire::ipv4_options::source_route::{self, Hop};
+use wire::ipv4_options::{self, Fault, Malformed};
+use wire::{be32, checksum, icmpv4, put};
 
 /// The header of a packet that was checked.
 pub(crate) fn header(packet: &[u8]) -> &[u8] {
@@ -34,7 +35,7 @@ impl Router {
         let all = header(packet).get(HEADER_LEN..).unwrap_or(&[]);
         let link = self.links.get(waiting.input.index());
         let source_route = link.is_some_and(|l| l.allow.source_route);
-        match options::check(all, source_route) {
+        match ipv4_options::check(all, source_route) {
             Ok(()) => return true,
             Err(Fault::SourceRoute) => {
                 self.drop_frames(waiting.input, DropReason::SourceRoute, 1);
@@ -79,16 +80,24 @@ impl Router {
             source_route::step(header, hop, address.unwrap_or(sent_to));
         }
         if let Some(address) = address {
-            record::enter(header, &self.entry(now, input, address));
+            self.with_entry(now, input, address, |entry| record::enter(header, entry));
         }
     }
 
-    fn entry(&self, now: Instant, input: InterfaceId, address: Ipv4Addr) -> record::Entry<'_> {
-        record::Entry {
+    /// Calls `f` with what this router enters in options.
+    fn with_entry<T>(
+        &self,
+        now: Instant,
+        input: InterfaceId,
+        address: Ipv4Addr,
+        f: impl FnOnce(&record::Entry<'_>) -> T,
+    ) -> T {
+        let own = &self.vrfs.get(self.vrf_of(input)).own;
+        f(&record::Entry {
             address,
-            now,
-            own: &self.vrfs.get(self.vrf_of(input)).own,
-        }
+            uptime_ms: now.as_nanos() / 1_000_000,
+            is_local: &|address| own.has(address),
+        })
     }
 
     /// What the answer to a packet for the router has to carry in options, if it is an echo
@@ -101,10 +110,12 @@ impl Router {
         ip: &Ipv4,
     ) -> Vec<u8> {
         let request =
-            ip.protocol == ipv4::ICMP && packet.get(ip.header_len) == Some(&icmp::ECHO_REQUEST);
+            ip.protocol == ipv4::ICMP && packet.get(ip.header_len) == Some(&icmpv4::ECHO_REQUEST);
         if !request || ip.header_len == HEADER_LEN {
             return Vec::new();
         }
-        record::for_reply(header(packet), &self.entry(now, input, ip.destination))
+        self.with_entry(now, input, ip.destination, |entry| {
+            record::for_reply(header(packet), entry)
+        })
     }
 }

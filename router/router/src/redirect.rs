@@ -12,9 +12,9 @@ use crate::rate_limit::REDIRECTS;
 use crate::record::header;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::ipv6::ON_LINK_HOPS;
-use crate::wire::source_route::SourceRoute;
-use crate::wire::{be32, be128, icmp, icmpv6, redirect};
+use wire::ipv4_options::source_route::SourceRoute;
+use wire::ipv6::ON_LINK_HOPS;
+use wire::{be32, be128, icmpv4, icmpv6, ndp_redirect};
 
 /// What a host is to be told, and by which of our addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +78,7 @@ impl Router {
         let from = match (source, next_hop) {
             // Both in one network, where our own address is one that the host knows.
             (IpAddr::V4(host), IpAddr::V4(next_hop)) => {
-                let both = |n: &&crate::addr::Ipv4Network| n.contains(host) && n.contains(next_hop);
+                let both = |n: &&wire::addr::Ipv4Network| n.contains(host) && n.contains(next_hop);
                 link.addresses.iter().find(both)?.address.into()
             }
             // Hosts know routers by their link-local addresses only.
@@ -126,11 +126,11 @@ impl Router {
         }
         let frame = match (shortcut.from, source, shortcut.next_hop, destination) {
             (IpAddr::V4(from), IpAddr::V4(host), IpAddr::V4(next_hop), _) => {
-                icmp::redirect_frame(next_hop, from, host, packet)
+                icmpv4::redirect_frame(next_hop, from, host, packet)
             }
             (IpAddr::V6(from), IpAddr::V6(host), IpAddr::V6(next_hop), IpAddr::V6(to)) => {
                 let station = self.neighbors.station(index);
-                let message = redirect::message(next_hop, to, station, packet);
+                let message = ndp_redirect::message(next_hop, to, station, packet);
                 icmpv6::packet(from, host, ON_LINK_HOPS, ETHERNET_LEN, message)
             }
             _ => return,

@@ -4,6 +4,7 @@
 use core::net::{IpAddr, Ipv6Addr};
 
 use crate::DropReason;
+use crate::drop_reason::Refused;
 use crate::fib::Target;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::neighbors::Waiting;
@@ -11,10 +12,10 @@ use crate::next_hop::NextHop;
 use crate::process::segments_fit_at;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::extension::{self, Refused};
-use crate::wire::icmp::IcmpError;
-use crate::wire::ipv6::{HEADER_LEN, Ipv6, MIN_MTU};
-use crate::wire::{fragment6, icmpv6};
+use wire::icmp_error::IcmpError;
+use wire::ipv6::{HEADER_LEN, Ipv6, MIN_MTU};
+use wire::ipv6_extension;
+use wire::{icmpv6, ipv6_fragment};
 
 impl Router {
     /// Does what is due on links, and says when the next thing is.
@@ -43,7 +44,7 @@ impl Router {
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         let ip = match Ipv6::parse(packet, packet.len()) {
             Ok(ip) => ip,
-            Err(reason) => return self.drop_frames(input, reason, 1),
+            Err(error) => return self.drop_frames(input, error.into(), 1),
         };
         let (target, route_mtu) = self.target6(input, packet, &ip, waiting.own);
         // Padding ends here.
@@ -125,7 +126,9 @@ impl Router {
             Refused(DropReason::BeyondScope, Some(IcmpError::BeyondScope))
         } else if ip.hop_limit <= 1 {
             Refused(DropReason::TtlExpired, Some(IcmpError::TimeExceeded))
-        } else if let Err(refused) = extension::check_hop_by_hop(packet, ip) {
+        } else if let Err(refused) =
+            ipv6_extension::check_hop_by_hop(packet, ip).map_err(Refused::from)
+        {
             refused
         } else {
             return true;
@@ -151,7 +154,7 @@ impl Router {
         let ident = u32::try_from(self.random(u32::MAX.into())).unwrap_or(0);
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         let mut pieces = alloc::vec::Vec::new();
-        fragment6::fragment(packet, ip, mtu, ident, ETHERNET_LEN, |p| pieces.push(p));
+        ipv6_fragment::fragment(packet, ip, mtu, ident, ETHERNET_LEN, |p| pieces.push(p));
         if pieces.is_empty() {
             return self.drop_frames(waiting.input, DropReason::TooBig, 1);
         }

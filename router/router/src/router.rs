@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::addr::Mac;
 use crate::config::Attachment;
 use crate::conflict::Claims;
 use crate::fib::layers::Upper;
@@ -15,9 +14,10 @@ use crate::neighbors::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
 use crate::rate_limit::RateLimit;
 use crate::reassembly::Reassembly;
 use crate::time::Instant;
-use crate::vlan::Vlans;
+use crate::vlan_map::Vlans;
 use crate::vrf::{Vrf, Vrfs};
 use crate::{Config, Counters, DropReason};
+use wire::addr::Mac;
 
 /// The outgoing side had no room for a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,7 +10,6 @@ use core::time::Duration;
 use alloc::vec::Vec;
 
 use crate::DropReason;
-use crate::addr::Network;
 use crate::config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
 use crate::fib::Target;
 use crate::fib::groups::{Groups, Members};
@@ -22,6 +21,7 @@ use crate::neighbors::{Neighbors, Purpose};
 use crate::router::Router;
 use crate::time::Instant;
 use crate::vrf::Vrf;
+use wire::addr::Network;
 
 /// How long single changes of the IPv4 table gather before it is copied.
 const SETTLING: Duration = Duration::from_millis(100);

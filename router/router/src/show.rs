@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::addr::{Mac, Network};
 use crate::config::{Attachment, RouteTarget};
 use crate::frame::InterfaceId;
 use crate::link::{Link, Uniqueness};
-use crate::vlan::TagProtocol;
 use crate::{DropReason, Router};
+use wire::addr::{Mac, Network};
+use wire::vlan::TagProtocol;
 
 fn ids(router: &Router) -> impl Iterator<Item = (InterfaceId, &str)> {
     let names = router.config().interfaces.iter().map(|i| i.name.as_str());

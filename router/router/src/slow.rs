@@ -9,16 +9,15 @@ use crate::examine::Seen;
 use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
 use crate::neighbors::{NEVER, State, Waiting};
 use crate::next_hop::NextHop;
-use crate::offload;
 use crate::process::segments_fit_at;
 use crate::punt::Punted;
 use crate::record;
 use crate::router::{Egress, Poll, Router};
 use crate::source_route::error_frame4;
 use crate::time::Instant;
-use crate::wire::icmp::{self, IcmpError};
-use crate::wire::ipv4::{self, DF, Ipv4};
-use crate::wire::{checksum, ethernet, fragment, icmpv6, put};
+use wire::icmp_error::IcmpError;
+use wire::ipv4::{self, DF, Ipv4};
+use wire::{checksum, ethernet, icmpv4, icmpv6, ipv4_fragment, put};
 
 /// Frames that may wait for one neighbour.
 const NEIGHBOR_QUEUE: usize = 8;
@@ -204,7 +203,7 @@ impl Router {
             return self.drop_frames(input, DropReason::Truncated, 1);
         };
         let mut pieces: Vec<Vec<u8>> = Vec::new();
-        let count = fragment::fragment(packet, &ip, mtu.into(), ETHERNET_LEN, |piece| {
+        let count = ipv4_fragment::fragment(packet, &ip, mtu.into(), ETHERNET_LEN, |piece| {
             pieces.push(core::mem::take(piece));
         });
         if count == 0 {
@@ -414,7 +413,7 @@ impl Router {
         // What was for more than one host is no one's error (RFC 1812 4.3.2.7).
         let many = ipv4::is_martian_source(ip.destination)
             || self.is_network_end(self.vrf_of(input), ip.destination);
-        if many || !icmp::may_answer(&ip, payload) {
+        if many || !icmpv4::may_answer(&ip, payload) {
             return None;
         }
         let link_of = |interface: InterfaceId| self.links.get(interface.index());
@@ -437,6 +436,6 @@ impl Router {
 pub(crate) fn complete_checksum(waiting: &mut Waiting) {
     if waiting.meta.flags.contains(FrameFlags::CSUM_BLANK) {
         waiting.meta.flags = FrameFlags::empty();
-        offload::complete_checksum(&mut waiting.bytes);
+        wire::offload::complete_checksum(&mut waiting.bytes);
     }
 }

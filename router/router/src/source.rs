@@ -2,9 +2,9 @@
 
 use core::net::Ipv6Addr;
 
-use crate::addr::Ipv6Network;
 use crate::frame::InterfaceId;
 use crate::router::Router;
+use wire::addr::Ipv6Network;
 
 /// How far an address means the same (RFC 6724 3.1), as the numbers in groups.
 fn scope(address: Ipv6Addr) -> u8 {
@@ -107,7 +107,7 @@ mod tests {
     use std::net::IpAddr;
 
     fn networks(texts: &[&str]) -> Vec<Ipv6Network> {
-        let network = |t: &&str| t.parse::<crate::addr::Network>().unwrap().v6().unwrap();
+        let network = |t: &&str| t.parse::<wire::addr::Network>().unwrap().v6().unwrap();
         texts.iter().map(network).collect()
     }
 

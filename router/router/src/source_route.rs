@@ -14,9 +14,10 @@ use crate::neighbors::Waiting;
 use crate::record::header;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::icmp::{self, IcmpError, Parameter};
-use crate::wire::ipv4::DESTINATION;
-use crate::wire::source_route::{self, Return, SourceRoute};
+use wire::icmp_error::{IcmpError, Parameter};
+use wire::icmpv4;
+use wire::ipv4::DESTINATION;
+use wire::ipv4_options::source_route::{self, Return, SourceRoute};
 
 impl Router {
     /// Finds where a received packet to `destination` goes by its source route, if it has one.
@@ -95,7 +96,7 @@ pub(crate) fn error_frame4(
     destination: Ipv4Addr,
     packet: &[u8],
 ) -> Vec<u8> {
-    let mut frame = icmp::error_frame(error, source, destination, packet);
+    let mut frame = icmpv4::error_frame(error, source, destination, packet);
     if !matches!(error, IcmpError::Parameter(..)) {
         let back = Return::of(header(packet));
         source_route::answer(&mut frame, ETHERNET_LEN, &[], back.as_ref());

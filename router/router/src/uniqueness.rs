@@ -5,14 +5,15 @@ use alloc::string::String;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
-use crate::addr::{Mac, solicited_node};
 use crate::frame::InterfaceId;
-use crate::link::{ALL_NODES, Uniqueness};
+use crate::link::Uniqueness;
 use crate::neighbors::Entry;
 use crate::reachability::CONGESTED;
 use crate::router::{Egress, Router};
 use crate::time::Instant;
-use crate::wire::nd::Nd;
+use wire::addr::{Mac, solicited_node};
+use wire::ipv6::ALL_NODES;
+use wire::ndp::Ndp;
 
 /// How long others have to object (RetransTimer, RFC 4861 10).
 const OBJECTION: Duration = Duration::from_secs(1);
@@ -50,7 +51,7 @@ impl Router {
                 continue;
             }
             let group = solicited_node(target);
-            let question = Nd::Solicitation {
+            let question = Ndp::Solicitation {
                 target,
                 station: None,
             };
@@ -139,7 +140,7 @@ impl Router {
             v6.listener.repeat(now);
         }
         for &target in addresses {
-            let announcement = Nd::Advertisement {
+            let announcement = Ndp::Advertisement {
                 target,
                 station: Some(mac),
                 router: true,

@@ -15,7 +15,7 @@ use crate::local::Local;
 use crate::own::Own;
 use crate::router::Router;
 use crate::time::Instant;
-use crate::wire::{be32, be128};
+use wire::{be32, be128};
 
 /// A routing table of both families, and what is known of its addresses.
 pub(crate) struct Vrf {

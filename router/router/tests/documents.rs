@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Where a test named `place::name` is: in a system test, a packet test, or beside the code.
+/// Where a test named `place::name` is: in a system test, a packet test, or beside the code of a
+/// crate, with whose name `place` begins then.
 fn exists(root: &Path, reference: &str) -> bool {
     let (place, name) = reference.rsplit_once("::").unwrap();
     let (paths, definition) = if let Some(file) = place.strip_suffix(".py") {
@@ -11,9 +12,11 @@ fn exists(root: &Path, reference: &str) -> bool {
         (vec![path], format!("def {name}("))
     } else {
         let place = place.replace("::", "/");
-        let paths =
-            ["router/router/tests/packets", "router/router/src"].map(|p| format!("{p}/{place}.rs"));
-        (paths.to_vec(), format!("fn {name}("))
+        let mut paths = vec![format!("router/router/tests/packets/{place}.rs")];
+        if let Some((package, module)) = place.split_once('/') {
+            paths.push(format!("router/{package}/src/{module}.rs"));
+        }
+        (paths, format!("fn {name}("))
     };
     paths
         .iter()

@@ -11,9 +11,10 @@ use super::draft::{At, DraftInterface, parse_address, parse_network};
 use super::file::{
     Lines, Value, boolean, in_order, integer, string, strings, table, tables, unknown,
 };
-use super::model::{AdvertiseConfig, Preference, PrefixConfig, RouteInformation};
+use super::model::{AdvertiseConfig, PrefixConfig};
 use super::suggest::did_you_mean;
-use crate::addr::Ipv6Network;
+use wire::addr::Ipv6Network;
+use wire::ndp_router_advert::{Preference, RouteInformation};
 
 /// Values of RFC 4861 6.2.1 where nothing else is asked for.
 const MAX_INTERVAL_S: u64 = 600;

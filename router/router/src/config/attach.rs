@@ -9,9 +9,9 @@ use super::draft::{At, DraftInterface, VIF_MAX};
 use super::file::{Lines, Value, integer, mac, string};
 use super::model::Attachment;
 use super::suggest::did_you_mean;
-use crate::addr::Mac;
 use crate::frame::{MAX_INTERFACES, MAX_VIFS};
-use crate::vlan::{MAX_TAGS, Tag, TagProtocol, VID_MAX};
+use wire::addr::Mac;
+use wire::vlan::{MAX_TAGS, Tag, TagProtocol, VID_MAX};
 
 /// An [`Attachment`] whose parent has a name and no number yet.
 #[derive(Clone, PartialEq, Debug)]

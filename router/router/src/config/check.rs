@@ -14,8 +14,8 @@ use super::model::{
 use super::suggest::did_you_mean;
 use super::vrf::{Vrfs, same_vrf};
 use super::{ConfigError, advertise, attach};
-use crate::addr::Network;
-use crate::wire::ipv6::{self, MIN_MTU};
+use wire::addr::Network;
+use wire::ipv6::{self, MIN_MTU};
 
 pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     let hostname = draft.hostname.unwrap_or_else(|| String::from("ringway"));

@@ -9,7 +9,7 @@ use super::ConfigError;
 use super::advertise::DraftAdvertise;
 use super::attach::DraftAttachment;
 use super::model::{Allowed, ReversePath};
-use crate::addr::{Mac, Network};
+use wire::addr::{Mac, Network};
 
 /// A value and the line it was written on.
 #[derive(Clone, Debug)]

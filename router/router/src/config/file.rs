@@ -17,7 +17,7 @@ use super::draft::{
 use super::model::{Allowed, ReversePath};
 use super::suggest::did_you_mean;
 use super::{Config, ConfigError, check};
-use crate::addr::Mac;
+use wire::addr::Mac;
 
 /// Reads and checks a configuration file.
 ///

@@ -9,7 +9,7 @@ use super::check::{is_link_local, named, not_a_loopback};
 use super::draft::{At, DraftVia};
 use super::model::{InterfaceConfig, Via};
 use super::vrf::{same_vrf, vrf_name};
-use crate::addr::Network;
+use wire::addr::Network;
 
 /// What a route puts on the link of an interface (an index).
 #[derive(Clone, Copy, Debug)]

@@ -22,13 +22,13 @@ pub use extra::from_extra;
 pub use file::from_toml;
 pub use model::{
     AdvertiseConfig, Allowed, Attachment, Config, DEFAULT_VRF, InterfaceConfig, NeighborConfig,
-    Preference, PrefixConfig, ReversePath, RouteConfig, RouteFile, RouteInformation, RouteTarget,
-    Via,
+    PrefixConfig, ReversePath, RouteConfig, RouteFile, RouteTarget, Via,
 };
 pub(crate) use ramdisk::file as ramdisk_file;
 pub use ramdisk::{CONFIG_FILE, from_ramdisk};
 pub(crate) use route_file::{RouteSink, read as read_route_file};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};
+pub use wire::ndp_router_advert::{Preference, RouteInformation};
 
 use alloc::string::String;
 use core::fmt;

@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::addr::{Ipv6Network, Mac, Network};
-use crate::vlan::Tag;
+use wire::addr::{Ipv6Network, Mac, Network};
+use wire::ndp_router_advert::{Preference, RouteInformation};
+use wire::vlan::Tag;
 
 /// The routing table of interfaces and routes that name no other.
 pub const DEFAULT_VRF: &str = "default";
@@ -119,17 +120,6 @@ pub struct AdvertiseConfig {
     pub dns_lifetime_s: u32,
 }
 
-/// Which of several routers is better (RFC 4191 2.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Preference {
-    /// Better than others.
-    High,
-    /// The usual.
-    Medium,
-    /// Only if there is no other.
-    Low,
-}
-
 /// A prefix of the link (RFC 4861 4.6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PrefixConfig {
@@ -143,17 +133,6 @@ pub struct PrefixConfig {
     pub valid_lifetime_s: u32,
     /// How long addresses of it are preferred, in seconds.
     pub preferred_lifetime_s: u32,
-}
-
-/// A more specific route through this router (RFC 4191 2.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RouteInformation {
-    /// The destinations; no bit beyond the length is set.
-    pub prefix: Ipv6Network,
-    /// Which of several such routes is better.
-    pub preference: Preference,
-    /// How long it is valid, in seconds.
-    pub lifetime_s: u32,
 }
 
 impl AdvertiseConfig {

@@ -13,7 +13,7 @@ use super::gateway::{Gateways, OnLink};
 use super::model::{Config, RouteConfig, RouteFile, RouteTarget};
 use super::suggest::did_you_mean;
 use super::vrf::same_vrf;
-use crate::addr::Network;
+use wire::addr::Network;
 
 /// What takes the routes of a file.
 pub(crate) trait RouteSink {

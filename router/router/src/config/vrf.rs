@@ -9,8 +9,8 @@ use super::draft::At;
 use super::file::{Lines, Value, in_order, table, unknown};
 use super::model::{DEFAULT_VRF, InterfaceConfig, RouteConfig, RouteTarget};
 use super::suggest::did_you_mean;
-use crate::addr::Network;
 use crate::frame::MAX_INTERFACES;
+use wire::addr::Network;
 
 /// The most tables: one for each interface.
 const MAX_VRFS: usize = MAX_INTERFACES;

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::wire::ipv4::{MF, OFFSET, TCP, UDP};
-use crate::wire::{be16, be32, be128, ipv6};
+use wire::ipv4::{MF, OFFSET, TCP, UDP};
+use wire::{be16, be32, be128, ipv6};
 
 /// Shares of a group. More of them follow the weights more closely.
 const BUCKETS: usize = 512;
@@ -125,8 +125,8 @@ fn mix(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ipv4::tests::packet;
-    use crate::wire::put;
+    use wire::fixtures::ipv4_packet as packet;
+    use wire::put;
 
     #[test]
     fn flows_spread_by_weight() {
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn ipv6_flows_spread() {
         let group = Group::new(&[(10, 1), (20, 1)], |_| true);
-        let mut packet = ipv6::tests::packet(UDP, 64, &[0; 8]);
+        let mut packet = wire::fixtures::ipv6_packet(UDP, 64, &[0; 8]);
         let key = 0x1234_5678_9abc_def1;
         // By port, by flow label, by either half of an address.
         for at in [42, 2, 14, 22, 30, 38] {

@@ -12,7 +12,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::addr::mask4;
+use wire::addr::mask4;
 
 /// A prefix and what a lookup answers for it: a value below 2^31.
 #[derive(Clone, Copy, Debug)]

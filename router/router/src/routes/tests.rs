@@ -1,5 +1,4 @@
 use super::*;
-use crate::addr::Network;
 use crate::config::{Via, from_toml};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -9,6 +8,7 @@ use std::string::String;
 use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
+use wire::addr::Network;
 
 const CONFIG: &str = r#"
 [interface.a]

@@ -1,9 +1,9 @@
 use alloc::vec;
 
 use super::*;
-use crate::addr::Network;
 use crate::config::{Attachment, ReversePath, RouteTarget, Via};
-use crate::vlan::{Tag, TagProtocol};
+use wire::addr::Network;
+use wire::vlan::{Tag, TagProtocol};
 
 const BASE: &str = r#"
 hostname = "tenant-a"

@@ -1,8 +1,8 @@
 //! Large TCP frames cut into segments, as a network card with TSO does.
 
 use super::{MAX_HEADERS, Transport, sum_of};
-use crate::frame::ETHERNET_LEN;
-use crate::wire::{be16, be32, checksum, ipv4, put};
+use crate::ethernet::ETHERNET_LEN;
+use crate::{be16, be32, checksum, ipv4, ipv6, put};
 
 /// Places in a TCP header (RFC 9293 3.1), and flags.
 const SEQUENCE: usize = 4;
@@ -133,7 +133,7 @@ impl Segments {
         // No segment is longer than the packet, whose length was 16 bits.
         let u16_of = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
         let addresses = if self.v6 {
-            let rest = packet_len.saturating_sub(super::IPV6_HEADER_LEN);
+            let rest = packet_len.saturating_sub(ipv6::HEADER_LEN);
             put(ip, 4, &u16_of(rest).to_be_bytes());
             ip.get(8..40)
         } else {

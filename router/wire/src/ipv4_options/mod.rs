@@ -1,44 +1,53 @@
 //! Options in IPv4 headers (RFC 791 3.1): which there are, and whether they are well formed. What
-//! routers enter in them is in [`record`](super::record), source routes are in
-//! [`source_route`](super::source_route).
+//! routers enter in them is in [`record`], source routes are in [`source_route`].
 
-use super::record;
+pub mod record;
+pub mod source_route;
 
 const END: u8 = 0;
 const NOP: u8 = 1;
-pub(crate) const RECORD_ROUTE: u8 = 7;
-pub(crate) const TIMESTAMP: u8 = 68;
-pub(crate) const LOOSE_SOURCE_ROUTE: u8 = 131;
-pub(crate) const STRICT_SOURCE_ROUTE: u8 = 137;
+/// The kind of a record of the route.
+pub const RECORD_ROUTE: u8 = 7;
+/// The kind of a timestamp.
+pub const TIMESTAMP: u8 = 68;
+/// The kind of a loose source route.
+pub const LOOSE_SOURCE_ROUTE: u8 = 131;
+/// The kind of a strict source route.
+pub const STRICT_SOURCE_ROUTE: u8 = 137;
 const ROUTER_ALERT: u8 = 148;
 
 /// Set in the kind of an option that every fragment carries.
-pub(crate) const COPIED: u8 = 0x80;
+pub const COPIED: u8 = 0x80;
 
 /// Bytes of kind, length and value in a router alert (RFC 2113 2.1).
 const ROUTER_ALERT_LEN: usize = 4;
 
-/// One option: where it begins in the header's options and all its bytes.
+/// One option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct IpOption<'a> {
-    pub(crate) at: usize,
-    pub(crate) kind: u8,
-    pub(crate) bytes: &'a [u8],
+pub struct IpOption<'a> {
+    /// Where it begins in the header's options.
+    pub at: usize,
+    /// Its kind.
+    pub kind: u8,
+    /// All its bytes.
+    pub bytes: &'a [u8],
 }
 
 /// The octet of a header's options that is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Malformed(pub(crate) usize);
+pub struct Malformed(pub usize);
 
 /// Why a packet with these options goes no further.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// A source route where none is allowed.
     SourceRoute,
+    /// They aren't well formed.
     Malformed(Malformed),
 }
 
 /// The options, without those that only pad; ends after a malformed one.
-pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malformed>> {
+pub fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malformed>> {
     let mut at = 0;
     core::iter::from_fn(move || {
         loop {
@@ -70,7 +79,7 @@ pub(crate) fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, M
 
 /// Checks that all options are well formed, and that there is no source route where none is
 /// allowed. Unknown ones are left alone (RFC 1812 5.3.13.1).
-pub(crate) fn check(all: &[u8], source_route: bool) -> Result<(), Fault> {
+pub fn check(all: &[u8], source_route: bool) -> Result<(), Fault> {
     let mut seen = 0u8;
     for option in options(all) {
         let option = option.map_err(Fault::Malformed)?;

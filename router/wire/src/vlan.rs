@@ -1,15 +1,7 @@
-//! Tags of IEEE 802.1Q: which sub-interface a frame is for, and how it is to be tagged.
-//!
-//! The router itself never sees a tag: whoever receives for it takes them off when it is told
-//! so ([`Verdict::Tagged`]), and puts those of the outgoing interface on ([`Router::port`]).
+//! Tags of IEEE 802.1Q and 802.1ad.
 
-use alloc::vec::Vec;
-
-use crate::config::{Attachment, Config};
-use crate::frame::{ETHERNET_LEN, FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
-use crate::lane::Lane;
-use crate::router::Router;
-use crate::wire::{be16, ethernet};
+use crate::ethernet::ETHERNET_LEN;
+use crate::{be16, ethernet};
 
 /// Bytes of a tag: its EtherType (TPID), and priority and VLAN identifier (TCI).
 pub const TAG_LEN: usize = 4;
@@ -95,9 +87,9 @@ impl Tags {
     }
 
     /// The tags of a frame without their priorities, and how many bytes they are with those
-    /// that have only a priority (VID 0). Nothing if there are more than the router knows, or
-    /// no EtherType follows them.
-    fn of(frame: &[u8]) -> Option<(Self, usize)> {
+    /// that have only a priority (VID 0). `None` if there are more than [`MAX_TAGS`], or no
+    /// EtherType follows them.
+    pub fn parse(frame: &[u8]) -> Option<(Self, usize)> {
         let mut tags = Self::NONE;
         let mut at = TAGS_AT;
         loop {
@@ -118,100 +110,17 @@ impl Tags {
     }
 }
 
-impl Header {
-    /// How many bytes of tags it has.
-    pub fn tags_len(&self) -> usize {
-        Tags::of(&self.0).map_or(0, |(_, len)| len)
+/// Takes the tags of the frame that starts with `header` off, of which there are `len` bytes. The
+/// bytes that thereby come into reach, those behind `header` in the frame as it was, are `next`; as
+/// many of them as the tags had are used.
+pub fn untag(header: &mut [u8], len: usize, next: &[u8; MAX_TAGS * TAG_LEN]) {
+    if header.len() < TAGS_AT + len {
+        return;
     }
-
-    /// Takes the tags off. The bytes that thereby come into reach, those from
-    /// [`HEADER_LEN`] on of the frame as it was, are `next`; as many of them as the tags had
-    /// are used.
-    pub fn untag(&mut self, next: [u8; MAX_TAGS * TAG_LEN]) {
-        let len = self.tags_len();
-        self.0.copy_within(TAGS_AT + len.., TAGS_AT);
-        let end = self.0.get_mut(HEADER_LEN - len..);
-        if let (Some(end), Some(next)) = (end, next.get(..len)) {
-            end.copy_from_slice(next);
-        }
-    }
-}
-
-/// Which interfaces share a vif, and which tags tell them apart.
-#[derive(Debug, Default)]
-pub(crate) struct Vlans {
-    /// The vif of each interface, named by the interface that is the vif, and its tags.
-    ports: Vec<(InterfaceId, Tags)>,
-    /// The same by vif and tags, in order, for those with tags.
-    tagged: Vec<(InterfaceId, Tags, InterfaceId)>,
-}
-
-impl Vlans {
-    pub(crate) fn new(config: &Config) -> Self {
-        let mut vlans = Self::default();
-        for (interface, config) in (0u8..).map(InterfaceId).zip(&config.interfaces) {
-            let port = match config.attachment {
-                Attachment::Vlan { parent, tag } => {
-                    // Parents come first.
-                    let parent = vlans.ports.get(parent).copied();
-                    parent.and_then(|(vif, tags)| Some((vif, tags.with(tag)?)))
-                }
-                Attachment::Vif(_) | Attachment::Mac(_) | Attachment::Loopback => None,
-            };
-            let (vif, tags) = port.unwrap_or((interface, Tags::NONE));
-            vlans.ports.push((vif, tags));
-            if !tags.is_empty() {
-                vlans.tagged.push((vif, tags, interface));
-            }
-        }
-        vlans.tagged.sort_unstable();
-        vlans
-    }
-
-    /// The vif of an interface and its tags.
-    pub(crate) fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
-        let port = self.ports.get(interface.index()).copied();
-        port.unwrap_or((interface, Tags::NONE))
-    }
-
-    /// The interface on this vif whose frames have these tags.
-    fn find(&self, vif: InterfaceId, tags: Tags) -> Option<InterfaceId> {
-        if tags.is_empty() {
-            return Some(vif);
-        }
-        let at = |&(v, t, _): &(InterfaceId, Tags, InterfaceId)| (v, t).cmp(&(vif, tags));
-        let found = self.tagged.binary_search_by(at).ok()?;
-        self.tagged.get(found).map(|&(_, _, interface)| interface)
-    }
-}
-
-impl Router {
-    /// Where frames for an interface leave: the interface that is the vif, and the tags they
-    /// get.
-    pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
-        self.vlans.port(interface)
-    }
-
-    /// The verdict on a tagged frame, if its tags are those of an interface. It no longer
-    /// counts as received here.
-    pub(crate) fn tagged(
-        &self,
-        lane: &mut Lane,
-        input: InterfaceId,
-        header: &Header,
-        meta: &FrameMeta,
-    ) -> Option<Verdict> {
-        // Only what comes from a vif has tags.
-        let (vif, own) = self.vlans.port(input);
-        if vif != input || !own.is_empty() {
-            return None;
-        }
-        let len = HEADER_LEN.min(meta.len as usize);
-        let (tags, _) = Tags::of(header.0.get(..len)?)?;
-        let interface = self.vlans.find(vif, tags)?;
-        lane.for_others.packets += 1;
-        lane.for_others.bytes += u64::from(meta.len);
-        Some(Verdict::Tagged(interface))
+    header.copy_within(TAGS_AT + len.., TAGS_AT);
+    let end = header.len() - len;
+    if let (Some(end), Some(next)) = (header.get_mut(end..), next.get(..len)) {
+        end.copy_from_slice(next);
     }
 }
 
@@ -219,12 +128,14 @@ impl Router {
 mod tests {
     use super::*;
 
-    fn header(tail: &[u8]) -> Header {
-        let mut header = Header::default();
-        for (at, byte) in header.0.iter_mut().enumerate() {
+    const HEADER_LEN: usize = 64;
+
+    fn header(tail: &[u8]) -> [u8; HEADER_LEN] {
+        let mut header = [0; HEADER_LEN];
+        for (at, byte) in header.iter_mut().enumerate() {
             *byte = at as u8;
         }
-        header.0[TAGS_AT..TAGS_AT + tail.len()].copy_from_slice(tail);
+        header[TAGS_AT..TAGS_AT + tail.len()].copy_from_slice(tail);
         header
     }
 
@@ -255,9 +166,9 @@ mod tests {
             ),
             (&[0x81, 0, 0, 1, 0x81, 0, 0, 2, 0x81, 0, 0, 3, 8, 0], None),
         ] {
-            assert_eq!(Tags::of(&header(tail).0), wanted, "{tail:?}");
+            assert_eq!(Tags::parse(&header(tail)), wanted, "{tail:?}");
             // Without an EtherType there is no frame.
-            assert_eq!(Tags::of(&header(tail).0[..TAGS_AT + tail.len() - 1]), None);
+            assert_eq!(Tags::parse(&header(tail)[..TAGS_AT + tail.len() - 1]), None);
         }
     }
 
@@ -269,12 +180,12 @@ mod tests {
             &[0x88, 0xa8, 0, 2, 0x81, 0, 0, 1],
         ] {
             let mut header = header(&[tags, &[8, 0]].concat());
-            let after = header.0;
+            let after = header;
             let next = [64, 65, 66, 67, 68, 69, 70, 71];
-            header.untag(next);
+            untag(&mut header, tags.len(), &next);
             let all = [&after[..], &next].concat();
             let wanted = [&all[..TAGS_AT], &all[TAGS_AT + tags.len()..]].concat();
-            assert_eq!(header.0[..], wanted[..HEADER_LEN]);
+            assert_eq!(header[..], wanted[..HEADER_LEN]);
         }
     }
 }

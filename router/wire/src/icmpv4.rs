@@ -1,98 +1,29 @@
-//! ICMP error messages (RFC 792), and what they are called in either family.
+//! ICMP messages for IPv4 (RFC 792): errors and redirects.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use super::ipv4::{self, HEADER_LEN, Ipv4};
 use super::{checksum, put};
-use crate::frame::ETHERNET_LEN;
+use crate::ethernet::ETHERNET_LEN;
+use crate::icmp_error::IcmpError;
 
-/// An error to report to a packet's sender, of either family.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum IcmpError {
-    NetUnreachable,
-    HostUnreachable,
-    /// With the MTU of the next link (RFC 1191, RFC 4443 3.2).
-    FragmentationNeeded(u16),
-    Prohibited,
-    TimeExceeded,
-    /// Fragments that never came.
-    ReassemblyTime,
-    /// The next address of a source route can't be reached as it says.
-    SourceRouteFailed,
-    /// A source address that has no meaning where the packet would go (IPv6 only).
-    BeyondScope,
-    /// A field that makes no sense, by its offset in the packet.
-    Parameter(Parameter, u32),
-}
-
-/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code. IPv4 has one code
-/// for all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(crate) enum Parameter {
-    Field = 0,
-    NextHeader = 1,
-    /// An option that is to be reported; for packets to groups only if it says so.
-    Option = 2,
-    OptionEvenForGroups = 3,
-}
-
-impl IcmpError {
-    /// Type and code in ICMP for IPv4 (RFC 792, RFC 1812 5.2.7.1).
-    fn v4(self) -> (u8, u8) {
-        match self {
-            Self::NetUnreachable => (3, 0),
-            Self::HostUnreachable => (3, 1),
-            Self::FragmentationNeeded(_) => (3, 4),
-            Self::SourceRouteFailed => (3, 5),
-            Self::Prohibited | Self::BeyondScope => (3, 13),
-            Self::TimeExceeded => (11, 0),
-            Self::ReassemblyTime => (11, 1),
-            Self::Parameter(..) => (12, 0),
-        }
-    }
-
-    /// Type, code and the 32 bits behind the checksum in ICMPv6 (RFC 4443 3).
-    pub(crate) fn v6(self) -> (u8, u8, u32) {
-        match self {
-            Self::NetUnreachable => (1, 0, 0),
-            Self::Prohibited => (1, 1, 0),
-            Self::BeyondScope => (1, 2, 0),
-            Self::HostUnreachable => (1, 3, 0),
-            Self::SourceRouteFailed => (1, 7, 0),
-            Self::FragmentationNeeded(mtu) => (2, 0, mtu.into()),
-            Self::TimeExceeded => (3, 0, 0),
-            Self::ReassemblyTime => (3, 1, 0),
-            Self::Parameter(Parameter::OptionEvenForGroups, at) => (4, 2, at),
-            Self::Parameter(what, at) => (4, what as u8, at),
-        }
-    }
-
-    /// Whether it is reported for packets to groups as well (RFC 4443 2.4 (e.3)).
-    pub(crate) fn even_for_groups(self) -> bool {
-        matches!(
-            self,
-            Self::FragmentationNeeded(_) | Self::Parameter(Parameter::OptionEvenForGroups, _)
-        )
-    }
-}
-
-pub(crate) const ECHO_REQUEST: u8 = 8;
+/// The type of an echo request.
+pub const ECHO_REQUEST: u8 = 8;
 
 /// The largest error message, IP header included (RFC 1812 4.3.2.3).
 const MESSAGE_MAX: usize = 576;
 
 /// Whether an error may be sent because of this packet, as far as the packet itself tells
 /// (RFC 1122 3.2.2): not for later fragments, and not for ICMP other than queries.
-pub(crate) fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
+pub fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
     let query =
         ip.protocol != ipv4::ICMP || matches!(payload.first(), Some(0 | 8 | 9 | 10 | 13..=18));
     query && !ip.is_later_fragment()
 }
 
 /// A frame, its Ethernet header still to be filled, with an error about `original`.
-pub(crate) fn error_frame(
+pub fn error_frame(
     error: IcmpError,
     source: Ipv4Addr,
     destination: Ipv4Addr,
@@ -108,7 +39,7 @@ pub(crate) fn error_frame(
 }
 
 /// The same with a redirect for one host, never for a network (RFC 1812 5.2.7.2).
-pub(crate) fn redirect_frame(
+pub fn redirect_frame(
     next_hop: Ipv4Addr,
     source: Ipv4Addr,
     destination: Ipv4Addr,
@@ -144,7 +75,7 @@ fn frame(
 
 /// Cuts what an error quotes so that so many bytes of options find room in the message, which
 /// begins `headroom` bytes into a frame and has none yet.
-pub(crate) fn make_room(frame: &mut Vec<u8>, headroom: usize, options: usize) {
+pub fn make_room(frame: &mut Vec<u8>, headroom: usize, options: usize) {
     let byte = |at: usize| frame.get(headroom + at).copied();
     let error = byte(9) == Some(ipv4::ICMP) && matches!(byte(HEADER_LEN), Some(3 | 11 | 12));
     let most = headroom + MESSAGE_MAX - options;
@@ -174,8 +105,8 @@ fn header(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, total: usize) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::ipv4::tests::packet;
     use super::*;
+    use crate::fixtures::ipv4_packet as packet;
 
     #[test]
     fn messages_are_well_formed_and_bounded() {

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::ipv4::{HEADER_LEN, Ipv4, MF, OFFSET};
-use super::{checksum, options, put};
+use super::{checksum, ipv4_options, put};
 
 /// Cuts a packet whose header was checked into fragments of at most `mtu` bytes and gives
 /// each to `each`, with `headroom` bytes of 0 before it. Returns how many there were: none
 /// if `mtu` can't hold the header and 8 bytes.
-pub(crate) fn fragment(
+pub fn fragment(
     packet: &[u8],
     ip: &Ipv4,
     mtu: usize,
@@ -68,8 +68,10 @@ pub(crate) fn fragment(
 /// The header that later fragments get: only the options that say so are copied.
 fn copied_header(header: &[u8]) -> Vec<u8> {
     let mut later: Vec<u8> = header.iter().copied().take(HEADER_LEN).collect();
-    for option in options::options(header.get(HEADER_LEN..).unwrap_or(&[])).filter_map(Result::ok) {
-        if option.kind & options::COPIED != 0 {
+    for option in
+        ipv4_options::options(header.get(HEADER_LEN..).unwrap_or(&[])).filter_map(Result::ok)
+    {
+        if option.kind & ipv4_options::COPIED != 0 {
             later.extend_from_slice(option.bytes);
         }
     }
@@ -81,9 +83,9 @@ fn copied_header(header: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ipv4::tests::packet;
     use super::super::{be16, ipv4};
     use super::*;
+    use crate::fixtures::ipv4_packet as packet;
     use alloc::vec;
     use proptest::prelude::*;
 

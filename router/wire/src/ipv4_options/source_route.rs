@@ -4,16 +4,16 @@
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-use super::ipv4::{DESTINATION, HEADER_LEN, SOURCE};
-use super::options::{LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE, options};
-use super::{be32, checksum, icmp, put, record};
+use super::{LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE, options, record};
+use crate::ipv4::{DESTINATION, HEADER_LEN, SOURCE};
+use crate::{be32, checksum, icmpv4, put};
 
 /// Where the first address is, as pointers count: from 1.
 const FIRST: u8 = 4;
 
 /// The source route in a header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct SourceRoute<'a> {
+pub struct SourceRoute<'a> {
     at: usize,
     kind: u8,
     bytes: &'a [u8],
@@ -22,16 +22,17 @@ pub(crate) struct SourceRoute<'a> {
 /// A step on a source route: where a packet goes next, and the place in the option for the
 /// address of the router that sends it there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Hop {
-    pub(crate) destination: Ipv4Addr,
+pub struct Hop {
+    /// Where the packet goes next.
+    pub destination: Ipv4Addr,
     pointer: u8,
     /// Whether there must be no other router between.
-    pub(crate) strict: bool,
+    pub strict: bool,
 }
 
 impl<'a> SourceRoute<'a> {
     /// That of a header whose options were checked, if it has one.
-    pub(crate) fn of(header: &'a [u8]) -> Option<Self> {
+    pub fn of(header: &'a [u8]) -> Option<Self> {
         let option = options(header.get(HEADER_LEN..)?)
             .filter_map(Result::ok)
             .find(|o| matches!(o.kind, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE))?;
@@ -42,7 +43,8 @@ impl<'a> SourceRoute<'a> {
         })
     }
 
-    pub(crate) fn is_strict(&self) -> bool {
+    /// Returns `true` if no other router may be between its steps.
+    pub fn is_strict(&self) -> bool {
         self.kind == STRICT_SOURCE_ROUTE
     }
 
@@ -51,7 +53,7 @@ impl<'a> SourceRoute<'a> {
     }
 
     /// The steps that are left.
-    pub(crate) fn steps(self) -> impl Iterator<Item = Hop> {
+    pub fn steps(self) -> impl Iterator<Item = Hop> {
         let left = self.bytes.get(usize::from(self.pointer()) - 1..);
         let (addresses, _) = left.unwrap_or(&[]).as_chunks();
         let pointers = (self.pointer()..).step_by(4);
@@ -75,7 +77,7 @@ impl<'a> SourceRoute<'a> {
 }
 
 /// Sends a packet, by its header, on to the next address of its source route from `here`.
-pub(crate) fn step(header: &mut [u8], hop: Hop, here: Ipv4Addr) {
+pub fn step(header: &mut [u8], hop: Hop, here: Ipv4Addr) {
     if let Some(at) = SourceRoute::of(header).map(|route| route.at) {
         put(header, at + usize::from(hop.pointer) - 1, &here.octets());
         put(header, at + 2, &[hop.pointer.saturating_add(4)]);
@@ -84,23 +86,23 @@ pub(crate) fn step(header: &mut [u8], hop: Hop, here: Ipv4Addr) {
 }
 
 /// Gives a header another destination.
-pub(crate) fn readdress(header: &mut [u8], destination: Ipv4Addr) {
+pub fn readdress(header: &mut [u8], destination: Ipv4Addr) {
     put(header, DESTINATION, &destination.octets());
     checksum::fill(header, 10);
 }
 
 /// The way back of a packet that came by a source route.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Return {
+pub struct Return {
     /// The last router on its way.
-    pub(crate) first: Ipv4Addr,
+    pub first: Ipv4Addr,
     /// A source route by the others to where it is from.
     option: Vec<u8>,
 }
 
 impl Return {
     /// The way back for answers to a packet with this header, if it came by other routers.
-    pub(crate) fn of(header: &[u8]) -> Option<Self> {
+    pub fn of(header: &[u8]) -> Option<Self> {
         let route = SourceRoute::of(header)?;
         let source = be32(header, SOURCE).to_be_bytes();
         // Some senders begin with their own address, which is none of a router (RFC 1122 3.2.1.8).
@@ -121,7 +123,7 @@ impl Return {
 
 /// Completes an answer, which begins `headroom` bytes into its frame and has no options yet: it
 /// takes records along and goes the way back that there may be.
-pub(crate) fn answer(frame: &mut Vec<u8>, headroom: usize, records: &[u8], back: Option<&Return>) {
+pub fn answer(frame: &mut Vec<u8>, headroom: usize, records: &[u8], back: Option<&Return>) {
     let mut options = records.to_vec();
     if let Some(back) = back {
         put(frame, headroom + DESTINATION, &back.first.octets());
@@ -129,15 +131,16 @@ pub(crate) fn answer(frame: &mut Vec<u8>, headroom: usize, records: &[u8], back:
     }
     if !options.is_empty() {
         options.resize(options.len().next_multiple_of(4), 0);
-        icmp::make_room(frame, headroom, options.len());
+        icmpv4::make_room(frame, headroom, options.len());
         record::insert(frame, headroom, &options);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ipv4::{Ipv4, UDP, tests::packet};
     use super::*;
+    use crate::fixtures::ipv4_packet as packet;
+    use crate::ipv4::{Ipv4, UDP};
 
     const HERE: Ipv4Addr = Ipv4Addr::new(7, 7, 7, 7);
     /// The source of packets in these tests.
@@ -203,8 +206,8 @@ mod tests {
     fn an_error_with_the_way_back_is_no_longer_than_others() {
         let sender = Ipv4Addr::from_octets(SENDER);
         let original = packet(UDP, 1, &[5; 1000]);
-        let error = icmp::IcmpError::TimeExceeded;
-        let mut frame = icmp::error_frame(error, HERE, sender, &original);
+        let error = crate::icmp_error::IcmpError::TimeExceeded;
+        let mut frame = icmpv4::error_frame(error, HERE, sender, &original);
         let back = Return::of(&header(&[131, 7, 8, 1, 1, 1, 1, 0]));
         answer(&mut frame, 14, &[], back.as_ref());
         let ip = Ipv4::parse(&frame[14..], frame.len() - 14).unwrap();

@@ -8,9 +8,9 @@ use super::{be128, put};
 use crate::addr::Mac;
 
 /// The option with the sender's link-layer address.
-pub(crate) const SOURCE_ADDRESS: u8 = 1;
+pub const SOURCE_ADDRESS: u8 = 1;
 /// The option with the target's.
-pub(crate) const TARGET_ADDRESS: u8 = 2;
+pub const TARGET_ADDRESS: u8 = 2;
 
 const ROUTER: u8 = 0x80;
 const SOLICITED: u8 = 0x40;
@@ -18,30 +18,38 @@ const OVERRIDE: u8 = 0x20;
 
 /// A message of a host or router about itself or another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Nd {
+pub enum Ndp {
     /// Who has this address?
     Solicitation {
+        /// The address asked about.
         target: Ipv6Addr,
-        /// The asker's own station.
+        /// The asker's own MAC address.
         station: Option<Mac>,
     },
     /// I have this address.
     Advertisement {
+        /// The address.
         target: Ipv6Addr,
+        /// Its MAC address.
         station: Option<Mac>,
+        /// Whether the sender is a router.
         router: bool,
+        /// Whether this answers a solicitation.
         solicited: bool,
         /// Whether what is known otherwise is to be forgotten.
         overrides: bool,
     },
     /// Who routes here?
-    RouterSolicitation { station: Option<Mac> },
+    RouterSolicitation {
+        /// The asker's own MAC address.
+        station: Option<Mac>,
+    },
 }
 
-impl Nd {
+impl Ndp {
     /// Reads a message whose checksum and hop limit are right, sent from `source` to
     /// `destination`. `None` if it isn't valid (RFC 4861 6.1.1, 7.1.1, 7.1.2).
-    pub(crate) fn parse(message: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> Option<Self> {
+    pub fn parse(message: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> Option<Self> {
         let [kind, code, ..] = *message.first_chunk::<8>()?;
         if code != 0 {
             return None;
@@ -82,7 +90,7 @@ impl Nd {
     }
 
     /// The message, its checksum still to be filled.
-    pub(crate) fn message(&self) -> Vec<u8> {
+    pub fn message(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32);
         let (kind, flags, target, option) = match *self {
             Self::Solicitation { target, station } => (
@@ -123,7 +131,7 @@ impl Nd {
 }
 
 /// Appends the option with a link-layer address.
-pub(crate) fn push_station(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
+pub fn push_station(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
     let mut option = [0; 8];
     put(&mut option, 0, &[kind, 1]);
     put(&mut option, 2, &mac.0);
@@ -168,16 +176,16 @@ mod tests {
     fn round_trips() {
         let group = crate::addr::solicited_node(target());
         for message in [
-            Nd::Solicitation {
+            Ndp::Solicitation {
                 target: target(),
                 station: Some(MAC),
             },
-            Nd::Solicitation {
+            Ndp::Solicitation {
                 target: target(),
                 station: None,
             },
-            Nd::RouterSolicitation { station: Some(MAC) },
-            Nd::Advertisement {
+            Ndp::RouterSolicitation { station: Some(MAC) },
+            Ndp::Advertisement {
                 target: target(),
                 station: Some(MAC),
                 router: true,
@@ -185,21 +193,21 @@ mod tests {
                 overrides: true,
             },
         ] {
-            assert_eq!(Nd::parse(&message.message(), a(), group), Some(message));
+            assert_eq!(Ndp::parse(&message.message(), a(), group), Some(message));
         }
     }
 
     #[test]
     fn malformed() {
         let group = crate::addr::solicited_node(target());
-        let good = Nd::Solicitation {
+        let good = Ndp::Solicitation {
             target: target(),
             station: Some(MAC),
         }
         .message();
         for len in 0..good.len() {
             if len != 24 {
-                assert_eq!(Nd::parse(&good[..len], a(), group), None, "{len} bytes");
+                assert_eq!(Ndp::parse(&good[..len], a(), group), None, "{len} bytes");
             }
         }
         for (what, at, value) in [
@@ -211,34 +219,34 @@ mod tests {
         ] {
             let mut bad = good.clone();
             bad[at] = value;
-            assert_eq!(Nd::parse(&bad, a(), group), None, "{what}");
+            assert_eq!(Ndp::parse(&bad, a(), group), None, "{what}");
         }
         let nobody = Ipv6Addr::UNSPECIFIED;
         assert_eq!(
-            Nd::parse(&good, nobody, group),
+            Ndp::parse(&good, nobody, group),
             None,
             "a station without an address"
         );
         assert_eq!(
-            Nd::parse(&good[..24], nobody, target()),
+            Ndp::parse(&good[..24], nobody, target()),
             None,
             "asked directly"
         );
-        assert!(Nd::parse(&good[..24], nobody, group).is_some());
-        let solicited = Nd::Advertisement {
+        assert!(Ndp::parse(&good[..24], nobody, group).is_some());
+        let solicited = Ndp::Advertisement {
             target: target(),
             station: None,
             router: false,
             solicited: true,
             overrides: false,
         };
-        assert!(Nd::parse(&solicited.message(), a(), target()).is_some());
-        assert_eq!(Nd::parse(&solicited.message(), a(), group), None);
+        assert!(Ndp::parse(&solicited.message(), a(), target()).is_some());
+        assert_eq!(Ndp::parse(&solicited.message(), a(), group), None);
     }
 
     #[test]
     fn unknown_options_are_skipped() {
-        let mut message = Nd::Solicitation {
+        let mut message = Ndp::Solicitation {
             target: target(),
             station: None,
         }
@@ -246,10 +254,10 @@ mod tests {
         message.extend([14, 2].into_iter().chain([7; 14]));
         push_station(&mut message, SOURCE_ADDRESS, MAC);
         let group = crate::addr::solicited_node(target());
-        let wanted = Nd::Solicitation {
+        let wanted = Ndp::Solicitation {
             target: target(),
             station: Some(MAC),
         };
-        assert_eq!(Nd::parse(&message, a(), group), Some(wanted));
+        assert_eq!(Ndp::parse(&message, a(), group), Some(wanted));
     }
 }

@@ -7,19 +7,19 @@ use core::time::Duration;
 use super::icmpv6::{MLD_DONE, MLD_QUERY, MLD_REPORT, MLDV2_REPORT, fill_checksum};
 use super::ipv6::{HOP_BY_HOP, ICMP, Ipv6};
 use super::{be16, be128, ipv6};
-use crate::frame::ETHERNET_LEN;
-use crate::link::ALL_ROUTERS;
+use crate::ethernet::ETHERNET_LEN;
+use crate::ipv6::ALL_ROUTERS;
 
 /// Where version 2 reports go (RFC 3810 5.2.14).
-pub(crate) const ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+pub const ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
 /// How often a change is reported if no querier says (RFC 3810 9.1).
-pub(crate) const ROBUSTNESS: u8 = 2;
+pub const ROBUSTNESS: u8 = 2;
 
 /// Records of a report: what is listened to now, or what has changed (RFC 3810 5.2.12).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub(crate) enum Record {
+pub enum Record {
     /// Every source is listened to.
     IsExclude = 2,
     /// No source is listened to any more.
@@ -30,22 +30,22 @@ pub(crate) enum Record {
 
 /// A question about groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Query {
+pub struct Query {
     /// The group asked about, or all of them.
-    pub(crate) group: Option<Ipv6Addr>,
+    pub group: Option<Ipv6Addr>,
     /// Within how long to answer.
-    pub(crate) within: Duration,
+    pub within: Duration,
     /// Asked by a router that knows version 1 only.
-    pub(crate) version_1: bool,
+    pub version_1: bool,
     /// How often changes are to be reported (RFC 3810 5.1.8).
-    pub(crate) robustness: u8,
+    pub robustness: u8,
     /// How long it is to the querier's next question (RFC 3810 5.1.9).
-    pub(crate) interval: Duration,
+    pub interval: Duration,
 }
 
 impl Query {
     /// Reads a query whose checksum is right (RFC 3810 5.1).
-    pub(crate) fn parse(message: &[u8]) -> Option<Self> {
+    pub fn parse(message: &[u8]) -> Option<Self> {
         let kind = *message.get(..24)?.first()?;
         let group = Ipv6Addr::from_bits(be128(message, 8));
         let sound = kind == MLD_QUERY && (group.is_multicast() || group.is_unspecified());
@@ -76,7 +76,7 @@ impl Query {
 }
 
 /// A frame, its Ethernet header still to be filled, with a version 2 report on groups.
-pub(crate) fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8> {
+pub fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8> {
     let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
     let mut message = alloc::vec![MLDV2_REPORT, 0, 0, 0, 0, 0];
     message.extend_from_slice(&count.to_be_bytes());
@@ -89,7 +89,7 @@ pub(crate) fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8
 
 /// The same about one group as version 1 says it: a Report to the group, or a Done to all
 /// routers (RFC 2710 3).
-pub(crate) fn message_version_1(source: Ipv6Addr, record: Record, group: Ipv6Addr) -> Vec<u8> {
+pub fn message_version_1(source: Ipv6Addr, record: Record, group: Ipv6Addr) -> Vec<u8> {
     let (kind, destination) = match record {
         Record::ToInclude => (MLD_DONE, ALL_ROUTERS),
         Record::IsExclude | Record::ToExclude => (MLD_REPORT, group),

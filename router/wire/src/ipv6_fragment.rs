@@ -7,7 +7,7 @@ use super::put;
 
 /// Cuts a packet without extension headers into fragments of at most `mtu` bytes and gives
 /// each to `each`, with `headroom` bytes of 0 before it.
-pub(crate) fn fragment(
+pub fn fragment(
     packet: &[u8],
     ip: &Ipv6,
     mtu: usize,

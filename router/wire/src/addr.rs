@@ -23,21 +23,21 @@ impl Mac {
     }
 
     /// The link-local IPv6 address made of this one (RFC 4291 appendix A, RFC 2464 4).
-    pub(crate) fn link_local(self) -> Ipv6Addr {
+    pub fn link_local(self) -> Ipv6Addr {
         let [a, b, c, d, e, f] = self.0;
         let identifier = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
         Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(identifier))
     }
 
     /// The group of stations that listen to an IPv6 multicast address (RFC 2464 7).
-    pub(crate) fn of_group(group: Ipv6Addr) -> Self {
+    pub fn of_group(group: Ipv6Addr) -> Self {
         let [.., a, b, c, d] = group.octets();
         Self([0x33, 0x33, a, b, c, d])
     }
 }
 
 /// The group that all who have an IPv6 address listen to (RFC 4291 2.7.1).
-pub(crate) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | address.to_bits() & 0xff_ffff)
 }
 
@@ -159,7 +159,7 @@ impl FromStr for Network {
 }
 
 /// The bits of an IPv4 address that a prefix of this length fixes.
-pub(crate) fn mask4(len: u8) -> u32 {
+pub fn mask4(len: u8) -> u32 {
     !u32::MAX.checked_shr(u32::from(len)).unwrap_or(0)
 }
 
@@ -200,7 +200,7 @@ impl Ipv4Network {
 }
 
 /// The bits of an IPv6 address that a prefix of this length fixes.
-pub(crate) fn mask6(len: u8) -> u128 {
+pub fn mask6(len: u8) -> u128 {
     !u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
 }
 

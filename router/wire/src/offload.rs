@@ -5,9 +5,9 @@
 
 mod segments;
 
-use crate::frame::ETHERNET_LEN;
-use crate::wire::ipv4::{self, Ipv4};
-use crate::wire::{be16, checksum};
+use crate::ethernet::ETHERNET_LEN;
+use crate::ipv4::{self, Ipv4};
+use crate::{be16, checksum, ethernet, ipv6};
 
 pub use segments::Segments;
 
@@ -18,13 +18,6 @@ const MAX_HEADERS: usize = 256;
 const PIECE: usize = 512;
 
 const ETHERTYPE: usize = 12;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
-const IPV6_HEADER_LEN: usize = 40;
-/// Extension headers of IPv6 that may stand before TCP or UDP (RFC 8200 4).
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const DESTINATION_OPTIONS: u8 = 60;
 
 /// The transport segment of an unfragmented packet in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +37,7 @@ impl Transport {
         let packet = head.get(ETHERNET_LEN..)?;
         let available = len.checked_sub(ETHERNET_LEN)?;
         let mut found = match be16(head, ETHERTYPE) {
-            IPV4 => {
+            ethernet::IPV4 => {
                 let ip = Ipv4::parse(packet, available).ok()?;
                 if ip.fragment & (ipv4::MF | ipv4::OFFSET) != 0 {
                     return None;
@@ -56,8 +49,8 @@ impl Transport {
                     end: ip.total_len,
                 }
             }
-            IPV6 => {
-                let end = IPV6_HEADER_LEN + usize::from(be16(packet, 4));
+            ethernet::IPV6 => {
+                let end = ipv6::HEADER_LEN + usize::from(be16(packet, 4));
                 if packet.first()? >> 4 != 6 || end > available {
                     return None;
                 }
@@ -91,10 +84,10 @@ impl Transport {
 /// if it is a fragment, or on its way by a routing header: its pseudo header has an address
 /// that isn't in the IPv6 header.
 fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
-    let (mut protocol, mut at) = (*packet.get(6)?, IPV6_HEADER_LEN);
-    while let HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS = protocol {
+    let (mut protocol, mut at) = (*packet.get(6)?, ipv6::HEADER_LEN);
+    while let ipv6::HOP_BY_HOP | ipv6::ROUTING | ipv6::DESTINATION = protocol {
         let segments_left = *packet.get(at + 3)?;
-        if protocol == ROUTING && segments_left != 0 {
+        if protocol == ipv6::ROUTING && segments_left != 0 {
             return None;
         }
         protocol = *packet.get(at)?;
@@ -104,10 +97,7 @@ fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
 }
 
 /// Completes the TCP or UDP checksum of an Ethernet frame whose checksum field holds the sum of
-/// the pseudo header only ([`FrameFlags::CSUM_BLANK`]). Other frames, and fragments, stay as they
-/// are.
-///
-/// [`FrameFlags::CSUM_BLANK`]: crate::FrameFlags::CSUM_BLANK
+/// the pseudo header only. Other frames, and fragments, stay as they are.
 pub fn complete_checksum(frame: &mut [u8]) {
     if let Some(found) = Transport::find(frame, frame.len())
         && let Some(segment) = frame.get_mut(found.start..found.end)
@@ -154,7 +144,7 @@ fn sum_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::checksum::{checksum, sum};
+    use crate::checksum::{checksum, sum};
     use alloc::vec::Vec;
 
     /// A UDP packet in an Ethernet frame whose checksum field holds the pseudo header's sum.

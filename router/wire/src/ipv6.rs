@@ -3,56 +3,73 @@
 use core::net::Ipv6Addr;
 
 use super::{be16, be128, put};
-use crate::DropReason;
+use crate::Error;
 
 /// Bytes in the fixed header.
-pub(crate) const HEADER_LEN: usize = 40;
+pub const HEADER_LEN: usize = 40;
 /// The largest packet that every link carries (RFC 8200 5).
-pub(crate) const MIN_MTU: usize = 1280;
+pub const MIN_MTU: usize = 1280;
 
-pub(crate) const HOP_BY_HOP: u8 = 0;
-pub(crate) const TCP: u8 = 6;
-pub(crate) const UDP: u8 = 17;
-pub(crate) const ROUTING: u8 = 43;
-pub(crate) const FRAGMENT: u8 = 44;
-pub(crate) const ICMP: u8 = 58;
-pub(crate) const NO_NEXT: u8 = 59;
-pub(crate) const DESTINATION: u8 = 60;
+/// The next header number of hop-by-hop options.
+pub const HOP_BY_HOP: u8 = 0;
+/// The next header number of TCP.
+pub const TCP: u8 = 6;
+/// The next header number of UDP.
+pub const UDP: u8 = 17;
+/// The next header number of a routing header.
+pub const ROUTING: u8 = 43;
+/// The next header number of a fragment header.
+pub const FRAGMENT: u8 = 44;
+/// The next header number of ICMPv6.
+pub const ICMP: u8 = 58;
+/// The next header number of nothing (RFC 8200 4.7).
+pub const NO_NEXT: u8 = 59;
+/// The next header number of destination options.
+pub const DESTINATION: u8 = 60;
 
 /// The hop limit of packets that must not have been forwarded (RFC 4861 3.1).
-pub(crate) const ON_LINK_HOPS: u8 = 255;
+pub const ON_LINK_HOPS: u8 = 255;
 /// The hop limit of other packets of the router's own.
-pub(crate) const DEFAULT_HOPS: u8 = 64;
+pub const DEFAULT_HOPS: u8 = 64;
+
+/// The link-local group of all nodes (RFC 4291 2.7.1).
+pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// The link-local group of all routers (RFC 4291 2.7.1).
+pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// What a checked header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Ipv6 {
+pub struct Ipv6 {
     /// Bytes in the packet, header included.
-    pub(crate) total_len: usize,
-    pub(crate) next_header: u8,
-    pub(crate) hop_limit: u8,
-    pub(crate) source: Ipv6Addr,
-    pub(crate) destination: Ipv6Addr,
+    pub total_len: usize,
+    /// What follows the header.
+    pub next_header: u8,
+    /// The hop limit.
+    pub hop_limit: u8,
+    /// The source address.
+    pub source: Ipv6Addr,
+    /// The destination address.
+    pub destination: Ipv6Addr,
 }
 
 impl Ipv6 {
     /// Reads and checks the header of a packet of which `bytes` are at hand and which has
     /// `len` bytes with link-layer padding.
-    pub(crate) fn parse(bytes: &[u8], len: usize) -> Result<Self, DropReason> {
+    pub fn parse(bytes: &[u8], len: usize) -> Result<Self, Error> {
         let header = bytes
             .get(..len)
             .unwrap_or(bytes)
             .get(..HEADER_LEN)
-            .ok_or(DropReason::Truncated)?;
+            .ok_or(Error::Truncated)?;
         let byte = |at: usize| header.get(at).copied().unwrap_or(0);
         if byte(0) >> 4 != 6 {
-            return Err(DropReason::BadVersion);
+            return Err(Error::BadVersion);
         }
         let total_len = HEADER_LEN + usize::from(be16(header, 4));
         // A hop-by-hop header needs 8 bytes; without any this is a jumbogram (RFC 2675).
         let jumbo = byte(6) == HOP_BY_HOP && total_len == HEADER_LEN;
         if total_len > len || jumbo {
-            return Err(DropReason::BadTotalLength);
+            return Err(Error::BadTotalLength);
         }
         Ok(Self {
             total_len,
@@ -64,7 +81,7 @@ impl Ipv6 {
     }
 
     /// The header of a packet of the router's own.
-    pub(crate) fn header(&self) -> [u8; HEADER_LEN] {
+    pub fn header(&self) -> [u8; HEADER_LEN] {
         let mut header = [0; HEADER_LEN];
         let payload = self.total_len.saturating_sub(HEADER_LEN);
         put(&mut header, 0, &[0x60]);
@@ -80,31 +97,20 @@ impl Ipv6 {
 /// Whether no packet on a wire may come from this address, whatever the networks here: groups
 /// (RFC 4291 2.7), loopback (2.5.3), IPv4-mapped (2.5.5.2). The unspecified address is for
 /// hosts that have no other yet.
-pub(crate) fn is_martian_source(source: Ipv6Addr) -> bool {
+pub fn is_martian_source(source: Ipv6Addr) -> bool {
     source.is_multicast() || source.is_loopback() || source.to_bits() >> 32 == 0xffff
 }
 
 /// Whether an address with this first octet needs a closer look.
-pub(crate) fn is_doubtful_octet(octet: u8) -> bool {
+pub fn is_doubtful_octet(octet: u8) -> bool {
     matches!(octet, 0 | 0xfe | 0xff)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
+    use crate::fixtures::ipv6_packet as packet;
     use alloc::vec::Vec;
-
-    /// A packet from 2001:db8::9 to 2001:db8:1::9.
-    pub(crate) fn packet(next_header: u8, hop_limit: u8, payload: &[u8]) -> Vec<u8> {
-        let header = Ipv6 {
-            total_len: HEADER_LEN + payload.len(),
-            next_header,
-            hop_limit,
-            source: "2001:db8::9".parse().unwrap(),
-            destination: "2001:db8:1::9".parse().unwrap(),
-        };
-        [&header.header()[..], payload].concat()
-    }
 
     #[test]
     fn good_and_padded() {
@@ -121,18 +127,18 @@ pub(crate) mod tests {
     #[test]
     fn malformed() {
         type Break = fn(&mut Vec<u8>);
-        let cases: [(&str, Break, DropReason); 7] = [
-            ("empty", |p| p.clear(), DropReason::Truncated),
-            ("39 bytes", |p| p.truncate(39), DropReason::Truncated),
-            ("version 4", |p| p[0] = 0x45, DropReason::BadVersion),
-            ("version 7", |p| p[0] = 0x70, DropReason::BadVersion),
-            ("payload 9", |p| p[5] = 9, DropReason::BadTotalLength),
+        let cases: [(&str, Break, Error); 7] = [
+            ("empty", |p| p.clear(), Error::Truncated),
+            ("39 bytes", |p| p.truncate(39), Error::Truncated),
+            ("version 4", |p| p[0] = 0x45, Error::BadVersion),
+            ("version 7", |p| p[0] = 0x70, Error::BadVersion),
+            ("payload 9", |p| p[5] = 9, Error::BadTotalLength),
             (
                 "payload 65535",
                 |p| p[4..6].fill(255),
-                DropReason::BadTotalLength,
+                Error::BadTotalLength,
             ),
-            ("jumbogram", |p| p[4..7].fill(0), DropReason::BadTotalLength),
+            ("jumbogram", |p| p[4..7].fill(0), Error::BadTotalLength),
         ];
         for (what, damage, reason) in cases {
             let mut bad = packet(UDP, 64, &[0; 8]);

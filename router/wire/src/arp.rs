@@ -4,27 +4,35 @@ use core::net::Ipv4Addr;
 
 use super::{be16, be32, ethernet, put};
 use crate::addr::Mac;
-use crate::frame::ETHERNET_LEN;
+use crate::ethernet::ETHERNET_LEN;
 
-pub(crate) const REQUEST: u16 = 1;
-pub(crate) const REPLY: u16 = 2;
+/// The operation of a request.
+pub const REQUEST: u16 = 1;
+/// The operation of a reply.
+pub const REPLY: u16 = 2;
 
 /// Bytes of an ARP packet with its Ethernet header.
-pub(crate) const FRAME_LEN: usize = ETHERNET_LEN + 28;
+pub const FRAME_LEN: usize = ETHERNET_LEN + 28;
 
+/// An ARP packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Arp {
-    pub(crate) operation: u16,
-    pub(crate) sender_mac: Mac,
-    pub(crate) sender: Ipv4Addr,
-    pub(crate) target_mac: Mac,
-    pub(crate) target: Ipv4Addr,
+pub struct Arp {
+    /// [`REQUEST`] or [`REPLY`].
+    pub operation: u16,
+    /// The sender hardware address.
+    pub sender_mac: Mac,
+    /// The sender protocol address.
+    pub sender: Ipv4Addr,
+    /// The target hardware address.
+    pub target_mac: Mac,
+    /// The target protocol address.
+    pub target: Ipv4Addr,
 }
 
 impl Arp {
     /// Reads what follows the Ethernet header. `None` if it is short, for other kinds of
     /// addresses, neither request nor reply, or from something that isn't a station.
-    pub(crate) fn parse(packet: &[u8]) -> Option<Self> {
+    pub fn parse(packet: &[u8]) -> Option<Self> {
         let packet: &[u8; 28] = packet.first_chunk()?;
         let mac = |at: usize| packet.get(at..at + 6)?.try_into().ok().map(Mac);
         let kinds = (be16(packet, 0), be16(packet, 2), packet[4], packet[5]);
@@ -43,7 +51,7 @@ impl Arp {
     }
 
     /// The frame that carries this packet to `destination`.
-    pub(crate) fn frame(&self, destination: Mac) -> [u8; FRAME_LEN] {
+    pub fn frame(&self, destination: Mac) -> [u8; FRAME_LEN] {
         let mut frame = [0; FRAME_LEN];
         let header = ethernet::Ethernet {
             destination,

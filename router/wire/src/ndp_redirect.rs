@@ -5,7 +5,7 @@ use core::net::Ipv6Addr;
 
 use super::icmpv6::REDIRECT;
 use super::ipv6::{HEADER_LEN, MIN_MTU};
-use super::nd::{TARGET_ADDRESS, push_station};
+use super::ndp::{TARGET_ADDRESS, push_station};
 use crate::addr::Mac;
 
 /// The option with the packet that caused it.
@@ -13,7 +13,7 @@ const REDIRECTED_HEADER: u8 = 4;
 
 /// A message that packets to `destination` had better go to `target`, at this station if it is
 /// known. Its checksum is still to be filled.
-pub(crate) fn message(
+pub fn message(
     target: Ipv6Addr,
     destination: Ipv6Addr,
     station: Option<Mac>,

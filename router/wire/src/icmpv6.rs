@@ -4,20 +4,30 @@ use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use super::ipv6::{self, DEFAULT_HOPS, HEADER_LEN, Ipv6, MIN_MTU};
-use super::{checksum, extension, put};
-use crate::frame::ETHERNET_LEN;
-use crate::wire::icmp::IcmpError;
+use super::{checksum, ipv6_extension, put};
+use crate::ethernet::ETHERNET_LEN;
+use crate::icmp_error::IcmpError;
 
-pub(crate) const ECHO_REQUEST: u8 = 128;
-pub(crate) const MLD_QUERY: u8 = 130;
-pub(crate) const MLD_REPORT: u8 = 131;
-pub(crate) const MLD_DONE: u8 = 132;
-pub(crate) const ROUTER_SOLICITATION: u8 = 133;
-pub(crate) const ROUTER_ADVERTISEMENT: u8 = 134;
-pub(crate) const NEIGHBOR_SOLICITATION: u8 = 135;
-pub(crate) const NEIGHBOR_ADVERTISEMENT: u8 = 136;
-pub(crate) const REDIRECT: u8 = 137;
-pub(crate) const MLDV2_REPORT: u8 = 143;
+/// The type of an echo request.
+pub const ECHO_REQUEST: u8 = 128;
+/// The type of an MLD query.
+pub const MLD_QUERY: u8 = 130;
+/// The type of an MLD version 1 report.
+pub const MLD_REPORT: u8 = 131;
+/// The type of an MLD version 1 done.
+pub const MLD_DONE: u8 = 132;
+/// The type of a router solicitation.
+pub const ROUTER_SOLICITATION: u8 = 133;
+/// The type of a router advertisement.
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
+/// The type of a neighbor solicitation.
+pub const NEIGHBOR_SOLICITATION: u8 = 135;
+/// The type of a neighbor advertisement.
+pub const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+/// The type of a redirect.
+pub const REDIRECT: u8 = 137;
+/// The type of an MLD version 2 report.
+pub const MLDV2_REPORT: u8 = 143;
 
 /// The sum of the pseudo header (RFC 8200 8.1).
 fn pseudo_sum(source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> u64 {
@@ -30,13 +40,13 @@ fn pseudo_sum(source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> u64 {
 }
 
 /// Whether the checksum of a message is right.
-pub(crate) fn verifies(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
+pub fn verifies(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
     let sum = pseudo_sum(source, destination, message.len()) + u64::from(checksum::sum(message));
     checksum::fold(sum) == 0xffff
 }
 
 /// Fills in the checksum of a message.
-pub(crate) fn fill_checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &mut [u8]) {
+pub fn fill_checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &mut [u8]) {
     put(message, 2, &[0, 0]);
     let sum = pseudo_sum(source, destination, message.len()) + u64::from(checksum::sum(message));
     let value = !checksum::fold(sum);
@@ -44,7 +54,7 @@ pub(crate) fn fill_checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &m
 }
 
 /// A packet with a message, `headroom` bytes of 0 before it.
-pub(crate) fn packet(
+pub fn packet(
     source: Ipv6Addr,
     destination: Ipv6Addr,
     hop_limit: u8,
@@ -68,12 +78,12 @@ pub(crate) fn packet(
 
 /// Whether an error may be sent because of this packet, as far as the packet itself tells
 /// (RFC 4443 2.4 (e)). `group` says whether one was sent to a group, of stations or hosts.
-pub(crate) fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool) -> bool {
+pub fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool) -> bool {
     let nobody = ip.source.is_unspecified() || ip.source.is_multicast();
     if nobody || (group && !error.even_for_groups()) {
         return false;
     }
-    match extension::upper(packet, ip) {
+    match ipv6_extension::upper(packet, ip) {
         // A later fragment hides its type.
         Some((ipv6::ICMP, None)) => false,
         Some((ipv6::ICMP, Some(at))) => packet
@@ -84,7 +94,7 @@ pub(crate) fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool
 }
 
 /// A frame, its Ethernet header still to be filled, with an error about `original`.
-pub(crate) fn error_frame(
+pub fn error_frame(
     error: IcmpError,
     source: Ipv6Addr,
     destination: Ipv6Addr,
@@ -102,8 +112,8 @@ pub(crate) fn error_frame(
 
 #[cfg(test)]
 mod tests {
-    use super::super::ipv6::tests::packet as make;
     use super::*;
+    use crate::fixtures::ipv6_packet as make;
 
     #[test]
     fn messages_are_well_formed_and_bounded() {

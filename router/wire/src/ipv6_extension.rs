@@ -1,9 +1,9 @@
 //! Extension headers of IPv6 packets (RFC 8200 4).
 
-use super::icmp::{IcmpError, Parameter};
+use super::icmp_error::{IcmpError, Parameter};
 use super::ipv6::{self, HEADER_LEN, Ipv6};
 use super::{be16, be32};
-use crate::DropReason;
+use crate::Error;
 
 /// The most extension headers of a packet for the router (RFC 8883 asks for some limit).
 const HEADERS_MAX: usize = 8;
@@ -16,9 +16,14 @@ const ROUTER_ALERT: u8 = 5;
 
 /// Where a packet's own payload begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Content {
+pub enum Content {
     /// A header that isn't an extension, at this offset.
-    Upper { protocol: u8, at: usize },
+    Upper {
+        /// Its next header number.
+        protocol: u8,
+        /// Where it begins in the packet.
+        at: usize,
+    },
     /// A fragment.
     Fragment(Fragment),
     /// Nothing (RFC 8200 4.7).
@@ -27,37 +32,40 @@ pub(crate) enum Content {
 
 /// What a fragment header says (RFC 8200 4.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Fragment {
+pub struct Fragment {
     /// Where the header begins in the packet.
-    pub(crate) at: usize,
+    pub at: usize,
     /// Where the number stands that leads to it.
-    pub(crate) link: usize,
-    pub(crate) next_header: u8,
-    /// In bytes.
-    pub(crate) offset: usize,
-    pub(crate) more: bool,
-    pub(crate) ident: u32,
+    pub link: usize,
+    /// What the fragments together hold.
+    pub next_header: u8,
+    /// Where its payload belongs, in bytes.
+    pub offset: usize,
+    /// Whether more fragments follow.
+    pub more: bool,
+    /// The identification.
+    pub ident: u32,
 }
 
 /// Why a packet isn't accepted, and what its sender is told, if anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Refused(pub(crate) DropReason, pub(crate) Option<IcmpError>);
+pub struct Refused(pub Error, pub Option<IcmpError>);
 
 fn malformed() -> Refused {
-    Refused(DropReason::BadOptions, None)
+    Refused(Error::BadOptions, None)
 }
 
 fn problem(what: Parameter, at: usize) -> Refused {
     let at = u32::try_from(at).unwrap_or(u32::MAX);
     let reason = match what {
-        Parameter::NextHeader => DropReason::UnknownProtocol,
-        _ => DropReason::BadOptions,
+        Parameter::NextHeader => Error::UnknownProtocol,
+        _ => Error::BadOptions,
     };
     Refused(reason, Some(IcmpError::Parameter(what, at)))
 }
 
 /// Follows the extension headers of a packet whose destination is here.
-pub(crate) fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
+pub fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
     let packet = packet.get(..ip.total_len).unwrap_or(packet);
     let (mut kind, mut at, mut link) = (ip.next_header, HEADER_LEN, 6);
     for count in 0..HEADERS_MAX {
@@ -98,7 +106,7 @@ pub(crate) fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
 
 /// Passes on what [`walk`] found unless it is a fragment that can be part of no packet: one with
 /// more to come has a multiple of 8 bytes, and none ends beyond the largest payload (RFC 8200 4.5).
-pub(crate) fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
+pub fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
     const PAYLOAD_LEN_AT: usize = 4;
     let Content::Fragment(fragment) = content else {
         return Ok(content);
@@ -106,7 +114,7 @@ pub(crate) fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Ref
     let wrong = |at: usize| {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         let error = IcmpError::Parameter(Parameter::Field, at);
-        Err(Refused(DropReason::BadFragment, Some(error)))
+        Err(Refused(Error::BadFragment, Some(error)))
     };
     let len = ip.total_len.saturating_sub(fragment.at + 8);
     if fragment.more && !len.is_multiple_of(8) {
@@ -119,7 +127,7 @@ pub(crate) fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Ref
 }
 
 /// Checks the hop-by-hop options of a packet to be forwarded, if it has any.
-pub(crate) fn check_hop_by_hop(packet: &[u8], ip: &Ipv6) -> Result<(), Refused> {
+pub fn check_hop_by_hop(packet: &[u8], ip: &Ipv6) -> Result<(), Refused> {
     if ip.next_header == ipv6::HOP_BY_HOP {
         options(packet.get(..ip.total_len).unwrap_or(packet), HEADER_LEN)
     } else {
@@ -167,7 +175,7 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
 }
 
 /// Whether a packet, whose options are sound, has the router alert of MLD (RFC 2711 2.1).
-pub(crate) fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
+pub fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
     let options = extent(packet, HEADER_LEN).filter(|_| ip.next_header == ipv6::HOP_BY_HOP);
     let end = options.map_or(0, |(_, len)| HEADER_LEN + len);
     let mut rest = packet.get(HEADER_LEN + 2..end).unwrap_or(&[]);
@@ -183,7 +191,7 @@ pub(crate) fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
 
 /// The protocol behind the extension headers and where it begins, or `None` for that in a
 /// fragment other than the first. Nothing is judged; `None` if the headers aren't all there.
-pub(crate) fn upper(packet: &[u8], ip: &Ipv6) -> Option<(u8, Option<usize>)> {
+pub fn upper(packet: &[u8], ip: &Ipv6) -> Option<(u8, Option<usize>)> {
     let (mut kind, mut at) = (ip.next_header, HEADER_LEN);
     let mut begins = true;
     for _ in 0..HEADERS_MAX {
@@ -207,8 +215,8 @@ pub(crate) fn upper(packet: &[u8], ip: &Ipv6) -> Option<(u8, Option<usize>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ipv6::tests::packet;
     use super::*;
+    use crate::fixtures::ipv6_packet as packet;
 
     fn walked(next: u8, payload: &[u8]) -> Result<Content, Refused> {
         let packet = packet(next, 64, payload);

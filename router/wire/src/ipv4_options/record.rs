@@ -5,11 +5,9 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::ops::Range;
 
-use super::ipv4::HEADER_LEN;
-use super::options::{RECORD_ROUTE, TIMESTAMP, options};
-use super::{be32, checksum, put};
-use crate::own::Own;
-use crate::time::Instant;
+use super::{RECORD_ROUTE, TIMESTAMP, options};
+use crate::ipv4::HEADER_LEN;
+use crate::{be32, checksum, put};
 
 /// Where the first entry can be, as pointers in options count: from 1.
 const ROUTE_FIRST: usize = 4;
@@ -22,20 +20,20 @@ const WITH_ADDRESS: u8 = 1;
 const PRESPECIFIED: u8 = 3;
 
 /// What a router has to enter.
-pub(crate) struct Entry<'a> {
+pub struct Entry<'a> {
     /// Its address on the way to the next hop.
-    pub(crate) address: Ipv4Addr,
-    pub(crate) now: Instant,
-    /// All addresses of the router.
-    pub(crate) own: &'a Own,
+    pub address: Ipv4Addr,
+    /// Milliseconds since boot, of which the lower 31 bits are entered.
+    pub uptime_ms: u64,
+    /// Returns `true` for each address of the router.
+    pub is_local: &'a dyn Fn(Ipv4Addr) -> bool,
 }
 
 impl Entry<'_> {
-    /// Milliseconds since boot. The highest bit says that they aren't since midnight: the router
-    /// doesn't know the time of day.
+    /// The highest bit says that the milliseconds aren't since midnight: the router doesn't know
+    /// the time of day.
     fn time(&self) -> [u8; 4] {
-        let millis = self.now.as_nanos() / 1_000_000;
-        (millis as u32 | 1 << 31).to_be_bytes()
+        (self.uptime_ms as u32 | 1 << 31).to_be_bytes()
     }
 }
 
@@ -55,7 +53,7 @@ fn room(option: &[u8], first: usize, len: usize) -> Result<Option<usize>, usize>
 }
 
 /// Where a record of the route has room, if it has.
-pub(crate) fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
+pub fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
     if option.len() < 3 {
         return Err(1);
     }
@@ -63,7 +61,7 @@ pub(crate) fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
 }
 
 /// Where a timestamp has room, if it has.
-pub(crate) fn timestamp_room(option: &[u8]) -> Result<Option<usize>, usize> {
+pub fn timestamp_room(option: &[u8]) -> Result<Option<usize>, usize> {
     let Some(&flags) = option.get(3) else {
         return Err(1);
     };
@@ -115,7 +113,7 @@ fn enter_timestamp(option: &mut [u8], entry: &Entry<'_>) -> bool {
         Ok(Some(at)) => {
             if kind == WITH_ADDRESS {
                 put(option, at, &entry.address.octets());
-            } else if !entry.own.has(Ipv4Addr::from_bits(be32(option, at))) {
+            } else if !(entry.is_local)(Ipv4Addr::from_bits(be32(option, at))) {
                 return false;
             }
             put(option, at + 4, &entry.time());
@@ -135,7 +133,7 @@ fn find(header: &[u8], kind: u8) -> Option<Range<usize>> {
 }
 
 /// Enters what the options of a header ask for and have room for, and corrects its checksum.
-pub(crate) fn enter(header: &mut [u8], entry: &Entry<'_>) {
+pub fn enter(header: &mut [u8], entry: &Entry<'_>) {
     let mut changed = false;
     if let Some(option) = find(header, RECORD_ROUTE).and_then(|at| header.get_mut(at)) {
         changed |= enter_route(option, entry);
@@ -150,7 +148,7 @@ pub(crate) fn enter(header: &mut [u8], entry: &Entry<'_>) {
 
 /// The options that the answer to an echo request takes along, so that the whole way there and
 /// back is recorded (RFC 1812 4.3.3.6): those of the request's header with an entry.
-pub(crate) fn for_reply(header: &[u8], entry: &Entry<'_>) -> Vec<u8> {
+pub fn for_reply(header: &[u8], entry: &Entry<'_>) -> Vec<u8> {
     let mut all = Vec::new();
     for kind in [RECORD_ROUTE, TIMESTAMP] {
         let at = find(header, kind);
@@ -162,7 +160,7 @@ pub(crate) fn for_reply(header: &[u8], entry: &Entry<'_>) -> Vec<u8> {
 }
 
 /// Puts options, a multiple of 4 bytes, into a packet that has none.
-pub(crate) fn insert(packet: &mut Vec<u8>, headroom: usize, options: &[u8]) {
+pub fn insert(packet: &mut Vec<u8>, headroom: usize, options: &[u8]) {
     let at = headroom + HEADER_LEN;
     let total = packet.len() - headroom.min(packet.len()) + options.len();
     let (Ok(total), Ok(words)) = (u16::try_from(total), u8::try_from(options.len() / 4)) else {
@@ -181,19 +179,17 @@ pub(crate) fn insert(packet: &mut Vec<u8>, headroom: usize, options: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ipv4::{self, Ipv4, tests::packet};
     use super::*;
-    use crate::DropReason;
+    use crate::fixtures::ipv4_packet as packet;
+    use crate::ipv4::{self, Ipv4};
 
     const OURS: Ipv4Addr = Ipv4Addr::new(1, 2, 3, 4);
 
     fn with_entry<T>(f: impl FnOnce(&Entry<'_>) -> T) -> T {
-        let mut own = Own::new(1);
-        own.add(OURS, DropReason::OwnSource);
         f(&Entry {
             address: OURS,
-            now: Instant::from_millis(0x0102_0304),
-            own: &own,
+            uptime_ms: 0x0102_0304,
+            is_local: &|address| address == OURS,
         })
     }
 

@@ -3,46 +3,54 @@
 use core::net::Ipv4Addr;
 
 use super::{be16, be32, checksum};
-use crate::DropReason;
+use crate::Error;
 
 /// Bytes in a header without options.
-pub(crate) const HEADER_LEN: usize = 20;
+pub const HEADER_LEN: usize = 20;
 
-/// Where the addresses are.
-pub(crate) const SOURCE: usize = 12;
-pub(crate) const DESTINATION: usize = 16;
+/// Where the source address is.
+pub const SOURCE: usize = 12;
+/// Where the destination is.
+pub const DESTINATION: usize = 16;
 
-pub(crate) const ICMP: u8 = 1;
-pub(crate) const TCP: u8 = 6;
-pub(crate) const UDP: u8 = 17;
+/// The protocol number of ICMP.
+pub const ICMP: u8 = 1;
+/// The protocol number of TCP.
+pub const TCP: u8 = 6;
+/// The protocol number of UDP.
+pub const UDP: u8 = 17;
 
 /// "Don't fragment", in the word of flags and fragment offset.
-pub(crate) const DF: u16 = 0x4000;
+pub const DF: u16 = 0x4000;
 /// "More fragments", in the same word.
-pub(crate) const MF: u16 = 0x2000;
+pub const MF: u16 = 0x2000;
 /// The fragment offset, in units of 8 bytes, in the same word.
-pub(crate) const OFFSET: u16 = 0x1fff;
+pub const OFFSET: u16 = 0x1fff;
 
 /// What a checked header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Ipv4 {
+pub struct Ipv4 {
     /// Bytes in the header.
-    pub(crate) header_len: usize,
+    pub header_len: usize,
     /// Bytes in the packet, header included.
-    pub(crate) total_len: usize,
+    pub total_len: usize,
     /// Flags and fragment offset.
-    pub(crate) fragment: u16,
-    pub(crate) ttl: u8,
-    pub(crate) protocol: u8,
-    pub(crate) source: Ipv4Addr,
-    pub(crate) destination: Ipv4Addr,
+    pub fragment: u16,
+    /// Time to live.
+    pub ttl: u8,
+    /// What follows the header.
+    pub protocol: u8,
+    /// The source address.
+    pub source: Ipv4Addr,
+    /// The destination address.
+    pub destination: Ipv4Addr,
 }
 
 /// Why a header couldn't be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
     /// The packet is wrong.
-    Bad(DropReason),
+    Bad(Error),
     /// The header goes on beyond the bytes at hand.
     Incomplete,
 }
@@ -50,28 +58,28 @@ pub(crate) enum Unreadable {
 impl Ipv4 {
     /// Reads and checks the header of a packet of which `bytes` are at hand and which has
     /// `len` bytes with link-layer padding.
-    pub(crate) fn parse(bytes: &[u8], len: usize) -> Result<Self, Unreadable> {
+    pub fn parse(bytes: &[u8], len: usize) -> Result<Self, Unreadable> {
         let bad = |reason| Err(Unreadable::Bad(reason));
         let bytes = bytes.get(..len).unwrap_or(bytes);
         let Some(first) = bytes.get(..HEADER_LEN).and_then(|b| b.first()) else {
-            return bad(DropReason::Truncated);
+            return bad(Error::Truncated);
         };
         if first >> 4 != 4 {
-            return bad(DropReason::BadVersion);
+            return bad(Error::BadVersion);
         }
         let header_len = usize::from(first & 15) * 4;
         if header_len < HEADER_LEN || header_len > len {
-            return bad(DropReason::BadHeaderLength);
+            return bad(Error::BadHeaderLength);
         }
         let total_len = usize::from(be16(bytes, 2));
         if total_len < header_len || total_len > len {
-            return bad(DropReason::BadTotalLength);
+            return bad(Error::BadTotalLength);
         }
         let Some(header) = bytes.get(..header_len) else {
             return Err(Unreadable::Incomplete);
         };
         if checksum::sum(header) != 0xffff {
-            return bad(DropReason::BadChecksum);
+            return bad(Error::BadChecksum);
         }
         Ok(Self::read(header, header_len))
     }
@@ -91,38 +99,21 @@ impl Ipv4 {
     }
 
     /// Whether this is a fragment other than the first.
-    pub(crate) fn is_later_fragment(&self) -> bool {
+    pub fn is_later_fragment(&self) -> bool {
         self.fragment & OFFSET != 0
     }
 }
 
 /// Whether no host may send from this address, whatever the networks here (RFC 1812 5.3.7).
-pub(crate) fn is_martian_source(source: Ipv4Addr) -> bool {
+pub fn is_martian_source(source: Ipv4Addr) -> bool {
     matches!(source.octets()[0], 0 | 127 | 224..=255)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::wire::put;
-    use alloc::vec;
+    use crate::fixtures::ipv4_packet as packet;
     use alloc::vec::Vec;
-
-    /// A packet with a correct header.
-    pub(crate) fn packet(protocol: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0u8; HEADER_LEN];
-        packet[0] = 0x45;
-        let total = u16::try_from(HEADER_LEN + payload.len()).unwrap();
-        put(&mut packet, 2, &total.to_be_bytes());
-        put(&mut packet, 4, &[0x12, 0x34]);
-        packet[8] = ttl;
-        packet[9] = protocol;
-        put(&mut packet, 12, &[10, 0, 0, 9]);
-        put(&mut packet, 16, &[10, 0, 1, 9]);
-        checksum::fill(&mut packet, 10);
-        packet.extend_from_slice(payload);
-        packet
-    }
 
     #[test]
     fn good_and_padded() {
@@ -139,26 +130,18 @@ pub(crate) mod tests {
     #[test]
     fn malformed() {
         type Break = fn(&mut Vec<u8>);
-        let cases: [(&str, Break, DropReason); 11] = [
-            ("empty", |p| p.clear(), DropReason::Truncated),
-            ("19 bytes", |p| p.truncate(19), DropReason::Truncated),
-            ("version 6", |p| p[0] = 0x65, DropReason::BadVersion),
-            ("version 0", |p| p[0] = 0x05, DropReason::BadVersion),
-            ("4 words", |p| p[0] = 0x44, DropReason::BadHeaderLength),
-            ("15 words", |p| p[0] = 0x4f, DropReason::BadHeaderLength),
-            ("total 19", |p| p[3] = 19, DropReason::BadTotalLength),
-            ("total 29", |p| p[3] = 29, DropReason::BadTotalLength),
-            (
-                "total 65535",
-                |p| p[2..4].fill(255),
-                DropReason::BadTotalLength,
-            ),
-            ("checksum", |p| p[10] ^= 1, DropReason::BadChecksum),
-            (
-                "payload cut",
-                |p| p.truncate(27),
-                DropReason::BadTotalLength,
-            ),
+        let cases: [(&str, Break, Error); 11] = [
+            ("empty", |p| p.clear(), Error::Truncated),
+            ("19 bytes", |p| p.truncate(19), Error::Truncated),
+            ("version 6", |p| p[0] = 0x65, Error::BadVersion),
+            ("version 0", |p| p[0] = 0x05, Error::BadVersion),
+            ("4 words", |p| p[0] = 0x44, Error::BadHeaderLength),
+            ("15 words", |p| p[0] = 0x4f, Error::BadHeaderLength),
+            ("total 19", |p| p[3] = 19, Error::BadTotalLength),
+            ("total 29", |p| p[3] = 29, Error::BadTotalLength),
+            ("total 65535", |p| p[2..4].fill(255), Error::BadTotalLength),
+            ("checksum", |p| p[10] ^= 1, Error::BadChecksum),
+            ("payload cut", |p| p.truncate(27), Error::BadTotalLength),
         ];
         for (what, damage, reason) in cases {
             let mut bad = packet(UDP, 64, &[0; 8]);

@@ -2,27 +2,38 @@
 
 use super::{be16, put};
 use crate::addr::Mac;
-use crate::frame::ETHERNET_LEN;
 
-pub(crate) const IPV4: u16 = 0x0800;
-pub(crate) const ARP: u16 = 0x0806;
-pub(crate) const IPV6: u16 = 0x86dd;
-pub(crate) const VLAN: u16 = 0x8100;
-pub(crate) const SERVICE_VLAN: u16 = 0x88a8;
+/// Bytes of an Ethernet header without tags.
+pub const ETHERNET_LEN: usize = 14;
+
+/// The EtherType of IPv4.
+pub const IPV4: u16 = 0x0800;
+/// The EtherType of ARP.
+pub const ARP: u16 = 0x0806;
+/// The EtherType of IPv6.
+pub const IPV6: u16 = 0x86dd;
+/// The EtherType of a customer's tag, C-TAG (IEEE 802.1Q).
+pub const VLAN: u16 = 0x8100;
+/// The EtherType of a provider's tag, S-TAG (IEEE 802.1ad).
+pub const SERVICE_VLAN: u16 = 0x88a8;
 
 /// The shortest frame on a real Ethernet, without its check sequence. Shorter ones are padded.
-pub(crate) const MIN_FRAME: usize = 60;
+pub const MIN_FRAME: usize = 60;
 
+/// An Ethernet II header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Ethernet {
-    pub(crate) destination: Mac,
-    pub(crate) source: Mac,
-    pub(crate) kind: u16,
+pub struct Ethernet {
+    /// The destination address.
+    pub destination: Mac,
+    /// The source address.
+    pub source: Mac,
+    /// The EtherType.
+    pub kind: u16,
 }
 
 impl Ethernet {
     /// Reads the header, if the frame is long enough to have one.
-    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+    pub fn parse(frame: &[u8]) -> Option<Self> {
         let (destination, rest) = frame.get(..ETHERNET_LEN)?.split_first_chunk()?;
         let (source, kind) = rest.split_first_chunk()?;
         Some(Self {
@@ -33,7 +44,7 @@ impl Ethernet {
     }
 
     /// Writes the header at the start of `frame`.
-    pub(crate) fn emit(self, frame: &mut [u8]) {
+    pub fn emit(self, frame: &mut [u8]) {
         put(frame, 0, &self.destination.0);
         put(frame, 6, &self.source.0);
         put(frame, 12, &self.kind.to_be_bytes());

@@ -1,7 +1,8 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
 /// The ones' complement sum of big-endian 16-bit words; an odd last byte is padded with 0.
-pub(crate) fn sum(bytes: &[u8]) -> u16 {
+#[inline]
+pub fn sum(bytes: &[u8]) -> u16 {
     let mut words = bytes.chunks_exact(4);
     let mut sum: u64 = 0;
     for word in &mut words {
@@ -17,7 +18,8 @@ pub(crate) fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// Folds a sum of words to 16 bits, carries added back.
-pub(crate) fn fold(mut sum: u64) -> u16 {
+#[inline]
+pub fn fold(mut sum: u64) -> u16 {
     while let Some(high) = core::num::NonZeroU64::new(sum >> 16) {
         sum = (sum & 0xffff) + high.get();
     }
@@ -26,12 +28,14 @@ pub(crate) fn fold(mut sum: u64) -> u16 {
 }
 
 /// The checksum of `bytes`, whose own checksum field must be 0.
-pub(crate) fn checksum(bytes: &[u8]) -> u16 {
+#[inline]
+pub fn checksum(bytes: &[u8]) -> u16 {
     !sum(bytes)
 }
 
 /// Sets the 16 bits at `at` to the checksum of all of `bytes`.
-pub(crate) fn fill(bytes: &mut [u8], at: usize) {
+#[inline]
+pub fn fill(bytes: &mut [u8], at: usize) {
     put(bytes, at, 0);
     let value = checksum(bytes);
     put(bytes, at, value);
@@ -45,7 +49,7 @@ fn put(bytes: &mut [u8], at: usize, value: u16) {
 
 /// Completes the checksum of a TCP or UDP segment whose checksum field holds the sum of the
 /// pseudo header, as partially offloaded frames have it.
-pub(crate) fn complete(protocol: u8, segment: &mut [u8]) {
+pub fn complete(protocol: u8, segment: &mut [u8]) {
     let at = match protocol {
         6 => 16,
         17 => 6,
@@ -59,7 +63,8 @@ pub(crate) fn complete(protocol: u8, segment: &mut [u8]) {
 }
 
 /// The checksum of a segment whose words, pseudo header included, have this sum.
-pub(crate) fn finish(protocol: u8, sum: u16) -> u16 {
+#[inline]
+pub fn finish(protocol: u8, sum: u16) -> u16 {
     match !sum {
         // In UDP 0 means that there is no checksum (RFC 768).
         0 if protocol == 17 => 0xffff,
@@ -73,7 +78,7 @@ pub(crate) fn finish(protocol: u8, sum: u16) -> u16 {
 /// In that order of bytes the word of TTL and protocol becomes smaller by 1, and so its
 /// complement sum larger by 1 (RFC 1624, equation 3). The TTL must not be 0.
 #[inline(always)]
-pub(crate) fn decrement_ttl(word: u32) -> u32 {
+pub fn decrement_ttl(word: u32) -> u32 {
     if word < 0xfffe_0000 {
         word.wrapping_add(0x0000_ffff)
     } else {
