@@ -16,23 +16,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "testbed"))
 
 from dom0.guest import Guest, Vif, linux_guest  # noqa: E402
+from dom0.ringway import READY  # noqa: E402
 from dom0.topology import Host, Topology  # noqa: E402
-from ringway import READY  # noqa: E402
-
-LEFT = Host("left", "xenbr0", ("10.0.0.2/24", "2001:db8:0::2/64"), ("10.0.0.1", "2001:db8:0::1"))
-RIGHT = Host("right", "xenbr1", ("10.0.1.2/24", "2001:db8:1::2/64"), ("10.0.1.1", "2001:db8:1::1"))
-
-CONFIG = """
-hostname = "tenant-a"
-
-[interface.left]
-vif     = 0
-address = ["10.0.0.1/24"]
-
-[interface.right]
-vif     = 1
-address = ["10.0.1.1/24"]
-"""
+from support.network import CONFIG, LEFT, RIGHT  # noqa: E402
 
 LIMIT_S = 300
 

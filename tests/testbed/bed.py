@@ -24,7 +24,7 @@ from pathlib import Path
 import counting
 import image
 import install
-import sharing
+import parallel
 from machine import RESULTS, Machine, pytest_line
 from paths import REPO
 from qemu import Options
@@ -49,9 +49,9 @@ def main() -> int:
                       native=arguments.native, plugin=plugin,
                       xen=tuple(arguments.xen.split()))  # fmt: skip
     boot = lambda: booted(arguments.command, options)  # noqa: E731
-    machines = sharing.affordable(arguments.machines)
+    machines = parallel.affordable(arguments.machines)
     if arguments.command == "test" and machines > 1:
-        return sharing.test(boot, arguments.rest, machines)
+        return parallel.test(boot, arguments.rest, machines)
     with boot() as machine:
         return COMMANDS[arguments.command](machine, arguments.rest)
 

@@ -66,18 +66,18 @@ fn every_difference_to_linux_that_tests_know_is_in_the_document_and_no_other() {
         .collect();
     let mut told = quoted(&first_column);
     let lists = [
-        ("test_against_linux", "DIFFERENCES"),
-        ("test_options", "LENGTHS"),
-        ("test_options", "ADDRESSES"),
-        ("test_source_route", "DIFFERENCES"),
-        ("test_redirect", "LAX"),
-        ("test_arp_beside_linux", "DIFFERENCES"),
-        ("test_discovery", "DIFFERENCES"),
-        ("test_uniqueness", "DIFFERENCES"),
-        ("test_multipath_beside_linux", "DIFFERENCES"),
-        ("test_reassembly", "EITHER"),
-        ("test_vrf_beside_linux", "DIFFERENCES"),
-        ("test_reassembly", "SIX"),
+        ("forwarding/test_packets_vs_linux", "DIFFERENCES"),
+        ("ipv4/test_ipv4_options", "LENGTHS"),
+        ("ipv4/test_ipv4_options", "ADDRESSES"),
+        ("ipv4/test_source_routes", "DIFFERENCES"),
+        ("icmp/test_redirects", "LAX"),
+        ("neighbors/test_arp_vs_linux", "DIFFERENCES"),
+        ("neighbors/test_ndp_vs_linux", "DIFFERENCES"),
+        ("neighbors/test_dad", "DIFFERENCES"),
+        ("routes/test_multipath_vs_linux", "DIFFERENCES"),
+        ("local/test_reassembly_vs_linux", "EITHER"),
+        ("vrf/test_vrf_vs_linux", "DIFFERENCES"),
+        ("local/test_reassembly_vs_linux", "SIX"),
     ];
     let mut known = Vec::new();
     let texts = lists.map(|(file, list)| (read(&format!("tests/system/{file}.py")), list));

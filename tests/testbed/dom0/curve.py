@@ -14,8 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2] / "system")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dom0.archive import tar  # noqa: E402
 from dom0.cputime import CpuTime  # noqa: E402
@@ -23,8 +22,8 @@ from dom0.figures import LEFT, RIGHT, guest  # noqa: E402
 from dom0.guest import Guest, Vif  # noqa: E402
 from dom0.internet import GATEWAYS_4, internet  # noqa: E402
 from dom0.pktgen import Generator, Load  # noqa: E402
+from dom0.ringway import numbers  # noqa: E402
 from dom0.topology import Topology  # noqa: E402
-from ringway import numbers  # noqa: E402
 
 RESULTS = Path("/ringway/results/curve.csv")
 SECONDS = 2.0

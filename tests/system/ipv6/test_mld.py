@@ -1,0 +1,102 @@
+"""Which groups the router says it listens to (RFC 3810, RFC 2710): the listener's part of MLD."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from dom0.guest import Guest
+from dom0.topology import Topology
+from scapy.layers.inet6 import (
+    ICMPv6MLQuery, ICMPv6MLQuery2, IPv6, IPv6ExtHdrHopByHop, RouterAlert,
+)  # fmt: skip
+from scapy.packet import Packet
+from support.compare import DUAL_WORDS, assert_alike, beside
+from support.ndp import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, Report, group_of, read_report
+from support.network import DUAL_STACK, LEFT, RIGHT
+from support.packets import link_local, mac_text
+from support.wire import Wire
+
+
+QUERIER, QUERIER_MAC = "fe80::99", "02:00:00:00:0d:01"
+NEAR_GROUP = group_of(NEAR6)[0]
+WITHIN_MS = 200
+
+
+def asks(group: str, version: int = 2, **fields) -> bytes:
+    """A querier's packet about one group, or all (`::`)."""
+    header = {"src": QUERIER, "dst": ALL_NODES if group == "::" else group, "hlim": 1, **fields}
+    query: Packet = ICMPv6MLQuery(mladdr=group, mrd=WITHIN_MS)
+    if version == 2:
+        query = ICMPv6MLQuery2(mladdr=group, mrd=WITHIN_MS, QRV=2, QQIC=125)
+    alert = header.pop("alert", True)
+    packet = IPv6(**header)
+    return bytes(packet / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / query if alert else packet / query)
+
+
+# From the first of version 1 on, only that is spoken.
+CASES = {
+    "all": asks("::"),
+    "one group": asks(NEAR_GROUP),
+    "the routers": asks(ALL_ROUTERS),
+    "a group of nobody's": asks("ff02::7777"),
+    "all nodes": asks(ALL_NODES),
+    "in a global name": asks("::", src="2001:db8::99"),
+    "from another link": asks("::", hlim=2),
+    "without a router alert": asks("::", alert=False),
+    "to the router alone": asks("::", dst=NEAR6),
+    "one group, version 1": asks(NEAR_GROUP, 1),
+    "all, version 1": asks("::", 1),
+    "all, version 2 after version 1": asks("::"),
+}
+
+
+def look(router: Guest) -> dict[str, list[str]]:
+    """What a router answers on the left to each of them."""
+    seen = {}
+    with Wire(LEFT) as near, Wire(RIGHT) as far:
+        bench = Bench(router, near, far)
+        assert LEFT.ping(NEAR6, 3, 0.2, "-W", 10).received
+        time.sleep(3)  # what it says of itself at first is over
+        for name, query in CASES.items():
+            near.heard()
+            bench.send_near(query, QUERIER_MAC)
+            heard = near.during(WITHIN_MS / 1000 + 0.3)
+            packets = (f[14:] for f in heard if mac_text(f[6:12]) == bench.near_station)
+            reports = [report for report in map(read_report, packets) if report]
+            seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))
+    return seen
+
+
+def _said(report: Report, station: str) -> Iterator[str]:
+    """What a report says, a line for each group."""
+    names = {NEAR_GROUP: "near's group", group_of(link_local(station))[0]: "the link-local address's group"}
+    names[group_of("2001:db8::")[0]] = "the group of the network's routers"
+    for kind, group in report.records:
+        yield f"version {report.version} to {report.destination}: {kind} {names.get(group, group)}"
+
+
+@pytest.fixture(scope="module")
+def outcomes(topology: Topology) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    return beside(topology, DUAL_STACK, DUAL_WORDS, [], look)
+
+
+@pytest.mark.limit(600)
+@pytest.mark.parametrize("name", CASES)
+def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
+    assert_alike(name, outcomes, ())
+
+
+def test_all_groups_are_reported_to_queriers_alone(
+    outcomes: tuple[dict[str, list[str]], dict[str, list[str]]],
+) -> None:
+    """Which holds the comparison to something."""
+    ours, _ = outcomes
+    groups = {
+        "ff02::2", "ff05::2", "near's group", "the link-local address's group",
+        "the group of the network's routers",
+    }  # fmt: skip
+    assert set(ours["all"]) == {f"version 2 to ff02::16: 2 {group}" for group in groups}
+    assert set(ours["all, version 1"]) == {f"version 1 to the group: 0 {group}" for group in groups}
+    assert ours["one group"] == ["version 2 to ff02::16: 2 near's group"]
+    for silent in ("in a global name", "from another link", "without a router alert", "a group of nobody's"):
+        assert ours[silent] == []
