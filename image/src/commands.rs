@@ -71,8 +71,8 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
     for (id, interface) in (0u8..).zip(&config.interfaces).take(config.vifs()) {
         let queues = || {
             control
-                .planes()
-                .filter_map(|plane| plane.vif(InterfaceId(id)))
+                .workers()
+                .filter_map(|worker| worker.vif(InterfaceId(id)))
         };
         let several = queues().count() > 1;
         let Some(vif) = queues().next() else {
@@ -109,9 +109,9 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
             )?;
         }
     }
-    let several = control.planes().len() > 1;
-    for (number, plane) in control.planes().enumerate() {
-        for (backend, stats) in plane.pools() {
+    let several = control.workers().len() > 1;
+    for (number, worker) in control.workers().enumerate() {
+        for (backend, stats) in worker.pools() {
             let sum = stats.sum();
             write!(out, "pages for domain {}", backend.0)?;
             if several {
@@ -133,8 +133,8 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
 
 /// Where there are several CPUs, each name begins with the one that it is about.
 fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
-    let several = control.planes().len() > 1;
-    for (at, plane) in control.planes().enumerate() {
+    let several = control.workers().len() > 1;
+    for (at, worker) in control.workers().enumerate() {
         let mut line = |name: fmt::Arguments<'_>, value: u64| {
             if several {
                 write!(out, "cpu{at}.")?;
@@ -142,24 +142,24 @@ fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
             writeln!(out, "{name} {value}")
         };
         let state = kernel::sched::run_state_of(at);
-        let (work, pace) = (plane.work(), plane.pace());
+        let (stats, moderation) = (worker.stats(), worker.moderation());
         for (name, value) in [
             ("running_ns", state.running),
             ("runnable_ns", state.runnable),
             ("blocked_ns", state.blocked),
-            ("turns", work.turns),
-            ("sleeps", work.sleeps),
-            ("gatherings", work.gatherings),
-            ("bursts", work.bursts),
-            ("frames", work.frames),
-            ("notifications", work.notifications),
-            ("wake_price_ns", pace.price()),
-            ("wait_limit_ns", pace.wait()),
-            ("gathers", pace.gathers().into()),
+            ("turns", stats.turns),
+            ("sleeps", stats.sleeps),
+            ("gatherings", stats.moderated_sleeps),
+            ("bursts", stats.bursts),
+            ("frames", stats.frames),
+            ("notifications", stats.notifications),
+            ("wake_price_ns", moderation.wakeup_cost_ns()),
+            ("wait_limit_ns", moderation.wait_limit_ns()),
+            ("gathers", moderation.is_coalescing().into()),
         ] {
             line(format_args!("{name}"), value)?;
         }
-        for (bits, &wakes) in work.frames_per_wake.iter().enumerate() {
+        for (bits, &wakes) in stats.frames_per_wake.iter().enumerate() {
             // The least number of frames that is counted here.
             line(
                 format_args!("wakes_by_frames.{}", (1u32 << bits) >> 1),

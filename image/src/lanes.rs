@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use data_plane::{Control, MAX_LANES, Plane};
+use data_plane::{Control, MAX_WORKERS, Worker};
 use heapless::Vec as Bounded;
 use kernel::{XenHal, event, fault, sched, smp};
 use lane_lock::LaneLock;
@@ -18,17 +18,17 @@ use crate::clock::LoopClock;
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
 
-type Shared = LaneLock<Plane<XenHal>, Router, smp::Yield>;
+type Shared = LaneLock<Worker<XenHal>, Router, smp::Yield>;
 
 /// The planes, one for each CPU, and the router that they share.
 pub(crate) struct Lanes {
     shared: Shared,
     /// By which each CPU is woken, if there are several.
-    wakers: Bounded<Port, MAX_LANES>,
+    wakers: Bounded<Port, MAX_WORKERS>,
     /// A CPU has something for the control plane.
     attention: AtomicBool,
     /// How each CPU is to crash, as a number of [`Crash`]; 0 if it isn't.
-    crashes: [AtomicU8; MAX_LANES],
+    crashes: [AtomicU8; MAX_WORKERS],
 }
 
 /// A way to end as a bug would.
@@ -63,13 +63,13 @@ impl Lanes {
         let wakers = wakers();
         let count = wakers.len().max(1);
         let free = kernel::memory::stats().free;
-        let make = |at| Plane::new(XenHal::of(at), &router, free, count);
+        let make = |at| Worker::new(XenHal::of(at), &router, free, count);
         let (first, others) = (make(0), (1..count).map(make).collect::<Vec<_>>());
         let lanes = LANES.call_once(|| Self {
             shared: Shared::new(first, others, router),
             wakers,
             attention: AtomicBool::new(false),
-            crashes: [const { AtomicU8::new(0) }; MAX_LANES],
+            crashes: [const { AtomicU8::new(0) }; MAX_WORKERS],
         });
         lanes.control(|control| control.poll(now));
         for at in 1..count {
@@ -87,7 +87,11 @@ impl Lanes {
     }
 
     /// Calls `f` with the plane of CPU `at` and the router.
-    pub(crate) fn with<T>(&self, at: usize, f: impl FnOnce(&mut Plane<XenHal>, &Router) -> T) -> T {
+    pub(crate) fn with<T>(
+        &self,
+        at: usize,
+        f: impl FnOnce(&mut Worker<XenHal>, &Router) -> T,
+    ) -> T {
         let Some(mut lane) = self.shared.enter(at) else {
             unreachable!("there are as many lanes as CPUs were started");
         };
@@ -155,13 +159,13 @@ impl Lanes {
     /// Takes a turn of CPU `at`. Whether there is more to do at once, and something for the
     /// control plane.
     pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
-        let (mut busy, mut wanted, detour) = self.with(at, |plane, router| {
+        let (mut busy, mut wanted, handoff) = self.with(at, |plane, router| {
             let busy = plane.turn(router, now);
-            (busy, plane.needs_control(now), plane.has_detour())
+            (busy, plane.needs_control(now), plane.has_handoff())
         });
-        if detour {
+        if handoff {
             let (rid, broken) =
-                self.control(|control| (control.hand_over(now), control.has_faults()));
+                self.control(|control| (control.hand_off(now), control.has_faults()));
             busy |= rid;
             wanted |= broken;
         }
@@ -190,9 +194,9 @@ impl Lanes {
 }
 
 /// A channel to wake each CPU by, if there are several: as many as can be had.
-fn wakers() -> Bounded<Port, MAX_LANES> {
+fn wakers() -> Bounded<Port, MAX_WORKERS> {
     let mut wakers = Bounded::new();
-    let count = smp::count().min(MAX_LANES);
+    let count = smp::count().min(MAX_WORKERS);
     for at in (0..count).filter(|_| count > 1) {
         match event::bind_ipi(at) {
             Ok(port) => drop(wakers.push(port)),

@@ -18,7 +18,7 @@ use std::time::Instant as Clock;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use case::{Case, PERIOD, measured};
-use data_plane::Plane;
+use data_plane::Worker;
 use lane_lock::LaneLock;
 use router::{BURST, Router};
 use xen_hal::fake::FakeHal;
@@ -106,7 +106,7 @@ fn work(at: usize, case: Case, shared: &Shared, meeting: &Meeting) {
     let (mut plane, [mut from, mut to]) = {
         let mut all = shared.stop_all();
         let (router, _) = all.parts();
-        let mut plane = Plane::new(hal, router, 4096, 1);
+        let mut plane = Worker::new(hal, router, 4096, 1);
         let backends = case::attach(hal, router, &mut plane, now);
         (plane, backends)
     };

@@ -25,7 +25,7 @@ use std::io::{BufWriter, Write as _};
 use std::time::Instant as Clock;
 
 use case::{Case, GATEWAYS, LEN, MACS, PERIOD, frame, measured, prefix};
-use data_plane::{Control, Plane};
+use data_plane::{Control, Worker};
 use netfront_rs::fake::Delivery;
 use netfront_rs::netif::Extra;
 use router::BURST;
@@ -69,7 +69,7 @@ fn run(case: Case, hashed: bool, turns: usize) {
     let hal = FakeHal::new();
     let mut now = 1_000_000_000;
     let mut router = case.router(now);
-    let mut plane = Plane::new(hal, &router, 4096, 1);
+    let mut plane = Worker::new(hal, &router, 4096, 1);
     let [mut from, mut to] = case::attach(hal, &mut router, &mut plane, now);
     let (frames, wanted) = (case.frames(), wanted(case));
     for _ in 0..WARM_UP {
@@ -82,7 +82,7 @@ fn run(case: Case, hashed: bool, turns: usize) {
             backend.publish();
         }
     }
-    let before = plane.work();
+    let before = plane.stats();
     let mut spent = Vec::with_capacity(turns);
     let mut how = Delivery::default();
     if hashed {
@@ -110,7 +110,7 @@ fn run(case: Case, hashed: bool, turns: usize) {
         to.publish();
     }
     let count = turns * BURST;
-    let work = plane.work();
+    let work = plane.stats();
     let events = work.notifications - before.notifications;
     spent.sort_unstable();
     let name = format!("{}{}", case.name(), if hashed { HASHED } else { "" });

@@ -1,31 +1,44 @@
-//! What changes the router or the planes: for whoever has all of them to himself.
+//! What changes the router or the workers: for whoever has all of them to himself.
 
-use super::*;
+use heapless::Vec as Bounded;
+use netfront_rs::{Features, PeerFault, QueueInfo};
+use router::{Instant, InterfaceId, Router};
+use xen_hal::{DomId, Hal};
 
-/// Most planes that forward with one router.
-pub const MAX_LANES: usize = 8;
+use crate::attach::AttachError;
+use crate::router_output::RouterOutput;
+use crate::worker::Worker;
 
-/// The router and all planes that forward with it, while none of them does.
+/// Punted frames, retries and packets of the router's own in one turn.
+const SLOW_BUDGET: usize = 16;
+
+/// Most workers that forward with one router.
+pub const MAX_WORKERS: usize = 8;
+
+/// The router and all workers that forward with it, while none of them does.
 pub struct Control<'a, H: Hal> {
     /// What decides about each packet.
     pub router: &'a mut Router,
     /// The first one has the slow path beside its queues.
-    pub(super) planes: Bounded<&'a mut Plane<H>, MAX_LANES>,
+    workers: Bounded<&'a mut Worker<H>, MAX_WORKERS>,
 }
 
 impl<'a, H: Hal> Control<'a, H> {
-    /// Takes them. Planes beyond [`MAX_LANES`] are left out.
-    pub fn new(router: &'a mut Router, planes: impl IntoIterator<Item = &'a mut Plane<H>>) -> Self {
-        let planes = planes.into_iter().take(MAX_LANES).collect();
-        Self { router, planes }
+    /// Takes them. Workers beyond [`MAX_WORKERS`] are left out.
+    pub fn new(
+        router: &'a mut Router,
+        workers: impl IntoIterator<Item = &'a mut Worker<H>>,
+    ) -> Self {
+        let workers = workers.into_iter().take(MAX_WORKERS).collect();
+        Self { router, workers }
     }
 
-    /// The planes.
-    pub fn planes(&self) -> impl ExactSizeIterator<Item = &Plane<H>> {
-        self.planes.iter().map(|plane| &**plane)
+    /// The workers.
+    pub fn workers(&self) -> impl ExactSizeIterator<Item = &Worker<H>> {
+        self.workers.iter().map(|worker| &**worker)
     }
 
-    /// Makes the rings and pages of `queues` queues of a vif, or of as many as there are planes;
+    /// Makes the rings and pages of `queues` queues of a vif, or of as many as there are workers;
     /// one at least. Packets flow after [`Control::link_up`].
     ///
     /// # Errors
@@ -37,16 +50,16 @@ impl<'a, H: Hal> Control<'a, H> {
         backend: DomId,
         features: Features,
         queues: usize,
-    ) -> Result<Bounded<QueueInfo, MAX_LANES>, AttachError> {
+    ) -> Result<Bounded<QueueInfo, MAX_WORKERS>, AttachError> {
         let vifs = self.router.config().vifs().max(1);
         let mut infos = Bounded::new();
-        for at in 0..queues.clamp(1, self.planes.len()) {
-            match self.planes[at].attach(now, interface, backend, features, vifs) {
-                // There are no more planes than it has room for.
+        for at in 0..queues.clamp(1, self.workers.len()) {
+            match self.workers[at].attach(now, interface, backend, features, vifs) {
+                // There are no more workers than it has room for.
                 Ok(info) => drop(infos.push(info)),
                 Err(error) => {
-                    for plane in &mut self.planes[..at] {
-                        plane.detach(interface);
+                    for worker in &mut self.workers[..at] {
+                        worker.detach(interface);
                     }
                     return Err(error);
                 }
@@ -60,8 +73,8 @@ impl<'a, H: Hal> Control<'a, H> {
         if !self.has(interface) {
             return;
         }
-        for plane in &mut self.planes {
-            plane.link_up(now, interface, mtu);
+        for worker in &mut self.workers {
+            worker.link_up(now, interface, mtu);
         }
         self.router.link_up(Instant(now), interface, mac, mtu);
         self.poll(now);
@@ -72,8 +85,8 @@ impl<'a, H: Hal> Control<'a, H> {
         if !self.has(interface) {
             return;
         }
-        for plane in &mut self.planes {
-            plane.link_down(interface);
+        for worker in &mut self.workers {
+            worker.link_down(interface);
         }
         self.router.link_down(Instant(now), interface);
         self.poll(now);
@@ -82,39 +95,40 @@ impl<'a, H: Hal> Control<'a, H> {
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
     pub fn detach(&mut self, now: u64, interface: InterfaceId) {
         self.link_down(now, interface);
-        for plane in &mut self.planes {
-            plane.detach(interface);
+        for worker in &mut self.workers {
+            worker.detach(interface);
         }
     }
 
+    /// Returns `true` if a vif has a queue: the first worker has one of each.
     fn has(&self, interface: InterfaceId) -> bool {
-        let first = self.planes.first();
-        first.is_some_and(|plane| plane.has(interface))
+        let first = self.workers.first();
+        first.is_some_and(|worker| worker.has_vif(interface))
     }
 
     /// The router has something to do, whatever it wanted before, as at the start.
     pub fn poll(&mut self, now: u64) {
-        if let Some(first) = self.planes.first_mut() {
+        if let Some(first) = self.workers.first_mut() {
             first.poll_at = Some(now);
         }
     }
 
-    /// Lets the router do what waits, planes' punted frames among it. Whether more does.
+    /// Lets the router do what waits, workers' punted frames among it. Returns `true` if more does.
     pub fn serve(&mut self, now: u64) -> bool {
         let mut punts = false;
-        for plane in &mut self.planes {
-            punts |= plane.lane.has_punts();
-            self.router.gather_punts(&mut plane.lane);
+        for worker in &mut self.workers {
+            punts |= worker.lane.has_punts();
+            self.router.gather_punts(&mut worker.lane);
         }
-        let Some(first) = self.planes.first_mut() else {
+        let Some(first) = self.workers.first_mut() else {
             return false;
         };
         if !punts && first.poll_at.is_none_or(|at| at > now) {
             return false;
         }
-        let mut out = Outgoing {
+        let mut out = RouterOutput {
             ports: &first.ports,
-            links: &mut first.links,
+            vifs: &mut first.vifs,
             pools: &mut first.pools,
         };
         let poll = self.router.poll(Instant(now), SLOW_BUDGET, &mut out);
@@ -127,10 +141,11 @@ impl<'a, H: Hal> Control<'a, H> {
             poll.next.map(|at| at.0)
         };
         first.publish();
-        poll.more || self.planes.iter().any(|plane| plane.lane.has_punts())
+        poll.more || self.workers.iter().any(|worker| worker.lane.has_punts())
     }
 
-    /// Tells hosts that the router is none any more. Whether there are any to be told.
+    /// Tells hosts that the router is none any more (RFC 4861 6.2.5). Returns `true` if there are
+    /// any to be told.
     pub fn cease_advertising(&mut self, now: u64) -> bool {
         let any = self.router.cease_advertising();
         if any {
@@ -140,39 +155,65 @@ impl<'a, H: Hal> Control<'a, H> {
         any
     }
 
-    /// Has the router know what all planes counted.
+    /// Has the router know what all workers counted.
     pub fn gather_counters(&mut self) {
-        for plane in &mut self.planes {
-            self.router.gather_counters(&mut plane.lane);
+        for worker in &mut self.workers {
+            self.router.gather_counters(&mut worker.lane);
         }
     }
 
-    /// Takes back what backends have completed. Planes do so in passing, but one without traffic sleeps.
+    /// Takes back what backends have completed. Workers do so in passing, but one without traffic sleeps.
     pub fn reap(&mut self, now: u64) {
-        for plane in &mut self.planes {
-            for link in plane.links.iter_mut().flatten().filter(|link| link.up) {
-                reap(link, &mut plane.pools, now);
+        for worker in &mut self.workers {
+            for vif in worker.vifs.iter_mut().flatten().filter(|vif| vif.up) {
+                vif.reap(&mut worker.pools, now);
             }
         }
     }
 
     /// The vifs whose backends broke the protocol since this was last asked, and how.
     pub fn take_faults(&mut self) -> impl Iterator<Item = (InterfaceId, PeerFault)> {
-        let links = self.planes.iter_mut().flat_map(|plane| &mut plane.links);
-        let faults = links
-            .flatten()
-            .map(|link| (link.interface, &mut link.fault));
+        let vifs = self.workers.iter_mut().flat_map(|worker| &mut worker.vifs);
+        let faults = vifs.flatten().map(|vif| (vif.interface, &mut vif.fault));
         faults.filter_map(|(interface, fault)| Some((interface, fault.take()?)))
     }
 
-    /// Whether [`Control::take_faults`] has something to tell.
+    /// Returns `true` if [`Control::take_faults`] has something to tell.
     pub fn has_faults(&self) -> bool {
-        let mut links = self.planes().flat_map(|plane| plane.links.iter().flatten());
-        links.any(|link| link.fault.is_some())
+        let mut vifs = self
+            .workers()
+            .flat_map(|worker| worker.vifs.iter().flatten());
+        vifs.any(|vif| vif.fault.is_some())
     }
 
-    /// Whether vifs have the pages for large TCP frames.
+    /// Returns `true` if vifs have the pages for large TCP frames.
     pub fn takes_large(&self) -> bool {
-        self.planes().all(Plane::takes_large)
+        self.workers().all(Worker::takes_large)
+    }
+    /// Hands frames that workers received for vifs without a queue there to workers that have one.
+    /// Returns `true` if any worker is rid of all that waited.
+    pub fn hand_off(&mut self, now: u64) -> bool {
+        let mut rid = false;
+        for at in 0..self.workers.len() {
+            let waited = self.workers[at].has_handoff();
+            while let Some(vif) = self.workers[at].handoff_vif() {
+                // The first workers have queues, and a flow always leaves by the same one.
+                let queues = self.workers().filter(|worker| worker.has_vif(vif)).count();
+                let to = at.checked_rem(queues);
+                let gone = match to.map(|to| self.workers.get_disjoint_mut([at, to])) {
+                    Some(Ok([source, target])) => source.hand_to(Some(target), now),
+                    // It came to have one.
+                    _ => self.workers[at].hand_to(None, now),
+                };
+                if !gone {
+                    break;
+                }
+            }
+            rid |= waited && !self.workers[at].has_handoff();
+        }
+        for worker in &mut self.workers {
+            worker.publish();
+        }
+        rid
     }
 }

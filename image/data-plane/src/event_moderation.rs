@@ -1,16 +1,16 @@
-//! When to be woken: at once by every frame, or by many frames at a time.
+//! Event moderation: when to be woken, at once by every frame, or once for many.
 //!
 //! A wake-up costs the same whether one frame waits or sixty: the hypervisor's way in and out
 //! of the domain, the backend's event, and on the way out one event for what was sent. Being
 //! woken by each frame is best for as long as that is cheap, since then no frame waits. Where
 //! frames come so fast that wake-ups would take more than a few per cent of a processor,
-//! [`Pace`] lets frames gather: the loop then sleeps until [`GATHER`] have come or
-//! [`Pace::wait`] has passed, and no frame waits longer than that.
+//! [`EventModeration`] coalesces: the loop then sleeps until [`COALESCED_FRAMES`] have come or
+//! [`EventModeration::wait_limit_ns`] has passed, and no frame waits longer than that.
 //!
 //! How long that is follows from what a wake-up costs on this machine, as measured: so long
-//! that wake-ups take about 2.5 % of a processor, and never more than [`MAX_WAIT`].
+//! that wake-ups take about 2.5 % of a processor, and never more than [`MAX_WAIT_NS_NS`].
 //!
-//! Gathering only pays when the frames don't depend on each other. Where each frame answers one
+//! Coalescing only pays when the frames don't depend on each other. Where each frame answers one
 //! that was delayed (a ping, a request and its response), delay lowers the rate and nothing is
 //! gained. So what the first waits bring is compared with what was expected; if it is less
 //! than half, frames wake at once again, and the next try is made only after a pause that
@@ -21,14 +21,14 @@
 
 /// Frames that end a wait: a burst of the loop, which is also what Linux's netback handles at a
 /// time.
-pub const GATHER: u32 = 64;
+pub const COALESCED_FRAMES: u32 = 64;
 /// Longest wait in ns, which bounds what is added to the delay of a frame.
-pub const MAX_WAIT: u64 = 250_000;
+pub const MAX_WAIT_NS: u64 = 250_000;
 /// Shortest wait in ns: below this a timer is no cheaper than the events.
-const MIN_WAIT: u64 = 50_000;
-/// A wait is so many times what a wake-up costs: wake-ups take at most one part in so many.
-const WAKES_TAKE: u64 = 40;
-/// Frames expected in a wait from which on they gather.
+const MIN_WAIT_NS: u64 = 50_000;
+/// A wait is this many times what a wake-up costs: wake-ups take at most one part in this many.
+const WAKEUPS_PER_WAIT: u64 = 40;
+/// Frames expected in a wait from which on they are coalesced.
 const ENTER: u64 = 4;
 /// Frames expected in a wait below which they don't any more.
 const LEAVE: u64 = 2;
@@ -36,21 +36,21 @@ const LEAVE: u64 = 2;
 /// says little.
 const PERIOD: u64 = 8;
 /// What a wake-up costs in ns until it has been measured.
-const FIRST_PRICE: u64 = 5_000;
+const INITIAL_WAKEUP_COST_NS: u64 = 5_000;
 /// Waits to pass before the next try after one that failed, and after many.
 const PAUSE: core::ops::RangeInclusive<u64> = 64..=4096;
-/// A wake-up of so few frames costs what a wake-up costs.
+/// A wake-up of no more frames than this costs what a wake-up costs.
 const FEW: u32 = 2;
 
 /// What happened since the last sleep was planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Since {
-    /// Whether the caller slept.
+pub struct Activity {
+    /// The caller slept.
     pub slept: bool,
     /// Frames received.
     pub frames: u32,
     /// Processor time used, in ns, the hypervisor's on our behalf included.
-    pub ran: u64,
+    pub cpu_time_ns: u64,
 }
 
 /// How to sleep.
@@ -72,40 +72,40 @@ const PROMPT: Sleep = Sleep {
 enum State {
     /// Each frame wakes.
     Prompt,
-    /// Frames gather, and so many were expected in each wait.
+    /// Frames are coalesced, and this many were expected in each wait.
     Trying { expected: u64 },
-    /// Frames gather.
-    Gathering,
+    /// Frames are coalesced.
+    Coalescing,
 }
 
 /// Decides how to sleep from what came before.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct EventModeration {
     state: State,
     /// What a wake-up costs in ns, as a moving average.
-    price: u64,
+    wakeup_cost_ns: u64,
     /// Start of the time in which `frames` came, in ns.
     start: u64,
     frames: u64,
-    /// Before this, in ns, frames don't gather.
+    /// Before this, in ns, frames aren't coalesced.
     not_before: u64,
     /// Waits to pass after the next failure.
     pause: u64,
 }
 
-impl Default for Pace {
+impl Default for EventModeration {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Pace {
+impl EventModeration {
     /// Each frame wakes, until there are many.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             state: State::Prompt,
-            price: FIRST_PRICE,
+            wakeup_cost_ns: INITIAL_WAKEUP_COST_NS,
             start: 0,
             frames: 0,
             not_before: 0,
@@ -113,35 +113,35 @@ impl Pace {
         }
     }
 
-    /// How long frames may gather, in ns.
+    /// How long a frame may wait for others, in ns.
     #[must_use]
-    pub fn wait(&self) -> u64 {
-        self.price
-            .saturating_mul(WAKES_TAKE)
-            .clamp(MIN_WAIT, MAX_WAIT)
+    pub fn wait_limit_ns(&self) -> u64 {
+        self.wakeup_cost_ns
+            .saturating_mul(WAKEUPS_PER_WAIT)
+            .clamp(MIN_WAIT_NS, MAX_WAIT_NS)
     }
 
-    /// Whether frames gather.
+    /// Returns `true` if frames are coalesced.
     #[must_use]
-    pub fn gathers(&self) -> bool {
+    pub fn is_coalescing(&self) -> bool {
         self.state != State::Prompt
     }
 
     /// What a wake-up costs, in ns of processor time.
     #[must_use]
-    pub fn price(&self) -> u64 {
-        self.price
+    pub fn wakeup_cost_ns(&self) -> u64 {
+        self.wakeup_cost_ns
     }
 
     /// How to sleep now, at `now` in ns. To be asked each time that the caller is about to
     /// sleep, even if it then finds that it can't.
-    pub fn plan(&mut self, now: u64, since: Since) -> Sleep {
-        if since.slept && (1..=FEW).contains(&since.frames) {
-            let sample = since.ran.min(MAX_WAIT / WAKES_TAKE * 2);
-            self.price = (self.price * 7 + sample) / 8;
+    pub fn plan(&mut self, now: u64, activity: Activity) -> Sleep {
+        if activity.slept && (1..=FEW).contains(&activity.frames) {
+            let sample = activity.cpu_time_ns.min(MAX_WAIT_NS / WAKEUPS_PER_WAIT * 2);
+            self.wakeup_cost_ns = (self.wakeup_cost_ns * 7 + sample) / 8;
         }
-        self.frames += u64::from(since.frames);
-        let wait = self.wait();
+        self.frames += u64::from(activity.frames);
+        let wait = self.wait_limit_ns();
         let elapsed = now.saturating_sub(self.start);
         // `expected` frames in a wait, as a product that doesn't round.
         let comes =
@@ -153,7 +153,7 @@ impl Pace {
                     self.state = State::Trying { expected };
                 }
                 State::Trying { expected } if comes(expected / 2) => {
-                    self.state = State::Gathering;
+                    self.state = State::Coalescing;
                     self.pause = *PAUSE.start();
                 }
                 State::Trying { .. } => {
@@ -161,19 +161,19 @@ impl Pace {
                     self.not_before = now.saturating_add(self.pause.saturating_mul(wait));
                     self.pause = (self.pause * 2).min(*PAUSE.end());
                 }
-                State::Gathering if !comes(LEAVE) => self.state = State::Prompt,
-                State::Prompt | State::Gathering => {}
+                State::Coalescing if !comes(LEAVE) => self.state = State::Prompt,
+                State::Prompt | State::Coalescing => {}
             }
             self.start = now;
             self.frames = 0;
         }
         // A wait that brought nothing is followed by one for the next frame, however long that
         // takes: a timer that goes on by itself would be a tick.
-        if self.state == State::Prompt || (since.slept && since.frames == 0) {
+        if self.state == State::Prompt || (activity.slept && activity.frames == 0) {
             return PROMPT;
         }
         Sleep {
-            frames: GATHER,
+            frames: COALESCED_FRAMES,
             limit: Some(wait),
         }
     }
@@ -193,7 +193,7 @@ mod tests {
     /// A loop that sleeps as it is told.
     #[derive(Default)]
     struct Loop {
-        pace: Pace,
+        moderation: EventModeration,
         now: u64,
         wakes: u64,
         frames: u64,
@@ -208,9 +208,9 @@ mod tests {
         /// good when they have all come. Returns the last plan.
         fn run(&mut self, arrivals: impl IntoIterator<Item = u64>) -> Sleep {
             let mut arrivals = arrivals.into_iter().peekable();
-            let mut since = Since::default();
+            let mut activity = Activity::default();
             loop {
-                let sleep = self.pace.plan(self.now, since);
+                let sleep = self.moderation.plan(self.now, activity);
                 let limit = sleep.limit.map_or(u64::MAX, |limit| self.now + limit);
                 let mut frames = 0;
                 let mut first = None;
@@ -242,10 +242,10 @@ mod tests {
                 self.wakes += 1;
                 self.frames += u64::from(frames);
                 self.empty += u64::from(frames == 0);
-                since = Since {
+                activity = Activity {
                     slept: true,
                     frames,
-                    ran,
+                    cpu_time_ns: ran,
                 };
             }
         }
@@ -279,14 +279,14 @@ mod tests {
         let mut it = Loop::default();
         assert!(it.per_wake(400_000, 1_000) >= 32);
         assert!(it.per_wake(1_000_000, 1_000) >= 60);
-        assert!(it.pace.gathers());
+        assert!(it.moderation.is_coalescing());
     }
 
     #[test]
     fn waits_are_worth_forty_wake_ups() {
         let mut it = Loop::default();
         it.steady(1_000, 1_000);
-        let wait = it.pace.wait();
+        let wait = it.moderation.wait_limit_ns();
         assert!((PRICE * 40..PRICE * 56).contains(&wait), "{wait}");
         // Between few frames and a full burst, wake-ups take about one part in forty.
         (it.wakes, it.frames) = (0, 0);
@@ -300,24 +300,24 @@ mod tests {
             let mut it = Loop::default();
             it.steady(rate, 500);
             // Those that came while it worked on others waited for that as well.
-            let work = PRICE + u64::from(GATHER) * WORK;
+            let work = PRICE + u64::from(COALESCED_FRAMES) * WORK;
             assert!(
-                it.delay <= it.pace.wait().max(MAX_WAIT) + work,
+                it.delay <= it.moderation.wait_limit_ns().max(MAX_WAIT_NS) + work,
                 "{rate}: {}",
                 it.delay
             );
         }
         // However dear a wake-up is said to be.
-        let mut pace = Pace::new();
+        let mut moderation = EventModeration::new();
         for i in 0..100 {
-            let since = Since {
+            let activity = Activity {
                 slept: true,
                 frames: 1,
-                ran: u64::MAX,
+                cpu_time_ns: u64::MAX,
             };
-            pace.plan(i * 1_000_000_000, since);
+            moderation.plan(i * 1_000_000_000, activity);
         }
-        assert_eq!(pace.wait(), MAX_WAIT);
+        assert_eq!(moderation.wait_limit_ns(), MAX_WAIT_NS);
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         it.delay = 0;
         it.steady(10, 1_000);
         assert_eq!(it.delay, 0, "the first frame after silence waited");
-        assert!(!it.pace.gathers());
+        assert!(!it.moderation.is_coalescing());
     }
 
     #[test]
@@ -353,11 +353,11 @@ mod tests {
     /// A ping-pong: each frame is sent when the one before was answered.
     #[test]
     fn frames_that_wait_for_each_other_are_left_alone() {
-        let mut pace = Pace::new();
-        let (mut now, mut since) = (0, Since::default());
+        let mut moderation = EventModeration::new();
+        let (mut now, mut activity) = (0, Activity::default());
         let (mut prompt, mut total) = (0, 0);
         while now < 20_000_000_000 {
-            let sleep = pace.plan(now, since);
+            let sleep = moderation.plan(now, activity);
             let arrival = now + 30_000;
             now = if sleep.frames == 1 {
                 arrival
@@ -366,10 +366,10 @@ mod tests {
             };
             prompt += u64::from(sleep.frames == 1);
             total += 1;
-            since = Since {
+            activity = Activity {
                 slept: true,
                 frames: 1,
-                ran: PRICE + WORK,
+                cpu_time_ns: PRICE + WORK,
             };
             now += PRICE + WORK;
         }
@@ -378,15 +378,15 @@ mod tests {
 
     #[test]
     fn clocks_that_stand_still_or_jump_do_no_harm() {
-        let mut pace = Pace::new();
+        let mut moderation = EventModeration::new();
         for now in [0, 0, 5, u64::MAX, 3, u64::MAX - 1, 0] {
-            let since = Since {
+            let activity = Activity {
                 slept: true,
                 frames: u32::MAX,
-                ran: 0,
+                cpu_time_ns: 0,
             };
-            let sleep = pace.plan(now, since);
-            assert!(sleep.limit.is_none_or(|limit| limit <= MAX_WAIT));
+            let sleep = moderation.plan(now, activity);
+            assert!(sleep.limit.is_none_or(|limit| limit <= MAX_WAIT_NS));
         }
     }
 }

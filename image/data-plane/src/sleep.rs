@@ -1,18 +1,27 @@
 //! Sleeping: which events are asked for, until when, and what each sleep brought.
 
-use super::*;
+use core::mem::take;
 
-impl<H: Hal> Plane<H> {
-    /// Asks every backend for an event when enough has come. Whether it has already. `ran` is
-    /// the processor time used since the start, in ns.
-    pub fn arm(&mut self, now: u64, ran: u64) -> bool {
-        let since = Since {
+use heapless::Vec as Bounded;
+use netfront_rs::{Ports, Wake};
+use router::BURST;
+use xen_hal::{Hal, Port};
+
+use crate::event_moderation::Activity;
+use crate::segmentation::{PendingSegments, STUCK_NS};
+use crate::worker::Worker;
+
+impl<H: Hal> Worker<H> {
+    /// Asks every backend for an event when enough has come. Returns `true` if it has already.
+    /// `cpu_time_ns` is the processor time used since the start.
+    pub fn arm(&mut self, now: u64, cpu_time_ns: u64) -> bool {
+        let activity = Activity {
             slept: take(&mut self.slept),
-            frames: u32::try_from(self.work.frames - self.planned.0).unwrap_or(u32::MAX),
-            ran: ran.saturating_sub(self.planned.1),
+            frames: u32::try_from(self.stats.frames - self.planned.0).unwrap_or(u32::MAX),
+            cpu_time_ns: cpu_time_ns.saturating_sub(self.planned.1),
         };
-        self.planned = (self.work.frames, ran);
-        let sleep = self.pace.plan(now, since);
+        self.planned = (self.stats.frames, cpu_time_ns);
+        let sleep = self.moderation.plan(now, activity);
         self.wake_at = sleep.limit.map(|limit| now + limit);
         let blocked = self.room(now) == 0;
         self.blocked = blocked;
@@ -20,16 +29,16 @@ impl<H: Hal> Plane<H> {
         // passing. One alone would be no reason to wake. Pages missing on one ring may be on
         // any other.
         let few = BURST.min(self.pages_per_vif / 4);
-        let up = self.links.iter().flatten().filter(|link| link.up);
-        let short = blocked || up.into_iter().any(|link| link.queue.rx_posted() < few);
+        let up = self.vifs.iter().flatten().filter(|vif| vif.up);
+        let short = blocked || up.into_iter().any(|vif| vif.queue.rx_posted() < few);
         let mut busy = false;
-        for link in self.links.iter_mut().flatten().filter(|link| link.up) {
+        for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
             // Without room for what comes, only a completion is news.
             let wake = Wake {
                 rx: (!blocked).then_some(sleep.frames),
                 tx: short.then_some(BURST as u32),
             };
-            busy |= link.queue.arm(wake);
+            busy |= vif.queue.arm(wake);
         }
         if !busy {
             self.count_sleep();
@@ -38,31 +47,27 @@ impl<H: Hal> Plane<H> {
     }
 
     fn count_sleep(&mut self) {
-        let frames = self.work.frames - self.frames_before;
-        self.frames_before = self.work.frames;
-        let bits = (u64::BITS - frames.leading_zeros()) as usize;
-        let last = self.work.frames_per_wake.len() - 1;
-        self.work.frames_per_wake[bits.min(last)] += 1;
-        self.work.sleeps += 1;
-        self.work.gatherings += u64::from(self.wake_at.is_some());
+        let frames = self.stats.frames - self.frames_before;
+        self.frames_before = self.stats.frames;
+        self.stats.count_sleep(frames, self.wake_at.is_some());
         self.slept = true;
     }
 
-    /// When the next turn is due, whatever comes. To be asked after [`Plane::arm`].
+    /// When the next turn is due whatever comes, in ns. To be asked after [`Worker::arm`].
     pub fn deadline(&self, now: u64) -> Option<u64> {
         let unstuck = self.blocked.then(|| {
-            let waiting = self.links.iter().flatten().filter(|link| link.up);
+            let waiting = self.vifs.iter().flatten().filter(|vif| vif.up);
             waiting
-                .map(|link| link.progress + STUCK + 1)
+                .map(|vif| vif.progress + STUCK_NS + 1)
                 .filter(|&at| at > now)
                 .min()
         });
-        let cutting = self.links.iter().flatten().filter(|link| link.up);
-        let cut_off = cutting
-            .filter_map(|link| link.cutting.as_ref())
-            .map(|cutting| cutting.progress + STUCK + 1)
+        let segmenting = self.vifs.iter().flatten().filter(|vif| vif.up);
+        let cut_off = segmenting
+            .filter_map(|vif| vif.pending.as_ref())
+            .map(PendingSegments::deadline)
             .min();
-        let again = self.detour.deadline(now);
+        let again = self.handoff.deadline(now);
         [
             self.poll_at,
             self.wake_at,
@@ -77,15 +82,15 @@ impl<H: Hal> Plane<H> {
 
     /// Clears the events of all vifs, and lists their channels for waiting.
     pub fn take_events<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
-        for link in self.links.iter().flatten() {
-            link.queue.take_pending();
+        for vif in self.vifs.iter().flatten() {
+            vif.queue.take_pending();
             let mut add = |Port(port): Port| {
                 // `N` is more than 16 vifs can have.
                 let _ = ports.push(port);
             };
-            match link.queue.info().ports {
-                netfront_rs::Ports::Shared(port) => add(port),
-                netfront_rs::Ports::Split { tx, rx } => {
+            match vif.queue.info().ports {
+                Ports::Shared(port) => add(port),
+                Ports::Split { tx, rx } => {
                     add(tx);
                     add(rx);
                 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use data_plane::{Control, Plane};
+use data_plane::{Control, Worker};
 use heapless::Vec as Bounded;
 use netfront_rs::Features;
 use netfront_rs::fake::Backend;
@@ -29,9 +29,9 @@ const STATION: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
 pub(crate) struct Case {
     /// How many routes there are.
     pub(crate) routes: u32,
-    /// Whether sources are filtered by reverse path.
+    /// Sources are filtered by reverse path.
     pub(crate) strict: bool,
-    /// Whether every frame has another source and destination than the one before.
+    /// Every frame has another source and destination than the one before.
     pub(crate) many: bool,
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn frame(flow: u32, route: u32, macs: [[u8; 6]; 2], ttl: u8) -> [u8; 
 pub(crate) fn attach(
     hal: FakeHal,
     router: &mut Router,
-    plane: &mut Plane<FakeHal>,
+    plane: &mut Worker<FakeHal>,
     now: u64,
 ) -> [Backend; 2] {
     [0, 1].map(|n| {
@@ -173,7 +173,7 @@ pub(crate) fn attach(
 /// The loop of the guest, until it would sleep.
 #[inline(never)]
 pub(crate) fn measured(
-    plane: &mut Plane<FakeHal>,
+    plane: &mut Worker<FakeHal>,
     router: &Router,
     now: u64,
     ran: u64,

@@ -1,6 +1,6 @@
 //! What one CPU receives for a vif that has no queue there leaves by another CPU's.
 
-use data_plane::{Control, Plane};
+use data_plane::{Control, Worker};
 use netfront_rs::Features;
 use netfront_rs::fake::{Backend, Delivery};
 use netfront_rs::netif::{Extra, Gso, GsoKind, RxFlags};
@@ -43,7 +43,7 @@ const RING: usize = 256;
 struct Bed {
     hal: FakeHal,
     router: Router,
-    planes: [Plane<FakeHal>; 2],
+    planes: [Worker<FakeHal>; 2],
     wan: [Backend; 2],
     lan: Backend,
     now: u64,
@@ -56,7 +56,7 @@ impl Bed {
         let now = 1_000 * MS;
         let config = router::config::from_toml(CONFIG).expect("a configuration");
         let mut router = Router::new(&config, 1, Instant(now));
-        let mut planes = [(); 2].map(|()| Plane::new(hal, &router, 4096, 2));
+        let mut planes = [(); 2].map(|()| Worker::new(hal, &router, 4096, 2));
         let mut control = Control::new(&mut router, &mut planes);
         let infos = control.attach(now, WAN, DomId(0), Features::all(), 2);
         let infos = infos.expect("a vif");
@@ -88,7 +88,7 @@ impl Bed {
         let now = self.now;
         while (0..2).fold(false, |busy, at| {
             let more = self.planes[at].turn(&self.router, now);
-            let handed = self.planes[at].has_detour() && self.control().hand_over(now);
+            let handed = self.planes[at].has_handoff() && self.control().hand_off(now);
             busy | more | handed
         }) {}
     }
@@ -202,14 +202,14 @@ fn without_room_they_wait_and_nothing_more_is_received() {
     for _ in 0..4 {
         bed.receive(100, [10, 0, 1, 9]);
     }
-    assert!(bed.planes[1].has_detour());
+    assert!(bed.planes[1].has_handoff());
     let now = bed.now;
     assert!(!bed.planes[1].arm(now, 0));
     assert!(bed.planes[1].deadline(now).is_some_and(|at| at <= now + MS));
     // All that the ring holds, then the rest.
     let mut sent = bed.sent();
     assert_eq!(sent.len(), RING);
-    while bed.planes[1].has_detour() || sent.len() < 400 {
+    while bed.planes[1].has_handoff() || sent.len() < 400 {
         bed.turn();
         let more = bed.sent();
         assert!(!more.is_empty());
@@ -231,10 +231,10 @@ fn a_backend_that_takes_nothing_holds_up_nobody_for_ever() {
     for _ in 0..3 {
         bed.receive(100, [10, 0, 1, 9]);
     }
-    assert!(bed.planes[1].has_detour());
+    assert!(bed.planes[1].has_handoff());
     bed.now += 200 * MS;
     bed.turn();
-    assert!(!bed.planes[1].has_detour());
+    assert!(!bed.planes[1].has_handoff());
     assert_eq!(bed.lost(LAN), 300 - RING as u64);
 }
 
@@ -263,7 +263,7 @@ fn large_frames_are_cut_for_a_backend_that_cannot() {
         assert_eq!(bed.lost(LAN), 0);
         bed.assert_idle();
     }
-    // One that is no TCP packet can't be cut, and is lost alone.
+    // One that is no TCP packet can't be segmented, and is lost alone.
     payload.truncate(5000);
     let mut bytes = packet([10, 0, 1, 9], &payload);
     bytes[46] = 0x10;
@@ -282,10 +282,10 @@ fn what_waits_for_a_vif_that_goes_is_given_back() {
         for _ in 0..3 {
             bed.receive(100, [10, 0, 1, 9]);
         }
-        assert!(bed.planes[1].has_detour());
+        assert!(bed.planes[1].has_handoff());
         let now = bed.now;
         bed.control().detach(now, gone);
-        assert!(!bed.planes[1].has_detour());
+        assert!(!bed.planes[1].has_handoff());
         bed.turn();
         for interface in [WAN, LAN] {
             bed.control().detach(now, interface);

@@ -4,7 +4,7 @@
 
 mod packets;
 
-use data_plane::egress::{self, Cut, Refused};
+use data_plane::egress::{self, Refused, Segmenter};
 use netfront_rs::fake::{Backend, Delivery, Sent};
 use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, RxFlags};
 use netfront_rs::pool::Account;
@@ -129,24 +129,24 @@ impl Bed {
         };
         let whole = match refused {
             None => true,
-            Some((frame, Refused::Lost)) => {
+            Some((frame, Refused::Dropped)) => {
                 input.free(frame);
                 false
             }
-            Some((frame, Refused::ToCut)) => {
-                let mut cut = Cut::new(input, frame, tags).expect("TCP");
+            Some((frame, Refused::NeedsSegmentation)) => {
+                let mut segmenter = Segmenter::new(input, frame, tags).expect("TCP");
                 let whole = loop {
                     let sent = match output {
-                        Some(pool) => cut.send(&mut to.queue, pool, Some(input)),
-                        None => cut.send(&mut to.queue, input, None),
+                        Some(pool) => segmenter.send(&mut to.queue, pool, Some(input)),
+                        None => segmenter.send(&mut to.queue, input, None),
                     };
-                    if cut.is_done() || sent == 0 {
-                        break cut.is_done();
+                    if segmenter.is_done() || sent == 0 {
+                        break segmenter.is_done();
                     }
                     got.extend(flush(to, output.as_mut().unwrap_or(input)));
                 };
-                assert_eq!(cut.left() == 0, whole);
-                input.free(cut.into_frame());
+                assert_eq!(segmenter.remaining_bytes() == 0, whole);
+                input.free(segmenter.into_frame());
                 whole
             }
         };
@@ -387,7 +387,7 @@ fn segments_for_one_who_takes_no_large_frames() {
         let packet = Packet::new(kind, Transport::Tcp, 20_000, true, Some(1448));
         let frame = bed.receive(&packet, PAGE_SIZE);
         let mut sent = Vec::new();
-        let cut = egress::each_segment(&bed.input, &frame, |len, write| {
+        let segmented = egress::each_segment(&bed.input, &frame, |len, write| {
             let mut bytes = vec![0; len];
             write(&mut bytes);
             sent.push(Sent {
@@ -398,7 +398,7 @@ fn segments_for_one_who_takes_no_large_frames() {
                 grefs: Vec::new(),
             });
         });
-        assert!(cut);
+        assert!(segmented);
         judge(&packet, &sent, "punted");
         bed.input.free(frame);
     }
@@ -425,9 +425,9 @@ fn what_calls_itself_large_and_is_not_tcp() {
         .send(&mut bed.input, frame)
         .expect_err("no GSO there");
     let (frame, refused) =
-        egress::resend(&mut bed.to.queue, &mut bed.input, unsent).expect_err("to be cut");
-    assert_eq!(refused, Refused::ToCut);
-    let frame = Cut::new(&bed.input, frame, &[]).expect_err("not TCP");
+        egress::resend(&mut bed.to.queue, &mut bed.input, unsent).expect_err("to be segmented");
+    assert_eq!(refused, Refused::NeedsSegmentation);
+    let frame = Segmenter::new(&bed.input, frame, &[]).expect_err("not TCP");
     bed.input.free(frame);
     assert!(bed.is_idle());
 }

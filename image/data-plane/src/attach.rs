@@ -1,21 +1,24 @@
 //! Vifs as they come and go: their rings, and their pages in the pool of their backend.
 
-use super::*;
+use core::mem::take;
 
-/// Most pages that a vif gets: a full receive ring, and as much on its way out.
-pub(super) const PAGES_PER_VIF: usize = 512;
+use netfront_rs::{
+    Features, HomeId, MAX_TX_SLOTS, PagePool, PoolError, Queue, QueueError, QueueInfo,
+};
+use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
+use router::{ETHERNET_LEN, InterfaceId};
+use xen_hal::{DomId, Hal, PAGE_SIZE};
+
+use crate::segmentation::PendingSegments;
+use crate::vif::Vif;
+use crate::worker::{LOCAL_PAGES_PER_VIF, Worker, home_of};
+
 /// What a backend needs to take every large frame as it is.
 const EVERY_LARGE: Features = Features::SG
     .union(Features::GSO_TCPV4)
     .union(Features::GSO_TCPV6)
     .union(Features::CSUM_IPV4)
     .union(Features::CSUM_IPV6);
-/// Pages a vif must have to be given large TCP frames (GSO): a quarter of them, what it never
-/// lends, then holds one such frame and more, without which its backend delivers nothing.
-const PAGES_FOR_LARGE: usize = 128;
-/// Pages for packets that the router makes itself, for each vif: as many as one that completes
-/// nothing can hold on to, so that it silences no other.
-pub(super) const LOCAL_PAGES_PER_VIF: usize = 32;
 
 /// Bytes before the IP packet in a frame with all tags it may have.
 const LONGEST_HEADER: usize = ETHERNET_LEN + MAX_TAGS * TAG_LEN;
@@ -41,10 +44,10 @@ impl core::fmt::Display for AttachError {
     }
 }
 
-impl<H: Hal> Plane<H> {
-    /// Makes rings and pages for a queue of a vif. Packets flow after [`Plane::link_up`]. Nothing
+impl<H: Hal> Worker<H> {
+    /// Makes rings and pages for a queue of a vif. Packets flow after [`Worker::link_up`]. Nothing
     /// is left behind by an error.
-    pub(super) fn attach(
+    pub(crate) fn attach(
         &mut self,
         now: u64,
         interface: InterfaceId,
@@ -53,10 +56,10 @@ impl<H: Hal> Plane<H> {
         vifs: usize,
     ) -> Result<QueueInfo, AttachError> {
         let index = interface.index();
-        if self.links.len() <= index {
-            self.links.resize_with(index + 1, || None);
+        if self.vifs.len() <= index {
+            self.vifs.resize_with(index + 1, || None);
         }
-        if self.links[index].is_some() {
+        if self.vifs[index].is_some() {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend, vifs)?;
@@ -82,7 +85,7 @@ impl<H: Hal> Plane<H> {
         let large = self.takes_large();
         let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
         let any_tags = self.ports.iter().any(tags);
-        self.links[index] = Some(Link {
+        self.vifs[index] = Some(Vif {
             queue,
             pool: at,
             interface,
@@ -93,61 +96,53 @@ impl<H: Hal> Plane<H> {
             completed: 0,
             unanswered: 0,
             takes_large: features.contains(EVERY_LARGE) && !any_tags,
-            cutting: None,
+            pending: None,
         });
         Ok(info)
     }
 
-    /// Whether vifs have the pages for large TCP frames.
-    pub fn takes_large(&self) -> bool {
-        self.pages_per_vif >= PAGES_FOR_LARGE
-    }
-
     /// The backend of a vif is connected.
-    pub(super) fn link_up(&mut self, now: u64, interface: InterfaceId, mtu: u16) {
-        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
-            link.up = true;
-            link.slots = link
+    pub(crate) fn link_up(&mut self, now: u64, interface: InterfaceId, mtu: u16) {
+        if let Some(Some(vif)) = self.vifs.get_mut(interface.index()) {
+            vif.up = true;
+            vif.slots = vif
                 .slots
                 .max((usize::from(mtu) + LONGEST_HEADER).div_ceil(PAGE_SIZE));
-            link.progress = now;
+            vif.progress = now;
         }
     }
 
-    /// Whether a vif has a queue here.
-    pub(super) fn has(&self, interface: InterfaceId) -> bool {
-        let link = self.links.get(interface.index());
-        link.is_some_and(Option::is_some)
-    }
-
     /// Nothing more flows through a vif.
-    pub(super) fn link_down(&mut self, interface: InterfaceId) {
-        if let Some(Some(link)) = self.links.get_mut(interface.index()) {
-            link.up = false;
+    pub(crate) fn link_down(&mut self, interface: InterfaceId) {
+        if let Some(Some(vif)) = self.vifs.get_mut(interface.index()) {
+            vif.up = false;
         }
     }
 
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
-    pub(super) fn detach(&mut self, interface: InterfaceId) {
+    pub(crate) fn detach(&mut self, interface: InterfaceId) {
         self.link_down(interface);
         // Pages of this vif may be among what waits for another.
-        self.drop_detour();
-        for link in self.links.iter_mut().flatten() {
-            if let Some(Cutting { cut, way, .. }) = link.cutting.take() {
-                let pool = way.from;
-                self.lane.count_tx_full(way.out, 1, cut.left() as u64);
-                if let Some(pool) = self.pools.get_mut(pool).and_then(Option::as_mut) {
-                    pool.free(cut.into_frame());
+        self.drop_handoff();
+        for vif in self.vifs.iter_mut().flatten() {
+            if let Some(pending) = vif.pending.take() {
+                let PendingSegments {
+                    segmenter, path, ..
+                } = pending;
+                self.lane
+                    .count_tx_full(path.out, 1, segmenter.remaining_bytes() as u64);
+                if let Some(pool) = self.pools.get_mut(path.from).and_then(Option::as_mut) {
+                    pool.free(segmenter.into_frame());
                 }
             }
         }
-        let Some(link) = self.links.get_mut(interface.index()).and_then(take) else {
+        let Some(vif) = self.vifs.get_mut(interface.index()).and_then(take) else {
             return;
         };
-        if let Some(pool) = self.pools[link.pool].as_mut() {
-            link.queue.close(pool);
+        if let Some(pool) = self.pools[vif.pool].as_mut() {
+            vif.queue.close(pool);
         }
-        self.release(link.pool, home_of(interface));
+        self.release(vif.pool, home_of(interface));
     }
 
     /// The pool of pages granted to `backend`.
@@ -175,7 +170,7 @@ impl<H: Hal> Plane<H> {
 
     /// Removes a home, and the pool with the last one.
     fn release(&mut self, at: usize, home: HomeId) {
-        let used = self.links.iter().flatten().any(|link| link.pool == at);
+        let used = self.vifs.iter().flatten().any(|vif| vif.pool == at);
         let Some(pool) = self.pools[at].as_mut() else {
             return;
         };
@@ -190,9 +185,4 @@ impl<H: Hal> Plane<H> {
             let _ = pool.close();
         }
     }
-}
-
-/// Where the pages of a vif belong.
-pub(super) fn home_of(interface: InterfaceId) -> HomeId {
-    HomeId::vif(interface.0).unwrap_or(HomeId::LOCAL)
 }

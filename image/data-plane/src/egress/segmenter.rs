@@ -1,4 +1,4 @@
-//! Large frames for a backend that doesn't cut them.
+//! TCP segmentation in software, for a backend that takes no large frames.
 
 use netfront_rs::netif::Checksum;
 use netfront_rs::{Frame, PagePool, Queue};
@@ -7,17 +7,17 @@ use xen_hal::{Hal, PAGE_SIZE};
 
 /// A large frame on its way out in segments: as many at a time as find pages and room.
 #[derive(Debug)]
-pub struct Cut {
+pub struct Segmenter {
     frame: Frame,
     segments: Segments,
     next: usize,
 }
 
-impl Cut {
-    /// Begins to cut a frame of `pool`, whose segments get `tags` behind the two stations.
+impl Segmenter {
+    /// Begins with a frame of `pool`, whose segments get `tags` behind the two MAC addresses.
     ///
     /// # Errors
-    /// The frame, if it isn't a TCP packet that can be cut.
+    /// The frame, if it isn't a TCP packet that can be segmented.
     pub fn new<H: Hal>(pool: &PagePool<H>, frame: Frame, tags: &[u8]) -> Result<Self, Frame> {
         match segments(pool, &frame).and_then(|segments| segments.tagged(tags)) {
             Some(segments) => Ok(Self {
@@ -69,7 +69,7 @@ impl Cut {
         self.next - first
     }
 
-    /// Whether all segments were sent.
+    /// Returns `true` if all segments were sent.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.next == self.segments.count()
@@ -77,9 +77,9 @@ impl Cut {
 
     /// Bytes of the segments that were not sent.
     #[must_use]
-    pub fn left(&self) -> usize {
-        let left = self.next..self.segments.count();
-        left.map(|index| self.segments.frame_len(index)).sum()
+    pub fn remaining_bytes(&self) -> usize {
+        let remaining = self.next..self.segments.count();
+        remaining.map(|index| self.segments.frame_len(index)).sum()
     }
 
     /// The large frame, to be freed.
@@ -89,8 +89,8 @@ impl Cut {
 }
 
 /// Makes all segments of a large frame, for one who takes no large frames: `each` is given the
-/// length of each, and what writes it into a slice of that length. Returns whether the frame can
-/// be cut.
+/// length of each, and what writes it into a slice of that length. Returns `true` if the frame can
+/// be segmented.
 pub fn each_segment<H: Hal>(
     pool: &PagePool<H>,
     frame: &Frame,

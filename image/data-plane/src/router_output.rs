@@ -1,0 +1,49 @@
+//! The way out for frames that the router makes.
+
+use netfront_rs::netif::Checksum;
+use netfront_rs::{HomeId, PagePool};
+use router::vlan::Tags;
+use router::{Egress, FrameMeta, InterfaceId, NoRoom};
+use xen_hal::Hal;
+
+use crate::egress;
+use crate::vif::Vif;
+use crate::worker::LOCAL_PAGES_PER_VIF;
+
+/// The vifs and pools of the worker that the slow path sends through.
+pub(crate) struct RouterOutput<'a, H: Hal> {
+    pub(crate) ports: &'a [(InterfaceId, Tags)],
+    pub(crate) vifs: &'a mut [Option<Vif<H>>],
+    pub(crate) pools: &'a mut [Option<PagePool<H>>],
+}
+
+impl<H: Hal> Egress for RouterOutput<'_, H> {
+    fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
+        let &(vif, tags) = self.ports.get(out.index()).ok_or(NoRoom)?;
+        let vif = self
+            .vifs
+            .get_mut(vif.index())
+            .and_then(Option::as_mut)
+            .ok_or(NoRoom)?;
+        let pool = self
+            .pools
+            .get_mut(vif.pool)
+            .and_then(Option::as_mut)
+            .ok_or(NoRoom)?;
+        if !vif.up || vif.unanswered >= LOCAL_PAGES_PER_VIF {
+            return Err(NoRoom);
+        }
+        let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
+        frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
+        match egress::send_tagged(&mut vif.queue, pool, frame, tags.as_bytes()) {
+            Ok(()) => {
+                vif.unanswered += 1;
+                Ok(())
+            }
+            Err((frame, _)) => {
+                pool.free(frame);
+                Err(NoRoom)
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What one CPU forwards with.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use netfront_rs::pool::PoolStats;
+use netfront_rs::queue::Counters as QueueCounters;
+use netfront_rs::{HomeId, PagePool, Queue};
+use router::vlan::Tags;
+use router::{InterfaceId, Lane, Router};
+use xen_hal::{DomId, Hal};
+
+use crate::burst::Burst;
+use crate::event_moderation::EventModeration;
+use crate::handoff_queue::HandoffQueue;
+use crate::stats::WorkerStats;
+use crate::vif::Vif;
+
+/// Fewest and most pages that a vif gets: the most are a full receive ring, and as much on its
+/// way out.
+const PAGES_PER_VIF: core::ops::RangeInclusive<usize> = 32..=512;
+/// Pages a vif must have to be given large TCP frames (GSO): a quarter of them, what it never
+/// lends, then holds one such frame and more, without which its backend delivers nothing.
+const PAGES_FOR_LARGE: usize = 128;
+/// Pages for packets that the router makes itself, for each vif: as many as one that completes
+/// nothing can hold on to, so that it silences no other.
+pub(crate) const LOCAL_PAGES_PER_VIF: usize = 32;
+
+/// A queue of each vif, and the pages that circulate between them.
+pub struct Worker<H: Hal> {
+    pub(crate) hal: H,
+    /// What it counts, and what it leaves to the slow path.
+    pub(crate) lane: Lane,
+    /// Where the frames of each interface leave: the index of the vif, and their tags.
+    pub(crate) ports: Vec<(InterfaceId, Tags)>,
+    /// By interface, as many as have or had a vif.
+    pub(crate) vifs: Vec<Option<Vif<H>>>,
+    /// A pool for each backend domain; one without vifs is gone.
+    pub(crate) pools: Vec<Option<PagePool<H>>>,
+    pub(crate) burst: Box<Burst>,
+    /// Frames for vifs that have no queue here.
+    pub(crate) handoff: Box<HandoffQueue>,
+    pub(crate) pages_per_vif: usize,
+    /// When the router wants to be polled next, of the worker that does so; at once if it is due.
+    pub(crate) poll_at: Option<u64>,
+    /// How to sleep.
+    pub(crate) moderation: EventModeration,
+    /// When it last armed, there was no room for what comes.
+    pub(crate) blocked: bool,
+    /// When to wake so that frames whose events are moderated don't wait too long.
+    pub(crate) wake_at: Option<u64>,
+    /// It slept since a sleep was last planned.
+    pub(crate) slept: bool,
+    /// Frames received and processor time used, in ns, when a sleep was last planned.
+    pub(crate) planned: (u64, u64),
+    /// Frames received when it last slept.
+    pub(crate) frames_before: u64,
+    pub(crate) stats: WorkerStats,
+}
+
+impl<H: Hal> Worker<H> {
+    /// One of `workers` workers for a router, without vifs, on a machine with `free` free pages.
+    pub fn new(hal: H, router: &Router, free: usize, workers: usize) -> Self {
+        let queues = router.config().vifs().max(1) * workers.max(1);
+        // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
+        // ring pages are needed for each queue.
+        let pages = free * 3 / 4 / queues;
+        let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
+        let interfaces = (0..)
+            .map(InterfaceId)
+            .take(router.config().interfaces.len());
+        Self {
+            ports: interfaces.map(|interface| router.port(interface)).collect(),
+            hal,
+            lane: router.new_lane(),
+            vifs: Vec::new(),
+            pools: Vec::new(),
+            burst: Burst::new(),
+            handoff: Box::default(),
+            pages_per_vif: pages.clamp(*PAGES_PER_VIF.start(), *PAGES_PER_VIF.end()),
+            poll_at: None,
+            moderation: EventModeration::new(),
+            blocked: false,
+            wake_at: None,
+            slept: false,
+            planned: (0, 0),
+            frames_before: 0,
+            stats: WorkerStats::default(),
+        }
+    }
+
+    /// Returns `true` if there is something for [`Control::serve`](crate::Control::serve) to do.
+    pub fn needs_control(&self, now: u64) -> bool {
+        let faults = || self.vifs.iter().flatten().any(|vif| vif.fault.is_some());
+        self.lane.has_punts() || self.poll_at.is_some_and(|at| at <= now) || faults()
+    }
+
+    /// Returns `true` if frames wait for [`Control::hand_off`](crate::Control::hand_off).
+    pub fn has_handoff(&self) -> bool {
+        !self.handoff.is_empty()
+    }
+
+    /// Shows the backends what was put on rings, and gives them pages.
+    pub(crate) fn publish(&mut self) {
+        for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
+            if let Some(pool) = self.pools[vif.pool].as_mut() {
+                vif.queue.refill(pool);
+                self.stats.notifications += u64::from(vif.queue.publish());
+            }
+        }
+    }
+
+    /// How many slots the frames of a burst may need so that any vif that works can take all of
+    /// it; none if the largest frame finds no room, one is being segmented, or some wait for
+    /// another worker.
+    pub(crate) fn room(&self, now: u64) -> usize {
+        if self.has_handoff() {
+            return 0;
+        }
+        let (mut room, mut largest) = (None, 1);
+        let up = self.vifs.iter().flatten().filter(|vif| vif.up);
+        for vif in up.filter(|vif| !vif.is_stuck(now)) {
+            if vif.pending.is_some() {
+                return 0;
+            }
+            let free = vif.queue.tx_free();
+            room = Some(room.map_or(free, |room: usize| room.min(free)));
+            largest = vif.slots.max(largest);
+        }
+        room.filter(|&room| room >= largest).unwrap_or(0)
+    }
+
+    /// Returns `true` if vifs have the pages for large TCP frames.
+    pub fn takes_large(&self) -> bool {
+        self.pages_per_vif >= PAGES_FOR_LARGE
+    }
+
+    /// Returns `true` if a vif has a queue here.
+    pub(crate) fn has_vif(&self, interface: InterfaceId) -> bool {
+        let vif = self.vifs.get(interface.index());
+        vif.is_some_and(Option::is_some)
+    }
+
+    /// What it did since the start.
+    pub fn stats(&self) -> WorkerStats {
+        self.stats
+    }
+
+    /// How it sleeps.
+    pub fn moderation(&self) -> &EventModeration {
+        &self.moderation
+    }
+
+    /// The vif of an interface: its backend, rings and pages. `None` if it has no queue here.
+    pub fn vif(&self, interface: InterfaceId) -> Option<VifState<'_, H>> {
+        let vif = self.vifs.get(interface.index())?.as_ref()?;
+        let pool = self.pools.get(vif.pool)?.as_ref()?;
+        Some(VifState {
+            backend: pool.peer(),
+            up: vif.up,
+            counters: vif.queue.counters(),
+            queue: &vif.queue,
+        })
+    }
+
+    /// The accounts of all pools.
+    pub fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
+        self.pools
+            .iter()
+            .flatten()
+            .map(|pool| (pool.peer(), pool.stats()))
+    }
+}
+
+/// One vif, as `show vifs` tells it.
+pub struct VifState<'a, H: Hal> {
+    /// The backend's domain.
+    pub backend: DomId,
+    /// It is connected.
+    pub up: bool,
+    /// What went through its rings.
+    pub counters: QueueCounters,
+    /// Its rings.
+    pub queue: &'a Queue<H>,
+}
+
+/// Where the pages of a vif belong.
+pub(crate) fn home_of(interface: InterfaceId) -> HomeId {
+    HomeId::vif(interface.0).unwrap_or(HomeId::LOCAL)
+}
