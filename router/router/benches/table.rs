@@ -15,9 +15,9 @@ use std::hint::black_box;
 use std::io::{BufRead, BufWriter, Write};
 use std::time::Instant as Clock;
 
+use lpm::{Address, Table};
 use poptrie::Poptrie;
 use prefix_trie::PrefixMap;
-use router::fib::table::{Address, Table};
 
 mod cpu;
 mod internet;

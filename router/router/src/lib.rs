@@ -32,7 +32,7 @@ mod deliver4;
 mod deliver6;
 mod drop_reason;
 mod examine;
-pub mod fib;
+mod fib;
 mod frame;
 mod lane;
 mod link;

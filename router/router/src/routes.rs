@@ -14,13 +14,13 @@ use crate::config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarg
 use crate::fib::Target;
 use crate::fib::groups::{Groups, Members};
 use crate::fib::layers::Upper;
-use crate::fib::table::marked;
 use crate::frame::InterfaceId;
 use crate::link::Link;
 use crate::neighbors::{Neighbors, Purpose};
 use crate::router::Router;
 use crate::time::Instant;
 use crate::vrf::Vrf;
+use lpm::marked;
 use wire::addr::Network;
 
 /// How long single changes of the IPv4 table gather before it is copied.

@@ -560,7 +560,7 @@ struct Change {
 
 #[test]
 fn forwarding_tables() {
-    use router::fib::table::Table;
+    use lpm::Table;
     check!()
         .with_iterations(300)
         .with_type::<(u8, Vec<Change>)>()

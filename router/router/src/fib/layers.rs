@@ -3,9 +3,9 @@
 
 use alloc::collections::BTreeMap;
 
-use super::table::{Address, HIDDEN, Table, marked};
 use super::target::Target;
 use crate::DropReason;
+use lpm::{Address, HIDDEN, Table, marked};
 
 /// What the router has in a table, by prefix and length.
 #[derive(Debug, Default)]

@@ -1,35 +1,15 @@
 //! The forwarding table: from destinations to what is done with packets to them.
 
-mod address;
-mod answers;
-mod flat;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod layers;
-pub(crate) mod lpm;
-mod node;
-mod nodes;
-mod pool;
-pub mod table;
 mod target;
-
-/// Longest-prefix match for IPv4.
-pub mod lpm4 {
-    /// From IPv4 prefixes to values.
-    pub type Table = super::table::Table<u32>;
-}
-
-/// Longest-prefix match for IPv6.
-pub mod lpm6 {
-    /// From IPv6 prefixes to values.
-    pub type Table = super::table::Table<u128>;
-}
 
 use alloc::vec::Vec;
 
 use layers::Layers;
-use lpm::{Lpm, LpmRoute};
-use table::HIDDEN;
+use lpm::HIDDEN;
+use lpm::frozen::{FrozenTable, Route};
 pub(crate) use target::Target;
 
 use crate::DropReason;
@@ -46,7 +26,7 @@ const AT_ONCE: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Fib {
     pub(crate) v4: Layers<u32>,
-    copy: Option<Lpm>,
+    copy: Option<FrozenTable>,
 }
 
 /// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3).
@@ -91,11 +71,11 @@ impl Fib {
         let mut routes = Vec::with_capacity(table.len());
         table.for_each(|prefix, len, value| {
             if value & HIDDEN == 0 {
-                routes.push(LpmRoute { prefix, len, value });
+                routes.push(Route { prefix, len, value });
             }
         });
         let default = Target::Nowhere(DropReason::NoRoute).number();
-        self.copy = Some(Lpm::new(&mut routes, default));
+        self.copy = Some(FrozenTable::new(&mut routes, default));
     }
 
     /// The target for a destination; a group is not yet resolved.
@@ -157,6 +137,6 @@ impl Fib {
 
     /// Bytes that the table takes, its copy included.
     pub(crate) fn bytes(&self) -> usize {
-        self.v4.table().bytes() + self.copy.as_ref().map_or(0, Lpm::bytes)
+        self.v4.table().bytes() + self.copy.as_ref().map_or(0, FrozenTable::bytes)
     }
 }

@@ -1,10 +1,10 @@
 //! The nodes of a table: what lookups read, and what updates keep beside it.
 
 /// Bits of the address that a node decides on.
-pub(super) const STRIDE: u32 = 6;
+pub(crate) const STRIDE: u32 = 6;
 
 /// Instead of a code: the answer is in a leaf, or below.
-pub(super) const NO_CODE: u8 = u8::MAX;
+pub(crate) const NO_CODE: u8 = u8::MAX;
 
 /// What a lookup reads of a node, which covers 64 equal blocks of addresses, its slots.
 ///
@@ -14,18 +14,18 @@ pub(super) const NO_CODE: u8 = u8::MAX;
 /// loads nothing else: two nodes fit into a line of the cache. Those of others are in leaves.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// The slots with a child. The children are side by side.
-    pub(super) children: u64,
+    pub(crate) children: u64,
     /// The last slot of each run, slots with a child left out.
-    pub(super) ends: u64,
+    pub(crate) ends: u64,
     /// The code of a run, in byte n modulo 8 for the n-th run from the end; or [`IN_LEAVES`].
-    pub(super) codes: u64,
+    pub(crate) codes: u64,
     /// The node after the last child: what is counted from there takes an instruction or two
     /// less.
-    pub(super) child_end: u32,
+    pub(crate) child_end: u32,
     /// The leaf after the last one.
-    pub(super) leaf_end: u32,
+    pub(crate) leaf_end: u32,
 }
 
 /// Runs whose codes fit into a node.
@@ -36,54 +36,54 @@ const IN_LEAVES: u64 = u64::MAX;
 impl Node {
     /// Whether a slot has a child.
     #[inline(always)]
-    pub(super) fn has(&self, slot: usize) -> bool {
+    pub(crate) fn has(&self, slot: usize) -> bool {
         self.children & 1u64.wrapping_shl(slot as u32) != 0
     }
 
     /// The child of a slot that has one.
     #[inline(always)]
-    pub(super) fn child(&self, slot: usize) -> u32 {
+    pub(crate) fn child(&self, slot: usize) -> u32 {
         self.perhaps_child(slot).1
     }
 
     /// Whether a slot has a child, and which. If it has none, the number may be that of any node
     /// or of none.
     #[inline(always)]
-    pub(super) fn perhaps_child(&self, slot: usize) -> (bool, u32) {
+    pub(crate) fn perhaps_child(&self, slot: usize) -> (bool, u32) {
         let left = self.children.wrapping_shr(slot as u32);
         let child = self.child_end.wrapping_sub(left.count_ones());
         (left & 1 != 0, child)
     }
 
     /// How many children there are before a slot.
-    pub(super) fn before(&self, slot: usize) -> u32 {
+    pub(crate) fn before(&self, slot: usize) -> u32 {
         (self.children & !(u64::MAX << slot)).count_ones()
     }
 
-    pub(super) fn child_count(&self) -> u32 {
+    pub(crate) fn child_count(&self) -> u32 {
         self.children.count_ones()
     }
 
     /// The first child.
-    pub(super) fn child_base(&self) -> u32 {
+    pub(crate) fn child_base(&self) -> u32 {
         self.child_end.wrapping_sub(self.child_count())
     }
 
     /// The code of a slot without a child; [`NO_CODE`] if the answer is in its leaf.
     #[inline(always)]
-    pub(super) fn code(&self, slot: usize) -> u8 {
+    pub(crate) fn code(&self, slot: usize) -> u8 {
         let left = self.ends.wrapping_shr(slot as u32).count_ones();
         self.codes.wrapping_shr(left * 8) as u8
     }
 
     /// The leaf of a slot without a child, in a node that has leaves.
     #[inline(always)]
-    pub(super) fn leaf(&self, slot: usize) -> u32 {
+    pub(crate) fn leaf(&self, slot: usize) -> u32 {
         let left = self.ends.wrapping_shr(slot as u32);
         self.leaf_end.wrapping_sub(left.count_ones())
     }
 
-    pub(super) fn leaf_count(&self) -> u32 {
+    pub(crate) fn leaf_count(&self) -> u32 {
         if self.codes == IN_LEAVES {
             self.ends.count_ones()
         } else {
@@ -92,12 +92,12 @@ impl Node {
     }
 
     /// The first leaf.
-    pub(super) fn leaf_base(&self) -> u32 {
+    pub(crate) fn leaf_base(&self) -> u32 {
         self.leaf_end.wrapping_sub(self.leaf_count())
     }
 
     /// Takes the codes of its runs, first to last, if they fit.
-    pub(super) fn take_codes(&mut self, ends: u64, codes: impl Iterator<Item = u8>) -> bool {
+    pub(crate) fn take_codes(&mut self, ends: u64, codes: impl Iterator<Item = u8>) -> bool {
         let count = ends.count_ones() as usize;
         if count > CODES {
             return false;
@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// Leads to leaves, one for each run.
-    pub(super) fn take_leaves(&mut self, ends: u64, base: u32) {
+    pub(crate) fn take_leaves(&mut self, ends: u64, base: u32) {
         (self.ends, self.codes) = (ends, IN_LEAVES);
         self.leaf_end = base + ends.count_ones();
     }
@@ -120,40 +120,40 @@ impl Node {
 /// The prefixes that end in a node: those 1 to 6 bits longer than its depth. They are in two
 /// halves, of up to 5 and of 6 bits, so that each has no more than 64.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Routes {
+pub(crate) struct Routes {
     /// Which there are, shorter ones first.
-    pub(super) set: [u64; 2],
+    pub(crate) set: [u64; 2],
     /// Where the values of each half begin, which are in the order of `set`.
-    pub(super) values: [u32; 2],
+    pub(crate) values: [u32; 2],
     /// The number of the answer for slots that none of them covers.
-    pub(super) inherited: u32,
+    pub(crate) inherited: u32,
 }
 
 impl Routes {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.set == [0; 2]
     }
 
     /// How many a half has.
-    pub(super) fn count(&self, half: usize) -> u32 {
+    pub(crate) fn count(&self, half: usize) -> u32 {
         self.set[half].count_ones()
     }
 
-    pub(super) fn has(&self, place: Place) -> bool {
+    pub(crate) fn has(&self, place: Place) -> bool {
         self.set[place.half] >> place.bit & 1 != 0
     }
 
     /// How many prefixes of its half come before a place.
-    pub(super) fn rank(&self, place: Place) -> u32 {
+    pub(crate) fn rank(&self, place: Place) -> u32 {
         (self.set[place.half] & !(u64::MAX << place.bit)).count_ones()
     }
 
-    pub(super) fn flip(&mut self, place: Place) {
+    pub(crate) fn flip(&mut self, place: Place) {
         self.set[place.half] ^= 1 << place.bit;
     }
 
     /// The places of a half that are taken, in order.
-    pub(super) fn places(&self, half: usize) -> impl Iterator<Item = Place> + use<> {
+    pub(crate) fn places(&self, half: usize) -> impl Iterator<Item = Place> + use<> {
         let mut left = self.set[half];
         core::iter::from_fn(move || {
             let bit = left.trailing_zeros();
@@ -165,15 +165,15 @@ impl Routes {
 
 /// Where a prefix is in its node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// 0 for prefixes shorter than 6 bits, else 1.
-    pub(super) half: usize,
+    pub(crate) half: usize,
     /// Its bit in that half.
-    pub(super) bit: u32,
+    pub(crate) bit: u32,
 }
 
 /// The place of a prefix in its node: `len` is 1 to 6, `slot` has its bits first.
-pub(super) fn place(slot: usize, len: u32) -> Place {
+pub(crate) fn place(slot: usize, len: u32) -> Place {
     let bits = slot as u32 >> (STRIDE - len);
     if len == STRIDE {
         Place { half: 1, bit: bits }
@@ -184,7 +184,7 @@ pub(super) fn place(slot: usize, len: u32) -> Place {
 }
 
 /// Length and bits of the prefix at a place.
-pub(super) fn prefix_at(place: Place) -> (u32, u32) {
+pub(crate) fn prefix_at(place: Place) -> (u32, u32) {
     if place.half == 1 {
         return (STRIDE, place.bit);
     }
@@ -193,7 +193,7 @@ pub(super) fn prefix_at(place: Place) -> (u32, u32) {
 }
 
 /// The slots that the prefix at a place covers: the first, and how many.
-pub(super) fn span(place: Place) -> (usize, usize) {
+pub(crate) fn span(place: Place) -> (usize, usize) {
     let (len, bits) = prefix_at(place);
     let count = 1usize << (STRIDE - len);
     (bits as usize * count, count)

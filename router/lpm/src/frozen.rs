@@ -1,25 +1,26 @@
-//! Longest-prefix match for IPv4.
+//! Longest-prefix match for IPv4 in a table that is built as a whole and never changed.
 //!
 //! A table indexed by the leading 8 or 16 bits of the address gives either the answer or a
 //! node for the next 8 bits. A node is a bitmap of 256 bits in four blocks: a bit is set
 //! where the answer differs from the one before it, so that counting the bits up to an
 //! address's byte finds its entry in a list that holds each run of equal answers once.
 //! The family is that of poptrie and Lulea tables, with a stride that fits octets.
-//!
-//! The table is built as a whole and never changed.
 
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use wire::addr::mask4;
+use crate::address::Address;
 
 /// A prefix and what a lookup answers for it: a value below 2^31.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LpmRoute {
-    pub(crate) prefix: u32,
-    pub(crate) len: u8,
-    pub(crate) value: u32,
+pub struct Route {
+    /// The prefix; bits beyond its length don't matter.
+    pub prefix: u32,
+    /// Its length in bits; more than 32 count as 32.
+    pub len: u8,
+    /// What a lookup answers.
+    pub value: u32,
 }
 
 /// Marks an entry that is the number of a node's first block.
@@ -38,8 +39,9 @@ struct Block {
     base: u32,
 }
 
+/// A table of IPv4 prefixes that doesn't change.
 #[derive(Debug)]
-pub(crate) struct Lpm {
+pub struct FrozenTable {
     /// Bits of the address that index `root`: 8 or 16.
     root_bits: u32,
     /// 32 − `root_bits`.
@@ -49,15 +51,15 @@ pub(crate) struct Lpm {
     entries: Vec<u32>,
 }
 
-impl Lpm {
+impl FrozenTable {
     /// Builds the table. Of several routes for the same prefix the last one counts;
     /// addresses without a route get `default`.
-    pub(crate) fn new(routes: &mut [LpmRoute], default: u32) -> Self {
+    pub fn new(routes: &mut [Route], default: u32) -> Self {
         // Parents sort before children, so that painting in this order nests correctly.
         // The sort is stable: later duplicates stay later.
         for route in &mut *routes {
             route.len = route.len.min(32);
-            route.prefix &= mask4(route.len);
+            route.prefix = route.prefix.masked(route.len);
         }
         routes.sort_by_key(|r| (r.prefix, r.len));
         let root_bits = if routes.len() > SMALL { 16 } else { 8 };
@@ -76,7 +78,7 @@ impl Lpm {
 
     /// The answers for the `bits` bits that follow the first `skip`, given the routes longer
     /// than `skip` within one prefix of that length.
-    fn level(&mut self, routes: &[LpmRoute], skip: u32, bits: u32, inherited: u32) -> Vec<u32> {
+    fn level(&mut self, routes: &[Route], skip: u32, bits: u32, inherited: u32) -> Vec<u32> {
         let slots = 1usize << bits;
         let slot_of = |prefix: u32| ((prefix << skip) >> (32 - bits)) as usize;
         let mut answers = vec![inherited; slots];
@@ -104,7 +106,7 @@ impl Lpm {
         answers
     }
 
-    fn node(&mut self, routes: &[LpmRoute], skip: u32, inherited: u32) -> u32 {
+    fn node(&mut self, routes: &[Route], skip: u32, inherited: u32) -> u32 {
         let number = u32::try_from(self.blocks.len()).unwrap_or(0);
         self.blocks.resize(self.blocks.len() + 4, Block::default());
         let answers = self.level(routes, skip, 8, inherited);
@@ -131,7 +133,7 @@ impl Lpm {
 
     /// The first step of a lookup, which is where a large table misses the cache first.
     #[inline(always)]
-    pub(crate) fn begin(&self, address: u32) -> u32 {
+    fn begin(&self, address: u32) -> u32 {
         self.root
             .get((address >> self.root_shift) as usize)
             .copied()
@@ -140,7 +142,7 @@ impl Lpm {
 
     /// The rest of a lookup.
     #[inline(always)]
-    pub(crate) fn finish(&self, mut entry: u32, address: u32) -> u32 {
+    fn finish(&self, mut entry: u32, address: u32) -> u32 {
         let mut rest = address.wrapping_shl(self.root_bits);
         while entry & NODE != 0 {
             let number = (entry ^ NODE).wrapping_add(rest >> 30) as usize;
@@ -160,12 +162,12 @@ impl Lpm {
 
     /// The value of the longest prefix that holds `address`.
     #[inline]
-    pub(crate) fn lookup(&self, address: u32) -> u32 {
+    pub fn lookup(&self, address: u32) -> u32 {
         self.finish(self.begin(address), address)
     }
 
     /// Bytes the table takes.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of_val(&*self.root)
             + size_of_val(self.blocks.as_slice())
             + size_of_val(self.entries.as_slice())
@@ -180,17 +182,17 @@ mod tests {
     use prefix_trie::PrefixMap;
     use proptest::prelude::*;
 
-    fn route(text: &str, value: u32) -> LpmRoute {
+    fn route(text: &str, value: u32) -> Route {
         let (address, len) = text.split_once('/').unwrap();
         let prefix = address.parse::<Ipv4Addr>().unwrap().to_bits();
-        LpmRoute {
+        Route {
             prefix,
             len: len.parse().unwrap(),
             value,
         }
     }
 
-    fn ask(lpm: &Lpm, address: &str) -> u32 {
+    fn ask(lpm: &FrozenTable, address: &str) -> u32 {
         lpm.lookup(address.parse::<Ipv4Addr>().unwrap().to_bits())
     }
 
@@ -205,7 +207,7 @@ mod tests {
             route("255.255.255.255/32", 6),
             route("0.0.0.0/32", 7),
         ];
-        let lpm = Lpm::new(&mut routes, 0);
+        let lpm = FrozenTable::new(&mut routes, 0);
         for (address, value) in [
             ("10.0.0.0", 2),
             ("10.0.0.1", 3),
@@ -233,7 +235,7 @@ mod tests {
             route("10.0.0.0/24", 2),
             route("0.0.0.0/0", 3),
         ];
-        let lpm = Lpm::new(&mut routes, 0);
+        let lpm = FrozenTable::new(&mut routes, 0);
         assert_eq!(ask(&lpm, "10.0.0.9"), 2);
         assert_eq!(ask(&lpm, "9.0.0.9"), 3);
     }
@@ -253,13 +255,13 @@ mod tests {
             let mut oracle: PrefixMap<(u32, u8), u32> = PrefixMap::new();
             let mut routes = Vec::new();
             for (value, &(address, len)) in (1u32..).zip(&prefixes) {
-                let prefix = address & mask4(len);
+                let prefix = address.masked(len);
                 oracle.insert((prefix, len), value);
-                routes.push(LpmRoute { prefix, len, value });
+                routes.push(Route { prefix, len, value });
             }
-            let lpm = Lpm::new(&mut routes, 0);
+            let lpm = FrozenTable::new(&mut routes, 0);
             let edges = prefixes.iter().flat_map(|&(address, len)| {
-                let (first, last) = (address & mask4(len), address | !mask4(len));
+                let (first, last) = (address.masked(len), address | !u32::MAX.masked(len));
                 [address, first, last, first.wrapping_sub(1), last.wrapping_add(1)]
             });
             for address in probes.iter().copied().chain(edges) {

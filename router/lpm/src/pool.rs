@@ -24,7 +24,7 @@ struct Group {
 /// Which slots are free. A run lies within 64 aligned slots, where freed neighbours grow
 /// together by themselves; the tightest group with room is taken, so little is wasted.
 #[derive(Debug)]
-pub(super) struct Runs {
+pub(crate) struct Runs {
     groups: Vec<Group>,
     /// The first group whose longest free run is this long, less 1.
     heads: [u32; GROUP as usize],
@@ -33,7 +33,7 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             groups: Vec::new(),
             heads: [NONE; GROUP as usize],
@@ -42,7 +42,7 @@ impl Runs {
     }
 
     /// Adds slots, a multiple of 64, that are free or else in use as one block.
-    pub(super) fn grow(&mut self, slots: usize, free: bool) -> u32 {
+    pub(crate) fn grow(&mut self, slots: usize, free: bool) -> u32 {
         let first = self.groups.len() as u32;
         let count = slots / GROUP as usize;
         self.groups.reserve_exact(count);
@@ -60,7 +60,7 @@ impl Runs {
     }
 
     /// Takes a run of `len` slots, 1 to 64, if there is one.
-    pub(super) fn take(&mut self, len: u32) -> Option<u32> {
+    pub(crate) fn take(&mut self, len: u32) -> Option<u32> {
         let lists = self.filled & (u64::MAX << (len - 1));
         let group = *self.heads.get(lists.trailing_zeros() as usize)?;
         let free = self.groups[group as usize].free;
@@ -70,7 +70,7 @@ impl Runs {
     }
 
     /// Gives a run back.
-    pub(super) fn give(&mut self, start: u32, len: u32) {
+    pub(crate) fn give(&mut self, start: u32, len: u32) {
         let group = start / GROUP;
         let free = self.groups[group as usize].free;
         self.change(group, free | ones(len) << (start % GROUP));
@@ -126,12 +126,12 @@ impl Runs {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.groups.capacity() * size_of::<Group>()
     }
 
     #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.groups
             .iter()
             .map(|g| g.free.count_zeros() as usize)
@@ -182,17 +182,17 @@ fn longest_run(bits: u64) -> u32 {
 
 /// The contents of slots, `N` to a page.
 #[derive(Debug)]
-pub(super) struct Pages<T, const N: usize> {
+pub(crate) struct Pages<T, const N: usize> {
     pages: Vec<Box<[T; N]>>,
 }
 
 impl<T: Copy + Default, const N: usize> Pages<T, N> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { pages: Vec::new() }
     }
 
     /// Adds a page.
-    pub(super) fn grow(&mut self) {
+    pub(crate) fn grow(&mut self) {
         let page: Result<Box<[T; N]>, _> = vec![T::default(); N].into_boxed_slice().try_into();
         if let Ok(page) = page {
             self.pages.push(page);
@@ -200,47 +200,47 @@ impl<T: Copy + Default, const N: usize> Pages<T, N> {
     }
 
     #[inline(always)]
-    pub(super) fn get(&self, at: u32) -> &T {
+    pub(crate) fn get(&self, at: u32) -> &T {
         &self.pages[at as usize / N][at as usize % N]
     }
 
     /// A slot that there may not be.
     #[inline(always)]
-    pub(super) fn find(&self, at: u32) -> Option<&T> {
+    pub(crate) fn find(&self, at: u32) -> Option<&T> {
         let page = self.pages.get(at as usize / N)?;
         Some(&page[at as usize % N])
     }
 
     #[inline(always)]
-    pub(super) fn get_mut(&mut self, at: u32) -> &mut T {
+    pub(crate) fn get_mut(&mut self, at: u32) -> &mut T {
         &mut self.pages[at as usize / N][at as usize % N]
     }
 
     /// A run of slots.
-    pub(super) fn run(&self, start: u32, len: u32) -> &[T] {
+    pub(crate) fn run(&self, start: u32, len: u32) -> &[T] {
         let at = start as usize % N;
         &self.pages[start as usize / N][at..at + len as usize]
     }
 
-    pub(super) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
+    pub(crate) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
         let at = start as usize % N;
         &mut self.pages[start as usize / N][at..at + len as usize]
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.pages.len() * size_of::<[T; N]>() + self.pages.capacity() * size_of::<usize>()
     }
 }
 
 /// Runs with their contents.
 #[derive(Debug)]
-pub(super) struct Pool<T, const N: usize> {
+pub(crate) struct Pool<T, const N: usize> {
     runs: Runs,
     pages: Pages<T, N>,
 }
 
 impl<T: Copy + Default, const N: usize> Pool<T, N> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             runs: Runs::new(),
             pages: Pages::new(),
@@ -248,7 +248,7 @@ impl<T: Copy + Default, const N: usize> Pool<T, N> {
     }
 
     /// Makes a run of these contents; nothing for none.
-    pub(super) fn add(&mut self, contents: &[T]) -> u32 {
+    pub(crate) fn add(&mut self, contents: &[T]) -> u32 {
         let len = contents.len() as u32;
         if len == 0 {
             return 0;
@@ -266,22 +266,22 @@ impl<T: Copy + Default, const N: usize> Pool<T, N> {
         start
     }
 
-    pub(super) fn remove(&mut self, start: u32, len: u32) {
+    pub(crate) fn remove(&mut self, start: u32, len: u32) {
         if len != 0 {
             self.runs.give(start, len);
         }
     }
 
     #[inline(always)]
-    pub(super) fn get(&self, at: u32) -> T {
+    pub(crate) fn get(&self, at: u32) -> T {
         *self.pages.get(at)
     }
 
-    pub(super) fn get_mut(&mut self, at: u32) -> &mut T {
+    pub(crate) fn get_mut(&mut self, at: u32) -> &mut T {
         self.pages.get_mut(at)
     }
 
-    pub(super) fn run(&self, start: u32, len: u32) -> &[T] {
+    pub(crate) fn run(&self, start: u32, len: u32) -> &[T] {
         if len == 0 {
             &[]
         } else {
@@ -289,16 +289,16 @@ impl<T: Copy + Default, const N: usize> Pool<T, N> {
         }
     }
 
-    pub(super) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
+    pub(crate) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
         self.pages.run_mut(start, len)
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.runs.bytes() + self.pages.bytes()
     }
 
     #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.runs.used()
     }
 }

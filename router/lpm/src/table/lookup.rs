@@ -2,8 +2,12 @@
 
 use core::hint::select_unpredictable;
 
-use super::super::answers::UNCODED;
-use super::*;
+use super::{Table, ones};
+use crate::address::Address;
+use crate::flat::Flat;
+use crate::node::{NO_CODE, Node, STRIDE};
+use crate::nodes::{INDEXED_BITS, ROOT};
+use crate::value_interner::UNCODED;
 
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
@@ -21,7 +25,7 @@ impl<A: Address> Table<A> {
         if let Some(flat) = &self.nodes.flat {
             let code = flat.codes[address.bits(0, FLAT_BITS)];
             if code != NO_CODE {
-                return self.answers.coded()[usize::from(code)];
+                return self.interner.coded()[usize::from(code)];
             }
         }
         let (node, depth) = self.first(address);
@@ -54,8 +58,8 @@ impl<A: Address> Table<A> {
     #[inline(always)]
     fn answer(&self, node: &Node, slot: usize) -> u32 {
         match node.code(slot) {
-            NO_CODE => self.answers.value(self.leaves.get(node.leaf(slot))),
-            code => self.answers.coded()[usize::from(code)],
+            NO_CODE => self.interner.value(self.leaves.get(node.leaf(slot))),
+            code => self.interner.coded()[usize::from(code)],
         }
     }
 
@@ -90,7 +94,7 @@ impl<A: Address> Table<A> {
     /// so that little is counted.
     #[inline(never)]
     fn coded(&self, flat: &Flat, addresses: &[A], values: &mut [u32]) -> u64 {
-        let answers = self.answers.coded();
+        let answers = self.interner.coded();
         let mut any = 0;
         let mut look = |address: A, value: &mut u32| {
             *value = answers[usize::from(flat.codes[address.bits(0, FLAT_BITS)])];

@@ -6,7 +6,7 @@ pub trait Address: Copy + Ord + core::fmt::Debug {
     const BITS: u8;
     /// The address of which all bits are 0.
     const ZERO: Self;
-    /// Leading bits that pick an entry of [`Table`](super::table::Table)'s index.
+    /// Leading bits that pick an entry of [`Table`](crate::Table)'s index.
     const INDEX: u32;
     /// Prefixes that a block must have before its nodes are indexed. An index takes 240 KiB.
     const MANY: u32;

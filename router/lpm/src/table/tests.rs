@@ -9,7 +9,7 @@ const NO_ROUTE: u32 = 0;
 fn used<A: Address>(table: &Table<A>) -> [usize; 4] {
     let nodes = table.nodes.runs.used();
     let (leaves, values) = (table.leaves.used(), table.values.used());
-    [nodes, leaves, values, table.answers.used()]
+    [nodes, leaves, values, table.interner.used()]
 }
 
 /// How many of its blocks have an index.
@@ -176,7 +176,7 @@ fn flat(mut table: Table<u32>) -> Table<u32> {
 /// The same table with so many other values that there are codes for two more.
 fn crowded<A: Address>(mut table: Table<A>) -> Table<A> {
     for value in 1000..1000 + u32::from(NO_CODE) - 3 {
-        table.answers.take(value);
+        table.interner.intern(value);
     }
     table
 }

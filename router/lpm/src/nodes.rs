@@ -8,28 +8,28 @@ use super::node::{Node, Routes, STRIDE};
 use super::pool::{Pages, Runs};
 
 /// The number of the node that all others hang from.
-pub(super) const ROOT: u32 = 0;
+pub(crate) const ROOT: u32 = 0;
 /// Nodes of one page.
 const NODES: usize = 512;
 /// Bits that an index decides on, and how many nodes that are.
-pub(super) const INDEXED_BITS: u32 = 2 * STRIDE;
-pub(super) const INDEXED: usize = 1 << INDEXED_BITS;
+pub(crate) const INDEXED_BITS: u32 = 2 * STRIDE;
+pub(crate) const INDEXED: usize = 1 << INDEXED_BITS;
 /// In the number of a node: it is in the index of the block whose number follows, and then its
 /// place there.
 const IN_INDEX: u32 = 1 << 31;
 
 /// The number of the first node in a block's index.
-pub(super) fn first_of(block: usize) -> u32 {
+pub(crate) fn first_of(block: usize) -> u32 {
     IN_INDEX | (block as u32) << INDEXED_BITS
 }
 
 /// One side of all nodes.
 #[derive(Debug)]
-pub(super) struct Side<T> {
+pub(crate) struct Side<T> {
     /// Those in runs.
-    pub(super) pages: Pages<T, NODES>,
+    pub(crate) pages: Pages<T, NODES>,
     /// Those in indexes, by block; empty before there is one. Lookups begin here.
-    pub(super) blocks: Vec<Option<Box<[T; INDEXED]>>>,
+    pub(crate) blocks: Vec<Option<Box<[T; INDEXED]>>>,
 }
 
 impl<T: Copy + Default> Side<T> {
@@ -41,7 +41,7 @@ impl<T: Copy + Default> Side<T> {
     }
 
     #[inline(always)]
-    pub(super) fn get(&self, at: u32) -> &T {
+    pub(crate) fn get(&self, at: u32) -> &T {
         if at & IN_INDEX != 0 {
             let block = (at ^ IN_INDEX) as usize / INDEXED;
             if let Some(Some(block)) = self.blocks.get(block) {
@@ -52,7 +52,7 @@ impl<T: Copy + Default> Side<T> {
     }
 
     #[inline(always)]
-    pub(super) fn get_mut(&mut self, at: u32) -> &mut T {
+    pub(crate) fn get_mut(&mut self, at: u32) -> &mut T {
         if at & IN_INDEX != 0 {
             let block = (at ^ IN_INDEX) as usize / INDEXED;
             if let Some(Some(block)) = self.blocks.get_mut(block) {
@@ -78,43 +78,43 @@ impl<T: Copy + Default> Side<T> {
 
 /// Nodes with all of their sides.
 #[derive(Debug)]
-pub(super) struct Nodes {
-    pub(super) runs: Runs,
-    pub(super) nodes: Side<Node>,
-    pub(super) routes: Side<Routes>,
+pub(crate) struct Nodes {
+    pub(crate) runs: Runs,
+    pub(crate) nodes: Side<Node>,
+    pub(crate) routes: Side<Routes>,
     /// The codes of slots, in a large table of a family that has them.
-    pub(super) flat: Option<Flat>,
+    pub(crate) flat: Option<Flat>,
 }
 
 /// One node.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Whole {
-    pub(super) node: Node,
-    pub(super) routes: Routes,
+pub(crate) struct Whole {
+    pub(crate) node: Node,
+    pub(crate) routes: Routes,
 }
 
 /// The nodes of an index that is being made.
-pub(super) struct Index {
+pub(crate) struct Index {
     nodes: Vec<Node>,
     routes: Vec<Routes>,
 }
 
 impl Index {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             nodes: Vec::with_capacity(INDEXED),
             routes: Vec::with_capacity(INDEXED),
         }
     }
 
-    pub(super) fn push(&mut self, whole: Whole) {
+    pub(crate) fn push(&mut self, whole: Whole) {
         self.nodes.push(whole.node);
         self.routes.push(whole.routes);
     }
 }
 
 impl Nodes {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             runs: Runs::new(),
             nodes: Side::new(),
@@ -123,26 +123,26 @@ impl Nodes {
         }
     }
 
-    pub(super) fn whole(&self, at: u32) -> Whole {
+    pub(crate) fn whole(&self, at: u32) -> Whole {
         Whole {
             node: *self.nodes.get(at),
             routes: *self.routes.get(at),
         }
     }
 
-    pub(super) fn set(&mut self, at: u32, whole: Whole) {
+    pub(crate) fn set(&mut self, at: u32, whole: Whole) {
         *self.nodes.get_mut(at) = whole.node;
         *self.routes.get_mut(at) = whole.routes;
     }
 
-    pub(super) fn copy(&self, start: u32, to: &mut [Whole]) {
+    pub(crate) fn copy(&self, start: u32, to: &mut [Whole]) {
         for (at, to) in (start..).zip(to) {
             *to = self.whole(at);
         }
     }
 
     /// Makes a run of these nodes; nothing for none.
-    pub(super) fn add(&mut self, nodes: &[Whole]) -> u32 {
+    pub(crate) fn add(&mut self, nodes: &[Whole]) -> u32 {
         let len = nodes.len() as u32;
         if len == 0 {
             return 0;
@@ -164,19 +164,19 @@ impl Nodes {
     }
 
     /// Adds the index of a block, one of so many, with all of its nodes.
-    pub(super) fn add_index(&mut self, index: Index, block: usize, of: usize) {
+    pub(crate) fn add_index(&mut self, index: Index, block: usize, of: usize) {
         self.routes.add(index.routes, block, of);
         self.nodes.add(index.nodes, block, of);
     }
 
     /// Whether the codes of a node's slots are kept in `flat`.
     #[inline]
-    pub(super) fn is_flat(&self, at: u32) -> bool {
+    pub(crate) fn is_flat(&self, at: u32) -> bool {
         self.flat.is_some() && (at == ROOT || at & IN_INDEX != 0)
     }
 
     /// Replaces the codes of a node for which [`Self::is_flat`].
-    pub(super) fn set_codes(&mut self, at: u32, codes: &Codes) {
+    pub(crate) fn set_codes(&mut self, at: u32, codes: &Codes) {
         match &mut self.flat {
             Some(flat) if at == ROOT => flat.set_root(codes),
             Some(flat) => flat.set(at ^ IN_INDEX, codes),
@@ -185,7 +185,7 @@ impl Nodes {
     }
 
     /// Takes the codes of some slots of a node away, if they are kept.
-    pub(super) fn hide_codes(&mut self, at: u32, slots: u64) {
+    pub(crate) fn hide_codes(&mut self, at: u32, slots: u64) {
         if !self.is_flat(at) {
             return;
         }
@@ -201,17 +201,17 @@ impl Nodes {
     }
 
     /// Whether a block has an index.
-    pub(super) fn has_index(&self, block: usize) -> bool {
+    pub(crate) fn has_index(&self, block: usize) -> bool {
         self.nodes.blocks.get(block).is_some_and(Option::is_some)
     }
 
-    pub(super) fn remove(&mut self, start: u32, len: u32) {
+    pub(crate) fn remove(&mut self, start: u32, len: u32) {
         if len != 0 {
             self.runs.give(start, len);
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.runs.bytes()
             + self.nodes.bytes()
             + self.routes.bytes()

@@ -12,13 +12,13 @@ use super::node::NO_CODE;
 
 /// The number of the answer where no prefix but perhaps that of length 0 matches, so that
 /// a default route comes and goes without a change to all that it covers.
-pub(super) const UNCOVERED: u32 = 0;
+pub(crate) const UNCOVERED: u32 = 0;
 const CODES: u32 = 1 + NO_CODE as u32;
 /// What [`NO_CODE`] stands for: larger than any value.
-pub(super) const UNCODED: u32 = u32::MAX;
+pub(crate) const UNCODED: u32 = u32::MAX;
 
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(crate) struct ValueInterner {
     /// The values with a code.
     coded: Box<[u32; CODES as usize]>,
     /// Those of the numbers from 256 on.
@@ -33,12 +33,12 @@ pub(super) struct Answers {
 
 /// The code of a number.
 #[inline(always)]
-pub(super) fn code(number: u32) -> u8 {
+pub(crate) fn code(number: u32) -> u8 {
     number.min(NO_CODE.into()) as u8
 }
 
-impl Answers {
-    pub(super) fn new(uncovered: u32) -> Self {
+impl ValueInterner {
+    pub(crate) fn new(uncovered: u32) -> Self {
         let mut coded = Box::new([0; CODES as usize]);
         coded[UNCOVERED as usize] = uncovered;
         coded[usize::from(NO_CODE)] = UNCODED;
@@ -52,19 +52,19 @@ impl Answers {
     }
 
     /// Changes what is answered where nothing matches.
-    pub(super) fn set_uncovered(&mut self, value: u32) {
+    pub(crate) fn set_uncovered(&mut self, value: u32) {
         self.coded[UNCOVERED as usize] = value;
     }
 
     /// The values by code, and [`UNCODED`].
     #[inline(always)]
-    pub(super) fn coded(&self) -> &[u32; CODES as usize] {
+    pub(crate) fn coded(&self) -> &[u32; CODES as usize] {
         &self.coded
     }
 
     /// The value with this number.
     #[inline(always)]
-    pub(super) fn value(&self, number: u32) -> u32 {
+    pub(crate) fn value(&self, number: u32) -> u32 {
         match number.checked_sub(CODES) {
             None => self.coded[number as usize % CODES as usize],
             Some(beyond) => self.more[beyond as usize],
@@ -72,12 +72,12 @@ impl Answers {
     }
 
     /// All numbers that there were so far.
-    pub(super) fn numbers(&self) -> core::ops::Range<u32> {
+    pub(crate) fn numbers(&self) -> core::ops::Range<u32> {
         0..self.users.len() as u32
     }
 
     /// The number of a value that one prefix more has.
-    pub(super) fn take(&mut self, value: u32) -> u32 {
+    pub(crate) fn intern(&mut self, value: u32) -> u32 {
         if let Some(&number) = self.numbers.get(&value) {
             self.users[number as usize] += 1;
             return number;
@@ -107,7 +107,7 @@ impl Answers {
 
     /// Notes that a prefix with this number's value is gone, and no lookup finds it there
     /// any more.
-    pub(super) fn give(&mut self, number: u32) {
+    pub(crate) fn release(&mut self, number: u32) {
         let users = &mut self.users[number as usize];
         *users -= 1;
         if *users == 0 {
@@ -116,7 +116,7 @@ impl Answers {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let maps = 2 * (self.numbers.len() * size_of::<(u32, u32)>());
         let free = 2 * self.free.len() * size_of::<u32>();
         let words = self.more.capacity() + self.users.capacity() + CODES as usize;
@@ -125,7 +125,7 @@ impl Answers {
 
     /// How many values are in use.
     #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.numbers.len()
     }
 }
@@ -136,29 +136,29 @@ mod tests {
 
     #[test]
     fn numbers_are_taken_again_and_none_is_that_of_no_code() {
-        let mut answers = Answers::new(7);
-        let numbers: Vec<u32> = (1000..1600).map(|value| answers.take(value)).collect();
+        let mut interner = ValueInterner::new(7);
+        let numbers: Vec<u32> = (1000..1600).map(|value| interner.intern(value)).collect();
         let mut all = numbers.clone();
         all.extend([UNCOVERED, NO_CODE.into()]);
         all.sort_unstable();
         assert!(all.iter().copied().eq(0..602));
         for (value, &number) in (1000..).zip(&numbers) {
-            assert_eq!(answers.value(number), value);
-            assert_eq!(answers.take(value), number);
+            assert_eq!(interner.value(number), value);
+            assert_eq!(interner.intern(value), number);
         }
-        assert_eq!(answers.value(UNCOVERED), 7);
+        assert_eq!(interner.value(UNCOVERED), 7);
         for &number in &numbers {
-            answers.give(number);
-            assert_ne!(answers.take(1), number, "it is still in use");
-            answers.give(*answers.numbers.get(&1).unwrap());
+            interner.release(number);
+            assert_ne!(interner.intern(1), number, "it is still in use");
+            interner.release(*interner.numbers.get(&1).unwrap());
         }
-        assert_eq!(answers.used(), 600);
-        answers.give(numbers[9]);
-        answers.give(numbers[500]);
-        assert_eq!(answers.take(1), numbers[9]);
-        assert_eq!(answers.take(2), numbers[500]);
+        assert_eq!(interner.used(), 600);
+        interner.release(numbers[9]);
+        interner.release(numbers[500]);
+        assert_eq!(interner.intern(1), numbers[9]);
+        assert_eq!(interner.intern(2), numbers[500]);
         assert_eq!(
-            (answers.value(numbers[9]), answers.value(numbers[500])),
+            (interner.value(numbers[9]), interner.value(numbers[500])),
             (1, 2)
         );
     }

@@ -7,7 +7,7 @@
 //! replaced by an index: all nodes of the third level, side by side. A large IPv4 table also has
 //! the codes of their slots side by side ([`Flat`]), so that most lookups load one byte.
 //!
-//! Nodes have the numbers of values, not values ([`Answers`]). Numbers below 255 are codes,
+//! Nodes have the numbers of values, not values ([`ValueInterner`]). Numbers below 255 are codes,
 //! of a byte; a node in which only such are answered needs no leaves.
 //!
 //! An update makes the new leaves and children first, then replaces the node that leads to
@@ -19,12 +19,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-pub use super::address::Address;
-use super::answers::{Answers, UNCOVERED, code};
-use super::flat::{Flat, hide_codes};
-use super::node::{NO_CODE, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use super::nodes::{INDEXED, INDEXED_BITS, Index, Nodes, ROOT, Whole, first_of};
-use super::pool::Pool;
+use crate::address::Address;
+use crate::flat::{Flat, hide_codes};
+use crate::node::{NO_CODE, Node, Place, Routes, STRIDE, place, prefix_at, span};
+use crate::nodes::{INDEXED, INDEXED_BITS, Index, Nodes, ROOT, Whole, first_of};
+use crate::pool::Pool;
+use crate::value_interner::{UNCOVERED, ValueInterner, code};
 
 /// Marks a value that is kept but answers nothing, as if its prefix weren't there.
 pub const HIDDEN: u32 = 1 << 31;
@@ -51,7 +51,7 @@ pub struct Table<A> {
     leaves: Pool<u32, WORDS>,
     /// The numbers of the prefixes' values, with [`HIDDEN`] or without it.
     values: Pool<u32, WORDS>,
-    answers: Answers,
+    interner: ValueInterner,
     /// Prefixes in each block that are longer than what the root and its like decide, counted
     /// when there are many in all.
     counts: Vec<u32>,
@@ -82,7 +82,7 @@ impl<A: Address> Table<A> {
             nodes: Nodes::new(),
             leaves: Pool::new(),
             values: Pool::new(),
-            answers: Answers::new(default),
+            interner: ValueInterner::new(default),
             counts: Vec::new(),
             zero: None,
             default,
@@ -106,7 +106,7 @@ impl<A: Address> Table<A> {
         }
         let (depth, rest) = split(len);
         let node = self.reach(prefix, depth);
-        let value = marked(self.answers.take(value & !HIDDEN), value & HIDDEN != 0);
+        let value = marked(self.interner.intern(value & !HIDDEN), value & HIDDEN != 0);
         let place = place(prefix.bits(depth, STRIDE), rest);
         let routes = *self.nodes.routes.get(node);
         let rank = routes.rank(place) as usize;
@@ -117,7 +117,7 @@ impl<A: Address> Table<A> {
                 *self.values.get_mut(routes.values[place.half] + rank as u32) = value;
                 self.refresh(node, span(place));
             }
-            return Some(self.give(old));
+            return Some(self.release(old));
         }
         let mut values = [0; 64];
         let count = held.len();
@@ -159,7 +159,7 @@ impl<A: Address> Table<A> {
         self.count(prefix, len, false);
         self.add_codes();
         self.prune(prefix, depth, &path);
-        Some(self.give(removed))
+        Some(self.release(removed))
     }
 
     /// The value of exactly this prefix.
@@ -183,10 +183,10 @@ impl<A: Address> Table<A> {
     pub fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
         let zero = self.zero.map(|value| value & !HIDDEN);
         self.set_zero(zero.map(|value| marked(value, hidden(value))));
-        let answers = &self.answers;
-        let hidden: Vec<bool> = answers
+        let interner = &self.interner;
+        let hidden: Vec<bool> = interner
             .numbers()
-            .map(|at| hidden(answers.value(at)))
+            .map(|at| hidden(interner.value(at)))
             .collect();
         let anew = |number: u32| {
             let number = number & !HIDDEN;
@@ -228,7 +228,7 @@ impl<A: Address> Table<A> {
             + self.leaves.bytes()
             + self.values.bytes()
             + self.counts.capacity() * size_of::<u32>()
-            + self.answers.bytes()
+            + self.interner.bytes()
             + self.pending.capacity() * size_of::<(u32, u32)>()
             + self.uncoded.capacity() * size_of::<Range<u32>>()
     }
@@ -332,20 +332,20 @@ impl<A: Address> Table<A> {
 
     /// The value with a number, both with [`HIDDEN`] or without it.
     fn value(&self, number: u32) -> u32 {
-        self.answers.value(number & !HIDDEN) | number & HIDDEN
+        self.interner.value(number & !HIDDEN) | number & HIDDEN
     }
 
     /// The same, of a prefix that is gone.
-    fn give(&mut self, number: u32) -> u32 {
+    fn release(&mut self, number: u32) -> u32 {
         let value = self.value(number);
-        self.answers.give(number & !HIDDEN);
+        self.interner.release(number & !HIDDEN);
         value
     }
 
     /// Replaces the value of the prefix of length 0.
     fn set_zero(&mut self, value: Option<u32>) -> Option<u32> {
         let shown = value.filter(|value| value & HIDDEN == 0);
-        self.answers.set_uncovered(shown.unwrap_or(self.default));
+        self.interner.set_uncovered(shown.unwrap_or(self.default));
         core::mem::replace(&mut self.zero, value)
     }
 
