@@ -5,7 +5,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := image
 BED         := python3 -B tests/testbed/bed.py
 GUEST       := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release/ringway
-FAKES       := xen-hal/fake,netfront-rs/fake,executor/fake,xenstore/fake,xenbus/fake
+FAKES       := xen-hal/fake,ringway-netif/fake,executor/fake,xenstore/fake,xenbus/fake
 T           ?=
 FUZZ_SECONDS ?= 300
 

@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use data_plane::{AttachError, Control};
 use executor::Signal;
 use kernel::{XenHal, time};
-use netfront_rs::features::KEYS;
-use netfront_rs::keys::MAX_QUEUES_KEY;
-use netfront_rs::{ControlInfo, Features, PeerFault, Steering};
+use netfront_rs::{PeerFault, Steering};
+use netif::features::KEYS;
+use netif::keys::MAX_QUEUES_KEY;
+use netif::{ControlInfo, Features};
 use router::addr::Mac;
 use router::config::Attachment;
 use router::{ETHERNET_LEN, InterfaceId};
@@ -127,7 +128,7 @@ impl Handler for VifHandler {
         }
         self.guest.watch_faults(self.interface, fault);
         let lanes = self.guest.lanes;
-        let most = netfront_rs::max_queues(offered.raw(MAX_QUEUES_KEY));
+        let most = netif::max_queues(offered.raw(MAX_QUEUES_KEY));
         let most = most.min(self.queues_elsewhere().await);
         let (attached, takes_large) = lanes.control(|control| {
             let (interface, backend) = (self.interface, device.backend_id());
@@ -138,7 +139,7 @@ impl Handler for VifHandler {
         let queues = attached.map_err(ConnectError::Attach)?;
         let control = self.steer(device, theirs, queues.len());
         let number = |value: u32| Some(value.to_string());
-        let mut keys = netfront_rs::connection_keys(&queues, control);
+        let mut keys = netif::connection_keys(&queues, control);
         keys.push(("request-rx-copy".into(), number(1)));
         let mut ours = OURS;
         ours.set(LARGE, takes_large);
@@ -205,7 +206,7 @@ impl VifHandler {
             };
             // It may not be there yet. Then it is reckoned with when it has fewer, at a detour.
             if let Ok(most) = store.read(&format!("{backend}/{MAX_QUEUES_KEY}")).await {
-                fewest = fewest.min(netfront_rs::max_queues(Some(&most)));
+                fewest = fewest.min(netif::max_queues(Some(&most)));
             }
         }
         fewest

@@ -3,7 +3,7 @@
 //! Prints `name,value,unit`. Under callgrind only what the frontend does counts:
 //!
 //! ```text
-//! cargo bench -p netfront-rs --features fake --bench ring --no-run
+//! cargo bench -p netfront-rs --bench ring --no-run
 //! valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*front_turn*' BINARY --turns=200
 //! ```
 //!
@@ -12,9 +12,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use netfront_rs::fake::Backend;
-use netfront_rs::pool::HEADER_LEN;
-use netfront_rs::{Features, Frame, HomeId, PagePool, Queue};
+use netfront_rs::Queue;
+use netif::Features;
+use netif::fakes::Backend;
+use page_pool::HEADER_LEN;
+use page_pool::{Frame, HomeId, PagePool};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;
 

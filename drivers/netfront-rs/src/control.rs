@@ -1,20 +1,12 @@
 //! The control ring of a vif (netif.h, "Control ring"): requests to the backend that are not
 //! packets.
 
-use xen_hal::{Access, DomId, GrantRef, Granted, Hal, HalError, Port, SharedPage};
+use netif::ControlInfo;
+use netif::messages::{CTRL_WORDS, CtrlRequest, CtrlResponse, CtrlStatus, CtrlType};
+use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage};
 use xen_ring::FrontRing;
 
 use crate::error::PeerFault;
-use crate::netif::{CTRL_WORDS, CtrlRequest, CtrlResponse, CtrlStatus, CtrlType};
-
-/// What the backend must be told of a control ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ControlInfo {
-    /// `ctrl-ring-ref`.
-    pub ring: GrantRef,
-    /// `event-channel-ctrl`.
-    pub port: Port,
-}
 
 /// What is asked of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +26,7 @@ pub struct Response {
     pub data: u32,
 }
 
-/// A control ring, for a backend with [`Features::CTRL_RING`](crate::Features::CTRL_RING).
+/// A control ring, for a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING).
 /// One request is under way at a time.
 ///
 /// One that is dropped without [`ControlRing::close`] leaks its page and event channel.
@@ -197,12 +189,12 @@ pub(crate) fn share<H: Hal>(
 
 #[cfg(test)]
 mod tests {
+    use netif::fakes::ControlBackend;
     use proptest::prelude::*;
     use xen_hal::fake::FakeHal;
     use xen_ring::Corrupt;
 
     use super::*;
-    use crate::fake::ControlBackend;
 
     const DOM0: DomId = DomId(0);
     const ASK: Request = Request {

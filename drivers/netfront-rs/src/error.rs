@@ -2,14 +2,13 @@
 //!
 //! [`PeerFault`]: the backend broke the protocol; the vif is to be closed and may reconnect.
 //! [`SendError`]: a frame can't go out here or now; the caller has it back and decides.
-//! [`PoolError`], [`QueueError`]: the machine or the caller.
+//! [`QueueError`]: the machine or the caller, as [`PoolError`](page_pool::PoolError).
 
 use core::fmt;
 
+use page_pool::Frame;
 use xen_hal::HalError;
 use xen_ring::Corrupt;
-
-use crate::pool::Frame;
 
 /// The backend broke the protocol. The queue does nothing more until it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +97,9 @@ pub enum SendError {
     /// The backend doesn't complete checksums (`feature-no-csum-offload`), or not in this IP
     /// version (`feature-ipv6-csum-offload`).
     NoChecksum,
-    /// It is in more slots than a backend must take ([`MAX_SLOTS`](crate::netif::MAX_SLOTS)).
+    /// It is in more slots than a backend must take ([`MAX_SLOTS`](netif::messages::MAX_SLOTS)).
     TooManySlots,
-    /// It is longer than a packet may be ([`MAX_TX_SIZE`](crate::netif::MAX_TX_SIZE)).
+    /// It is longer than a packet may be ([`MAX_TX_SIZE`](netif::messages::MAX_TX_SIZE)).
     TooLong,
     /// The frame is of a pool that is granted to somebody else: it must be copied.
     OtherPool,
@@ -134,38 +133,6 @@ pub struct Unsent {
     /// The reason.
     pub why: SendError,
 }
-
-/// Why the pool can't do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolError {
-    /// The machine has no more pages or grants.
-    Hal(HalError),
-    /// More pages than the ids of the protocol can name.
-    TooManyPages,
-    /// There is no such home.
-    NoSuchHome,
-    /// Pages of the home are posted for receiving: close its queues first.
-    InUse,
-}
-
-impl From<HalError> for PoolError {
-    fn from(error: HalError) -> Self {
-        PoolError::Hal(error)
-    }
-}
-
-impl fmt::Display for PoolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PoolError::Hal(error) => error.fmt(f),
-            PoolError::TooManyPages => f.write_str("too many packet pages"),
-            PoolError::NoSuchHome => f.write_str("no such home of packet pages"),
-            PoolError::InUse => f.write_str("packet pages are still posted"),
-        }
-    }
-}
-
-impl core::error::Error for PoolError {}
 
 /// Why there is no queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

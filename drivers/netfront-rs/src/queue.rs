@@ -15,21 +15,21 @@ mod terms;
 
 use core::sync::atomic::Ordering;
 
+use netif::messages::{
+    Checksum, Extra, ExtraInfo, GsoKind, MAX_RX_SLOTS, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RX_WORDS,
+    RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
+};
+use netif::{Features, Ports, QueueInfo};
+use page_pool::{
+    First, FirstBytes, Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place,
+    QueueTag, kind, tx_slots,
+};
 use xen_hal::{Access, Granted, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 use xen_ring::FrontRing;
 
 use self::chain::Chain;
-pub use self::terms::{Budget, Counters, Ports, QueueInfo, Wake};
+pub use self::terms::{Budget, Counters, Wake};
 use crate::error::{PeerFault, QueueError, SendError, Unsent};
-use crate::features::Features;
-use crate::netif::{
-    Checksum, Extra, ExtraInfo, GsoKind, MAX_RX_SLOTS, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, RX_WORDS,
-    RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
-};
-use crate::pool::{
-    First, FirstBytes, Frame, FrameInfo, HEADER_LEN, Header, HomeId, PagePool, Part, Place,
-    QueueTag, kind, tx_slots,
-};
 
 /// Slots of either ring.
 const RING: usize = FrontRing::<TX_WORDS>::SLOTS as usize;

@@ -1,16 +1,18 @@
 //! Packets of a flow on one queue: the control ring and what is said over it.
 
+use netif::ControlInfo;
+use netif::toeplitz::KEY;
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
-use crate::control::{ControlInfo, ControlRing, share};
+use crate::control::{ControlRing, share};
 use crate::error::PeerFault;
-use crate::hash::{KEY, Outcome, Setup, table};
+use crate::hash::{Outcome, Setup, table};
 
-/// Gets a backend with [`Features::CTRL_RING`](crate::Features::CTRL_RING) to choose queues by
+/// Gets a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING) to choose queues by
 /// flow.
 ///
 /// To be made with the queues and announced with them
-/// ([`connection_keys`](crate::keys::connection_keys)), advanced once the backend is
+/// ([`connection_keys`](netif::connection_keys)), advanced once the backend is
 /// `XenbusStateConnected` and after each of its events, and closed with the queues.
 ///
 /// It has a price with Linux's netback: each packet that it has a hash of comes with an extra
@@ -126,14 +128,16 @@ fn share_pages<H: Hal>(hal: H, backend: DomId) -> Result<[(SharedPage, Granted);
 
 #[cfg(test)]
 mod tests {
+    extern crate alloc;
+
     use alloc::vec;
     use core::net::Ipv4Addr;
 
+    use netif::fakes::{ControlBackend, Hashing};
+    use netif::messages::{CtrlStatus, CtrlType, HashTypes};
     use xen_hal::fake::FakeHal;
 
     use super::*;
-    use crate::fake::{ControlBackend, Hashing};
-    use crate::netif::{CtrlStatus, CtrlType, HashTypes};
 
     const DOM0: DomId = DomId(0);
 

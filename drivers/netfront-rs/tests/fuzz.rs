@@ -3,9 +3,11 @@
 //! Runs a fixed number of inputs under `cargo test`; `cargo bolero test backend` fuzzes it.
 
 use bolero::{TypeGenerator, check};
-use netfront_rs::fake::{Backend, Delivery, Ring};
-use netfront_rs::netif::RxFlags;
-use netfront_rs::{Features, Frame, HomeId, PagePool, Queue, Wake};
+use netfront_rs::{Queue, Wake};
+use netif::Features;
+use netif::fakes::{Backend, Delivery, Ring};
+use netif::messages::RxFlags;
+use page_pool::{Frame, HomeId, PagePool};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;
 

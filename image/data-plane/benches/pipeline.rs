@@ -26,8 +26,8 @@ use std::time::Instant as Clock;
 
 use case::{Case, GATEWAYS, LEN, MACS, PERIOD, frame, measured, prefix};
 use data_plane::{Control, Worker};
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::Extra;
+use netif::fakes::Delivery;
+use netif::messages::Extra;
 use router::BURST;
 use xen_hal::fake::FakeHal;
 

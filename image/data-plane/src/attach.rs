@@ -2,9 +2,9 @@
 
 use core::mem::take;
 
-use netfront_rs::{
-    Features, HomeId, MAX_TX_SLOTS, PagePool, PoolError, Queue, QueueError, QueueInfo,
-};
+use netfront_rs::{MAX_TX_SLOTS, Queue, QueueError};
+use netif::{Features, QueueInfo};
+use page_pool::{HomeId, PagePool, PoolError};
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{ETHERNET_LEN, InterfaceId};
 use xen_hal::{DomId, Hal, PAGE_SIZE};

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 
-use netfront_rs::{Budget, FirstBytes, Frame, FrameInfo, PagePool, PeerFault, Queue};
+use netfront_rs::{Budget, PeerFault, Queue};
+use page_pool::{FirstBytes, Frame, FrameInfo, PagePool};
 use router::{BURST, FrameFlags, FrameMeta, Header, InterfaceId, Verdict, Verdicts};
 use xen_hal::Hal;
 

@@ -1,7 +1,8 @@
 //! What changes the router or the workers: for whoever has all of them to himself.
 
 use heapless::Vec as Bounded;
-use netfront_rs::{Features, PeerFault, QueueInfo};
+use netfront_rs::PeerFault;
+use netif::{Features, QueueInfo};
 use router::{Instant, InterfaceId, Router};
 use xen_hal::{DomId, Hal};
 

@@ -4,7 +4,7 @@
 use core::mem::take;
 
 use heapless::Deque;
-use netfront_rs::{Frame, PagePool};
+use page_pool::{Frame, PagePool};
 use router::vlan::Tags;
 use router::{BURST, InterfaceId};
 use xen_hal::Hal;

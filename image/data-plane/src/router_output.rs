@@ -1,7 +1,7 @@
 //! The way out for frames that the router makes.
 
-use netfront_rs::netif::Checksum;
-use netfront_rs::{HomeId, PagePool};
+use netif::Checksum;
+use page_pool::{HomeId, PagePool};
 use router::vlan::Tags;
 use router::{Egress, FrameMeta, InterfaceId, NoRoom};
 use xen_hal::Hal;

@@ -1,7 +1,8 @@
 //! A large frame that a vif's backend doesn't take: its segments, sent over several turns if they
 //! don't find room at once.
 
-use netfront_rs::{Frame, PagePool, Queue};
+use netfront_rs::Queue;
+use page_pool::{Frame, PagePool};
 use xen_hal::Hal;
 
 use crate::egress::Segmenter;

@@ -3,7 +3,8 @@
 use core::mem::take;
 
 use heapless::Vec as Bounded;
-use netfront_rs::{Ports, Wake};
+use netfront_rs::Wake;
+use netif::Ports;
 use router::BURST;
 use xen_hal::{Hal, Port};
 

@@ -3,7 +3,8 @@
 
 use core::mem::take;
 
-use netfront_rs::{Frame, HomeId, PagePool, Queue};
+use netfront_rs::Queue;
+use page_pool::{Frame, HomeId, PagePool};
 use router::{FrameFlags, FrameMeta, Header, InterfaceId, Lane, REWRITTEN, Router};
 use xen_hal::Hal;
 
@@ -140,7 +141,7 @@ fn forward_one<H: Hal>(
     pool: &mut PagePool<H>,
     path: &TxPath,
     mut frame: Frame,
-    header: &netfront_rs::Header,
+    header: &page_pool::Header,
 ) -> TxDrops {
     let len = frame.len();
     let sent = if pool.may_lend(&frame) {
@@ -161,7 +162,7 @@ fn forward_tagged<H: Hal>(
     pool: &mut PagePool<H>,
     path: &TxPath,
     mut frame: Frame,
-    header: &netfront_rs::Header,
+    header: &page_pool::Header,
 ) -> TxDrops {
     let Vif { queue, pending, .. } = vif;
     let len = frame.len();

@@ -2,7 +2,8 @@
 
 use core::mem::take;
 
-use netfront_rs::{Budget, PagePool};
+use netfront_rs::Budget;
+use page_pool::PagePool;
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
     BURST, DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, REWRITTEN, Router, Verdict,

@@ -1,6 +1,7 @@
 //! One vif as a worker has it: a queue, and what becomes of its transmit ring.
 
-use netfront_rs::{PagePool, PeerFault, Queue};
+use netfront_rs::{PeerFault, Queue};
+use page_pool::PagePool;
 use router::{BURST, InterfaceId};
 use xen_hal::Hal;
 

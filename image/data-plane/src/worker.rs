@@ -3,9 +3,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use netfront_rs::pool::PoolStats;
+use netfront_rs::Queue;
 use netfront_rs::queue::Counters as QueueCounters;
-use netfront_rs::{HomeId, PagePool, Queue};
+use page_pool::PoolStats;
+use page_pool::{HomeId, PagePool};
 use router::vlan::Tags;
 use router::{InterfaceId, Lane, Router};
 use xen_hal::{DomId, Hal};

@@ -5,10 +5,13 @@
 mod packets;
 
 use data_plane::egress::{self, Refused, Segmenter};
-use netfront_rs::fake::{Backend, Delivery, Sent};
-use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, RxFlags};
-use netfront_rs::pool::Account;
-use netfront_rs::{Features, Frame, HomeId, PagePool, Queue};
+use netfront_rs::Queue;
+use netif::Features;
+use netif::fakes::{Backend, Delivery, Sent};
+use netif::messages::{Extra, RxFlags};
+use netif::{Checksum, Gso, GsoKind};
+use page_pool::Account;
+use page_pool::{Frame, HomeId, PagePool};
 use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, PAGE_SIZE};
 

@@ -1,9 +1,10 @@
 //! What one CPU receives for a vif that has no queue there leaves by another CPU's.
 
 use data_plane::{Control, Worker};
-use netfront_rs::Features;
-use netfront_rs::fake::{Backend, Delivery};
-use netfront_rs::netif::{Extra, Gso, GsoKind, RxFlags};
+use netif::Features;
+use netif::fakes::{Backend, Delivery};
+use netif::messages::{Extra, RxFlags};
+use netif::{Gso, GsoKind};
 use router::{Counters, DropReason, Instant, InterfaceId, Router};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;

@@ -1,8 +1,9 @@
 //! Packets that are plain but for a hash behind them, as Linux's netback sends every one of a flow
 //! whose queue it chose by that: a response, then an extra info.
 
+use netif::messages::is_lone_hash;
+
 use super::*;
-use crate::netif::is_lone_hash;
 
 impl<H: Hal> Queue<H> {
     /// Whether the backend sends hashes, so that [`Queue::receive_hashed`] is to be called instead

@@ -1,36 +1,9 @@
 //! What is said between a queue and its caller.
 
-use xen_hal::{GrantRef, Port};
-
 #[cfg(doc)]
 use super::{MAX_TX_SLOTS, Queue};
 #[cfg(doc)]
-use crate::pool::Frame;
-
-/// The event channels of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ports {
-    /// One for both directions (`event-channel`).
-    Shared(Port),
-    /// One each (`event-channel-tx`, `event-channel-rx`).
-    Split {
-        /// For the transmit ring.
-        tx: Port,
-        /// For the receive ring.
-        rx: Port,
-    },
-}
-
-/// What the backend must be told of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueInfo {
-    /// `tx-ring-ref`.
-    pub tx_ring: GrantRef,
-    /// `rx-ring-ref`.
-    pub rx_ring: GrantRef,
-    /// Event channels.
-    pub ports: Ports,
-}
+use page_pool::Frame;
 
 /// What happened on a queue since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! Whatever happens between honest backends, every page is accounted for.
 
 use crate::common::{Vif, assert_account, finish, home, packet, pool};
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::MAX_SLOTS;
-use netfront_rs::{Features, HomeId, SendError};
+use netfront_rs::SendError;
+use netif::Features;
+use netif::fakes::Delivery;
+use netif::messages::MAX_SLOTS;
+use page_pool::HomeId;
 use proptest::prelude::*;
 
 /// What can happen between two vifs.

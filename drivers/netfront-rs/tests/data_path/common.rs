@@ -1,10 +1,10 @@
 //! What the tests share: a machine, a pool, vifs with their backends.
 
-use netfront_rs::fake::Backend;
-use netfront_rs::pool::Account;
-use netfront_rs::{
-    Features, FirstBytes, Frame, FrameInfo, Header, HomeId, PagePool, PeerFault, Queue,
-};
+use netfront_rs::{PeerFault, Queue};
+use netif::Features;
+use netif::fakes::Backend;
+use page_pool::Account;
+use page_pool::{FirstBytes, Frame, FrameInfo, Header, HomeId, PagePool};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;
 

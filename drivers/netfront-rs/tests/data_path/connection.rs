@@ -1,7 +1,9 @@
 //! Queues and homes come and go: what fails leaves nothing behind, what stays is accounted for.
 
 use crate::common::{DOM0, Vif, assert_account, finish, home, packet, pool};
-use netfront_rs::{Features, PagePool, Queue, QueueError};
+use netfront_rs::{Queue, QueueError};
+use netif::Features;
+use page_pool::PagePool;
 use xen_hal::fake::FakeHal;
 
 #[test]
@@ -100,7 +102,7 @@ fn spare_pages_at_the_end_go_back_to_the_machine() {
         let (mut queue, info) = Queue::new(&mut pool, home(2), Features::all()).unwrap();
         queue.send(&mut pool, frame).unwrap();
         queue.publish();
-        let mut back = netfront_rs::fake::Backend::connect(pool.hal(), DOM0, info);
+        let mut back = netif::fakes::Backend::connect(pool.hal(), DOM0, info);
         let gref = back.take_sent().unwrap().grefs[0];
         queue.close(&mut pool);
         gref

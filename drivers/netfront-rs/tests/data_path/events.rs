@@ -1,8 +1,9 @@
 //! What is work for a queue, what isn't, and the events that tell of it.
 
 use crate::common::{Vif, bytes, finish, packet, pool};
-use netfront_rs::netif::RxFlags;
-use netfront_rs::{Features, Ports, Wake};
+use netfront_rs::Wake;
+use netif::messages::RxFlags;
+use netif::{Features, Ports};
 
 #[test]
 fn one_event_at_most_for_a_burst() {

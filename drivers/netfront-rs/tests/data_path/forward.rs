@@ -1,9 +1,11 @@
 //! What an honest backend sends goes out to another as it was, but for first bytes we replace.
 
 use crate::common::{Vif, assert_account, bytes, finish, home, packet, pool};
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, MAX_SLOTS, RxFlags};
-use netfront_rs::{Features, PagePool, SendError};
+use netfront_rs::SendError;
+use netif::Features;
+use netif::fakes::Delivery;
+use netif::messages::{Checksum, Extra, Gso, GsoKind, MAX_SLOTS, RxFlags};
+use page_pool::PagePool;
 use xen_hal::PAGE_SIZE;
 use xen_hal::fake::FakeHal;
 

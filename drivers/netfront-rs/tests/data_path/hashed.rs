@@ -1,8 +1,9 @@
 //! Packets with a hash behind them.
 
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::{Extra, ExtraInfo, Gso, GsoKind, RxFlags, RxResponse};
-use netfront_rs::{Budget, Features, PeerFault};
+use netfront_rs::{Budget, PeerFault};
+use netif::Features;
+use netif::fakes::Delivery;
+use netif::messages::{Extra, ExtraInfo, Gso, GsoKind, RxFlags, RxResponse};
 use proptest::prelude::*;
 
 use super::common::*;

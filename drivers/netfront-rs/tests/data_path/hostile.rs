@@ -1,10 +1,10 @@
 //! The data path against backends that break the protocol.
 
-use netfront_rs::fake::Ring;
-use netfront_rs::netif::{
-    Extra, ExtraInfo, Gso, GsoKind, RSP_NULL, RxFlags, RxResponse, TxResponse,
-};
-use netfront_rs::{Features, HomeId, PagePool, PeerFault, Queue, SendError, Wake};
+use netfront_rs::{PeerFault, Queue, SendError, Wake};
+use netif::Features;
+use netif::fakes::Ring;
+use netif::messages::{Extra, ExtraInfo, Gso, GsoKind, RSP_NULL, RxFlags, RxResponse, TxResponse};
+use page_pool::{HomeId, PagePool};
 use xen_hal::fake::FakeHal;
 
 use crate::common::{NEAR_WRAP, Vif, assert_account, finish, packet, pool};

@@ -1,9 +1,11 @@
 //! What becomes of a home's pages: filled by us, copied into, lent, posted, and given back.
 
 use crate::common::{DOM0, Vif, assert_account, bytes, finish, home, packet, pool};
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, RxFlags};
-use netfront_rs::{Features, HomeId, PagePool, Queue, SendError};
+use netfront_rs::{Queue, SendError};
+use netif::Features;
+use netif::fakes::Delivery;
+use netif::messages::{Checksum, Extra, Gso, GsoKind, RxFlags};
+use page_pool::{HomeId, PagePool};
 use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, PAGE_SIZE};
 

@@ -1,9 +1,10 @@
 //! What is received: first bytes, read and written back; a budget; failures, which are counted.
 
 use crate::common::{Vif, bytes, finish, packet, pool};
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::{RSP_DROPPED, RxFlags};
-use netfront_rs::{Features, HomeId};
+use netif::Features;
+use netif::fakes::Delivery;
+use netif::messages::{RSP_DROPPED, RxFlags};
+use page_pool::HomeId;
 
 #[test]
 fn headers_split_over_slots_are_gathered() {

@@ -1,9 +1,11 @@
 //! Frames that can't be sent come back, with the reason.
 
 use crate::common::{Vif, finish, packet, pool};
-use netfront_rs::fake::Delivery;
-use netfront_rs::netif::{Checksum, Extra, Gso, GsoKind, RxFlags};
-use netfront_rs::{Features, Frame, HomeId, SendError};
+use netfront_rs::SendError;
+use netif::Features;
+use netif::fakes::Delivery;
+use netif::messages::{Checksum, Extra, Gso, GsoKind, RxFlags};
+use page_pool::{Frame, HomeId};
 
 #[test]
 fn what_a_backend_cannot_take_comes_back() {

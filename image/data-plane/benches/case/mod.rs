@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use data_plane::{Control, Worker};
 use heapless::Vec as Bounded;
-use netfront_rs::Features;
-use netfront_rs::fake::Backend;
+use netif::Features;
+use netif::fakes::Backend;
 use router::addr::Network;
 use router::config::{RouteConfig, RouteTarget, Via};
 use router::{Config, InterfaceId, Router};

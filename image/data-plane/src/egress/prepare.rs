@@ -1,7 +1,8 @@
 //! What is done to frames before they are sent: checksums completed, pages coalesced.
 
-use netfront_rs::netif::Checksum;
-use netfront_rs::{Frame, PagePool, Queue};
+use netfront_rs::Queue;
+use netif::Checksum;
+use page_pool::{Frame, PagePool};
 use xen_hal::{Hal, PAGE_SIZE};
 
 /// Fills in the checksum that a frame's sender left blank. One that can't be found stays as it

@@ -1,7 +1,8 @@
 //! TCP segmentation in software, for a backend that takes no large frames.
 
-use netfront_rs::netif::Checksum;
-use netfront_rs::{Frame, PagePool, Queue};
+use netfront_rs::Queue;
+use netif::Checksum;
+use page_pool::{Frame, PagePool};
 use router::Segments;
 use xen_hal::{Hal, PAGE_SIZE};
 

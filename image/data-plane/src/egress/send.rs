@@ -1,7 +1,8 @@
 //! Sending what a backend doesn't take as it is: changed, with tags, or as a copy.
 
-use netfront_rs::netif::Checksum;
-use netfront_rs::{Frame, PagePool, Queue, SendError, Unsent};
+use netfront_rs::{Queue, SendError, Unsent};
+use netif::Checksum;
+use page_pool::{Frame, PagePool};
 use xen_hal::{Hal, PAGE_SIZE};
 
 use super::prepare::{coalesce, complete_checksum, copy_behind};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use netfront_rs::fake::Sent;
-use netfront_rs::netif::Checksum;
+use netif::Checksum;
+use netif::fakes::Sent;
 
 /// Which IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -164,8 +164,10 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// The part of [`Frame::kind`] that says that it is of this pool.
+    #[doc(hidden)]
+    #[must_use]
     #[inline]
-    pub(crate) fn kind(&self) -> u32 {
+    pub fn kind(&self) -> u32 {
         u32::from(self.tag) << kind::POOL_SHIFT
     }
 
@@ -227,8 +229,10 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// What of the frame is in its page `index`.
+    #[doc(hidden)]
+    #[must_use]
     #[inline]
-    pub(crate) fn part(&self, frame: &Frame, index: u16) -> Part {
+    pub fn part(&self, frame: &Frame, index: u16) -> Part {
         if frame.kind & kind::PARTS == 0 {
             return Part {
                 offset: 0,

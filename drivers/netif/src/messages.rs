@@ -284,7 +284,8 @@ pub enum Extra {
 
 /// Whether a slot holds a hash, and no other extra info follows.
 #[inline]
-pub(crate) fn is_lone_hash(words: [u32; 2]) -> bool {
+#[must_use]
+pub fn is_lone_hash(words: [u32; 2]) -> bool {
     let [kind, flags, ..] = words[0].to_le_bytes();
     kind == EXTRA_HASH && flags & EXTRA_FLAG_MORE == 0
 }
@@ -372,6 +373,10 @@ impl ExtraInfo {
 pub const HASH_ALGORITHM_NONE: u32 = 0;
 /// `XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ`.
 pub const HASH_ALGORITHM_TOEPLITZ: u32 = 1;
+
+/// The most entries of the table of queues: those that Linux's netback has room for
+/// (`XEN_NETBK_MAX_HASH_MAPPING_SIZE`).
+pub const MAX_HASH_MAPPING_SIZE: u32 = 128;
 
 /// What is asked for on the control ring (`XEN_NETIF_CTRL_TYPE_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

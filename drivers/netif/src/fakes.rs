@@ -1,4 +1,4 @@
-//! A backend in memory, for tests of this crate and of its users (feature `fake`).
+//! A backend in memory, for tests of frontends and of their users (feature `fake`).
 //!
 //! [`Backend`] moves frames as an honest backend does, and panics if the frontend breaks the
 //! protocol. It can also be told to lie: [`Backend::answer_rx`], [`Backend::answer_tx`] and
@@ -12,14 +12,14 @@ use xen_hal::fake::{FakeHal, PeerPage};
 use xen_hal::{DomId, GrantRef, PAGE_SIZE, Port};
 use xen_ring::FrontRing;
 
-use crate::control::ControlInfo;
-use crate::hash::{KEY_LEN, MAX_ENTRIES, toeplitz};
-use crate::netif::{
+use crate::keys::{ControlInfo, Ports, QueueInfo};
+use crate::messages::{
     CTRL_WORDS, Checksum, CtrlRequest, CtrlResponse, CtrlStatus, CtrlType, Extra, ExtraInfo, Gso,
-    HASH_ALGORITHM_NONE, HASH_ALGORITHM_TOEPLITZ, HashTypes, MAX_SLOTS, RSP_NULL, RSP_OKAY,
-    RX_WORDS, RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest, TxResponse,
+    HASH_ALGORITHM_NONE, HASH_ALGORITHM_TOEPLITZ, HashTypes, MAX_HASH_MAPPING_SIZE, MAX_SLOTS,
+    RSP_NULL, RSP_OKAY, RX_WORDS, RxFlags, RxRequest, RxResponse, TX_WORDS, TxFlags, TxRequest,
+    TxResponse,
 };
-use crate::queue::{Ports, QueueInfo};
+use crate::toeplitz::{KEY_LEN, toeplitz};
 
 /// Words of a ring page, as ring.h has them.
 const REQ_PROD: usize = 0;
@@ -146,7 +146,7 @@ impl Default for Delivery {
     }
 }
 
-/// The other end of a [`Queue`](crate::Queue).
+/// The other end of a queue.
 #[derive(Debug)]
 pub struct Backend {
     hal: FakeHal,
@@ -419,7 +419,7 @@ impl Backend {
     }
 }
 
-/// The other end of a [`ControlRing`](crate::ControlRing).
+/// The other end of a control ring.
 #[derive(Debug)]
 pub struct ControlBackend {
     hal: FakeHal,
@@ -523,7 +523,7 @@ impl Hashing {
     pub fn new(queues: u32) -> Self {
         Self {
             queues,
-            max_entries: MAX_ENTRIES,
+            max_entries: MAX_HASH_MAPPING_SIZE,
             refuse: None,
             algorithm: HASH_ALGORITHM_NONE,
             types: HashTypes::empty(),

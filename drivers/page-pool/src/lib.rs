@@ -15,7 +15,13 @@
 //! The backend may change the bytes of any page at any time. [`Frame`]s are handles, all
 //! that is known of them is kept outside of the pages.
 
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
 mod account;
+mod error;
 mod frames;
 mod front;
 
@@ -23,11 +29,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
+use netif::messages::{MAX_SLOTS, MAX_TX_SIZE};
+use netif::{Checksum, Gso, GsoKind};
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
 pub use self::account::{Account, Closed, PoolStats};
-use crate::error::PoolError;
-use crate::netif::{Checksum, Gso, GsoKind, MAX_SLOTS, MAX_TX_SIZE};
+pub use self::error::PoolError;
 
 /// Bytes of a frame that are copied to private memory when it is received.
 pub const HEADER_LEN: usize = 64;
@@ -39,11 +46,12 @@ pub type Header = [u8; HEADER_LEN];
 /// The first bytes of a frame that is being received. To be copied, once; what is copied is no
 /// longer the backend's to change.
 #[derive(Debug)]
-pub struct FirstBytes<'a>(pub(crate) First<'a>);
+pub struct FirstBytes<'a>(#[doc(hidden)] pub First<'a>);
 
 /// Where they are.
 #[derive(Debug)]
-pub(crate) enum First<'a> {
+#[doc(hidden)]
+pub enum First<'a> {
     /// In the page.
     Shared(&'a [AtomicU64; HEADER_LEN / 8]),
     /// Gathered from several pages.
@@ -83,6 +91,7 @@ const NONE: u16 = u16::MAX;
 
 /// Who gets a page when it is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[doc(hidden)]
 pub struct HomeId(u8);
 
 impl HomeId {
@@ -101,7 +110,9 @@ impl HomeId {
         }
     }
 
-    pub(crate) const fn index(self) -> usize {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn index(self) -> usize {
         self.0 as usize & (HOMES - 1)
     }
 }
@@ -109,50 +120,56 @@ impl HomeId {
 /// Whether a page is on a transmit ring, and of which queue. (Whether it is free, posted or in
 /// a frame is known from the free lists and the receive rings.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u8);
+#[doc(hidden)]
+pub struct Place(u8);
 
 impl Place {
     /// On no transmit ring.
-    pub(crate) const ELSEWHERE: Place = Place(0);
+    pub const ELSEWHERE: Place = Place(0);
 
     /// On the transmit ring of a queue.
-    pub(crate) const fn sending(queue: QueueTag) -> Place {
+    #[must_use]
+    pub const fn sending(queue: QueueTag) -> Place {
         Place(0x80 | queue.0)
     }
 }
 
 /// A queue's number in its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueTag(u8);
+#[doc(hidden)]
+pub struct QueueTag(u8);
 
 /// What is known of a page. Nothing of this is visible to the backend.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) page: SharedPage,
-    pub(crate) granted: Granted,
+#[doc(hidden)]
+pub struct Slot {
+    pub page: SharedPage,
+    pub granted: Granted,
     /// The next page of a frame or a free list.
-    pub(crate) next: u16,
-    pub(crate) place: Place,
-    pub(crate) home: HomeId,
+    pub next: u16,
+    pub place: Place,
+    pub home: HomeId,
 }
 
 /// The part of a frame that is in a page. Not kept for frames that start at the start of
 /// their only page.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Part {
-    pub(crate) offset: u16,
-    pub(crate) len: u16,
+#[doc(hidden)]
+pub struct Part {
+    pub offset: u16,
+    pub len: u16,
     /// Of a frame's first page: the size of the segments that it is to be cut into.
-    pub(crate) gso_size: u16,
+    pub gso_size: u16,
 }
 
 /// The free list of a home.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Home {
+#[doc(hidden)]
+pub struct Home {
     /// Pages that are free or posted.
     present: u32,
     /// The first that is free.
-    pub(crate) head: u16,
+    pub head: u16,
     exists: bool,
 }
 
@@ -183,29 +200,33 @@ struct Terms {
 // `head` and `len` are in the order in which transmit requests have them.
 #[repr(C, align(8))]
 pub struct Frame {
-    pub(crate) head: u16,
-    pub(crate) len: u16,
+    #[doc(hidden)]
+    pub head: u16,
+    #[doc(hidden)]
+    pub len: u16,
     /// Slots, checksum state, kind of large packet, pool: see [`kind`].
-    pub(crate) kind: u32,
+    #[doc(hidden)]
+    pub kind: u32,
 }
 
 /// The fields of [`Frame::kind`], packed so that the one test which finds a plain frame of the
 /// right pool is one comparison.
-pub(crate) mod kind {
-    pub(crate) const SLOTS: u32 = 0x1f;
+#[doc(hidden)]
+pub mod kind {
+    pub const SLOTS: u32 = 0x1f;
     /// It doesn't start at the start of its first page, or has several.
-    pub(crate) const PARTS: u32 = 1 << 5;
-    pub(crate) const TCPV4: u32 = 1 << 6;
-    pub(crate) const TCPV6: u32 = 1 << 7;
+    pub const PARTS: u32 = 1 << 5;
+    pub const TCPV4: u32 = 1 << 6;
+    pub const TCPV6: u32 = 1 << 7;
     /// It is longer than its `len` by 65,536: possible for large packets only.
-    pub(crate) const LONG: u32 = 1 << 8;
+    pub const LONG: u32 = 1 << 8;
     /// The checksum state is where a transmit request has it.
-    pub(crate) const CHECKSUM_SHIFT: u32 = 16;
-    pub(crate) const BLANK: u32 = 1 << CHECKSUM_SHIFT;
-    pub(crate) const VALIDATED: u32 = 2 << CHECKSUM_SHIFT;
-    pub(crate) const POOL_SHIFT: u32 = 18;
-    pub(crate) const POOL: u32 = u32::MAX << POOL_SHIFT;
-    pub(crate) const POOLS: u16 = 1 << (32 - POOL_SHIFT);
+    pub const CHECKSUM_SHIFT: u32 = 16;
+    pub const BLANK: u32 = 1 << CHECKSUM_SHIFT;
+    pub const VALIDATED: u32 = 2 << CHECKSUM_SHIFT;
+    pub const POOL_SHIFT: u32 = 18;
+    pub const POOL: u32 = u32::MAX << POOL_SHIFT;
+    pub const POOLS: u16 = 1 << (32 - POOL_SHIFT);
 }
 
 /// What a receiver wants to know of a frame beside its bytes.
@@ -223,8 +244,10 @@ pub struct FrameInfo {
 
 impl FrameInfo {
     /// What is known of a frame in one slot.
+    #[doc(hidden)]
+    #[must_use]
     #[inline]
-    pub(crate) fn plain(frame: &Frame, checksum: Checksum) -> Self {
+    pub fn plain(frame: &Frame, checksum: Checksum) -> Self {
         Self {
             len: frame.len.into(),
             slots: 1,
@@ -236,8 +259,9 @@ impl FrameInfo {
 
 impl Frame {
     /// A frame in page `head`, as long as the upper half of `len` says.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn plain(kind: u32, head: u16, len: u32) -> Self {
+    pub fn plain(kind: u32, head: u16, len: u32) -> Self {
         let len = (len >> 16) as u16;
         Self { head, len, kind }
     }
@@ -251,7 +275,8 @@ impl Frame {
     }
 
     /// Says how long it is; less than 2^17.
-    pub(crate) fn set_len(&mut self, len: usize) {
+    #[doc(hidden)]
+    pub fn set_len(&mut self, len: usize) {
         self.len = (len & 0xffff) as u16;
         self.kind &= !kind::LONG;
         self.kind |= (len >> 8) as u32 & kind::LONG;
@@ -296,8 +321,10 @@ impl Frame {
 
 /// Slots of a transmit ring that a frame of so many pages needs. What is in more than a backend
 /// takes is copied into fewer before it is sent.
+#[doc(hidden)]
+#[must_use]
 #[inline]
-pub(crate) fn tx_slots(pages: usize, gso: bool) -> usize {
+pub fn tx_slots(pages: usize, gso: bool) -> usize {
     pages.min(MAX_SLOTS) + usize::from(gso)
 }
 
@@ -307,10 +334,14 @@ pub struct PagePool<H: Hal> {
     hal: H,
     peer: DomId,
     /// Tells frames of different pools apart. Reused after 16,384 pools.
-    pub(crate) tag: u16,
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) parts: Vec<Part>,
-    pub(crate) homes: [Home; HOMES],
+    #[doc(hidden)]
+    pub tag: u16,
+    #[doc(hidden)]
+    pub slots: Vec<Slot>,
+    #[doc(hidden)]
+    pub parts: Vec<Part>,
+    #[doc(hidden)]
+    pub homes: [Home; HOMES],
     terms: [Terms; HOMES],
     /// Which queue tags are taken, a bit each.
     queues: u64,
@@ -564,14 +595,16 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// Takes a number for a queue.
-    pub(crate) fn add_queue(&mut self) -> Option<QueueTag> {
+    #[doc(hidden)]
+    pub fn add_queue(&mut self) -> Option<QueueTag> {
         let tag = self.queues.trailing_ones();
         self.queues |= 1_u64.checked_shl(tag)?;
         Some(QueueTag(tag as u8))
     }
 
     /// Gives it back, and the pages that are on its transmit ring to their homes.
-    pub(crate) fn remove_queue(&mut self, tag: QueueTag) {
+    #[doc(hidden)]
+    pub fn remove_queue(&mut self, tag: QueueTag) {
         for index in 0..self.slots.len() {
             if self.slots[index].place == Place::sending(tag) {
                 self.push(index as u16);
@@ -581,14 +614,16 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// Counts pages that were taken from the free list to be posted. They are still present.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn count_posted(&mut self, home: HomeId, pages: u32) {
+    pub fn count_posted(&mut self, home: HomeId, pages: u32) {
         self.terms[home.index()].posted += pages;
     }
 
     /// Counts pages that were posted and are no longer, nor present.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn count_received(&mut self, home: HomeId, pages: u32) {
+    pub fn count_received(&mut self, home: HomeId, pages: u32) {
         self.terms[home.index()].posted -= pages;
         self.homes[home.index()].present -= pages;
     }
@@ -618,8 +653,9 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// Puts a page on the free list of its home.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn push(&mut self, index: u16) {
+    pub fn push(&mut self, index: u16) {
         if let Some(slot) = self.slots.get_mut(usize::from(index)) {
             slot.go_home(index, &mut self.homes);
         }
@@ -637,8 +673,9 @@ impl<H: Hal> PagePool<H> {
 
 impl Slot {
     /// Puts the page `index` on the free list of its home.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
+    pub fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
         let home = &mut homes[self.home.index()];
         self.next = home.head;
         self.place = Place::ELSEWHERE;
@@ -649,8 +686,9 @@ impl Slot {
 
 impl Home {
     /// Makes `head` the first free page; `count` more are free than before.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn put_back(&mut self, head: u16, count: u32) {
+    pub fn put_back(&mut self, head: u16, count: u32) {
         self.head = head;
         self.present += count;
     }

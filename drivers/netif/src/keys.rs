@@ -6,10 +6,41 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use xen_hal::Port;
+use xen_hal::{GrantRef, Port};
 
-use crate::control::ControlInfo;
-use crate::queue::{Ports, QueueInfo};
+/// The event channels of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// One for both directions (`event-channel`).
+    Shared(Port),
+    /// One each (`event-channel-tx`, `event-channel-rx`).
+    Split {
+        /// For the transmit ring.
+        tx: Port,
+        /// For the receive ring.
+        rx: Port,
+    },
+}
+
+/// What the backend must be told of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// `tx-ring-ref`.
+    pub tx_ring: GrantRef,
+    /// `rx-ring-ref`.
+    pub rx_ring: GrantRef,
+    /// Event channels.
+    pub ports: Ports,
+}
+
+/// What the backend must be told of a control ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlInfo {
+    /// `ctrl-ring-ref`.
+    pub ring: GrantRef,
+    /// `event-channel-ctrl`.
+    pub port: Port,
+}
 
 /// The backend's key for how many queues it takes; see [`max_queues`].
 pub const MAX_QUEUES_KEY: &str = "multi-queue-max-queues";
@@ -99,7 +130,6 @@ mod tests {
     use alloc::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use xen_hal::GrantRef;
 
     use super::*;
 

@@ -1,0 +1,37 @@
+//! What can go wrong.
+
+use core::fmt;
+
+use xen_hal::HalError;
+
+/// Why the pool can't do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolError {
+    /// The machine has no more pages or grants.
+    Hal(HalError),
+    /// More pages than the ids of the protocol can name.
+    TooManyPages,
+    /// There is no such home.
+    NoSuchHome,
+    /// Pages of the home are posted for receiving: close its queues first.
+    InUse,
+}
+
+impl From<HalError> for PoolError {
+    fn from(error: HalError) -> Self {
+        PoolError::Hal(error)
+    }
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PoolError::Hal(error) => error.fmt(f),
+            PoolError::TooManyPages => f.write_str("too many packet pages"),
+            PoolError::NoSuchHome => f.write_str("no such home of packet pages"),
+            PoolError::InUse => f.write_str("packet pages are still posted"),
+        }
+    }
+}
+
+impl core::error::Error for PoolError {}
