@@ -45,11 +45,14 @@ lab: image ## the measured experiments, in target/lab/; E=3: one of them, QUICK=
 disk: setup # of dom0, which takes minutes once
 	@$(BED) build
 
-lint: setup ## rustfmt, clippy, rustdoc
+lint: setup ## rustfmt, clippy, rustdoc, cargo-deny, typos, and our own checks of the sources
 	cargo fmt --all --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cd image && cargo clippy --quiet --release -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --features $(FAKES)
+	@python3 -B tests/lint/tools.py cargo-deny --locked check bans licenses sources
+	@python3 -B tests/lint/tools.py typos
+	python3 -B -m unittest discover -q -s tests/lint
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -29,7 +29,11 @@ impl Module {
     /// The file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        #[expect(unsafe_code, reason = "the file is given as an address")]
+        #[expect(
+            unsafe_code,
+            clippy::disallowed_methods,
+            reason = "the file is given as an address, and no peer has its pages"
+        )]
         // SAFETY: `new` was promised that this memory is the module's alone.
         unsafe {
             core::slice::from_raw_parts(self.start as *const u8, self.len)

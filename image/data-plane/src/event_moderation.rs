@@ -8,7 +8,7 @@
 //! [`EventModeration::wait_limit_ns`] has passed, and no frame waits longer than that.
 //!
 //! How long that is follows from what a wake-up costs on this machine, as measured: so long
-//! that wake-ups take about 2.5 % of a processor, and never more than [`MAX_WAIT_NS_NS`].
+//! that wake-ups take about 2.5 % of a processor, and never more than [`MAX_WAIT_NS`].
 //!
 //! Coalescing only pays when the frames don't depend on each other. Where each frame answers one
 //! that was delayed (a ping, a request and its response), delay lowers the rate and nothing is
