@@ -52,7 +52,7 @@ fn config(routes: usize) -> Config {
             i % 16
         );
     }
-    router::config::from_toml(&text).expect("the benchmark's configuration")
+    config::from_toml(&text).expect("the benchmark's configuration")
 }
 
 /// The prefixes, spread over the address space like those of many origins.

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use linked_list_allocator::Heap;
-use router::{Instant, InterfaceId, Router, config};
+use router::{Instant, InterfaceId, Router};
 
 #[expect(dead_code, reason = "addresses to look up are for another benchmark")]
 mod internet;

@@ -7,10 +7,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant as Clock;
 
+use config::{RouteConfig, RouteTarget, Via};
 use lane_lock::LaneLock;
 use router::addr::Network;
-use router::config::{RouteConfig, RouteTarget, Via};
-use router::{Instant, InterfaceId, Lane, Router, config};
+use router::{Instant, InterfaceId, Lane, Router};
 
 mod cpu;
 #[expect(dead_code, reason = "addresses to look up are for another benchmark")]

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::config::AdvertiseConfig;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::router::{Egress, Router};
 use crate::time::Instant;
+use config::AdvertiseConfig;
 use wire::icmpv6;
 use wire::ipv6::ALL_NODES;
 use wire::ipv6::ON_LINK_HOPS;

@@ -73,11 +73,7 @@ impl InterfaceId {
     }
 }
 
-/// The most interfaces a router has.
-pub const MAX_INTERFACES: usize = 64;
-
-/// The most of these that are vifs.
-pub const MAX_VIFS: usize = 16;
+pub use config::{MAX_INTERFACES, MAX_VIFS};
 
 /// What is to become of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -25,7 +25,6 @@ mod advertise;
 mod arp;
 mod broadcast;
 pub mod command;
-pub mod config;
 mod conflict;
 mod counters;
 mod deliver4;
@@ -67,7 +66,7 @@ mod vrf;
 #[cfg(test)]
 extern crate std;
 
-pub use config::{Config, ConfigError};
+pub use config::{self, Config, ConfigError};
 pub use counters::Counters;
 pub use drop_reason::DropReason;
 pub use frame::{

@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::advertise::Advertiser;
-use crate::config::{Allowed, Attachment, InterfaceConfig, ReversePath};
 use crate::conflict::Claims;
 use crate::mld::Listener;
 use crate::rate_limit::{Rate, RateLimit};
 use crate::time::Instant;
+use config::{Allowed, Attachment, InterfaceConfig, ReversePath};
 use wire::addr::{Ipv4Network, Ipv6Network, Mac, solicited_node};
 use wire::ipv6::{ALL_NODES, ALL_ROUTERS};
 

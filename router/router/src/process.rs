@@ -9,7 +9,6 @@
 
 use core::net::IpAddr;
 
-use crate::config::ReversePath;
 use crate::fib::Target;
 use crate::frame::{
     BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
@@ -19,6 +18,7 @@ use crate::neighbors::Adjacency;
 use crate::router::Router;
 use crate::time::Instant;
 use crate::{DropReason, examine::Seen};
+use config::ReversePath;
 use wire::{be16, checksum, ethernet, ipv4, ipv6};
 
 /// The answer for networks on the link of the first interface; others follow.

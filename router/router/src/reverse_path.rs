@@ -3,11 +3,11 @@
 use core::net::IpAddr;
 
 use crate::DropReason;
-use crate::config::ReversePath;
 use crate::fib::Target;
 use crate::frame::{BURST, ETHERNET_LEN, Header, InterfaceId, Verdict};
 use crate::lane::Lane;
 use crate::router::Router;
+use config::ReversePath;
 
 impl Router {
     /// Whether an interface may receive packets from this address.

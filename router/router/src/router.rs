@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::config::Attachment;
 use crate::conflict::Claims;
 use crate::fib::layers::Upper;
 use crate::fib::{SPECIAL, Target};
@@ -17,6 +16,7 @@ use crate::time::Instant;
 use crate::vlan_map::Vlans;
 use crate::vrf::{Vrf, Vrfs};
 use crate::{Config, Counters, DropReason};
+use config::Attachment;
 use wire::addr::Mac;
 
 /// The outgoing side had no room for a frame.

@@ -10,7 +10,6 @@ use core::time::Duration;
 use alloc::vec::Vec;
 
 use crate::DropReason;
-use crate::config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
 use crate::fib::Target;
 use crate::fib::groups::{Groups, Members};
 use crate::fib::layers::Upper;
@@ -20,6 +19,7 @@ use crate::neighbors::{Neighbors, Purpose};
 use crate::router::Router;
 use crate::time::Instant;
 use crate::vrf::Vrf;
+use config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
 use lpm::marked;
 use wire::addr::Network;
 
@@ -104,7 +104,7 @@ impl Router {
     }
 
     /// Reads the files of routes that the configuration names out of the ramdisk that it came
-    /// from ([`from_ramdisk`](crate::config::from_ramdisk)).
+    /// from ([`from_ramdisk`](config::from_ramdisk)).
     ///
     /// # Errors
     ///

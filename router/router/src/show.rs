@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::config::{Attachment, RouteTarget};
 use crate::frame::InterfaceId;
 use crate::link::{Link, Uniqueness};
 use crate::{DropReason, Router};
+use config::{Attachment, RouteTarget};
 use wire::addr::{Mac, Network};
 use wire::vlan::TagProtocol;
 

@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 use wire::vlan::{MAX_TAGS, TAG_LEN, Tags};
 
-use crate::config::{Attachment, Config};
 use crate::frame::{FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
 use crate::lane::Lane;
 use crate::router::Router;
+use config::{Attachment, Config};
 
 impl Header {
     /// How many bytes of tags it has.

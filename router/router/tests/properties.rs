@@ -425,7 +425,7 @@ fn with_routes(empty: &Config, routes: &Routes) -> Config {
         };
         text += &format!("[[route]]\nprefix = \"{first}/{len}\"\nvia = [\"{via}\"]\n");
     }
-    let config = router::config::from_toml(&text).expect("a good configuration");
+    let config = config::from_toml(&text).expect("a good configuration");
     assert_eq!(config.interfaces, empty.interfaces);
     config
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Via, from_toml};
+use config::{Via, from_toml};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::format;

@@ -36,7 +36,7 @@ impl Net {
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         let routers: Vec<Bed> = (0..plan.routers)
             .map(|router| {
-                let config = router::config::from_toml(&plan.config(router));
+                let config = config::from_toml(&plan.config(router));
                 let mut config = config.expect("a good configuration");
                 config.hostname = format!("router{router}");
                 Bed::with(&config, seed as u8 ^ router as u8)

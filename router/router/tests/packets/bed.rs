@@ -75,7 +75,7 @@ impl Egress for Out<'_> {
 )]
 impl Bed {
     pub(crate) fn new(text: &str, number: u8) -> Self {
-        let config = router::config::from_toml(text).unwrap();
+        let config = config::from_toml(text).unwrap();
         Self::with(&config, number)
     }
 

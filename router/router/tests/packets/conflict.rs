@@ -105,7 +105,7 @@ fn our_own_packets_that_come_back_are_no_conflict() {
 fn a_new_address_is_announced() {
     let mut bed = Bed::ready(CONFIG, &[]);
     let text = CONFIG.replace("10.0.0.1/24", "10.0.0.1/24\", \"10.0.7.1/24");
-    let config = router::config::from_toml(&text).unwrap();
+    let config = config::from_toml(&text).unwrap();
     bed.router.apply(bed.now, &config);
     bed.poll();
     let about: Vec<_> = bed

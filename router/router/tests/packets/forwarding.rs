@@ -442,7 +442,7 @@ via = ["10.0.1.9"]
         WAN,
         &[(&udp(WAN, A, [10, 0, 1, 77], 10), FrameMeta::plain(52))],
     );
-    let config = router::config::from_toml(text).unwrap();
+    let config = config::from_toml(text).unwrap();
     bed.router.apply(bed.now, &config);
     bed.sent.clear();
     assert!(!bed.router.all_links_up());

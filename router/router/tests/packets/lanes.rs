@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::bed::*;
 use crate::bed6::*;
+use config::{RouteConfig, RouteTarget, Via};
 use lane_lock::LaneLock;
 use router::addr::Network;
-use router::config::{RouteConfig, RouteTarget, Via};
 use router::{
     BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom, Router,
     Verdict,

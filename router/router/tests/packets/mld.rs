@@ -193,14 +193,14 @@ fn a_group_that_is_left_is_reported_as_often_as_the_querier_wants() {
 #[test]
 fn only_groups_that_changed_are_reported() {
     let mut bed = Bed::ready6(TWO, &[]);
-    let one = router::config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
+    let one = config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
     bed.router.apply(bed.now, &one);
     let gone = [[(3, solicited(SECOND))]];
     bed.poll();
     assert_eq!(records(&bed.take6()), gone, "at once");
     assert_eq!(records(&reported(&mut bed)), gone, "and again");
     // Back before both are said: the last one counts.
-    let two = router::config::from_toml(TWO).unwrap();
+    let two = config::from_toml(TWO).unwrap();
     bed.router.apply(bed.now, &two);
     bed.router.apply(bed.now, &one);
     bed.router.apply(bed.now, &two);
@@ -209,7 +209,7 @@ fn only_groups_that_changed_are_reported() {
     assert_eq!(records(&bed.take6()), [back], "only this one");
     // An address in a group that others are in too changes nothing.
     let shared = TWO.replace("2001:db8::7:7", "2001:db8::8:0:1");
-    let shared = router::config::from_toml(&shared).unwrap();
+    let shared = config::from_toml(&shared).unwrap();
     for _ in 0..3 {
         reported(&mut bed);
     }
@@ -225,7 +225,7 @@ fn version_1_says_once_that_a_group_is_left() {
     let asked = query(a6("fe80::99"), Ipv6Addr::UNSPECIFIED, 1, 24);
     bed.receive(WAN, &behind_options(asked, ALERT));
     reported(&mut bed);
-    let one = router::config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
+    let one = config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
     bed.router.apply(bed.now, &one);
     bed.poll();
     let mut sent = bed.take6();

@@ -387,7 +387,7 @@ fn advertisements_of_the_router() {
     );
     // Taken from the configuration, too.
     let at = ADVERTISING.find("[interface.lan.advertise]").unwrap();
-    let config = router::config::from_toml(&ADVERTISING[..at]).unwrap();
+    let config = config::from_toml(&ADVERTISING[..at]).unwrap();
     bed.router.apply(bed.now, &config);
     bed.poll();
     let last = of_kind(&bed.take6(), 0, 134);

@@ -1,7 +1,7 @@
 //! Reverse-path filtering of IPv4 in small tables and in ones too large for a quick copy.
 
 use crate::bed::*;
-use router::config::{Config, RouteConfig};
+use config::{Config, RouteConfig};
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
 
 /// More prefixes than a table with a quick copy may have.
@@ -20,7 +20,7 @@ const SOURCES: [([u8; 4], bool, bool); 8] = [
 
 fn bed(rule: &str, routes: u32) -> Bed {
     let text = CONFIG.replace("vif = 1", &format!("vif = 1\nrpf = \"{rule}\""));
-    let mut config: Config = router::config::from_toml(&text).unwrap();
+    let mut config: Config = config::from_toml(&text).unwrap();
     let template = config.routes[1].clone();
     config.routes.extend((0..routes).map(|i| RouteConfig {
         prefix: format!("50.{}.{}.0/24", i >> 8, i & 255).parse().unwrap(),

@@ -147,7 +147,7 @@ fn a_duplicate_of_the_hardware_address_disables_ipv6() {
         let marked = "2001:db8::1/64 (IPv6 disabled)";
         assert_eq!(shown(&bed).contains(marked), disabled, "{}", shown(&bed));
         // The same configuration again changes nothing.
-        let again = router::config::from_toml(&config).unwrap();
+        let again = config::from_toml(&config).unwrap();
         bed.router.apply(bed.now, &again);
         assert_eq!(shown(&bed).contains(marked), disabled);
         // Another link may have room for it.

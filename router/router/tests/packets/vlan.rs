@@ -351,7 +351,7 @@ fn a_vlan_more_in_a_new_configuration() {
     );
     let more = more.replace("vlan = 200", "vlan = 201");
     bed.router
-        .apply(bed.now, &router::config::from_toml(&more).unwrap());
+        .apply(bed.now, &config::from_toml(&more).unwrap());
     bed.poll();
     bed.sent.clear();
     assert!(bed.router.all_links_up());

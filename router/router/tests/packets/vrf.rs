@@ -2,7 +2,7 @@
 
 use crate::bed::*;
 use crate::bed6::*;
-use router::config::RouteTarget;
+use config::RouteTarget;
 use router::{DropReason, InterfaceId};
 
 /// Blue and red have the same networks and addresses on different interfaces.
@@ -184,7 +184,7 @@ fn sources_are_judged_by_their_own_table() {
     // Loose: a route by way of another table is one.
     let loose = CONFIG.replace("strict", "loose");
     bed.router
-        .apply(bed.now, &router::config::from_toml(&loose).unwrap());
+        .apply(bed.now, &config::from_toml(&loose).unwrap());
     for source in [[10, 77, 0, 1], [10, 66, 0, 1], NEAR] {
         bed.receive(RED2, &udp(RED2, source, NEAR, 20));
         assert!(went(&mut bed).is_some(), "{source:?}");
@@ -228,7 +228,7 @@ fn a_circle_is_left() {
     let (kind, code, _) = icmp(&error, [10, 9, 0, 1], OUTSIDE);
     assert_eq!((kind, code), (3, 0));
     // So does a configuration that nobody checked.
-    let mut config = router::config::from_toml(CONFIG).unwrap();
+    let mut config = config::from_toml(CONFIG).unwrap();
     for route in config.routes.iter_mut().filter(|r| r.vrf < 2) {
         route.target = RouteTarget::Vrf(1 - route.vrf);
     }

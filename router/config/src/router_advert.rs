@@ -8,11 +8,11 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use super::ConfigError;
 use super::draft::{At, DraftInterface, parse_address, parse_network};
-use super::file::{
-    Lines, Value, boolean, in_order, integer, string, strings, table, tables, unknown,
-};
 use super::model::{AdvertiseConfig, PrefixConfig};
 use super::suggest::did_you_mean;
+use super::toml_value::{
+    Lines, Value, boolean, in_order, integer, string, strings, table, tables, unknown,
+};
 use wire::addr::Ipv6Network;
 use wire::ndp_router_advert::{Preference, RouteInformation};
 
@@ -28,13 +28,13 @@ const LIST_MAX: usize = 8;
 
 /// What was written, and which of it was left out.
 #[derive(Debug)]
-pub(super) struct DraftAdvertise {
+pub(crate) struct DraftAdvertise {
     config: AdvertiseConfig,
     prefixes_given: bool,
 }
 
 /// Reads the table.
-pub(super) fn read(
+pub(crate) fn read(
     lines: &Lines,
     whole: &str,
     value: &Value<'_>,
@@ -290,7 +290,7 @@ fn route(lines: &Lines, item: &Value<'_>) -> Result<RouteInformation, ConfigErro
 }
 
 /// Completes a draft with what its interface says.
-pub(super) fn check(interface: &DraftInterface) -> Result<Option<AdvertiseConfig>, ConfigError> {
+pub(crate) fn check(interface: &DraftInterface) -> Result<Option<AdvertiseConfig>, ConfigError> {
     let Some(At { line, value: draft }) = &interface.advertise else {
         return Ok(None);
     };

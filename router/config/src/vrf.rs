@@ -6,17 +6,17 @@ use alloc::vec::Vec;
 
 use super::ConfigError;
 use super::draft::At;
-use super::file::{Lines, Value, in_order, table, unknown};
+use super::limits::MAX_INTERFACES;
 use super::model::{DEFAULT_VRF, InterfaceConfig, RouteConfig, RouteTarget};
 use super::suggest::did_you_mean;
-use crate::frame::MAX_INTERFACES;
+use super::toml_value::{Lines, Value, in_order, table, unknown};
 use wire::addr::Network;
 
 /// The most tables: one for each interface.
 const MAX_VRFS: usize = MAX_INTERFACES;
 
 /// Reads the tables `[vrf.NAME]`, which say nothing more yet.
-pub(super) fn read(lines: &Lines, value: &Value<'_>) -> Result<Vec<At<String>>, ConfigError> {
+pub(crate) fn read(lines: &Lines, value: &Value<'_>) -> Result<Vec<At<String>>, ConfigError> {
     let mut names = Vec::new();
     for (name, value) in in_order(table(lines, "vrf", value)?) {
         let line = lines.of(&name.span());
@@ -34,12 +34,12 @@ pub(super) fn read(lines: &Lines, value: &Value<'_>) -> Result<Vec<At<String>>, 
 }
 
 /// The name of a table.
-pub(super) fn vrf_name(vrfs: &[String], number: usize) -> &str {
+pub(crate) fn vrf_name(vrfs: &[String], number: usize) -> &str {
     vrfs.get(number).map_or("?", String::as_str)
 }
 
 /// Fails if an interface isn't in a table.
-pub(super) fn same_vrf(
+pub(crate) fn same_vrf(
     vrfs: &[String],
     interface: Option<&InterfaceConfig>,
     wanted: usize,
@@ -56,10 +56,10 @@ pub(super) fn same_vrf(
 }
 
 /// The names of all tables, that of the default one first.
-pub(super) struct Vrfs(pub(super) Vec<String>);
+pub(crate) struct Vrfs(pub(crate) Vec<String>);
 
 impl Vrfs {
-    pub(super) fn new(given: Vec<At<String>>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(given: Vec<At<String>>) -> Result<Self, ConfigError> {
         let mut names = alloc::vec![String::from(DEFAULT_VRF)];
         for At { line, value: name } in given {
             let fail = |text: String| Err(ConfigError::new(line, text));
@@ -81,7 +81,7 @@ impl Vrfs {
     }
 
     /// The number of the one with this name.
-    pub(super) fn named(&self, wanted: &At<String>) -> Result<usize, ConfigError> {
+    pub(crate) fn named(&self, wanted: &At<String>) -> Result<usize, ConfigError> {
         let found = self.0.iter().position(|name| *name == wanted.value);
         found.ok_or_else(|| {
             let hint = did_you_mean(&wanted.value, self.0.iter().map(String::as_str));
@@ -90,13 +90,13 @@ impl Vrfs {
     }
 
     /// The same where nothing means the default one.
-    pub(super) fn chosen(&self, wanted: Option<&At<String>>) -> Result<usize, ConfigError> {
+    pub(crate) fn chosen(&self, wanted: Option<&At<String>>) -> Result<usize, ConfigError> {
         wanted.map_or(Ok(0), |wanted| self.named(wanted))
     }
 
     /// Fails where routes from one table to another lead round in a circle. `connected` has the
     /// networks of the interfaces of each table, `lines` the line of each route.
-    pub(super) fn no_circles(
+    pub(crate) fn no_circles(
         &self,
         connected: &[Vec<(Network, &str)>],
         routes: &[RouteConfig],

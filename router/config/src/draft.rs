@@ -6,16 +6,16 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::ConfigError;
-use super::advertise::DraftAdvertise;
-use super::attach::DraftAttachment;
+use super::attachment::DraftAttachment;
 use super::model::{Allowed, ReversePath};
+use super::router_advert::DraftAdvertise;
 use wire::addr::{Mac, Network};
 
 /// A value and the line it was written on.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) line: u32,
-    pub(super) value: T,
+pub(crate) struct At<T> {
+    pub(crate) line: u32,
+    pub(crate) value: T,
 }
 
 /// Where it was written makes no difference.
@@ -26,49 +26,49 @@ impl<T: PartialEq> PartialEq for At<T> {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Draft {
-    pub(super) hostname: Option<String>,
-    pub(super) interfaces: Vec<DraftInterface>,
-    pub(super) vrfs: Vec<At<String>>,
-    pub(super) routes: Vec<DraftRoute>,
-    pub(super) route_files: Vec<DraftRouteFile>,
-    pub(super) neighbors: Vec<DraftNeighbor>,
+pub(crate) struct Draft {
+    pub(crate) hostname: Option<String>,
+    pub(crate) interfaces: Vec<DraftInterface>,
+    pub(crate) vrfs: Vec<At<String>>,
+    pub(crate) routes: Vec<DraftRoute>,
+    pub(crate) route_files: Vec<DraftRouteFile>,
+    pub(crate) neighbors: Vec<DraftNeighbor>,
 }
 
 #[derive(Debug)]
-pub(super) struct DraftInterface {
-    pub(super) line: u32,
-    pub(super) name: String,
-    pub(super) attachment: At<DraftAttachment>,
-    pub(super) addresses: Vec<At<Network>>,
-    pub(super) mtu: Option<u16>,
-    pub(super) rpf: Option<ReversePath>,
-    pub(super) allow: Allowed,
-    pub(super) source: Option<At<String>>,
-    pub(super) vrf: Option<At<String>>,
-    pub(super) dad_transmits: u8,
-    pub(super) icmp_error_rate: u32,
-    pub(super) advertise: Option<At<DraftAdvertise>>,
+pub(crate) struct DraftInterface {
+    pub(crate) line: u32,
+    pub(crate) name: String,
+    pub(crate) attachment: At<DraftAttachment>,
+    pub(crate) addresses: Vec<At<Network>>,
+    pub(crate) mtu: Option<u16>,
+    pub(crate) rpf: Option<ReversePath>,
+    pub(crate) allow: Allowed,
+    pub(crate) source: Option<At<String>>,
+    pub(crate) vrf: Option<At<String>>,
+    pub(crate) dad_transmits: u8,
+    pub(crate) icmp_error_rate: u32,
+    pub(crate) advertise: Option<At<DraftAdvertise>>,
 }
 
 #[derive(Debug)]
-pub(super) struct DraftRoute {
-    pub(super) prefix: At<Network>,
-    pub(super) vrf: Option<At<String>>,
+pub(crate) struct DraftRoute {
+    pub(crate) prefix: At<Network>,
+    pub(crate) vrf: Option<At<String>>,
     /// The table that its gateways are in, or that it leads to, if another.
-    pub(super) via_vrf: Option<At<String>>,
-    pub(super) target: DraftTarget,
-    pub(super) mtu: Option<At<u16>>,
+    pub(crate) via_vrf: Option<At<String>>,
+    pub(crate) target: DraftTarget,
+    pub(crate) mtu: Option<At<u16>>,
 }
 
 #[derive(Debug)]
-pub(super) struct DraftRouteFile {
-    pub(super) path: At<String>,
-    pub(super) vrf: Option<At<String>>,
+pub(crate) struct DraftRouteFile {
+    pub(crate) path: At<String>,
+    pub(crate) vrf: Option<At<String>>,
 }
 
 #[derive(Debug)]
-pub(super) enum DraftTarget {
+pub(crate) enum DraftTarget {
     Via(Vec<At<DraftVia>>),
     Interface(At<String>),
     Vrf(At<String>),
@@ -79,33 +79,33 @@ pub(super) enum DraftTarget {
 
 /// A gateway, with the interface of its link if that was said.
 #[derive(Clone, Debug)]
-pub(super) struct DraftVia {
-    pub(super) address: IpAddr,
-    pub(super) zone: Option<String>,
-    pub(super) weight: u8,
+pub(crate) struct DraftVia {
+    pub(crate) address: IpAddr,
+    pub(crate) zone: Option<String>,
+    pub(crate) weight: u8,
 }
 
 #[derive(Debug)]
-pub(super) struct DraftNeighbor {
-    pub(super) interface: At<String>,
-    pub(super) address: At<IpAddr>,
-    pub(super) mac: At<Mac>,
+pub(crate) struct DraftNeighbor {
+    pub(crate) interface: At<String>,
+    pub(crate) address: At<IpAddr>,
+    pub(crate) mac: At<Mac>,
 }
 
 /// Smallest MTU that a link may have (RFC 791 3.2).
-pub(super) const MTU_MIN: u16 = 68;
+pub(crate) const MTU_MIN: u16 = 68;
 
 /// DupAddrDetectTransmits where nothing else is asked for (RFC 4862 5.1).
-pub(super) const DAD_TRANSMITS: u8 = 1;
+pub(crate) const DAD_TRANSMITS: u8 = 1;
 /// Traceroute and mtr need a few dozen at once and some ten a second each.
-pub(super) const ICMP_ERROR_RATE: u32 = 200;
+pub(crate) const ICMP_ERROR_RATE: u32 = 200;
 
 /// The highest vif number.
-pub(super) const VIF_MAX: u8 = 15;
+pub(crate) const VIF_MAX: u8 = 15;
 
 /// Reads `ADDRESS`, with `%INTERFACE` behind it (RFC 4007 11) and `@WEIGHT` at the end if need
 /// be.
-pub(super) fn parse_via(line: u32, text: &str) -> Result<At<DraftVia>, ConfigError> {
+pub(crate) fn parse_via(line: u32, text: &str) -> Result<At<DraftVia>, ConfigError> {
     use alloc::format;
     let (address, weight) = match text.split_once('@') {
         None => (text, 1),
@@ -135,7 +135,7 @@ fn weight_has_sign(text: &str) -> bool {
 }
 
 /// Reads an IP address.
-pub(super) fn parse_address(line: u32, text: &str) -> Result<IpAddr, ConfigError> {
+pub(crate) fn parse_address(line: u32, text: &str) -> Result<IpAddr, ConfigError> {
     text.parse().map_err(|_| {
         ConfigError::new(
             line,
@@ -145,7 +145,7 @@ pub(super) fn parse_address(line: u32, text: &str) -> Result<IpAddr, ConfigError
 }
 
 /// Reads an address with a prefix length.
-pub(super) fn parse_network(line: u32, text: &str) -> Result<At<Network>, ConfigError> {
+pub(crate) fn parse_network(line: u32, text: &str) -> Result<At<Network>, ConfigError> {
     match text.parse() {
         Ok(value) => Ok(At { line, value }),
         Err(_) => {

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::file::{from_archive, from_toml};
 use super::tar::{Entry, TarError, entries, is_tar};
+use super::toml_file::{from_archive, from_toml};
 use super::{Config, ConfigError};
 
 /// The name of the configuration file in an archive.
@@ -15,7 +15,7 @@ pub const CONFIG_FILE: &str = "ringway.toml";
 /// it as [`CONFIG_FILE`]. NUL bytes after the text, as loaders leave them, don't matter.
 ///
 /// The files of routes that it names exist then, but weren't looked into:
-/// [`Router::read_route_files`](crate::Router::read_route_files) does that.
+/// [`read_route_file`](crate::read_route_file) does that.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
 /// # Errors
 ///
 /// The archive is damaged, or there is no such file.
-pub(crate) fn file<'a>(ramdisk: &'a [u8], path: &str) -> Result<&'a [u8], ConfigError> {
+pub fn file<'a>(ramdisk: &'a [u8], path: &str) -> Result<&'a [u8], ConfigError> {
     for entry in files(ramdisk) {
         let entry = entry?;
         if entry.name == path.as_bytes() {

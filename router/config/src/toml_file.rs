@@ -4,20 +4,20 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ops::Range;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::attach;
+use super::attachment;
 use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftNeighbor, DraftRoute, DraftRouteFile,
     DraftTarget, ICMP_ERROR_RATE, MTU_MIN, parse_address, parse_network, parse_via,
 };
 use super::model::{Allowed, ReversePath};
 use super::suggest::did_you_mean;
+use super::toml_value::{
+    Lines, Value, boolean, in_order, integer, mac, string, strings, table, tables, unknown,
+};
 use super::{Config, ConfigError, check};
-use wire::addr::Mac;
 
 /// Reads and checks a configuration file.
 ///
@@ -38,7 +38,7 @@ pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
 }
 
 /// The same for a file that has others beside it, of which `names` are the names.
-pub(super) fn from_archive(text: &str, names: &[String]) -> Result<Config, ConfigError> {
+pub(crate) fn from_archive(text: &str, names: &[String]) -> Result<Config, ConfigError> {
     let draft = read(text)?;
     for (at, file) in draft.route_files.iter().enumerate() {
         let (line, path) = (file.path.line, &file.path.value);
@@ -55,28 +55,6 @@ pub(super) fn from_archive(text: &str, names: &[String]) -> Result<Config, Confi
         }
     }
     check::check(draft)
-}
-
-pub(super) type Value<'a> = Spanned<DeValue<'a>>;
-
-/// Where each line ends, to turn byte offsets into lines.
-pub(super) struct Lines(Vec<usize>);
-
-impl Lines {
-    fn new(text: &str) -> Self {
-        Self(
-            text.bytes()
-                .enumerate()
-                .filter(|&(_, b)| b == b'\n')
-                .map(|(i, _)| i)
-                .collect(),
-        )
-    }
-
-    pub(super) fn of(&self, span: &Range<usize>) -> u32 {
-        let before = self.0.partition_point(|&end| end < span.start);
-        u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1))
-    }
 }
 
 fn read(text: &str) -> Result<Draft, ConfigError> {
@@ -129,16 +107,6 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
     Ok(draft)
 }
 
-/// A table's entries as they stand in the file, so that the first mistake is reported
-/// first and interfaces keep their order.
-pub(super) fn in_order<'a, 'i>(
-    table: &'a DeTable<'i>,
-) -> Vec<(&'a Spanned<alloc::borrow::Cow<'i, str>>, &'a Value<'i>)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
-}
-
 fn interface(
     lines: &Lines,
     line: u32,
@@ -146,7 +114,7 @@ fn interface(
     value: &Value<'_>,
 ) -> Result<DraftInterface, ConfigError> {
     let whole = format!("interface.{name}");
-    let mut attachment = attach::Keys::default();
+    let mut attachment = attachment::Keys::default();
     let mut addresses = Vec::new();
     let (mut mtu, mut rpf, mut advertise) = (None, None, None);
     let (mut source, mut vrf) = (None, None);
@@ -155,7 +123,7 @@ fn interface(
     for (key, value) in in_order(table(lines, &whole, value)?) {
         let here = lines.of(&value.span());
         match key.get_ref().as_ref() {
-            word if attach::Keys::NAMES.contains(&word) => {
+            word if attachment::Keys::NAMES.contains(&word) => {
                 attachment.read(lines, &whole, word, value)?;
             }
             "address" => {
@@ -195,7 +163,7 @@ fn interface(
             word @ "redirects" => allow.redirects = boolean(lines, word, value)?,
             word @ "source-route" => allow.source_route = boolean(lines, word, value)?,
             word @ "proxy-arp" => allow.proxy_arp = boolean(lines, word, value)?,
-            "advertise" => advertise = Some(super::advertise::read(lines, &whole, value)?),
+            "advertise" => advertise = Some(super::router_advert::read(lines, &whole, value)?),
             other => {
                 let known = [
                     "address",
@@ -211,7 +179,7 @@ fn interface(
                     "proxy-arp",
                     "advertise",
                 ];
-                let known = [&attach::Keys::NAMES[..], &known].concat();
+                let known = [&attachment::Keys::NAMES[..], &known].concat();
                 return Err(unknown(lines, key, other, &whole, &known));
             }
         }
@@ -380,121 +348,6 @@ fn neighbor(lines: &Lines, item: &Value<'_>) -> Result<DraftNeighbor, ConfigErro
         _ => Err(ConfigError::new(
             line,
             "a neighbor needs \"interface\", \"address\" and \"mac\"",
-        )),
-    }
-}
-
-pub(super) fn mac(text: &At<String>) -> Result<Mac, ConfigError> {
-    text.value.parse().map_err(|_| {
-        let what = format!(
-            "\"{}\" isn't a MAC address (such as 02:00:00:00:00:01)",
-            text.value
-        );
-        ConfigError::new(text.line, what)
-    })
-}
-
-pub(super) fn unknown(
-    lines: &Lines,
-    key: &Spanned<alloc::borrow::Cow<'_, str>>,
-    word: &str,
-    place: &str,
-    known: &[&str],
-) -> ConfigError {
-    let hint = did_you_mean(word, known.iter().copied());
-    let place = if place.is_empty() {
-        String::new()
-    } else {
-        format!(" in {place}")
-    };
-    ConfigError::new(
-        lines.of(&key.span()),
-        format!("unknown key \"{word}\"{place}{hint}"),
-    )
-}
-
-fn wrong(lines: &Lines, key: &str, value: &Value<'_>, wanted: &str) -> ConfigError {
-    let kind = value.get_ref().type_str();
-    ConfigError::new(
-        lines.of(&value.span()),
-        format!("\"{key}\" is {wanted}, not {kind}"),
-    )
-}
-
-pub(super) fn table<'a, 'i>(
-    lines: &Lines,
-    key: &str,
-    value: &'a Value<'i>,
-) -> Result<&'a DeTable<'i>, ConfigError> {
-    value
-        .get_ref()
-        .as_table()
-        .ok_or_else(|| wrong(lines, key, value, "a table"))
-}
-
-pub(super) fn tables<'a, 'i>(
-    lines: &Lines,
-    key: &str,
-    value: &'a Value<'i>,
-) -> Result<Vec<&'a Value<'i>>, ConfigError> {
-    let wanted = format!("a list of tables ([[{key}]])");
-    let list = value
-        .get_ref()
-        .as_array()
-        .ok_or_else(|| wrong(lines, key, value, &wanted))?;
-    Ok(list.iter().collect())
-}
-
-pub(super) fn string(
-    lines: &Lines,
-    key: &str,
-    value: &Value<'_>,
-) -> Result<At<String>, ConfigError> {
-    let text = value
-        .get_ref()
-        .as_str()
-        .ok_or_else(|| wrong(lines, key, value, "a string"))?;
-    Ok(At {
-        line: lines.of(&value.span()),
-        value: text.to_owned(),
-    })
-}
-
-pub(super) fn strings(
-    lines: &Lines,
-    key: &str,
-    value: &Value<'_>,
-) -> Result<Vec<At<String>>, ConfigError> {
-    let wanted = "a list of strings";
-    let list = value
-        .get_ref()
-        .as_array()
-        .ok_or_else(|| wrong(lines, key, value, wanted))?;
-    list.iter().map(|item| string(lines, key, item)).collect()
-}
-
-pub(super) fn boolean(lines: &Lines, key: &str, value: &Value<'_>) -> Result<bool, ConfigError> {
-    let flag = value.get_ref().as_bool();
-    flag.ok_or_else(|| wrong(lines, key, value, "true or false"))
-}
-
-pub(super) fn integer(
-    lines: &Lines,
-    key: &str,
-    value: &Value<'_>,
-    least: u64,
-    most: u64,
-) -> Result<u64, ConfigError> {
-    let wanted = format!("a number from {least} to {most}");
-    let number = value
-        .get_ref()
-        .as_integer()
-        .ok_or_else(|| wrong(lines, key, value, &wanted))?;
-    match u64::from_str_radix(number.as_str(), number.radix()) {
-        Ok(n) if (least..=most).contains(&n) => Ok(n),
-        _ => Err(ConfigError::new(
-            lines.of(&value.span()),
-            format!("\"{key}\" is {wanted}, not {}", number.as_str()),
         )),
     }
 }

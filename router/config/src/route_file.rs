@@ -16,7 +16,7 @@ use super::vrf::same_vrf;
 use wire::addr::Network;
 
 /// What takes the routes of a file.
-pub(crate) trait RouteSink {
+pub trait RouteSink {
     /// A target, made ready for many routes.
     type Target: Copy;
 
@@ -36,7 +36,7 @@ pub(crate) trait RouteSink {
 /// # Errors
 ///
 /// The first line that is wrong: the text begins with `FILE:LINE`, the error's own line is 0.
-pub(crate) fn read<S: RouteSink>(
+pub fn read<S: RouteSink>(
     config: &Config,
     file: &RouteFile,
     text: &[u8],

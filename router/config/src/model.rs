@@ -17,14 +17,15 @@ pub struct Config {
     /// The router's name, shown in the prompt.
     pub hostname: String,
     /// The interfaces: first those that are vifs, then the others, each behind its parent. An
-    /// index into this is an [`InterfaceId`](crate::InterfaceId).
+    /// index into this names one.
     pub interfaces: Vec<InterfaceConfig>,
     /// The names of the routing tables (VRF): first that of the default one, then the others.
     pub vrfs: Vec<String>,
     /// Static routes of both families.
     pub routes: Vec<RouteConfig>,
-    /// Files in the ramdisk's archive with more of them, for
-    /// [`Router::read_route_files`](crate::Router::read_route_files).
+    /// Files in the ramdisk's archive with more of them, for [`read_route_file`].
+    ///
+    /// [`read_route_file`]: crate::read_route_file
     pub route_files: Vec<RouteFile>,
     /// Static neighbours of both families.
     pub neighbors: Vec<NeighborConfig>,
@@ -137,7 +138,7 @@ pub struct PrefixConfig {
 
 impl AdvertiseConfig {
     /// What an interface that stops to advertise says: nothing but that it does.
-    pub(crate) fn silent() -> Self {
+    pub fn silent() -> Self {
         Self {
             min_interval_s: 200,
             max_interval_s: 600,
@@ -247,7 +248,7 @@ impl Config {
 
     /// Whether interface `at` is in the same place as interface `other_at` of another
     /// configuration: it has the same name, and comes from the same vif with the same tags.
-    pub(crate) fn is_same_place(&self, at: usize, other: &Self, other_at: usize) -> bool {
+    pub fn is_same_place(&self, at: usize, other: &Self, other_at: usize) -> bool {
         match (self.interfaces.get(at), other.interfaces.get(other_at)) {
             (Some(this), Some(that)) if this.name == that.name => {
                 match (this.attachment, that.attachment) {

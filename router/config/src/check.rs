@@ -13,11 +13,11 @@ use super::model::{
 };
 use super::suggest::did_you_mean;
 use super::vrf::{Vrfs, same_vrf};
-use super::{ConfigError, advertise, attach};
+use super::{ConfigError, attachment, router_advert};
 use wire::addr::Network;
 use wire::ipv6::{self, MIN_MTU};
 
-pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
+pub(crate) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     let hostname = draft.hostname.unwrap_or_else(|| String::from("ringway"));
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     if hostname.is_empty() || hostname.len() > 63 || !hostname.bytes().all(legal) {
@@ -33,7 +33,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     for interface in &draft.interfaces {
         interface_name(interface)?;
     }
-    attach::arrange(&mut draft.interfaces)?;
+    attachment::arrange(&mut draft.interfaces)?;
     let vrfs = Vrfs::new(draft.vrfs)?;
     let vrf_of: Vec<usize> = draft
         .interfaces
@@ -54,9 +54,9 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
     let of_interfaces = sources.iter().zip(vrf_of);
     for (i, (source, vrf)) in draft.interfaces.into_iter().zip(of_interfaces) {
         interfaces.push(InterfaceConfig {
-            advertise: advertise::check(&i)?,
+            advertise: router_advert::check(&i)?,
             name: i.name,
-            attachment: attach::resolve(&i.attachment.value, &names),
+            attachment: attachment::resolve(&i.attachment.value, &names),
             addresses: i.addresses.into_iter().map(|a| a.value).collect(),
             mtu: i.mtu,
             rpf: i.rpf,
@@ -176,7 +176,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, ConfigError> {
 }
 
 /// The networks on the links of a table's interfaces, with the interfaces' names.
-pub(super) fn networks(interfaces: &[InterfaceConfig], vrf: usize) -> Vec<(Network, &str)> {
+pub(crate) fn networks(interfaces: &[InterfaceConfig], vrf: usize) -> Vec<(Network, &str)> {
     let all = interfaces.iter().filter(|i| i.vrf == vrf);
     all.flat_map(|i| i.addresses.iter().map(|a| (a.masked(), i.name.as_str())))
         .collect()
@@ -184,7 +184,7 @@ pub(super) fn networks(interfaces: &[InterfaceConfig], vrf: usize) -> Vec<(Netwo
 
 /// Refuses what can't be the prefix of a route: one with more bits than its length says, and
 /// those of the links themselves.
-pub(super) fn not_a_route(
+pub(crate) fn not_a_route(
     line: u32,
     prefix: Network,
     connected: &[(Network, &str)],
@@ -302,11 +302,11 @@ fn is_host6(address: Ipv6Addr) -> bool {
     !address.is_unspecified() && !ipv6::is_martian_source(address)
 }
 
-pub(super) fn is_link_local(address: IpAddr) -> bool {
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-pub(super) fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
+pub(crate) fn named(names: &[&str], wanted: &At<String>) -> Result<usize, ConfigError> {
     names
         .iter()
         .position(|n| *n == wanted.value)
@@ -319,7 +319,7 @@ pub(super) fn named(names: &[&str], wanted: &At<String>) -> Result<usize, Config
         })
 }
 
-pub(super) fn not_a_loopback(
+pub(crate) fn not_a_loopback(
     interfaces: &[InterfaceConfig],
     at: usize,
     line: u32,

@@ -24,7 +24,7 @@ pub enum TarError {
 const BLOCK: usize = 512;
 
 /// Whether this could be a tar archive rather than text.
-pub(super) fn is_tar(bytes: &[u8]) -> bool {
+pub(crate) fn is_tar(bytes: &[u8]) -> bool {
     bytes.get(257..262) == Some(b"ustar")
 }
 
@@ -126,12 +126,12 @@ fn octal(field: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use alloc::vec;
     use alloc::vec::Vec;
 
-    pub(in crate::config) fn file(name: &str, kind: u8, data: &[u8]) -> Vec<u8> {
+    pub(crate) fn file(name: &str, kind: u8, data: &[u8]) -> Vec<u8> {
         let mut block = vec![0u8; BLOCK];
         block[..name.len()].copy_from_slice(name.as_bytes());
         block[124..135].copy_from_slice(alloc::format!("{:011o}", data.len()).as_bytes());

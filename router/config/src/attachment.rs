@@ -6,16 +6,16 @@ use alloc::vec::Vec;
 
 use super::ConfigError;
 use super::draft::{At, DraftInterface, VIF_MAX};
-use super::file::{Lines, Value, integer, mac, string};
+use super::limits::{MAX_INTERFACES, MAX_VIFS};
 use super::model::Attachment;
 use super::suggest::did_you_mean;
-use crate::frame::{MAX_INTERFACES, MAX_VIFS};
+use super::toml_value::{Lines, Value, integer, mac, string};
 use wire::addr::Mac;
 use wire::vlan::{MAX_TAGS, Tag, TagProtocol, VID_MAX};
 
 /// An [`Attachment`] whose parent has a name and no number yet.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum DraftAttachment {
+pub(crate) enum DraftAttachment {
     Vif(u8),
     Mac(Mac),
     Loopback,
@@ -24,7 +24,7 @@ pub(super) enum DraftAttachment {
 
 /// The keys that say what an interface is attached to.
 #[derive(Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     vif: Option<At<DraftAttachment>>,
     parent: Option<At<String>>,
     vlan: Option<At<u16>>,
@@ -33,10 +33,10 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) const NAMES: [&str; 6] = ["vif", "mac", "type", "parent", "vlan", "protocol"];
+    pub(crate) const NAMES: [&str; 6] = ["vif", "mac", "type", "parent", "vlan", "protocol"];
 
     /// Reads one of the keys in [`Keys::NAMES`] of the table `whole`.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         lines: &Lines,
         whole: &str,
@@ -88,7 +88,7 @@ impl Keys {
     }
 
     /// What all keys together say of the table `whole`, which begins on `line`.
-    pub(super) fn finish(self, line: u32, whole: &str) -> Result<At<DraftAttachment>, ConfigError> {
+    pub(crate) fn finish(self, line: u32, whole: &str) -> Result<At<DraftAttachment>, ConfigError> {
         let fail = |line, what: &str| Err(ConfigError::new(line, format!("{whole} {what}")));
         let Self {
             vif,
@@ -149,7 +149,7 @@ impl Keys {
 
 /// Checks what interfaces are attached to, and brings them in order: first those that are
 /// vifs, then the others, each behind its parent. Those without an MTU get that of the parent.
-pub(super) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), ConfigError> {
+pub(crate) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), ConfigError> {
     let mut depths = Vec::with_capacity(interfaces.len());
     for at in 0..interfaces.len() {
         depths.push(depth(interfaces, at)?);
@@ -278,7 +278,7 @@ fn depth(interfaces: &[DraftInterface], of: usize) -> Result<usize, ConfigError>
 }
 
 /// The attachment, its parent being an index into `names`.
-pub(super) fn resolve(attachment: &DraftAttachment, names: &[String]) -> Attachment {
+pub(crate) fn resolve(attachment: &DraftAttachment, names: &[String]) -> Attachment {
     match attachment {
         DraftAttachment::Vif(vif) => Attachment::Vif(*vif),
         DraftAttachment::Mac(mac) => Attachment::Mac(*mac),

@@ -1,7 +1,7 @@
 use alloc::vec;
 
 use super::*;
-use crate::config::{Attachment, ReversePath, RouteTarget, Via};
+use crate::{Attachment, ReversePath, RouteTarget, Via};
 use wire::addr::Network;
 use wire::vlan::{Tag, TagProtocol};
 

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::attach::DraftAttachment;
+use super::attachment::DraftAttachment;
 use super::draft::{
     At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, ICMP_ERROR_RATE, MTU_MIN,
     VIF_MAX, parse_network, parse_via,
@@ -142,7 +142,7 @@ fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RouteTarget;
+    use crate::RouteTarget;
 
     #[test]
     fn a_whole_configuration() {

@@ -1,33 +1,38 @@
-//! What a person asked the router to be.
-//!
-//! [`from_toml`], [`from_extra`] and [`from_ramdisk`] read the three forms it comes in.
-//! Each first makes a draft, which remembers the lines things came from, and then checks
-//! the draft as a whole: a [`Config`] that exists is one that can be applied.
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
 
-mod advertise;
-mod attach;
+extern crate alloc;
+
+mod attachment;
 mod check;
+mod command_line;
 mod draft;
-mod extra;
-mod file;
 mod gateway;
+mod limits;
 mod model;
 mod ramdisk;
 mod route_file;
+mod router_advert;
 mod suggest;
 mod tar;
+mod toml_file;
+mod toml_value;
 mod vrf;
 
-pub use extra::from_extra;
-pub use file::from_toml;
+#[cfg(test)]
+extern crate std;
+
+pub use command_line::from_extra;
+pub use limits::{MAX_INTERFACES, MAX_VIFS};
 pub use model::{
     AdvertiseConfig, Allowed, Attachment, Config, DEFAULT_VRF, InterfaceConfig, NeighborConfig,
     PrefixConfig, ReversePath, RouteConfig, RouteFile, RouteTarget, Via,
 };
-pub(crate) use ramdisk::file as ramdisk_file;
-pub use ramdisk::{CONFIG_FILE, from_ramdisk};
-pub(crate) use route_file::{RouteSink, read as read_route_file};
+pub use ramdisk::{CONFIG_FILE, file as ramdisk_file, from_ramdisk};
+pub use route_file::{RouteSink, read as read_route_file};
 pub use tar::{Entry as TarEntry, TarError, entries as tar_entries};
+pub use toml_file::from_toml;
 pub use wire::ndp_router_advert::{Preference, RouteInformation};
 
 use alloc::string::String;

@@ -13,26 +13,26 @@ use wire::addr::Network;
 
 /// What a route puts on the link of an interface (an index).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OnLink {
+pub(crate) struct OnLink {
     /// The table of the route.
-    pub(super) vrf: usize,
-    pub(super) prefix: Network,
-    pub(super) interface: usize,
+    pub(crate) vrf: usize,
+    pub(crate) prefix: Network,
+    pub(crate) interface: usize,
 }
 
 /// Where gateways of a route can be: on the links of a table's interfaces.
-pub(super) struct Gateways<'a> {
-    pub(super) interfaces: &'a [InterfaceConfig],
-    pub(super) on_link: &'a [OnLink],
-    pub(super) names: &'a [&'a str],
+pub(crate) struct Gateways<'a> {
+    pub(crate) interfaces: &'a [InterfaceConfig],
+    pub(crate) on_link: &'a [OnLink],
+    pub(crate) names: &'a [&'a str],
     /// The names of all tables.
-    pub(super) vrfs: &'a [String],
-    pub(super) vrf: usize,
+    pub(crate) vrfs: &'a [String],
+    pub(crate) vrf: usize,
 }
 
 impl Gateways<'_> {
     /// The link of a gateway of a route for `prefix`.
-    pub(super) fn via(&self, prefix: Network, gateway: &At<DraftVia>) -> Result<Via, ConfigError> {
+    pub(crate) fn via(&self, prefix: Network, gateway: &At<DraftVia>) -> Result<Via, ConfigError> {
         let DraftVia {
             address,
             ref zone,
