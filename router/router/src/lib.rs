@@ -21,47 +21,20 @@
 
 extern crate alloc;
 
-mod advertise;
-mod arp;
-mod broadcast;
 pub mod command;
-mod conflict;
 mod counters;
-mod deliver4;
-mod deliver6;
 mod drop_reason;
-mod examine;
-mod fib;
+mod forward;
 mod frame;
-mod lane;
-mod link;
+mod interface;
 mod local;
-mod mld;
-mod nd;
-mod neighbors;
-mod next_hop;
-mod own;
-mod process;
-mod process6;
-mod proxy;
-mod punt;
+mod neighbor;
 mod rate_limit;
-mod reachability;
-mod reassembly;
-mod record;
-mod redirect;
-mod reverse_path;
-mod route6;
+mod route;
 mod router;
-mod routes;
 pub mod show;
 mod slow;
-mod source;
-mod source_route;
 mod time;
-mod uniqueness;
-mod vlan_map;
-mod vrf;
 
 #[cfg(test)]
 extern crate std;
@@ -69,13 +42,13 @@ extern crate std;
 pub use config::{self, Config, ConfigError};
 pub use counters::Counters;
 pub use drop_reason::DropReason;
+pub use forward::lane::Lane;
 pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
     MAX_VIFS, REWRITTEN, Verdict, Verdicts,
 };
-pub use lane::Lane;
+pub use route::routes::RouteError;
 pub use router::{Egress, NoRoom, Poll, Router};
-pub use routes::RouteError;
 pub use time::Instant;
 pub use wire::offload::{Segments, complete_checksum, completed_checksum};
 pub use wire::{addr, vlan};

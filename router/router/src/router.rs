@@ -3,18 +3,19 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::conflict::Claims;
-use crate::fib::layers::Upper;
-use crate::fib::{SPECIAL, Target};
+use crate::forward::lane::Lane;
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
-use crate::lane::Lane;
-use crate::link::{Link, Uniqueness};
-use crate::neighbors::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
+use crate::interface::acd::Claims;
+use crate::interface::link::{Link, Uniqueness};
+use crate::interface::vlan_map::Vlans;
+use crate::local::reassembly::Reassembly;
+use crate::neighbor::table::{Entry, NEVER, Neighbors, Purpose, State, Waiting};
 use crate::rate_limit::RateLimit;
-use crate::reassembly::Reassembly;
+use crate::route::fib::SPECIAL;
+use crate::route::overlay::Upper;
+use crate::route::target::Target;
+use crate::route::vrf::{Vrf, Vrfs};
 use crate::time::Instant;
-use crate::vlan_map::Vlans;
-use crate::vrf::{Vrf, Vrfs};
 use crate::{Config, Counters, DropReason};
 use config::Attachment;
 use wire::addr::Mac;

@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use crate::frame::InterfaceId;
-use crate::link::{Link, Uniqueness};
+use crate::interface::link::{Link, Uniqueness};
 use crate::{DropReason, Router};
 use config::{Attachment, RouteTarget};
 use wire::addr::{Mac, Network};

@@ -1,0 +1,579 @@
+//! The fast path: bursts of headers in, verdicts out.
+//!
+//! Three passes over a burst. The first checks each header and takes its destination; the second
+//! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbour.
+//! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
+//! goes through [`examine`](Router::examine), and what the third finds no neighbour for through
+//! [`find_others`](Router::find_others), both out of line. IPv6 frames of the burst have the
+//! same three passes of their own, in [`forward::ipv6`](crate::forward::ipv6).
+
+use core::net::IpAddr;
+
+use crate::DropReason;
+use crate::forward::lane::{Lane, Traffic};
+use crate::forward::validate::Seen;
+use crate::frame::{
+    BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
+};
+use crate::neighbor::table::Adjacency;
+use crate::route::target::Target;
+use crate::router::Router;
+use crate::time::Instant;
+use config::ReversePath;
+use wire::{be16, checksum, ethernet, ipv4, ipv6};
+
+/// The answer for networks on the link of the first interface; others follow.
+const ON_LINK: u32 = Target::OnLink(0).number();
+
+/// The index of no neighbour.
+const NO_NEIGHBOR: u32 = u32::MAX;
+
+/// EtherType IPv6, then version 6, as they stand in memory.
+const IPV6: u32 = u32::from_ne_bytes([0x86, 0xdd, 0x60, 0]);
+const IPV6_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xf0, 0]);
+
+/// EtherType IPv4, then version 4 and a header of 5 words, as they stand in memory.
+const PLAIN_IPV4: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
+const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
+
+/// The shortest frame that holds an IPv4 header.
+const SHORTEST: u32 = (ETHERNET_LEN + ipv4::HEADER_LEN) as u32;
+
+impl Header {
+    #[inline(always)]
+    pub(crate) fn bytes_at<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.0
+            .get(at..)
+            .and_then(|b| b.first_chunk().copied())
+            .unwrap_or([0; N])
+    }
+
+    /// 16 bits as they stand in memory.
+    #[inline(always)]
+    pub(crate) fn u16_at(&self, at: usize) -> u16 {
+        u16::from_ne_bytes(self.bytes_at(at))
+    }
+
+    /// 32 bits as they stand in memory.
+    #[inline(always)]
+    pub(crate) fn u32_at(&self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.bytes_at(at))
+    }
+
+    /// 64 bits as they stand in memory.
+    #[inline(always)]
+    pub(crate) fn u64_at(&self, at: usize) -> u64 {
+        u64::from_ne_bytes(self.bytes_at(at))
+    }
+
+    /// Whether the words of a 20-byte IPv4 header add up to 0xffff.
+    ///
+    /// Words of any size and order of bytes will do, since 2^16 is 1 modulo 0xffff. The sum
+    /// of all isn't 0, so it folds to 0xffff exactly if it is a multiple of that, which
+    /// multiplying with the inverse tells: multiples become their quotients.
+    #[inline(always)]
+    fn ipv4_checksum_holds(&self) -> bool {
+        const INVERSE: u64 = 0u64.wrapping_sub(0x0001_0001_0001_0001);
+        let sum: u64 = [14, 18, 22, 26, 30]
+            .map(|at| u64::from(self.u32_at(at)))
+            .iter()
+            .sum();
+        sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
+    }
+
+    /// Whether a frame is for the station `mac` and holds plain IPv4 that can be forwarded, but
+    /// for its source.
+    #[inline(always)]
+    fn is_plain(&self, mac: u64, meta: &FrameMeta) -> bool {
+        let station = u64::from_le(self.u64_at(0)) << 16 ^ mac;
+        let kind = self.u32_at(12) & PLAIN_MASK ^ PLAIN_IPV4;
+        let total = u32::from(u16::from_be(self.u16_at(16)));
+        station | u64::from(kind) == 0
+            && total + ETHERNET_LEN as u32 == meta.len
+            && meta.len >= SHORTEST
+            && self.ipv4_checksum_holds()
+            && self.0[22] > 1
+    }
+}
+
+impl Lane {
+    /// Decides about frames that arrived on one interface, best [`BURST`](crate::BURST) or fewer
+    /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
+    /// slices aren't looked at.
+    ///
+    /// Says what the verdicts have in common.
+    #[inline(always)]
+    pub fn process(
+        &mut self,
+        router: &Router,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        self.redirect_due = router.is_redirect_due(now, input);
+        self.for_others = Traffic::default();
+        let mut ways = 0;
+        let mut verdict = Verdicts::Mixed;
+        let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
+        for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
+            let count = headers.len().min(metas.len()).min(verdicts.len());
+            if let (Some(headers), Some(metas), Some(verdicts)) = (
+                headers.get_mut(..count),
+                metas.get(..count),
+                verdicts.get_mut(..count),
+            ) {
+                let found = router.burst(self, input, headers, metas, verdicts);
+                ways += u32::from(ways == 0 || found != verdict);
+                verdict = found;
+            }
+        }
+        if ways > 1 {
+            verdict = Verdicts::Mixed;
+        }
+        let Traffic { packets, bytes } = self.for_others;
+        if packets == 0 {
+            return verdict;
+        }
+        self.with_counters(input, |c| {
+            c.rx_packets -= packets;
+            c.rx_bytes -= bytes;
+        });
+        Verdicts::Tagged
+    }
+}
+
+impl Router {
+    /// [`Lane::process`] with a lane of the router's own, for who forwards with one CPU.
+    pub fn process(
+        &mut self,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        self.with_own_lane(|router, lane| {
+            lane.process(router, now, input, headers, metas, verdicts)
+        })
+    }
+
+    /// Calls `f` with this router and the lane that it has itself.
+    pub(crate) fn with_own_lane<T>(&mut self, f: impl FnOnce(&Self, &mut Lane) -> T) -> T {
+        let mut lane = core::mem::take(&mut self.own);
+        let result = f(self, &mut lane);
+        self.own = lane;
+        result
+    }
+
+    /// At most [`BURST`] frames; the slices have one length.
+    #[inline(never)]
+    fn burst(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        let count = headers.len();
+        let up = self.links.get(input.index()).filter(|l| l.up);
+        let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
+            verdicts.fill(Verdict::Drop);
+            let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
+            lane.count_received(input, count as u64, bytes);
+            lane.drop_frames(input, DropReason::LinkDown, count as u64);
+            return Verdicts::Mixed;
+        };
+        // The six bytes that a frame must begin with, shifted to be free of what follows.
+        let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
+
+        // First destinations, then what the lookups answer. Frames whose verdict is there
+        // early go on as if they were for address 0, which answers as no neighbour does.
+        let mut lookups = [0u32; BURST];
+        let mut others = 0u64;
+        let mut bytes = 0;
+        // A train of frames has one source. None has this one.
+        let mut welcome = u64::MAX;
+        let frames = headers.iter().zip(metas).zip(&mut lookups);
+        for (at, ((header, meta), lookup)) in frames.enumerate() {
+            bytes += u64::from(meta.len);
+            let mut plain = header.is_plain(mac, meta);
+            let source = header.u32_at(26);
+            if plain && u64::from(source) != welcome {
+                plain = self.is_welcome(rpf, vrf, input, source);
+                if plain {
+                    welcome = source.into();
+                }
+            }
+            if plain {
+                *lookup = u32::from_be(header.u32_at(30));
+            } else {
+                others |= 1 << at;
+            }
+        }
+        lane.count_received(input, count as u64, bytes);
+        let mut decided = 0;
+        if others != 0 {
+            decided = self.look_closer(
+                lane,
+                input,
+                mac,
+                headers,
+                metas,
+                verdicts,
+                &mut lookups,
+                others,
+            );
+            if decided.count_ones() as usize == count {
+                return Verdicts::Mixed;
+            }
+        }
+        if let Some(lookups) = lookups.get_mut(..count) {
+            let index = &self.neighbors.index;
+            self.vrfs
+                .get(vrf)
+                .fib
+                .answer(lookups, |target, destination| {
+                    let interface = target.wrapping_sub(ON_LINK);
+                    if interface >= MAX_INTERFACES as u32 {
+                        return target;
+                    }
+                    let found = index.find(interface as u8, destination);
+                    found.map_or(target, |neighbor| neighbor as u32)
+                });
+        }
+        if lane.redirect_due {
+            let which = !decided & u64::MAX >> (BURST - count);
+            let answer = |at| lookups.get(at).copied().unwrap_or(0);
+            decided |= self.punt_detour(input, headers, verdicts, which, answer);
+        }
+
+        if decided != 0 {
+            for (at, lookup) in lookups.iter_mut().enumerate() {
+                if decided >> at & 1 != 0 {
+                    *lookup = NO_NEIGHBOR;
+                }
+            }
+        }
+        let adjacencies = &self.neighbors.adjacencies[..];
+        let Some(traffic) = lane.traffic.first_chunk_mut() else {
+            return Verdicts::Mixed;
+        };
+        let (others, last) = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
+        if last.packets as usize == count {
+            return Verdicts::AllTo(InterfaceId(last.out));
+        }
+        let others = others & !decided;
+        if others != 0 {
+            self.find_others(lane, input, headers, metas, verdicts, &lookups, others);
+        }
+        Verdicts::Mixed
+    }
+
+    /// Whether frames of an interface come from an address, its octets as they stand in memory,
+    /// without a closer look at them.
+    #[inline(never)]
+    fn is_welcome(
+        &self,
+        rpf: Option<ReversePath>,
+        vrf: u8,
+        input: InterfaceId,
+        source: u32,
+    ) -> bool {
+        let table = self.vrfs.get(vrf);
+        if table.own.is_doubtful(source) {
+            return false;
+        }
+        let Some(rule) = rpf else { return true };
+        let source = u32::from_be(source);
+        // Most often a neighbour, whose number says so.
+        let neighbor = table.fib.number(source) as usize;
+        match self.neighbors.adjacencies.get(neighbor) {
+            Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
+            None => self.is_expected(rule, input, IpAddr::V4(source.into())),
+        }
+    }
+
+    /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get
+    /// their destination into `lookups`. Returns those whose verdict is there, or that were IPv6.
+    #[inline(never)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are all that is known of a burst"
+    )]
+    fn look_closer(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        mac: u64,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+        lookups: &mut [u32; BURST],
+        others: u64,
+    ) -> u64 {
+        let mut decided = 0u64;
+        let mut ipv6 = 0u64;
+        let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+            if others >> at & 1 == 0 {
+                continue;
+            }
+            if header.u32_at(12) & IPV6_MASK == IPV6 {
+                ipv6 |= 1 << at;
+            } else if self.is_forwardable(lane, input, header, meta, verdict) {
+                *lookup = u32::from_be(header.u32_at(30));
+            } else {
+                decided |= 1 << at;
+            }
+        }
+        if ipv6 != 0 {
+            self.burst6(lane, input, mac, headers, metas, verdicts, ipv6);
+        }
+        decided | ipv6
+    }
+
+    /// Goes on with the frames in `others`, a bit for each, that have no neighbour in `lookups`
+    /// that takes frames of their length: to one of a group, in segments, to where the slow path
+    /// finds out who is there, or nowhere.
+    #[inline(never)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are all that is known of a burst"
+    )]
+    fn find_others(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+        lookups: &[u32; BURST],
+        others: u64,
+    ) {
+        let known = self.neighbors.adjacencies.len();
+        let frames = headers.iter_mut().zip(metas).zip(verdicts);
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+            if others >> at & 1 == 0 {
+                continue;
+            }
+            let mut index = *lookup as usize;
+            if index >= known {
+                match self.resolve(lane, input, header, meta, *lookup, verdict) {
+                    Some(found) => index = found,
+                    None => continue,
+                }
+            }
+            let Some(adjacency) = self.neighbors.adjacencies.get(index) else {
+                *verdict = Verdict::Punt;
+                continue;
+            };
+            if meta.len > adjacency.max_len && !segments_fit(header, meta, adjacency.max_len) {
+                *verdict = Verdict::Punt;
+                continue;
+            }
+            let out = adjacency.out;
+            rewrite(header, adjacency);
+            *verdict = Verdict::Forward(InterfaceId(out));
+            lane.count_sent(out, meta.len);
+        }
+    }
+
+    /// Looks closer at a frame that isn't plainly one to forward. If it isn't to be
+    /// forwarded here, its verdict is set.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn is_forwardable(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        header: &Header,
+        meta: &FrameMeta,
+        verdict: &mut Verdict,
+    ) -> bool {
+        *verdict = Verdict::Punt;
+        match self.examine(input, &header.0, meta.len as usize) {
+            Seen::Bad(reason) => {
+                if reason == DropReason::Vlan
+                    && let Some(tagged) = self.tagged(lane, input, header, meta)
+                {
+                    *verdict = tagged;
+                    return false;
+                }
+                lane.drop_frames(input, reason, 1);
+                *verdict = Verdict::Drop;
+                false
+            }
+            Seen::Arp | Seen::Incomplete => false,
+            Seen::Ip6(ip) => {
+                let total = ETHERNET_LEN + ip.total_len;
+                let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
+                let local = ip.source.is_unicast_link_local() || ip.destination.is_multicast();
+                let examined = ip.next_header == ipv6::HOP_BY_HOP;
+                ip.hop_limit > 1 && !padded && !local && !examined
+            }
+            Seen::Ip(ip) => {
+                let total = ETHERNET_LEN + ip.total_len;
+                let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
+                ip.header_len == ipv4::HEADER_LEN && ip.ttl > 1 && !padded
+            }
+        }
+    }
+
+    /// Resolves the rarer targets to a neighbour; if there is none, the verdict is set.
+    #[cold]
+    #[inline(never)]
+    fn resolve(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        header: &Header,
+        meta: &FrameMeta,
+        answer: u32,
+        verdict: &mut Verdict,
+    ) -> Option<usize> {
+        *verdict = Verdict::Punt;
+        let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
+        if let Some(mtu) = mtu {
+            let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
+            if meta.len > max_len && !segments_fit(header, meta, max_len) {
+                return None;
+            }
+        }
+        match target {
+            Target::Neighbor(index) => Some(index as usize),
+            Target::OnLink(interface) => {
+                let destination = u32::from_be(header.u32_at(30));
+                self.neighbors.index.find(interface, destination)
+            }
+            Target::Nowhere(reason) => {
+                Self::drop_silently(lane, input, reason, verdict);
+                None
+            }
+            Target::Local | Target::Group(_) | Target::Vrf(_) => None,
+        }
+    }
+
+    /// Drops a frame whose sender isn't told why.
+    pub(crate) fn drop_silently(
+        lane: &mut Lane,
+        input: InterfaceId,
+        reason: DropReason,
+        verdict: &mut Verdict,
+    ) {
+        if matches!(
+            reason,
+            DropReason::Blackhole
+                | DropReason::MartianDestination
+                | DropReason::TentativeAddress
+                | DropReason::Multicast
+                | DropReason::Broadcast
+        ) {
+            lane.drop_frames(input, reason, 1);
+            *verdict = Verdict::Drop;
+        }
+    }
+}
+
+/// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, and
+/// counts them. Returns those without such a neighbour, or too long for it, a bit for each, and
+/// what went to the last interface. Apart from all else, so that all of its values are in
+/// registers.
+#[inline(never)]
+fn send_known(
+    adjacencies: &[Adjacency],
+    traffic: &mut [Traffic; MAX_INTERFACES],
+    headers: &mut [Header],
+    metas: &[FrameMeta],
+    verdicts: &mut [Verdict],
+    lookups: &[u32; BURST],
+) -> (u64, Sent) {
+    let mut others = 0u64;
+    let mut sent = Sent::default();
+    let frames = headers.iter_mut().zip(metas).zip(verdicts.iter_mut());
+    for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
+        match adjacencies.get(*lookup as usize) {
+            Some(adjacency) if meta.len <= adjacency.max_len => {
+                let out = adjacency.out;
+                rewrite(header, adjacency);
+                *verdict = Verdict::Forward(InterfaceId(out));
+                sent.count(traffic, out, meta.len);
+            }
+            _ => others |= 1 << at,
+        }
+    }
+    sent.add_to(traffic, 0);
+    (others, sent)
+}
+
+/// Makes a header that of a packet on its way to a neighbour.
+#[inline(always)]
+fn rewrite(header: &mut Header, adjacency: &Adjacency) {
+    adjacency.touch();
+    let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
+    if let Some(stations) = header.0.first_chunk_mut() {
+        *stations = adjacency.stations;
+    }
+    if let Some(ttl_to_checksum) = header.0[22..].first_chunk_mut() {
+        *ttl_to_checksum = word.to_le_bytes();
+    }
+}
+
+/// What a burst sends on one interface, to be counted together.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    out: u8,
+    packets: u32,
+    bytes: u64,
+}
+
+impl Sent {
+    #[inline(always)]
+    fn count(&mut self, all: &mut [Traffic; MAX_INTERFACES], out: u8, len: u32) {
+        if out != self.out {
+            *self = core::mem::take(self).add_to(all, out);
+        }
+        self.packets += 1;
+        self.bytes += u64::from(len);
+    }
+
+    /// Adds all to the traffic of its interface. What begins is sent on interface `next`.
+    #[cold]
+    #[inline(never)]
+    fn add_to(self, all: &mut [Traffic; MAX_INTERFACES], next: u8) -> Self {
+        let all = &mut all[usize::from(self.out) % MAX_INTERFACES];
+        all.packets += u64::from(self.packets);
+        all.bytes += self.bytes;
+        Self {
+            out: next,
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether each segment of an aggregate fits into a frame of `max_len` bytes. TCP's header
+/// begins behind a plain IPv4 header.
+#[cold]
+pub(crate) fn segments_fit(header: &Header, meta: &FrameMeta, max_len: u32) -> bool {
+    segments_fit_at(&header.0, ipv4::HEADER_LEN, meta, max_len)
+}
+
+/// The same for an IP header of any length and family, without extension headers.
+pub(crate) fn segments_fit_at(
+    frame: &[u8],
+    header_len: usize,
+    meta: &FrameMeta,
+    max_len: u32,
+) -> bool {
+    let version = frame.get(ETHERNET_LEN).map_or(0, |b| b >> 4);
+    let protocol = frame.get(ETHERNET_LEN + if version == 6 { 6 } else { 9 });
+    if meta.gso_size == 0 || max_len == 0 || protocol != Some(&ipv4::TCP) {
+        return false;
+    }
+    let headers = ETHERNET_LEN + header_len;
+    let tcp = usize::from(be16(frame, headers + 12) >> 12) * 4;
+    headers + tcp + usize::from(meta.gso_size) <= max_len as usize
+}

@@ -1,0 +1,150 @@
+//! What each CPU that forwards has for itself, so that it writes to no memory of another.
+
+use alloc::vec::Vec;
+
+use crate::forward::punt_queue::{PuntQueue, Punted};
+use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::router::Router;
+use crate::{Counters, DropReason};
+
+/// Frames, and what they have together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What one CPU counts while it forwards, and the frames that it leaves to the slow path.
+///
+/// Any number of lanes can forward at the same time, since they only read the [`Router`]
+/// ([`Lane::process`]). Now and then somebody has the router to himself and lets it gather what
+/// lanes have for it: [`Router::gather_punts`] before [`Router::poll`], and
+/// [`Router::gather_counters`] before counters are read or interfaces change.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// What was sent on each interface; [`MAX_INTERFACES`] of them.
+    pub(crate) traffic: Vec<Traffic>,
+    /// All else, for each interface that there is.
+    pub(crate) counters: Vec<Counters>,
+    pub(crate) punts: PuntQueue,
+    /// Of the frames that are being processed, those with tags of other interfaces.
+    pub(crate) for_others: Traffic,
+    /// Whether the interface that frames come in on may send a redirect now.
+    pub(crate) redirect_due: bool,
+}
+
+impl Lane {
+    /// A lane for that many interfaces.
+    pub(crate) fn new(interfaces: usize) -> Self {
+        Self {
+            traffic: alloc::vec![Traffic::default(); MAX_INTERFACES],
+            counters: alloc::vec![Counters::default(); interfaces],
+            ..Self::default()
+        }
+    }
+
+    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
+    /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
+    pub fn punt(
+        &mut self,
+        router: &Router,
+        input: InterfaceId,
+        meta: FrameMeta,
+        read: impl FnOnce(&mut [u8]),
+    ) {
+        let (vif, _) = router.vlans.port(input);
+        if !self.punts.push(Punted { input, vif, meta }, read) {
+            self.drop_frames(input, DropReason::PuntFull, 1);
+        }
+    }
+
+    /// Whether frames wait for the slow path.
+    pub fn has_punts(&self) -> bool {
+        self.punts.len() > 0
+    }
+
+    /// Counts frames that the caller lost: [`DropReason::NoBuffer`] and
+    /// [`DropReason::RxError`] on the receiving interface.
+    pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
+        self.drop_frames(interface, reason, frames);
+    }
+
+    /// Takes back frames that were to be forwarded but found no room on the outgoing
+    /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
+    pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
+        if let Some(traffic) = self.traffic.get_mut(out.index()) {
+            traffic.packets = traffic.packets.wrapping_sub(frames);
+            traffic.bytes = traffic.bytes.wrapping_sub(bytes);
+        }
+        self.drop_frames(out, DropReason::TxFull, frames);
+    }
+
+    pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {
+        if let Some(counters) = self.counters.get_mut(interface.index()) {
+            f(counters);
+        }
+    }
+
+    pub(crate) fn drop_frames(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
+        self.with_counters(interface, |c| c.drop(reason, frames));
+    }
+
+    pub(crate) fn count_received(&mut self, interface: InterfaceId, frames: u64, bytes: u64) {
+        self.with_counters(interface, |c| {
+            c.rx_packets += frames;
+            c.rx_bytes += bytes;
+        });
+    }
+
+    #[inline(always)]
+    pub(crate) fn count_sent(&mut self, out: u8, len: u32) {
+        if let Some(traffic) = self.traffic.get_mut(usize::from(out)) {
+            traffic.packets += 1;
+            traffic.bytes += u64::from(len);
+        }
+    }
+
+    /// The counters of an interface, if it exists.
+    pub(crate) fn counters(&self, interface: InterfaceId) -> Option<Counters> {
+        let mut counters = self.counters.get(interface.index())?.clone();
+        let traffic = self.traffic.get(interface.index())?;
+        counters.tx_packets = traffic.packets;
+        counters.tx_bytes = traffic.bytes;
+        Some(counters)
+    }
+
+    /// Adds what another lane counted, which then begins at 0 for as many interfaces as this one
+    /// has.
+    fn gather_counters(&mut self, other: &mut Self) {
+        for (mine, theirs) in self.traffic.iter_mut().zip(&mut other.traffic) {
+            let Traffic { packets, bytes } = core::mem::take(theirs);
+            mine.packets = mine.packets.wrapping_add(packets);
+            mine.bytes = mine.bytes.wrapping_add(bytes);
+        }
+        for (mine, theirs) in self.counters.iter_mut().zip(&other.counters) {
+            mine.add(theirs);
+        }
+        other.counters.clear();
+        other
+            .counters
+            .resize_with(self.counters.len(), Counters::default);
+    }
+}
+
+impl Router {
+    /// A lane for one more CPU that forwards.
+    pub fn new_lane(&self) -> Lane {
+        Lane::new(self.links.len())
+    }
+
+    /// Takes the frames that a lane left to the slow path, as far as there is room.
+    pub fn gather_punts(&mut self, lane: &mut Lane) {
+        self.own.punts.take_from(&mut lane.punts);
+    }
+
+    /// Takes what a lane counted since this was last done. Before the configuration changes it
+    /// must be done, with the punts of all lanes gathered too: interfaces then get other numbers.
+    pub fn gather_counters(&mut self, lane: &mut Lane) {
+        self.own.gather_counters(lane);
+    }
+}

@@ -1,0 +1,88 @@
+//! Whether packets come from where their sources are: ingress filtering (RFC 2827, RFC 3704).
+
+use core::net::IpAddr;
+
+use crate::DropReason;
+use crate::forward::lane::Lane;
+use crate::frame::{BURST, ETHERNET_LEN, Header, InterfaceId, Verdict};
+use crate::route::target::Target;
+use crate::router::Router;
+use config::ReversePath;
+
+impl Router {
+    /// Whether an interface may receive packets from this address.
+    #[inline(never)]
+    pub(crate) fn is_expected(
+        &self,
+        rule: ReversePath,
+        input: InterfaceId,
+        source: IpAddr,
+    ) -> bool {
+        let (_, target) = self.vrfs.find(self.vrf_of(input), source);
+        self.leads_to(rule, input, target)
+    }
+
+    /// Whether the tables' answer for a source allows it on an interface.
+    fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
+        match target {
+            Target::Local | Target::Nowhere(_) | Target::Vrf(_) => false,
+            _ if rule == ReversePath::Loose => true,
+            Target::OnLink(at) => at == input.0,
+            Target::Neighbor(index) => {
+                let adjacency = self.neighbors.adjacencies.get(index as usize);
+                adjacency.is_some_and(|a| a.out == input.0)
+            }
+            Target::Group(group) => self.has_member(group, input),
+        }
+    }
+
+    /// Whether one of a group's members is on an interface.
+    #[inline(never)]
+    fn has_member(&self, group: u32, input: InterfaceId) -> bool {
+        self.vrfs.members(group).any(|member| match member {
+            Target::OnLink(at) => at == input.0,
+            Target::Neighbor(index) => {
+                let adjacency = self.neighbors.adjacencies.get(index as usize);
+                adjacency.is_some_and(|a| a.out == input.0)
+            }
+            _ => false,
+        })
+    }
+
+    /// Drops IPv6 frames of a burst that come from elsewhere: of those in `which`, which are
+    /// returned without them.
+    #[inline(never)]
+    pub(crate) fn filter_sources6(
+        &self,
+        lane: &mut Lane,
+        rule: ReversePath,
+        input: InterfaceId,
+        headers: &[Header],
+        verdicts: &mut [Verdict],
+        which: u64,
+    ) -> u64 {
+        let mut kept = 0;
+        // A train of frames has one source.
+        let mut last = None;
+        let frames = headers.iter().zip(verdicts).take(BURST).enumerate();
+        for (at, (header, verdict)) in frames {
+            if which >> at & 1 == 0 {
+                continue;
+            }
+            let source = u128::from_be_bytes(header.bytes_at(ETHERNET_LEN + 8));
+            let expected = match last {
+                Some((asked, answer)) if asked == source => answer,
+                _ => self.is_expected(rule, input, IpAddr::V6(source.into())),
+            };
+            last = Some((source, expected));
+            if expected {
+                kept |= 1 << at;
+            } else {
+                *verdict = Verdict::Drop;
+            }
+        }
+        let dropped = (which & !kept).count_ones();
+        lane.drop_frames(input, DropReason::ReversePath, dropped.into());
+        kept
+    }
+}

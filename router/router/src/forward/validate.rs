@@ -1,0 +1,138 @@
+//! Whether a frame may go further, in full: what the fast path's few comparisons
+//! summarise, and what the slow path trusts.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use crate::DropReason;
+use crate::frame::{ETHERNET_LEN, InterfaceId};
+use crate::route::target::Target;
+use crate::router::Router;
+use wire::addr::Mac;
+use wire::ethernet::{self, Ethernet};
+use wire::ipv4::{self, Ipv4, Unreadable};
+use wire::ipv6::{self, Ipv6};
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// Nothing to be handled.
+    Bad(DropReason),
+    /// An ARP packet, not yet looked into.
+    Arp,
+    /// An IPv4 packet whose header is good.
+    Ip(Ipv4),
+    /// An IPv6 packet whose header is good.
+    Ip6(Ipv6),
+    /// An IPv4 packet whose header goes on beyond the bytes at hand.
+    Incomplete,
+}
+
+impl Router {
+    /// Examines a frame of `len` bytes of which `bytes` are at hand.
+    pub(crate) fn examine(&self, input: InterfaceId, bytes: &[u8], len: usize) -> Seen {
+        let bytes = bytes.get(..len).unwrap_or(bytes);
+        let Some(header) = Ethernet::parse(bytes) else {
+            return Seen::Bad(DropReason::Truncated);
+        };
+        let mac = self
+            .links
+            .get(input.index())
+            .map_or(Mac::default(), |l| l.mac);
+        let group = header.destination.is_group();
+        if !group && header.destination != mac {
+            return Seen::Bad(DropReason::OtherHost);
+        }
+        match header.kind {
+            ethernet::IPV4 => {}
+            ethernet::ARP => return Seen::Arp,
+            ethernet::VLAN | ethernet::SERVICE_VLAN => return Seen::Bad(DropReason::Vlan),
+            ethernet::IPV6 => {
+                return match self.examine6(input, bytes, len, group) {
+                    Ok(ip) => Seen::Ip6(ip),
+                    Err(reason) => Seen::Bad(reason),
+                };
+            }
+            _ => return Seen::Bad(DropReason::UnknownEthertype),
+        }
+        let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let ip = match Ipv4::parse(packet, len.saturating_sub(ETHERNET_LEN)) {
+            Ok(ip) => ip,
+            Err(Unreadable::Incomplete) => return Seen::Incomplete,
+            Err(Unreadable::Bad(error)) => return Seen::Bad(error.into()),
+        };
+        if let Some(reason) = self.bad_source(input, ip.source) {
+            return Seen::Bad(reason);
+        }
+        if group && !self.is_group_destination(input, ip.destination) {
+            let own = &self.vrfs.get(self.vrf_of(input)).own;
+            let end = own.reason(ip.destination) == Some(DropReason::MartianSource);
+            return Seen::Bad(if end {
+                DropReason::Broadcast
+            } else {
+                DropReason::LinkBroadcast
+            });
+        }
+        Seen::Ip(ip)
+    }
+
+    /// Why a packet from this address must not be accepted, if so.
+    fn bad_source(&self, input: InterfaceId, source: Ipv4Addr) -> Option<DropReason> {
+        if ipv4::is_martian_source(source) {
+            return Some(DropReason::MartianSource);
+        }
+        let own = &self.vrfs.get(self.vrf_of(input)).own;
+        let reason = own.reason(source);
+        reason.or_else(|| self.bad_path(input, source.into()))
+    }
+
+    /// The same for an IPv6 packet's header, which is checked as a whole.
+    fn examine6(
+        &self,
+        input: InterfaceId,
+        bytes: &[u8],
+        len: usize,
+        group: bool,
+    ) -> Result<Ipv6, DropReason> {
+        let link = self.links.get(input.index());
+        let v6 = link.and_then(|l| l.v6.as_ref());
+        let v6 = v6.ok_or(DropReason::Ipv6Disabled)?;
+        let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
+        let ip = Ipv6::parse(packet, len.saturating_sub(ETHERNET_LEN))?;
+        let to_group = ip.destination.is_multicast();
+        if ipv6::is_martian_source(ip.source) || (ip.source.is_unspecified() && !to_group) {
+            return Err(DropReason::MartianSource);
+        }
+        let own_here = v6.usable().any(|n| n.address == ip.source);
+        let own = &self.vrfs.get(self.vrf_of(input)).own;
+        if own_here || own.has6(ip.source) {
+            return Err(DropReason::OwnSource);
+        }
+        if to_group && !v6.listens_to(ip.destination) {
+            return Err(DropReason::Multicast);
+        }
+        if group && !to_group {
+            return Err(DropReason::LinkBroadcast);
+        }
+        let local = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
+        match self.bad_path(input, ip.source.into()) {
+            Some(reason) if !local => Err(reason),
+            _ => Ok(ip),
+        }
+    }
+
+    /// Why packets of an interface must not come from an address, by its rule about that.
+    fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<DropReason> {
+        let rule = self.links.get(input.index())?.rpf?;
+        (!self.is_expected(rule, input, source)).then_some(DropReason::ReversePath)
+    }
+
+    fn is_group_destination(&self, input: InterfaceId, destination: Ipv4Addr) -> bool {
+        matches!(
+            self.vrfs
+                .get(self.vrf_of(input))
+                .fib
+                .lookup(destination.to_bits()),
+            Target::Nowhere(DropReason::Multicast | DropReason::Broadcast)
+        )
+    }
+}

@@ -1,0 +1,106 @@
+//! Which interface the frames of a VLAN are for.
+//!
+//! The router itself never sees a tag: whoever receives for it takes them off when it is told
+//! so ([`Verdict::Tagged`]), and puts those of the outgoing interface on ([`Router::port`]).
+
+use alloc::vec::Vec;
+
+use wire::vlan::{MAX_TAGS, TAG_LEN, Tags};
+
+use crate::forward::lane::Lane;
+use crate::frame::{FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
+use crate::router::Router;
+use config::{Attachment, Config};
+
+impl Header {
+    /// How many bytes of tags it has.
+    pub fn tags_len(&self) -> usize {
+        Tags::parse(&self.0).map_or(0, |(_, len)| len)
+    }
+
+    /// Takes the tags off. The bytes that thereby come into reach, those from
+    /// [`HEADER_LEN`] on of the frame as it was, are `next`; as many of them as the tags had
+    /// are used.
+    pub fn untag(&mut self, next: [u8; MAX_TAGS * TAG_LEN]) {
+        let len = self.tags_len();
+        wire::vlan::untag(&mut self.0, len, &next);
+    }
+}
+
+/// Which interfaces share a vif, and which tags tell them apart.
+#[derive(Debug, Default)]
+pub(crate) struct Vlans {
+    /// The vif of each interface, named by the interface that is the vif, and its tags.
+    ports: Vec<(InterfaceId, Tags)>,
+    /// The same by vif and tags, in order, for those with tags.
+    tagged: Vec<(InterfaceId, Tags, InterfaceId)>,
+}
+
+impl Vlans {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut vlans = Self::default();
+        for (interface, config) in (0u8..).map(InterfaceId).zip(&config.interfaces) {
+            let port = match config.attachment {
+                Attachment::Vlan { parent, tag } => {
+                    // Parents come first.
+                    let parent = vlans.ports.get(parent).copied();
+                    parent.and_then(|(vif, tags)| Some((vif, tags.with(tag)?)))
+                }
+                Attachment::Vif(_) | Attachment::Mac(_) | Attachment::Loopback => None,
+            };
+            let (vif, tags) = port.unwrap_or((interface, Tags::NONE));
+            vlans.ports.push((vif, tags));
+            if !tags.is_empty() {
+                vlans.tagged.push((vif, tags, interface));
+            }
+        }
+        vlans.tagged.sort_unstable();
+        vlans
+    }
+
+    /// The vif of an interface and its tags.
+    pub(crate) fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
+        let port = self.ports.get(interface.index()).copied();
+        port.unwrap_or((interface, Tags::NONE))
+    }
+
+    /// The interface on this vif whose frames have these tags.
+    fn find(&self, vif: InterfaceId, tags: Tags) -> Option<InterfaceId> {
+        if tags.is_empty() {
+            return Some(vif);
+        }
+        let at = |&(v, t, _): &(InterfaceId, Tags, InterfaceId)| (v, t).cmp(&(vif, tags));
+        let found = self.tagged.binary_search_by(at).ok()?;
+        self.tagged.get(found).map(|&(_, _, interface)| interface)
+    }
+}
+
+impl Router {
+    /// Where frames for an interface leave: the interface that is the vif, and the tags they
+    /// get.
+    pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
+        self.vlans.port(interface)
+    }
+
+    /// The verdict on a tagged frame, if its tags are those of an interface. It no longer
+    /// counts as received here.
+    pub(crate) fn tagged(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        header: &Header,
+        meta: &FrameMeta,
+    ) -> Option<Verdict> {
+        // Only what comes from a vif has tags.
+        let (vif, own) = self.vlans.port(input);
+        if vif != input || !own.is_empty() {
+            return None;
+        }
+        let len = HEADER_LEN.min(meta.len as usize);
+        let (tags, _) = Tags::parse(header.0.get(..len)?)?;
+        let interface = self.vlans.find(vif, tags)?;
+        lane.for_others.packets += 1;
+        lane.for_others.bytes += u64::from(meta.len);
+        Some(Verdict::Tagged(interface))
+    }
+}

@@ -1,0 +1,7 @@
+//! Neighbors: who they are, whether they answer, and how they are asked.
+
+pub(crate) mod arp;
+pub(crate) mod ndp;
+pub(crate) mod nud;
+pub(crate) mod proxy_arp;
+pub(crate) mod table;

@@ -1,0 +1,9 @@
+//! Routing: tables, what they answer, and what the answers mean.
+
+pub(crate) mod fib;
+pub(crate) mod next_hop_group;
+pub(crate) mod next_hop_groups;
+pub(crate) mod overlay;
+pub(crate) mod routes;
+pub(crate) mod target;
+pub(crate) mod vrf;

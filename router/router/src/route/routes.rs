@@ -1,0 +1,361 @@
+//! Routes that come and go, one by one, and what they refer to.
+//!
+//! A route's value in its table is the number of its target: a neighbour, or a group of them.
+//! Both count their users, keep their numbers while they have any, and are what changes when
+//! something on the way changes. A route none of whose links is up stays in the table, hidden.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use alloc::vec::Vec;
+
+use crate::DropReason;
+use crate::frame::InterfaceId;
+use crate::interface::link::Link;
+use crate::neighbor::table::{Neighbors, Purpose};
+use crate::route::next_hop_groups::{Groups, Members};
+use crate::route::overlay::Upper;
+use crate::route::target::Target;
+use crate::route::vrf::Vrf;
+use crate::router::Router;
+use crate::time::Instant;
+use config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
+use lpm::marked;
+use wire::addr::Network;
+
+/// How long single changes of the IPv4 table gather before it is copied.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// Why a route can't be entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RouteError {
+    /// There are as many gateways on one interface, or groups of gateways, as there can be.
+    TooManyGateways,
+    /// It is in a routing table, or leads to one, that the configuration doesn't have.
+    NoVrf,
+}
+
+/// Whether packets can go to a target that is no group: not while its link is down.
+fn is_usable(target: Target, links: &[Link], neighbors: &Neighbors) -> bool {
+    let is_up = |at: u8| links.get(usize::from(at)).is_some_and(|l| l.up);
+    match target {
+        Target::Neighbor(index) => {
+            let adjacency = neighbors.adjacencies.get(index as usize);
+            adjacency.is_some_and(|a| is_up(a.out))
+        }
+        Target::OnLink(at) => is_up(at),
+        Target::Local | Target::Nowhere(_) | Target::Vrf(_) => true,
+        Target::Group(_) => false,
+    }
+}
+
+/// Whether routes to a target are to be hidden.
+fn is_hidden(number: u32, groups: &Groups, links: &[Link], neighbors: &Neighbors) -> bool {
+    match Target::from_number(number) {
+        Target::Group(group) => groups.get(group).is_none_or(|g| g.is_empty()),
+        target => !is_usable(target, links, neighbors),
+    }
+}
+
+/// A routing table that takes the routes of files.
+struct Table<'a> {
+    router: &'a mut Router,
+    vrf: u8,
+}
+
+impl RouteSink for Table<'_> {
+    type Target = Target;
+
+    fn target(&mut self, target: &RouteTarget) -> Option<Target> {
+        self.router.hold_target(target, None)
+    }
+
+    fn route(&mut self, prefix: Network, target: Target) -> bool {
+        self.router.hold(target);
+        self.router.enter_route(self.vrf, prefix, target)
+    }
+
+    fn done(&mut self, target: Target) {
+        self.router.release(target);
+    }
+}
+
+impl Router {
+    /// Adds a route to its table, or changes where it leads. What was configured counts as any
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RouteError`]; everything is as it was then.
+    pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
+        let number = self.vrf_number(route.vrf).ok_or(RouteError::NoVrf)?;
+        if let RouteTarget::Vrf(to) = route.target {
+            self.vrf_number(to).ok_or(RouteError::NoVrf)?;
+        }
+        let target = self.hold_target(&route.target, route.mtu);
+        let target = target.ok_or(RouteError::TooManyGateways)?;
+        self.enter_route(number, route.prefix, target);
+        Ok(())
+    }
+
+    fn vrf_number(&self, vrf: usize) -> Option<u8> {
+        let number = u8::try_from(vrf).ok()?;
+        self.vrfs.numbers().contains(&number).then_some(number)
+    }
+
+    /// Reads the files of routes that the configuration names out of the ramdisk that it came
+    /// from ([`from_ramdisk`](config::from_ramdisk)).
+    ///
+    /// # Errors
+    ///
+    /// The first line that is wrong: an error of line 0 whose text begins with `FILE:LINE`. The
+    /// router has some of the routes then, and is of no use.
+    pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
+        let config = core::mem::replace(&mut self.config, Config::empty());
+        let read = config.route_files.iter().try_for_each(|file| {
+            let text = config::ramdisk_file(ramdisk, &file.path)?;
+            let vrf = u8::try_from(file.vrf).unwrap_or(0);
+            let mut table = Table { router: self, vrf };
+            let count = config::read_route_file(&config, file, text, &mut table)?;
+            self.route_files.push(count);
+            Ok(())
+        });
+        self.config = config;
+        for vrf in self.vrfs.all_mut() {
+            while !vrf.fib.is_settled() {
+                vrf.fib.settle();
+            }
+        }
+        read
+    }
+
+    /// Removes a route from the default table. Whether there was one with exactly this prefix.
+    pub fn remove_route(&mut self, prefix: Network) -> bool {
+        self.remove_route_in(0, prefix)
+    }
+
+    /// The same in any table, by its index in [`Config::vrfs`].
+    pub fn remove_route_in(&mut self, vrf: usize, prefix: Network) -> bool {
+        let Some(number) = self.vrf_number(vrf) else {
+            return false;
+        };
+        let vrf = self.vrfs.get_mut(number);
+        let old = match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => {
+                vrf.fib.changed();
+                vrf.fib.v4.remove(prefix.first(), prefix.len)
+            }
+            (_, Some(prefix)) => vrf.fib6.remove(prefix.first(), prefix.len),
+            _ => None,
+        };
+        if let Some(old) = old {
+            self.release(Target::from_number(old));
+        }
+        old.is_some()
+    }
+
+    /// How many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
+    /// included.
+    pub fn route_counts(&self) -> (usize, usize) {
+        let tables = self.vrfs.numbers().map(|vrf| self.vrfs.get(vrf));
+        tables.fold((0, 0), |(four, six), vrf| {
+            (four + vrf.fib.v4.routes(), six + vrf.fib6.routes())
+        })
+    }
+
+    /// Enters a route whose target is held for it into table `vrf`. Whether it is a new one.
+    pub(crate) fn enter_route(&mut self, vrf: u8, prefix: Network, target: Target) -> bool {
+        let number = target.number();
+        let (vrf, groups) = self.vrfs.split(vrf);
+        let hidden = is_hidden(number, groups, &self.links, &self.neighbors);
+        let value = marked(number, hidden);
+        let old = match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => {
+                vrf.fib.changed();
+                vrf.fib.v4.insert(prefix.first(), prefix.len, value)
+            }
+            (_, Some(prefix)) => vrf.fib6.insert(prefix.first(), prefix.len, value),
+            _ => None,
+        };
+        if let Some(old) = old {
+            self.release(Target::from_number(old));
+        }
+        old.is_none()
+    }
+
+    /// Begins with the routes and neighbours of the configuration.
+    pub(crate) fn start_routes(&mut self) {
+        self.links_up = self.up_now();
+        self.route_files.clear();
+        let config = core::mem::replace(&mut self.config, Config::empty());
+        for neighbor in &config.neighbors {
+            self.pin(neighbor.interface, neighbor.address);
+        }
+        for route in &config.routes {
+            let target = self.hold_target(&route.target, route.mtu);
+            let none = Target::Nowhere(DropReason::NeighborTableFull);
+            let vrf = u8::try_from(route.vrf).unwrap_or(0);
+            self.enter_route(vrf, route.prefix, target.unwrap_or(none));
+        }
+        self.config = config;
+    }
+
+    fn up_now(&self) -> u64 {
+        let links = self.links.iter().enumerate();
+        links.fold(0, |up, (at, link)| up | u64::from(link.up) << at)
+    }
+
+    /// Has groups use what can be used while the links are as they are. Whether they are another
+    /// way than before.
+    pub(crate) fn note_links(&mut self) -> bool {
+        let up = self.up_now();
+        let news = core::mem::replace(&mut self.links_up, up) != up;
+        if news {
+            let (links, neighbors) = (&self.links, &self.neighbors);
+            let usable = |t| is_usable(Target::from_number(t), links, neighbors);
+            self.vrfs.groups.choose(usable);
+        }
+        news
+    }
+
+    /// Lays what the router has in table `vrf` over its routes, and hides those that can't be used
+    /// while the links are as they are, if that is new.
+    pub(crate) fn lay(&mut self, vrf: u8, four: Upper<u32>, six: Upper<u128>, news: bool) {
+        let Self {
+            vrfs,
+            links,
+            neighbors,
+            ..
+        } = self;
+        let (Vrf { fib, fib6, .. }, groups) = vrfs.split(vrf);
+        let hidden = |target| is_hidden(target, groups, links, neighbors);
+        let changed = fib.v4.lay(four, hidden);
+        fib6.lay(six, hidden);
+        if news {
+            fib.v4.hide(hidden);
+            fib6.hide(hidden);
+        }
+        if news || changed {
+            fib.changed();
+        }
+        fib.settle();
+    }
+
+    /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
+    /// When that is due.
+    pub(crate) fn settle_routes(&mut self, now: Instant) -> Option<Instant> {
+        if self.settle_at.is_some_and(|due| due <= now) {
+            self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
+            self.settle_at = None;
+        }
+        if self.vrfs.all_mut().all(|vrf| vrf.fib.is_settled()) {
+            self.settle_at = None;
+            return None;
+        }
+        Some(*self.settle_at.get_or_insert(now.saturating_add(SETTLING)))
+    }
+
+    /// The target of a route, held for one user; None if there are too many already.
+    fn hold_target(&mut self, target: &RouteTarget, mtu: Option<u16>) -> Option<Target> {
+        match target {
+            RouteTarget::Blackhole => Some(Target::Nowhere(DropReason::Blackhole)),
+            RouteTarget::Unreachable => Some(Target::Nowhere(DropReason::Unreachable)),
+            RouteTarget::Prohibit => Some(Target::Nowhere(DropReason::Prohibited)),
+            RouteTarget::Vrf(number) => u8::try_from(*number).ok().map(Target::Vrf),
+            RouteTarget::Interface(at) => {
+                let target = Target::OnLink(u8::try_from(*at).ok()?);
+                self.hold_members(alloc::vec![(target.number(), 1)], mtu)
+            }
+            RouteTarget::Via(gateways) => {
+                if let ([via], None) = (gateways.as_slice(), mtu) {
+                    return self
+                        .pin(via.interface, via.address)
+                        .map(Target::from_number);
+                }
+                let mut members = Vec::with_capacity(gateways.len());
+                for via in gateways {
+                    match self.pin(via.interface, via.address) {
+                        Some(member) => members.push((member, via.weight)),
+                        None => {
+                            self.release_all(&members);
+                            return None;
+                        }
+                    }
+                }
+                self.hold_members(members, mtu)
+            }
+        }
+    }
+
+    /// One target for these, which are held.
+    fn hold_members(&mut self, mut targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Option<Target> {
+        match *targets {
+            [(only, _)] if mtu.is_none() => return Some(Target::from_number(only)),
+            _ => targets.sort_unstable(),
+        }
+        let members = Members { targets, mtu };
+        let number = if let Some(number) = self.vrfs.groups.find(&members) {
+            self.release_all(&members.targets);
+            number
+        } else {
+            let (links, neighbors) = (&self.links, &self.neighbors);
+            let usable = |t| is_usable(Target::from_number(t), links, neighbors);
+            match self.vrfs.groups.add(members.clone(), usable) {
+                Some(number) => number,
+                None => {
+                    self.release_all(&members.targets);
+                    return None;
+                }
+            }
+        };
+        self.vrfs.groups.hold(number);
+        Some(Target::Group(number))
+    }
+
+    /// Notes one more user of a target.
+    pub(crate) fn hold(&mut self, target: Target) {
+        match target {
+            Target::Neighbor(index) => {
+                if let Some(entry) = self.neighbors.entry_mut(index as usize) {
+                    entry.pinned += 1;
+                }
+            }
+            Target::Group(number) => self.vrfs.groups.hold(number),
+            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Nowhere(_) => {}
+        }
+    }
+
+    /// Notes one user less.
+    pub(crate) fn release(&mut self, target: Target) {
+        match target {
+            Target::Neighbor(index) => {
+                if let Some(entry) = self.neighbors.entry_mut(index as usize) {
+                    entry.pinned = entry.pinned.saturating_sub(1);
+                }
+            }
+            Target::Group(number) => {
+                if let Some(members) = self.vrfs.groups.release(number) {
+                    self.release_all(&members.targets);
+                }
+            }
+            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Nowhere(_) => {}
+        }
+    }
+
+    fn release_all(&mut self, members: &[(u32, u8)]) {
+        for &(member, _) in members {
+            self.release(Target::from_number(member));
+        }
+    }
+
+    /// A neighbour that keeps its index while it is held, which it is once: its target.
+    fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
+        let interface = InterfaceId(u8::try_from(interface).ok()?);
+        let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
+        self.neighbors.entry_mut(index)?.pinned += 1;
+        Some(Target::Neighbor(u32::try_from(index).ok()?).number())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Routing tables that are kept apart (VRF, virtual routing and forwarding): each interface
+//! uses one of them, with networks, addresses and fragments of its own.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::ops::Range;
+
+use crate::DropReason;
+use crate::frame::InterfaceId;
+use crate::local::addresses::Own;
+use crate::local::services::Local;
+use crate::route::fib::Fib;
+use crate::route::next_hop_group::flow_hash;
+use crate::route::next_hop_groups::Groups;
+use crate::route::overlay::Layers;
+use crate::route::target::Target;
+use crate::router::Router;
+use crate::time::Instant;
+use wire::{be32, be128};
+
+/// A routing table of both families, and what is known of its addresses.
+pub(crate) struct Vrf {
+    pub(crate) fib: Fib,
+    pub(crate) fib6: Layers<u128>,
+    pub(crate) own: Own,
+    pub(crate) local: Local,
+}
+
+impl Vrf {
+    pub(crate) fn new(key: u64, seed: u64, now: Instant) -> Self {
+        Self {
+            fib: Fib::new(),
+            fib6: Layers::new(),
+            own: Own::new(key),
+            local: Local::new(seed, now),
+        }
+    }
+
+    /// What it answers for a destination, as the number of a target.
+    fn lookup(&self, destination: IpAddr) -> u32 {
+        match destination {
+            IpAddr::V4(destination) => self.fib.lookup(destination.to_bits()).number(),
+            IpAddr::V6(destination) => self.fib6.lookup(destination.to_bits()),
+        }
+    }
+}
+
+/// All of them. Number 0, the default one, is always there.
+pub(crate) struct Vrfs {
+    default: Vrf,
+    others: Vec<Vrf>,
+    /// The groups that routes of all tables refer to.
+    pub(crate) groups: Groups,
+}
+
+impl Vrfs {
+    pub(crate) fn new(default: Vrf) -> Self {
+        Self {
+            default,
+            others: Vec::new(),
+            groups: Groups::default(),
+        }
+    }
+
+    /// Begins with tables without routes: the default one as it is otherwise, and `others`.
+    pub(crate) fn begin(&mut self, others: Vec<Vrf>) {
+        (self.default.fib, self.default.fib6) = (Fib::new(), Layers::new());
+        self.others = others;
+        self.groups = Groups::default();
+    }
+
+    /// The numbers of all.
+    pub(crate) fn numbers(&self) -> Range<u8> {
+        0..u8::try_from(self.others.len() + 1).unwrap_or(u8::MAX)
+    }
+
+    /// All of them, to be changed.
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Vrf> {
+        core::iter::once(&mut self.default).chain(&mut self.others)
+    }
+
+    pub(crate) fn get(&self, number: u8) -> &Vrf {
+        let other = self.others.get(usize::from(number).wrapping_sub(1));
+        other.unwrap_or(&self.default)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u8) -> &mut Vrf {
+        let other = self.others.get_mut(usize::from(number).wrapping_sub(1));
+        other.unwrap_or(&mut self.default)
+    }
+
+    /// One of them to be changed, and the groups.
+    pub(crate) fn split(&mut self, number: u8) -> (&mut Vrf, &Groups) {
+        let other = self.others.get_mut(usize::from(number).wrapping_sub(1));
+        (other.unwrap_or(&mut self.default), &self.groups)
+    }
+
+    /// The target of a packet for which a table gave an answer: where that is another table,
+    /// what that one says, and of a group the member for the packet's flow. Also the MTU of the
+    /// route in bytes, if it has one of its own. `ip` begins with the IP header.
+    pub(crate) fn settle(&self, answer: u32, ip: &[u8], key: u64) -> (Target, Option<u16>) {
+        let destination = || match ip.first() {
+            Some(first) if first >> 4 == 6 => IpAddr::V6(be128(ip, 24).into()),
+            _ => IpAddr::V4(be32(ip, 16).into()),
+        };
+        let mut target = Target::from_number(answer);
+        if let Target::Vrf(next) = target {
+            (_, target) = self.find(next, destination());
+        }
+        let Target::Group(group) = target else {
+            return (target, None);
+        };
+        let mtu = self.groups.mtu(group);
+        let group = self.groups.get(group);
+        let member = group
+            .and_then(|g| g.pick(flow_hash(ip, key)))
+            .map_or(Target::Nowhere(DropReason::NoRoute), Target::from_number);
+        (member, mtu)
+    }
+
+    /// All members of a group.
+    pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
+        self.groups.members(group).map(Target::from_number)
+    }
+
+    /// What is answered for a destination, and by which table: `number` or one that it leads
+    /// to. A group is not yet resolved.
+    pub(crate) fn find(&self, number: u8, destination: IpAddr) -> (u8, Target) {
+        let mut number = number;
+        // Who has been everywhere goes round in a circle.
+        for _ in 0..=self.others.len() {
+            match Target::from_number(self.get(number).lookup(destination)) {
+                Target::Vrf(next) => number = next,
+                target => return (number, target),
+            }
+        }
+        (number, Target::Nowhere(DropReason::VrfLoop))
+    }
+}
+
+impl Router {
+    /// The number of the table that an interface uses.
+    pub(crate) fn vrf_of(&self, interface: InterfaceId) -> u8 {
+        self.links.get(interface.index()).map_or(0, |l| l.vrf)
+    }
+}
