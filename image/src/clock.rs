@@ -1,7 +1,7 @@
 //! The time as a loop knows it. A look at the clock takes a thousand instructions where Xen
 //! emulates the time-stamp counter, more than a frame does.
 
-use kernel::{sched, time};
+use kernel::{run_state, time};
 
 /// Busy turns by one look at the clock. A turn takes microseconds.
 const TURNS: u32 = 4;
@@ -41,6 +41,6 @@ impl LoopClock {
 
     /// After a sleep. Without one the time is still what it was.
     pub(crate) fn woke(&mut self) {
-        self.now = self.now.max(sched::running_since());
+        self.now = self.now.max(run_state::running_since());
     }
 }

@@ -141,7 +141,7 @@ fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
             }
             writeln!(out, "{name} {value}")
         };
-        let state = kernel::sched::run_state_of(at);
+        let state = kernel::run_state::of(at);
         let (stats, moderation) = (worker.stats(), worker.moderation());
         for (name, value) in [
             ("running_ns", state.running),
@@ -167,7 +167,7 @@ fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
             )?;
         }
     }
-    let calls = kernel::sched::hypercalls();
+    let calls = kernel::hypercall::counts();
     writeln!(out, "hypercalls {}", calls.total)?;
     writeln!(out, "hypercalls.sched_op {}", calls.sched_op)?;
     writeln!(

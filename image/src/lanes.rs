@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use data_plane::{Control, MAX_WORKERS, Worker};
 use heapless::Vec as Bounded;
-use kernel::{XenHal, event, fault, sched, smp};
+use kernel::{XenHal, event, fault, run_state, smp, sync};
 use lane_lock::LaneLock;
 use router::Router;
 use spin::Once;
@@ -18,7 +18,7 @@ use crate::clock::LoopClock;
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
 
-type Shared = LaneLock<Worker<XenHal>, Router, smp::Yield>;
+type Shared = LaneLock<Worker<XenHal>, Router, sync::Yield>;
 
 /// The planes, one for each CPU, and the router that they share.
 pub(crate) struct Lanes {
@@ -184,7 +184,7 @@ impl Lanes {
             event::take_pending(port);
             let _ = ports.push(port.0);
         }
-        let state = sched::run_state();
+        let state = run_state::current();
         clock.set(state.at);
         self.with(at, |plane, _| {
             plane.take_events(ports);

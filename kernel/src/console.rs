@@ -8,53 +8,45 @@
 use core::fmt;
 
 use spin::relax::RelaxStrategy;
-use xen_boot::{BootInfo, RingInfo};
+use xen_boot::RingInfo;
 use xen_hal::{Port, SharedPage};
 use xen_ring::{ByteConsumer, ByteProducer, CONSOLE_IN, CONSOLE_OUT};
 
+use crate::backlog::Backlog;
 use crate::hypercall::{CONSOLE_IO, call4};
-use crate::pv::paging;
-use crate::smp::{self, Mutex, Yield};
-use crate::{event, time};
+use crate::sync::{Mutex, MutexGuard, Yield};
+use crate::{event, memory, time};
 
 const CONSOLEIO_WRITE: u64 = 0;
-const BACKLOG: usize = 16 * 1024;
 /// How often a dying virtual CPU looks whether another has finished its line.
 const PATIENCE: usize = 100_000;
+/// Longest time between two looks at whether text was read, in ns.
+const DRAIN_STEP_NS: u64 = 1_000_000;
 
 static STATE: Mutex<State> = Mutex::new(State {
     ring: None,
-    backlog: [0; BACKLOG],
-    start: 0,
-    len: 0,
+    backlog: Backlog::new(),
     dropped: 0,
 });
 
 struct State {
     ring: Option<Ring>,
-    backlog: [u8; BACKLOG],
-    start: usize,
-    len: usize,
+    backlog: Backlog<{ 16 * 1024 }>,
     dropped: u64,
 }
 
 struct Ring {
     page: SharedPage,
+    /// A restore gives the ring another one ([`set_port`]).
     port: Port,
     output: ByteProducer,
     input: ByteConsumer,
 }
 
 impl State {
-    /// Appends all of `text` or, when it doesn't fit, none of it.
     fn push(&mut self, text: &[u8]) {
-        if text.len() > BACKLOG - self.len {
+        if !self.backlog.push(text) {
             self.dropped += text.len() as u64;
-            return;
-        }
-        for &byte in text {
-            self.backlog[(self.start + self.len) % BACKLOG] = byte;
-            self.len += 1;
         }
     }
 
@@ -62,33 +54,41 @@ impl State {
     fn pump(&mut self) -> Option<Port> {
         let ring = self.ring.as_mut()?;
         let mut moved = false;
-        while self.len > 0 {
-            let end = (self.start + self.len).min(BACKLOG);
+        while !self.backlog.is_empty() {
             // A reader that broke its indices gets nothing more.
-            let n = ring
-                .output
-                .write(&ring.page, &self.backlog[self.start..end])
-                .ok()?;
+            let n = ring.output.write(&ring.page, self.backlog.oldest()).ok()?;
             if n == 0 {
                 break;
             }
             moved = true;
-            self.start = (self.start + n) % BACKLOG;
-            self.len -= n;
+            self.backlog.forget(n);
         }
         moved.then_some(ring.port)
     }
 }
 
 /// Takes the ring that the toolstack made.
-pub(crate) fn init(boot: &BootInfo) {
-    let RingInfo { mfn, port } = boot.console;
-    STATE.lock().ring = paging::own_page(mfn).map(|page| Ring {
+///
+/// # Safety
+/// To be called once, with what the toolstack said.
+#[expect(unsafe_code, reason = "takes charge of the ring's page")]
+pub(crate) unsafe fn init(ring: RingInfo) {
+    // SAFETY: the domain builder made the page, and nobody else takes it.
+    let page = unsafe { memory::builder_page(ring.frame) };
+    STATE.lock().ring = page.map(|page| Ring {
         output: ByteProducer::attach(CONSOLE_OUT, &page),
         input: ByteConsumer::attach(CONSOLE_IN, &page),
         page,
-        port: Port(port),
+        port: Port(ring.port),
     });
+    pump();
+}
+
+/// Uses another channel to the reader, as a restore makes one. The page is still the same.
+pub(crate) fn set_port(port: Port) {
+    if let Some(ring) = &mut STATE.lock().ring {
+        ring.port = port;
+    }
     pump();
 }
 
@@ -154,7 +154,7 @@ pub fn pump() {
     }
 }
 
-/// The console's event channel.
+/// The console's event channel. `None` if it has no ring.
 #[must_use]
 pub fn port() -> Option<Port> {
     STATE.lock().ring.as_ref().map(|ring| ring.port)
@@ -191,37 +191,41 @@ pub fn drain(limit: u64) {
         pump();
         let state = STATE.lock();
         let Some(ring) = &state.ring else { return };
-        let done = state.len == 0 && !matches!(ring.output.used(&ring.page), Ok(1..));
+        let done = state.backlog.is_empty() && !matches!(ring.output.used(&ring.page), Ok(1..));
         let port = ring.port;
         drop(state);
         if done || time::now() >= deadline {
             return;
         }
         event::take_pending(port);
-        event::poll(&[port.0], Some(time::now() + 1_000_000));
+        event::poll(&[port.0], Some(time::now() + DRAIN_STEP_NS));
     }
 }
 
-/// Makes the console usable for a dying guest, whoever was using it, and stops all other virtual
-/// CPUs, if possible while none of them is writing.
-pub(crate) fn take_over() {
-    let mut console = STATE.try_lock();
-    if smp::count() > 1 {
-        for _ in 0..PATIENCE {
-            if console.is_some() {
-                break;
-            }
-            Yield::relax();
-            console = STATE.try_lock();
+/// The console while nobody else writes to it.
+pub(crate) struct Hold(#[expect(dead_code, reason = "held, not used")] MutexGuard<'static, State>);
+
+/// Waits a bounded time until nobody writes, if `others` may be writing, and keeps it so for as
+/// long as the result lives. `None` if somebody still does.
+pub(crate) fn hold(others: bool) -> Option<Hold> {
+    let looks = if others { PATIENCE } else { 0 };
+    let mut state = STATE.try_lock();
+    for _ in 0..looks {
+        if state.is_some() {
+            break;
         }
-        smp::stop_others();
+        Yield::relax();
+        state = STATE.try_lock();
     }
-    if console.is_none() {
-        #[expect(unsafe_code, reason = "the holder never goes on")]
-        // SAFETY: the lock's holder is a virtual CPU that was stopped, or below us on this
-        // stack; at worst a line is garbled.
-        unsafe {
-            STATE.force_unlock()
-        };
-    }
+    state.map(Hold)
+}
+
+/// Makes the console usable although somebody was writing to it. At worst a line is garbled.
+///
+/// # Safety
+/// Whoever was writing never goes on.
+#[expect(unsafe_code, reason = "ends somebody's hold of a lock")]
+pub(crate) unsafe fn seize() {
+    // SAFETY: as the caller says.
+    unsafe { STATE.force_unlock() };
 }

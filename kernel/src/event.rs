@@ -1,13 +1,10 @@
 //! Event channels (event_channel.h): asked for and waited for. No upcall ever tells of one.
 
-use core::sync::atomic::Ordering;
-
 use xen_hal::{DomId, HalError, Port};
 
 use crate::hypercall::{DOMID_SELF, EVENT_CHANNEL_OP, call_op, check};
 use crate::pv::upcall;
-use crate::sched;
-use crate::shared_info::{self, offset};
+use crate::{sched, shared_info};
 
 const EVTCHNOP_CLOSE: u64 = 3;
 const EVTCHNOP_SEND: u64 = 4;
@@ -15,6 +12,7 @@ const EVTCHNOP_ALLOC_UNBOUND: u64 = 6;
 const EVTCHNOP_BIND_IPI: u64 = 7;
 const EVTCHNOP_BIND_VCPU: u64 = 8;
 
+/// `struct evtchn_alloc_unbound`
 #[repr(C)]
 struct AllocUnbound {
     dom: u16,
@@ -22,12 +20,14 @@ struct AllocUnbound {
     port: u32,
 }
 
+/// `struct evtchn_bind_ipi`
 #[repr(C)]
 struct BindIpi {
     vcpu: u32,
     port: u32,
 }
 
+/// `struct evtchn_bind_vcpu`
 #[repr(C)]
 struct BindVcpu {
     port: u32,
@@ -99,22 +99,16 @@ pub fn notify(port: Port) {
     };
 }
 
-/// Clears the channel's pending state and tells what it was.
+/// Clears the pending state of a channel. Returns `true` if it was pending.
 #[inline]
 pub fn take_pending(port: Port) -> bool {
-    let Some((cell, bit)) = shared_info::channel(port, offset::EVTCHN_PENDING) else {
-        return false;
-    };
-    cell.load(Ordering::Relaxed) & bit != 0 && cell.fetch_and(!bit, Ordering::AcqRel) & bit != 0
-}
-
-/// The channel's pending state.
-pub(crate) fn is_pending(port: Port) -> bool {
-    shared_info::channel(port, offset::EVTCHN_PENDING)
-        .is_some_and(|(cell, bit)| cell.load(Ordering::SeqCst) & bit != 0)
+    shared_info::take_pending(port)
 }
 
 /// Has a channel wake virtual CPU `cpu`, and no other.
+///
+/// # Errors
+/// What the hypervisor answered.
 pub(crate) fn assign(port: Port, cpu: usize) -> Result<(), i32> {
     if !upcall::in_use() {
         return Ok(());
@@ -137,7 +131,7 @@ pub(crate) fn assign(port: Port, cpu: usize) -> Result<(), i32> {
 /// the host); returns at once if one is pending already. Pending states are left as they are.
 /// The ports are those that wake this virtual CPU, all of them.
 ///
-/// It may also end early, with nothing pending.
+/// It may also return early, with nothing pending.
 pub fn wait(ports: &[u32], deadline: Option<u64>) {
     if upcall::in_use() {
         upcall::sleep(ports, deadline);

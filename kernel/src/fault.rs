@@ -4,12 +4,17 @@ use core::fmt::{Arguments, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use spin::relax::RelaxStrategy;
+
 use crate::console::{self, Console};
 use crate::sched::{self, Reason};
-use crate::{event, smp, time};
+use crate::sync::Yield;
+use crate::{event, percpu, time, vcpu};
 
-/// How long the last words may take to be read, in ns.
+/// How long the report may take to be read, in ns.
 const DRAIN_NS: u64 = 1_000_000_000;
+/// Looks at the state of a virtual CPU before waiting for it to stop is given up.
+const STOP_LOOKS: usize = 10_000;
 
 /// One more than the index of the virtual CPU that found a bug first.
 static DYING: AtomicUsize = AtomicUsize::new(0);
@@ -27,12 +32,12 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
 ///
 /// Of several virtual CPUs that come here the first one stops the others and reports.
 pub fn die(why: Arguments<'_>) -> ! {
-    let cpu = smp::current();
+    let cpu = percpu::current();
     match DYING.compare_exchange(0, cpu + 1, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => {
-            console::take_over();
+            take_the_console();
             // An error here could only be reported here.
-            let _ = if smp::count() > 1 {
+            let _ = if percpu::count() > 1 {
                 writeln!(Console, "ringway: crashed on vCPU {cpu}: {why}")
             } else {
                 writeln!(Console, "ringway: crashed: {why}")
@@ -50,6 +55,45 @@ pub fn die(why: Arguments<'_>) -> ! {
         Err(_) => {}
     }
     sched::shutdown(Reason::Crash)
+}
+
+/// Stops all other virtual CPUs, if possible while none of them is writing, and makes the console
+/// usable whoever was writing.
+fn take_the_console() {
+    let several = percpu::count() > 1;
+    let quiet = console::hold(several);
+    if several {
+        stop_other_cpus();
+    }
+    if quiet.is_none() {
+        #[expect(unsafe_code, reason = "the writer never goes on")]
+        // SAFETY: the writer is a virtual CPU that was stopped, or below us on this stack.
+        unsafe {
+            console::seize();
+        }
+    }
+}
+
+/// Stops all other virtual CPUs, wherever they are. They never run again.
+fn stop_other_cpus() {
+    let this = percpu::current();
+    let others = || {
+        let all = percpu::all().iter().enumerate().take(percpu::count());
+        all.filter(|&(index, cpu)| index != this && cpu.started.load(Ordering::Acquire))
+    };
+    for (index, _) in others() {
+        // What can't be stopped isn't there.
+        let _ = vcpu::down(index);
+    }
+    // One may still execute for as long as it takes to interrupt a processor.
+    for (index, _) in others() {
+        for _ in 0..STOP_LOOKS {
+            if !vcpu::is_running(index) {
+                break;
+            }
+            Yield::relax();
+        }
+    }
 }
 
 /// Touches memory that isn't there, to show what comes of it.

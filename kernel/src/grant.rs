@@ -5,27 +5,34 @@
 //! that fails while the peer has the page mapped.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use spin::Once;
+use xen_boot::FrameNumber;
 use xen_hal::{Access, DomId, GrantRef, Granted, HalError, PAGE_SIZE, SharedPage, StillInUse};
 
 use crate::hypercall::{DOMID_SELF, GRANT_TABLE_OP, call4, check};
 use crate::memory;
-use crate::pv::paging;
-use crate::smp::Mutex;
+use crate::sync::Mutex;
+use crate::window::{SpecialCell, SpecialPage};
 
 const GNTTABOP_SETUP_TABLE: u64 = 2;
 const GNTTABOP_QUERY_SIZE: u64 = 6;
+/// `GNTST_okay`
+const GNTST_OKAY: i16 = 0;
 const GTF_PERMIT_ACCESS: u32 = 1;
 const GTF_READONLY: u32 = 1 << 2;
 const GTF_READING: u32 = 1 << 3;
 const GTF_WRITING: u32 = 1 << 4;
 const ENTRIES_PER_FRAME: usize = PAGE_SIZE / 8;
+/// Frames that this kernel uses at most.
+const MAX_FRAMES: usize = 64;
 /// References that the toolstack keeps for console and xenstore (`GNTTAB_NR_RESERVED_ENTRIES`).
 const RESERVED: u32 = 8;
 
-static TABLE: Once<Vec<SharedPage>> = Once::new();
+/// The table's frames; the first virtual CPU sets them at the start and after a suspension.
+static TABLE: [SpecialCell; MAX_FRAMES] = [const { SpecialCell::empty() }; MAX_FRAMES];
+/// How many frames there are to be, decided at the start.
+static WANTED_FRAMES: AtomicUsize = AtomicUsize::new(0);
 /// Pages that their peers still map although nobody here wants them any more.
 static QUARANTINE: Mutex<Vec<(Granted, SharedPage)>> = Mutex::new(Vec::new());
 static FREE: Mutex<FreeRefs> = Mutex::new(FreeRefs {
@@ -39,6 +46,7 @@ struct FreeRefs {
     recycled: Vec<u32>,
 }
 
+/// `struct gnttab_setup_table`
 #[repr(C)]
 struct SetupTable {
     dom: u16,
@@ -47,6 +55,7 @@ struct SetupTable {
     frame_list: *mut u64,
 }
 
+/// `struct gnttab_query_size`
 #[repr(C)]
 #[derive(Default)]
 struct QuerySize {
@@ -58,6 +67,20 @@ struct QuerySize {
 
 /// Sets the table up, with room for `pages` grants or as many as the hypervisor allows.
 pub(crate) fn init(pages: usize) {
+    let count = frames_for(pages, allowed_frames());
+    WANTED_FRAMES.store(count, Ordering::Relaxed);
+    attach();
+}
+
+/// How many frames a table has with room for `pages` grants, of which the hypervisor allows
+/// `allowed`.
+fn frames_for(pages: usize, allowed: usize) -> usize {
+    let wanted = (pages + RESERVED as usize).div_ceil(ENTRIES_PER_FRAME);
+    wanted.min(allowed).clamp(1, MAX_FRAMES)
+}
+
+/// How many frames the hypervisor lets the table have.
+fn allowed_frames() -> usize {
     let mut query = QuerySize {
         dom: DOMID_SELF,
         ..QuerySize::default()
@@ -66,18 +89,22 @@ pub(crate) fn init(pages: usize) {
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: GNTTABOP_query_size takes one `gnttab_query_size`.
     let result = unsafe { call4(GRANT_TABLE_OP, GNTTABOP_QUERY_SIZE, argument, 1, 0) };
-    let allowed = if check(result).is_ok() && query.status == 0 {
-        query.max_nr_frames
+    if check(result).is_ok() && query.status == GNTST_OKAY {
+        query.max_nr_frames as usize
     } else {
         1
-    };
-    let wanted = (pages + RESERVED as usize).div_ceil(ENTRIES_PER_FRAME);
-    let count = wanted.min(allowed as usize).clamp(1, 64);
+    }
+}
 
-    let mut frames = [0u64; 64];
+/// Maps the table, by the first virtual CPU: at the start, and again after a suspension. After a
+/// restore it is another one, in which nothing is granted. What cannot be mapped is missing:
+/// granting then fails once the rest is full.
+pub(crate) fn attach() {
+    let count = WANTED_FRAMES.load(Ordering::Relaxed).min(MAX_FRAMES);
+    let mut frames = [0u64; MAX_FRAMES];
     let mut setup = SetupTable {
         dom: DOMID_SELF,
-        nr_frames: u32::try_from(count).unwrap_or(1),
+        nr_frames: count as u32,
         status: 0,
         frame_list: frames.as_mut_ptr(),
     };
@@ -85,23 +112,34 @@ pub(crate) fn init(pages: usize) {
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: GNTTABOP_setup_table writes `nr_frames` frame numbers, which `frames` holds.
     let result = unsafe { call4(GRANT_TABLE_OP, GNTTABOP_SETUP_TABLE, argument, 1, 0) };
-    let count = if check(result).is_ok() && setup.status == 0 {
-        count
-    } else {
-        0
-    };
-    TABLE.call_once(|| {
-        frames[..count]
-            .iter()
-            .map(|&mfn| paging::map_special(mfn))
-            .collect()
-    });
+    if check(result).is_err() || setup.status != GNTST_OKAY {
+        return;
+    }
+    for (cell, &frame) in TABLE.iter().zip(&frames[..count]) {
+        if let Some(page) = SpecialPage::map(FrameNumber(frame)) {
+            cell.set(page);
+        }
+    }
 }
 
-/// The two words of an entry.
+/// Unmaps the table, before a suspension. Until [`attach`] there is no reference to be had, and
+/// no grant can be ended.
+///
+/// # Safety
+/// No other virtual CPU grants pages or ends grants in this moment.
+#[expect(unsafe_code, reason = "references to the table may be left")]
+pub(crate) unsafe fn detach() {
+    for cell in &TABLE {
+        // SAFETY: the caller says that nobody else uses it, and this function has no reference.
+        drop(unsafe { cell.take() });
+    }
+}
+
+/// The two words of an entry: flags and domain, and the frame. `None` if the table has no such
+/// entry.
 fn entry(gref: u32) -> Option<(&'static AtomicU32, &'static AtomicU32)> {
     let index = gref as usize;
-    let words = TABLE.get()?.get(index / ENTRIES_PER_FRAME)?.words32();
+    let words = TABLE.get(index / ENTRIES_PER_FRAME)?.words32()?;
     let at = index % ENTRIES_PER_FRAME * 2;
     Some((words.get(at)?, words.get(at + 1)?))
 }
@@ -111,7 +149,7 @@ fn entry(gref: u32) -> Option<(&'static AtomicU32, &'static AtomicU32)> {
 /// # Errors
 /// [`HalError::NoGrants`] if the table is full.
 pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, HalError> {
-    let frame = u32::try_from(memory::machine_frame(page)).map_err(|_| HalError::NoGrants)?;
+    let frame = u32::try_from(memory::frame_of(page).0).map_err(|_| HalError::NoGrants)?;
     let mut free = FREE.lock();
     let gref = match free.recycled.pop() {
         Some(gref) => gref,
@@ -179,4 +217,28 @@ pub fn quarantined() -> usize {
         let _ = retire(granted, page);
     }
     QUARANTINE.lock().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_room_for_every_page_within_limits() {
+        assert_eq!(frames_for(0, 64), 1);
+        assert_eq!(frames_for(504, 64), 1);
+        assert_eq!(frames_for(505, 64), 2);
+        assert_eq!(frames_for(8192, 64), 17);
+        assert_eq!(frames_for(8192, 4), 4);
+        assert_eq!(frames_for(1 << 20, 1 << 20), MAX_FRAMES);
+        assert_eq!(frames_for(8192, 0), 1);
+    }
+
+    /// Tests run on a host, where there is no table.
+    #[test]
+    fn without_a_table_there_is_no_entry() {
+        for gref in [0, RESERVED, 511, 512, u32::MAX] {
+            assert!(entry(gref).is_none());
+        }
+    }
 }

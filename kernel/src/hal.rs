@@ -2,7 +2,7 @@
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage, StillInUse};
 
-use crate::smp::MAX_CPUS;
+use crate::percpu::MAX_CPUS;
 use crate::{event, grant, memory};
 
 /// The real machine, as one virtual CPU uses it: channels that it opens wake that one. All else

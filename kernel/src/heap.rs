@@ -8,8 +8,8 @@ use core::ptr::NonNull;
 use xen_boot::Module;
 use xen_hal::PAGE_SIZE;
 
-use crate::smp::{self, Mutex};
-use crate::{fault, memory};
+use crate::sync::Mutex;
+use crate::{fault, memory, percpu};
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
 const STEP: usize = 64 * 1024;
@@ -60,7 +60,7 @@ impl Default for KernelHeap {
 /// Where a block of `layout` may lie. The same for its whole life: the number of virtual CPUs is
 /// found before there is a heap.
 fn laid_out(layout: Layout) -> Layout {
-    if smp::count() == 1 {
+    if percpu::count() == 1 {
         layout
     } else {
         lane_lock::apart(layout)

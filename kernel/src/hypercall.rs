@@ -11,8 +11,9 @@
 use core::arch::asm;
 use core::sync::atomic::Ordering;
 
-use crate::smp;
+use crate::percpu::{self, COUNTED_HYPERCALLS, PerCpu};
 
+// `__HYPERVISOR_*` (xen.h).
 pub(crate) const SET_TRAP_TABLE: u64 = 0;
 pub(crate) const MMU_UPDATE: u64 = 1;
 pub(crate) const UPDATE_VA_MAPPING: u64 = 14;
@@ -28,38 +29,50 @@ pub(crate) const EVENT_CHANNEL_OP: u64 = 32;
 /// This domain (`DOMID_SELF`, xen.h).
 pub(crate) const DOMID_SELF: u16 = 0x7FF0;
 
-/// Hypercalls that are counted one by one, and one cell for those with higher numbers.
-pub(crate) const COUNTED: usize = 40;
+/// How often hypercalls were made since the start, by all virtual CPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct HypercallCounts {
+    /// `SCHEDOP_*` (sched.h), nearly all of them to sleep.
+    pub sched_op: u64,
+    /// `EVTCHNOP_*` (event_channel.h), nearly all of them to send an event.
+    pub event_channel_op: u64,
+    /// All of them.
+    pub total: u64,
+}
 
-/// Where hypercall `number` is counted.
+/// Returns how often hypercalls were made so far.
+#[must_use]
+pub fn counts() -> HypercallCounts {
+    let load = |block: &PerCpu, cell: usize| block.hypercalls[cell].load(Ordering::Relaxed);
+    let of = |number: u64| -> u64 {
+        let blocks = percpu::all().iter();
+        blocks.map(|block| load(block, cell(number))).sum()
+    };
+    HypercallCounts {
+        sched_op: of(SCHED_OP),
+        event_channel_op: of(EVENT_CHANNEL_OP),
+        total: percpu::all()
+            .iter()
+            .flat_map(|block| (0..COUNTED_HYPERCALLS).map(move |cell| load(block, cell)))
+            .sum(),
+    }
+}
+
+/// Where hypercall `number` is counted: numbers that have no cell of their own share the last.
 const fn cell(number: u64) -> usize {
-    let last = COUNTED as u64 - 1;
+    let last = COUNTED_HYPERCALLS as u64 - 1;
     (if number < last { number } else { last }) as usize
 }
 
-/// How often hypercall `number` was made since the start, by all virtual CPUs.
-#[must_use]
-pub(crate) fn made(number: u64) -> u64 {
-    let made = |block: &smp::Block| block.made[cell(number)].load(Ordering::Relaxed);
-    smp::blocks().iter().map(made).sum()
-}
-
-/// How many hypercalls were made since the start, by all virtual CPUs.
-#[must_use]
-pub(crate) fn made_in_all() -> u64 {
-    let cells = smp::blocks().iter().flat_map(|block| &block.made);
-    cells.map(|made| made.load(Ordering::Relaxed)).sum()
-}
-
-/// Counts hypercall `number`.
+/// Counts hypercall `number`, for one that is made without [`call4`].
 #[inline]
 pub(crate) fn count(number: u64) {
-    let made = &smp::block().made[cell(number)];
+    let counter = &percpu::own().hypercalls[cell(number)];
     // Nobody else writes it, and nothing interrupts: a plain addition.
-    made.store(made.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// Any hypercall of up to four arguments. Returns what the hypervisor returned, negative
+/// Makes any hypercall of up to four arguments. Returns what the hypervisor returned, negative
 /// numbers being errors of errno.h.
 ///
 /// # Safety
@@ -98,7 +111,7 @@ pub(crate) unsafe fn uncounted(number: u64, a: u64, b: u64, c: u64, d: u64) -> i
     result
 }
 
-/// A hypercall of a sub-operation and one argument structure, the most common kind.
+/// Makes a hypercall of a sub-operation and one argument structure, the most common kind.
 ///
 /// # Safety
 /// `T` is the structure that sub-operation `op` of `number` takes, and what it points at is
@@ -109,11 +122,35 @@ pub(crate) unsafe fn call_op<T>(number: u64, op: u64, argument: &mut T) -> i64 {
     unsafe { call4(number, op, core::ptr::from_mut(argument) as u64, 0, 0) }
 }
 
-/// The error number of a failed hypercall.
+/// Turns what a hypercall returned into a result.
+///
+/// # Errors
+/// The (negative) error number of errno.h.
 pub(crate) fn check(result: i64) -> Result<i64, i32> {
     if result < 0 {
         Err(i32::try_from(result).unwrap_or(i32::MIN))
     } else {
         Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_without_a_cell_of_their_own_share_the_last() {
+        assert_eq!(cell(0), 0);
+        assert_eq!(cell(EVENT_CHANNEL_OP), 32);
+        assert_eq!(cell(38), 38);
+        assert_eq!(cell(39), 39);
+        assert_eq!(cell(u64::MAX), 39);
+    }
+
+    #[test]
+    fn negative_results_are_errors() {
+        assert_eq!(check(3), Ok(3));
+        assert_eq!(check(-22), Err(-22));
+        assert_eq!(check(i64::MIN), Err(i32::MIN));
     }
 }

@@ -1,31 +1,16 @@
 //! The domain's memory: the heap grows up from the end of what the domain builder placed,
 //! pages are handed out from the top down, and whichever comes first takes what is left.
 
+use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use xen_boot::{BootInfo, VIRT_BASE};
+use xen_boot::{BootInfo, FrameNumber, Protocol, VIRT_BASE};
 use xen_hal::{PAGE_SIZE, SharedPage};
 
-use crate::pv::paging::{self, MEMORY_END, TABLE_SPAN, Tables};
-use crate::smp::Mutex;
+use crate::pv::{p2m, paging};
+use crate::sync::Mutex;
 
-pub(crate) const PAGE_BITS: usize = 12;
-/// From here on a machine frame in the p2m map is a mark (`INVALID_P2M_ENTRY`, xen.h) and no frame.
-const INVALID_FRAME: u64 = 1 << 40;
-
-/// Address of the list of machine frames, one `u64` for each page of the domain.
-static MFN_LIST: AtomicUsize = AtomicUsize::new(0);
-/// Machine frame of the top-level page table.
-static ROOT: AtomicU64 = AtomicU64::new(0);
-static SPACE: Mutex<Space> = Mutex::new(Space {
-    low: 0,
-    high: 0,
-    heap: 0,
-    total: 0,
-    free: None,
-    freed: 0,
-});
+static SPACE: Mutex<Space> = Mutex::new(Space::new(0..0, 0));
 
 /// Memory not yet given out, as the addresses between `low` and `high`, and pages given back,
 /// each of which begins with the address of the next.
@@ -33,18 +18,62 @@ struct Space {
     low: usize,
     high: usize,
     /// Below this address no page is handed out: the heap must be able to grow.
-    heap: usize,
+    reserved_for_heap: usize,
     total: usize,
-    free: Option<NonNull<u8>>,
-    freed: usize,
+    free_list: Option<NonNull<u8>>,
+    free_list_len: usize,
 }
 
 #[expect(unsafe_code, reason = "holds the address of a free page")]
 // SAFETY: free pages belong to this list alone, whichever thread holds its lock.
 unsafe impl Send for Space {}
 
+impl Space {
+    /// The memory at `free`, an eighth of which is for the heap alone, of `total` pages.
+    const fn new(free: Range<usize>, total: usize) -> Self {
+        Self {
+            low: free.start,
+            high: free.end,
+            reserved_for_heap: free.start + free.end.saturating_sub(free.start) / 8,
+            total,
+            free_list: None,
+            free_list_len: 0,
+        }
+    }
+
+    /// Takes `bytes`, whole pages, from the top. Returns where they begin. `None` if memory is
+    /// short.
+    fn take_from_top(&mut self, bytes: usize) -> Option<usize> {
+        let start = self
+            .high
+            .checked_sub(bytes)
+            .filter(|&start| start >= self.low.max(self.reserved_for_heap))?;
+        self.high = start;
+        Some(start)
+    }
+
+    /// Takes at least `bytes`, whole pages, from the bottom. `None` if memory is short.
+    fn take_from_bottom(&mut self, bytes: usize) -> Option<Range<usize>> {
+        let start = self.low;
+        let end = start.checked_add(bytes.checked_next_multiple_of(PAGE_SIZE)?)?;
+        if end > self.high {
+            return None;
+        }
+        self.low = end;
+        Some(start..end)
+    }
+
+    fn stats(&self) -> MemoryStats {
+        MemoryStats {
+            total: self.total,
+            kernel: self.low.saturating_sub(VIRT_BASE) / PAGE_SIZE,
+            free: self.high.saturating_sub(self.low) / PAGE_SIZE + self.free_list_len,
+        }
+    }
+}
+
 /// Where the memory is, in pages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryStats {
     /// The domain's.
     pub total: usize,
@@ -54,92 +83,46 @@ pub struct MemoryStats {
     pub free: usize,
 }
 
-/// Maps all of the domain's memory (as far as the first GiB of addresses reaches), the window
-/// for special pages, and takes the guard page below the stack away.
+/// Maps all of the domain's memory, as far as addresses reach, and takes the guard page below the
+/// stack away.
 pub(crate) fn init(boot: &BootInfo) {
-    MFN_LIST.store(boot.pv.mfn_list, Ordering::Relaxed);
-    ROOT.store(frame_at(boot.pv.page_table), Ordering::Relaxed);
-    let tables = Tables::of(boot);
-    let end = (VIRT_BASE + boot.pages * PAGE_SIZE).min(MEMORY_END);
-    // Memory ends where the map has no frame any more.
-    let end = (boot.pv.first_free..end)
-        .step_by(PAGE_SIZE)
-        .find(|&address| frame_at(address) >= INVALID_FRAME)
-        .unwrap_or(end);
-    let mut low = boot.pv.first_free;
-    let mut take_table = || {
-        let table = low;
-        low += PAGE_SIZE;
-        (table, frame_at(table))
-    };
-
-    let (table, mfn) = take_table();
-    tables.add_table(paging::special_window(), table, mfn, core::iter::empty());
-    let mut at = boot.pv.first_free;
-    while at < end && tables.is_mapped(at) {
-        at += PAGE_SIZE;
-    }
-    while at < end {
-        if tables.has_table(at) {
-            paging::map_own(at, frame_at(at));
-            at += PAGE_SIZE;
-        } else {
-            let stop = (at + TABLE_SPAN).min(end);
-            let (table, mfn) = take_table();
-            tables.add_table(at, table, mfn, (at..stop).step_by(PAGE_SIZE).map(frame_at));
-            at = stop;
-        }
-    }
+    let Protocol::Pv(pv) = &boot.protocol;
+    p2m::init(pv);
+    let free = paging::map_memory(pv, boot.pages);
     paging::unmap(xen_boot::stack_guard());
-    *SPACE.lock() = Space {
-        low,
-        high: end,
-        heap: low + end.saturating_sub(low) / 8,
-        total: boot.pages,
-        free: None,
-        freed: 0,
-    };
+    *SPACE.lock() = Space::new(free, boot.pages);
 }
 
-/// The machine frame behind an address of the domain's own memory (the p2m map).
-fn frame_at(address: usize) -> u64 {
-    let index = (address - VIRT_BASE) >> PAGE_BITS;
-    let list = MFN_LIST.load(Ordering::Relaxed) as *const u64;
-    #[expect(unsafe_code, reason = "the list is given as an address")]
-    // SAFETY: the builder made one entry for each page, and `address` is one of them.
-    unsafe {
-        list.wrapping_add(index).read()
-    }
+/// The frame of a page, as it is now: a restore changes it.
+pub(crate) fn frame_of(page: &SharedPage) -> FrameNumber {
+    p2m::frame_of(page.as_ptr().as_ptr() as usize)
 }
 
-/// The machine frame of the top-level page table.
-pub(crate) fn page_table_root() -> u64 {
-    ROOT.load(Ordering::Relaxed)
+/// Takes charge of a page that the domain builder made for a ring. `None` if it lies nowhere.
+///
+/// # Safety
+/// The page is one that the domain builder made, and nobody else has it.
+#[expect(unsafe_code, reason = "the page is given as a number")]
+pub(crate) unsafe fn builder_page(frame: FrameNumber) -> Option<SharedPage> {
+    let start = NonNull::new(p2m::address_of(frame) as *mut u8)?;
+    // SAFETY: the builder mapped it, memory that it used is never given out, and the caller says
+    // that nobody else has it.
+    Some(unsafe { SharedPage::from_raw(start) })
 }
 
-/// The machine frame of a page that this module handed out.
-pub(crate) fn machine_frame(page: &SharedPage) -> u64 {
-    frame_at(page.as_ptr().as_ptr() as usize)
-}
-
-/// Takes a zeroed page, if there is one.
+/// Takes a zeroed page. `None` if memory is short.
 #[must_use]
 pub fn alloc_page() -> Option<SharedPage> {
     let mut space = SPACE.lock();
-    let start = if let Some(page) = space.free {
+    let start = if let Some(page) = space.free_list {
         #[expect(unsafe_code, reason = "free pages link to each other")]
         // SAFETY: a free page is nobody else's, and begins with the link written by free_page.
         let next = unsafe { page.cast::<usize>().read() };
-        space.free = NonNull::new(next as *mut u8);
-        space.freed -= 1;
+        space.free_list = NonNull::new(next as *mut u8);
+        space.free_list_len -= 1;
         page
     } else {
-        let start = space
-            .high
-            .checked_sub(PAGE_SIZE)
-            .filter(|&start| start >= space.low.max(space.heap))?;
-        space.high = start;
-        NonNull::new(start as *mut u8)?
+        NonNull::new(space.take_from_top(PAGE_SIZE)? as *mut u8)?
     };
     drop(space);
     #[expect(unsafe_code, reason = "a new page comes into being")]
@@ -157,54 +140,88 @@ pub fn free_page(page: SharedPage) {
         space.high += PAGE_SIZE;
         return;
     }
-    let next = space.free.map_or(0, |page| page.as_ptr() as usize);
+    let next = space.free_list.map_or(0, |page| page.as_ptr() as usize);
     #[expect(unsafe_code, reason = "free pages link to each other")]
     // SAFETY: the page was the caller's, and is now this list's.
     unsafe {
         start.cast::<usize>().write(next);
     }
-    space.free = Some(start);
-    space.freed += 1;
+    space.free_list = Some(start);
+    space.free_list_len += 1;
 }
 
-/// Takes zeroed memory of `pages` pages in a row for ever. Returns where it begins.
-pub(crate) fn take_span(pages: usize) -> Option<usize> {
-    let mut space = SPACE.lock();
-    let bytes = pages.checked_mul(PAGE_SIZE)?;
-    let start = space
-        .high
-        .checked_sub(bytes)
-        .filter(|&start| start >= space.low.max(space.heap))?;
-    space.high = start;
-    drop(space);
+/// Takes `bytes` of zeroed memory, whole pages, for ever, with an unmapped page below it. Returns
+/// the address of that page. `None` if memory is short.
+pub(crate) fn take_guarded(bytes: usize) -> Option<usize> {
+    let guard = SPACE.lock().take_from_top(bytes.checked_add(PAGE_SIZE)?)?;
     #[expect(unsafe_code, reason = "memory is given as an address")]
     // SAFETY: mapped by `init`, and taken out of `Space` just now.
     unsafe {
-        (start as *mut u8).write_bytes(0, bytes);
+        ((guard + PAGE_SIZE) as *mut u8).write_bytes(0, bytes);
     }
-    Some(start)
+    paging::unmap(guard);
+    Some(guard)
 }
 
 /// Moves the border between heap and pages up by at least `bytes`. Returns the addresses that
-/// the heap gained, or none if memory is short.
-pub(crate) fn extend_heap(bytes: usize) -> Option<core::ops::Range<usize>> {
-    let mut space = SPACE.lock();
-    let start = space.low;
-    let end = start.checked_add(bytes.next_multiple_of(PAGE_SIZE))?;
-    if end > space.high {
-        return None;
-    }
-    space.low = end;
-    Some(start..end)
+/// the heap gained. `None` if memory is short.
+pub(crate) fn extend_heap(bytes: usize) -> Option<Range<usize>> {
+    SPACE.lock().take_from_bottom(bytes)
 }
 
-/// How the memory is divided now.
+/// Returns how the memory is divided now.
 #[must_use]
 pub fn stats() -> MemoryStats {
-    let space = SPACE.lock();
-    MemoryStats {
-        total: space.total,
-        kernel: space.low.saturating_sub(VIRT_BASE) / PAGE_SIZE,
-        free: space.high.saturating_sub(space.low) / PAGE_SIZE + space.freed,
+    SPACE.lock().stats()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOW: usize = VIRT_BASE + 0x10_0000;
+
+    fn space(pages: usize) -> Space {
+        Space::new(LOW..LOW + pages * PAGE_SIZE, 0x100 + pages)
+    }
+
+    #[test]
+    fn pages_come_from_the_top_and_leave_an_eighth_to_the_heap() {
+        let mut space = space(16);
+        for taken in 1..=14 {
+            assert_eq!(
+                space.take_from_top(PAGE_SIZE),
+                Some(LOW + (16 - taken) * PAGE_SIZE)
+            );
+        }
+        assert_eq!(space.take_from_top(PAGE_SIZE), None);
+        assert_eq!(
+            space.take_from_bottom(2 * PAGE_SIZE),
+            Some(LOW..LOW + 2 * PAGE_SIZE)
+        );
+        assert_eq!(space.take_from_bottom(1), None);
+    }
+
+    #[test]
+    fn the_heap_grows_by_whole_pages_up_to_what_is_left() {
+        let mut space = space(16);
+        assert_eq!(space.take_from_bottom(1), Some(LOW..LOW + PAGE_SIZE));
+        assert_eq!(space.take_from_bottom(16 * PAGE_SIZE), None);
+        assert_eq!(space.take_from_bottom(usize::MAX), None);
+        assert!(space.take_from_bottom(15 * PAGE_SIZE).is_some());
+        assert_eq!(space.take_from_top(PAGE_SIZE), None);
+    }
+
+    #[test]
+    fn every_page_is_counted_once() {
+        let mut space = space(16);
+        space.take_from_top(3 * PAGE_SIZE);
+        space.take_from_bottom(2 * PAGE_SIZE);
+        let expected = MemoryStats {
+            total: 0x110,
+            kernel: 0x102,
+            free: 11,
+        };
+        assert_eq!(space.stats(), expected);
     }
 }

@@ -3,9 +3,8 @@
 
 use core::sync::atomic::{Ordering, fence};
 
-use crate::hypercall::{VCPU_OP, call4};
-use crate::shared_info::{self, offset, word};
-use crate::smp;
+use crate::shared_info::{self, word};
+use crate::{percpu, vcpu};
 
 /// `version` (32 bits), padding.
 const VERSION: usize = word::TIME;
@@ -14,26 +13,21 @@ const SYSTEM_TIME: usize = word::TIME + 2;
 /// `tsc_to_system_mul` (32 bits), `tsc_shift` (8 bits, signed), flags.
 const SCALE: usize = word::TIME + 3;
 
-const VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA: u64 = 13;
+/// Nanoseconds in a second.
+const SECOND: u64 = 1_000_000_000;
 
-/// Has Xen tell this virtual CPU the time from now on, by asking for a second copy of
-/// `vcpu_time_info`, which makes Xen fill in the first one. By itself it may leave a young domain without one for
-/// a second, where it emulates the time-stamp counter: it writes nothing as long as the
-/// counter's value at its last calibration, which is 0 until then, has not changed.
+/// Has Xen tell this virtual CPU the time from now on: at its start, and again after a restore.
+///
+/// It asks for a second copy of `vcpu_time_info`, which makes Xen fill in the first one. By itself
+/// Xen may leave a young domain without one for a second, where it emulates the time-stamp
+/// counter: it writes nothing as long as the counter's value at its last calibration, which is 0
+/// until then, has not changed.
 pub(crate) fn init() {
-    let argument = smp::block().time.as_ptr() as u64;
-    #[expect(unsafe_code, reason = "hypercall")]
-    // SAFETY: `vcpu_register_time_memory_area` is one address, of memory as large as
-    // `vcpu_time_info` that is there for ever and whose words are atomics.
-    unsafe {
-        call4(
-            VCPU_OP,
-            VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA,
-            smp::current() as u64,
-            &raw const argument as u64,
-            0,
-        )
-    };
+    let area = percpu::own().time.as_ptr() as usize;
+    #[expect(unsafe_code, reason = "Xen writes to an address for ever")]
+    // SAFETY: the area is as large as `vcpu_time_info`, is there for ever and is atomics. A
+    // hypervisor that refuses tells the time a second later.
+    let _ = unsafe { vcpu::register_time_area(percpu::current(), area) };
 }
 
 /// Nanoseconds since the time-stamp counter was at `tsc`.
@@ -104,16 +98,11 @@ fn scaled(ticks: u64, scale: u64) -> u64 {
 /// Seconds since 1970, as dom0 set the host's clock.
 #[must_use]
 pub fn wall_clock() -> u64 {
-    let page = shared_info::page();
-    let field = |index: usize| &page.words32()[offset::WC_VERSION / 4 + index];
     loop {
-        let version = field(0).load(Ordering::Acquire);
-        let low = field(1).load(Ordering::Relaxed);
-        let high = field(3).load(Ordering::Relaxed);
+        let (version, at_boot) = shared_info::wall_clock();
         fence(Ordering::Acquire);
-        if version & 1 == 0 && version == field(0).load(Ordering::Relaxed) {
-            let at_boot = u64::from(high) << 32 | u64::from(low);
-            return at_boot.wrapping_add(now() / 1_000_000_000);
+        if version & 1 == 0 && version == shared_info::wall_clock().0 {
+            return at_boot.wrapping_add(now() / SECOND);
         }
         core::hint::spin_loop();
     }

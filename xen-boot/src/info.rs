@@ -1,15 +1,9 @@
-//! What a guest is told at birth.
+//! What a guest is told at birth, by whichever boot protocol.
 
-/// A ring that the toolstack set up before the guest started.
-#[derive(Clone, Copy, Debug)]
-pub struct RingInfo {
-    /// Machine frame number of the ring's page.
-    pub mfn: u64,
-    /// Event channel to the other end, already bound.
-    pub port: u32,
-}
+use crate::ring::RingInfo;
+use crate::start_info::StartInfo;
 
-/// Memory that the domain builder put a file into. Whoever has it owns the memory.
+/// Memory that the domain builder put a file into. Whoever has the value owns the memory.
 #[derive(Debug)]
 pub struct Module {
     start: usize,
@@ -47,20 +41,7 @@ impl Module {
     }
 }
 
-/// What only a paravirtualised guest is told (`struct start_info`, xen.h).
-#[derive(Clone, Copy, Debug)]
-pub struct PvInfo {
-    /// Machine address of the shared info page.
-    pub shared_info: u64,
-    /// Virtual address of the top-level page table.
-    pub page_table: usize,
-    /// Virtual address of the list of machine frames, one `u64` a page of this domain.
-    pub mfn_list: usize,
-    /// First virtual address behind everything that the domain builder put into memory.
-    pub first_free: usize,
-}
-
-/// What a guest is told at birth, by whichever boot protocol.
+/// What a guest is told at birth.
 #[derive(Debug)]
 pub struct BootInfo {
     /// Pages of memory that the domain has.
@@ -73,14 +54,34 @@ pub struct BootInfo {
     pub console: RingInfo,
     /// The xenstore ring.
     pub store: RingInfo,
-    /// The rest, as far as it depends on the protocol.
-    pub pv: PvInfo,
+    /// What only the protocol tells by which the guest was started.
+    pub protocol: Protocol,
+}
+
+/// A boot protocol, with what only this one tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Protocol {
+    /// Paravirtualised (`struct start_info`, xen.h).
+    Pv(PvInfo),
+}
+
+/// What only a paravirtualised guest is told.
+#[derive(Clone, Copy, Debug)]
+pub struct PvInfo {
+    /// The page itself, which the toolstack writes again when it restores the domain.
+    pub start_info: &'static StartInfo,
+    /// Virtual address of the top-level page table.
+    pub page_table: usize,
+    /// Virtual address of the list of machine frames, one `u64` for each page of this domain.
+    pub mfn_list: usize,
+    /// First virtual address behind everything that the domain builder put into memory.
+    pub first_free: usize,
 }
 
 /// Why there is no [`BootInfo`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
-    /// The start info's magic isn't that of `xen-3.x-x86_64`; the bytes found instead.
+    /// The start info's magic isn't that of `xen-3.x-x86_64`; holds the bytes found instead.
     UnknownInterface([u8; 32]),
     /// The domain has no memory, or a table lies outside it.
     Malformed(&'static str),

@@ -6,20 +6,26 @@
 
 #![no_std]
 
+mod frame;
 #[cfg(feature = "freestanding")]
 mod freestanding;
 mod info;
 mod pv;
+mod ring;
 mod stack;
+mod start_info;
 
-pub use info::{BootError, BootInfo, Module, PvInfo, RingInfo};
+pub use frame::FrameNumber;
+pub use info::{BootError, BootInfo, Module, Protocol, PvInfo};
 #[doc(hidden)]
 pub use pv::pv_enter;
+pub use ring::RingInfo;
 #[doc(hidden)]
 pub use stack::{BOOT_STACK, BOOT_STACK_BYTES};
-pub use stack::{STACK_SIZE, stack_bounds, stack_guard};
+pub use stack::{STACK_SIZE, stack_guard};
+pub use start_info::StartInfo;
 
-/// Virtual address of the guest's first page (`XEN_ELFNOTE_VIRT_BASE`).
+/// Virtual address of the guest's first page (`XEN_ELFNOTE_VIRT_BASE`, elfnote.h).
 ///
 /// The toolstack rounds the end of the initial mapping up to a multiple of 4 MiB of virtual
 /// addresses and refuses a domain smaller than that. From 2 MiB on, an image that ends below

@@ -1,10 +1,12 @@
-//! Entry of a 64-bit paravirtualised guest.
+//! Entry of a 64-bit paravirtualised guest: ELF notes (elfnote.h) and the first instructions.
 //!
 //! Xen's builder leaves the virtual address of `struct start_info` in `rsi` and a small
 //! stack in `rsp`; that stack is the last thing it put into memory (xen.h, "Start-of-day
 //! memory layout").
 
-use crate::info::{BootError, BootInfo, Module, PvInfo, RingInfo};
+use crate::frame::FrameNumber;
+use crate::info::{BootError, BootInfo, Module, Protocol, PvInfo};
+use crate::start_info::StartInfo;
 
 /// Places the ELF notes and the entry point, which ends up in
 /// `fn main(Result<BootInfo, BootError>) -> !`.
@@ -56,38 +58,11 @@ macro_rules! entry {
     };
 }
 
-/// Byte offsets in `struct start_info` of a 64-bit guest (xen.h).
-mod offset {
-    pub(super) const MAGIC: usize = 0;
-    pub(super) const NR_PAGES: usize = 32;
-    pub(super) const SHARED_INFO: usize = 40;
-    pub(super) const STORE_MFN: usize = 56;
-    pub(super) const STORE_EVTCHN: usize = 64;
-    pub(super) const CONSOLE_MFN: usize = 72;
-    pub(super) const CONSOLE_EVTCHN: usize = 80;
-    pub(super) const PT_BASE: usize = 88;
-    pub(super) const MFN_LIST: usize = 104;
-    pub(super) const MOD_START: usize = 112;
-    pub(super) const MOD_LEN: usize = 120;
-    pub(super) const CMD_LINE: usize = 128;
-    pub(super) const CMD_LINE_LEN: usize = 1024;
-    pub(super) const END: usize = CMD_LINE + CMD_LINE_LEN;
-}
-
-fn array<const N: usize>(page: &[u8; offset::END], at: usize) -> [u8; N] {
-    core::array::from_fn(|i| page.get(at + i).copied().unwrap_or(0))
-}
-
-fn word(page: &[u8; offset::END], at: usize) -> u64 {
-    u64::from_le_bytes(array(page, at))
-}
-
-/// Rust's side of the entry point.
+/// Rust's side of the entry point: reads `start_info` and calls `main`.
 ///
 /// # Safety
 /// `start_info` is the page that Xen passed in `rsi` and `boot_stack` the stack pointer it
-/// passed; the page is never written while the guest runs, and nothing else uses the module
-/// that it points at.
+/// passed. Nothing in the guest writes the page, and nothing else uses the module that it names.
 #[doc(hidden)]
 #[expect(unsafe_code, reason = "reads what Xen left in memory")]
 #[expect(
@@ -95,56 +70,52 @@ fn word(page: &[u8; offset::END], at: usize) -> u64 {
     reason = "only this crate's assembly calls it"
 )]
 pub unsafe extern "C" fn pv_enter(
-    start_info: *const [u8; offset::END],
+    start_info: *const StartInfo,
     boot_stack: usize,
     main: fn(Result<BootInfo, BootError>) -> !,
 ) -> ! {
-    // SAFETY: the caller passes the page that Xen filled.
-    let page: &'static [u8; offset::END] = unsafe { &*start_info };
+    // SAFETY: the caller passes the page that Xen filled; what the toolstack may write again is
+    // atomics.
+    let start_info: &'static StartInfo = unsafe { &*start_info };
     // SAFETY: as promised by the caller.
-    main(unsafe { parse(page, boot_stack) })
+    main(unsafe { boot_info(start_info, boot_stack) })
 }
 
-/// Reads `struct start_info`.
+/// Reads the page. The small stack that Xen made ends the memory that the domain builder used;
+/// `boot_stack` is an address in it.
+///
+/// # Errors
+/// [`BootError`] if the page isn't one that this guest understands.
 ///
 /// # Safety
 /// The module that the page names is memory that nothing else uses.
 #[expect(unsafe_code, reason = "the ramdisk is given as an address")]
-unsafe fn parse(
-    page: &'static [u8; offset::END],
-    boot_stack: usize,
-) -> Result<BootInfo, BootError> {
-    let magic: [u8; 32] = array(page, offset::MAGIC);
-    if !magic.starts_with(b"xen-3.") || !magic.windows(8).any(|part| part == b"-x86_64\0") {
-        return Err(BootError::UnknownInterface(magic));
+unsafe fn boot_info(page: &'static StartInfo, boot_stack: usize) -> Result<BootInfo, BootError> {
+    if !page.is_known() {
+        return Err(BootError::UnknownInterface(page.magic));
     }
-    let pages = usize::try_from(word(page, offset::NR_PAGES)).unwrap_or(0);
-    if pages == 0 {
+    if page.pages() == 0 {
         return Err(BootError::Malformed("no memory"));
     }
-    let address = |at| usize::try_from(word(page, at)).unwrap_or(0);
-    let line = page.get(offset::CMD_LINE..).unwrap_or(&[]);
-    let (start, len) = (address(offset::MOD_START), address(offset::MOD_LEN));
+    let address = |value: u64| usize::try_from(value).unwrap_or(0);
+    let (start, len) = (address(page.mod_start), address(page.mod_len));
     let ramdisk = (start != 0 && len != 0).then(|| {
         // SAFETY: the builder placed `len` bytes there, and the caller promises the rest.
         unsafe { Module::new(start, len) }
     });
-    let ring = |mfn, port| RingInfo {
-        mfn: word(page, mfn),
-        port: u32::from_le_bytes(array(page, port)),
-    };
+    let command_line = page.cmd_line.split(|&byte| byte == 0).next();
     Ok(BootInfo {
-        pages,
-        command_line: line.split(|&byte| byte == 0).next().unwrap_or(&[]),
+        pages: page.pages(),
+        command_line: command_line.unwrap_or(&[]),
         ramdisk,
-        console: ring(offset::CONSOLE_MFN, offset::CONSOLE_EVTCHN),
-        store: ring(offset::STORE_MFN, offset::STORE_EVTCHN),
-        pv: PvInfo {
-            shared_info: word(page, offset::SHARED_INFO),
-            page_table: address(offset::PT_BASE),
-            mfn_list: address(offset::MFN_LIST),
-            first_free: boot_stack.next_multiple_of(4096),
-        },
+        console: page.console(),
+        store: page.store(),
+        protocol: Protocol::Pv(PvInfo {
+            start_info: page,
+            page_table: address(page.pt_base),
+            mfn_list: address(page.mfn_list),
+            first_free: boot_stack.next_multiple_of(1 << FrameNumber::PAGE_SHIFT),
+        }),
     })
 }
 
@@ -155,45 +126,50 @@ mod tests {
     use super::*;
     use std::boxed::Box;
 
-    fn start_info(magic: &[u8], pages: u64) -> &'static [u8; offset::END] {
-        let mut page = Box::new([0; offset::END]);
-        page[..magic.len()].copy_from_slice(magic);
-        page[offset::NR_PAGES..][..8].copy_from_slice(&pages.to_le_bytes());
-        page[offset::CMD_LINE..][..10].copy_from_slice(b"log=debug\0");
-        page[offset::CONSOLE_EVTCHN..][..4].copy_from_slice(&7u32.to_le_bytes());
-        Box::leak(page)
-    }
-
     #[expect(
         unsafe_code,
         reason = "calls the parser with a page that names no module"
     )]
-    fn parsed(page: &'static [u8; offset::END]) -> Result<BootInfo, BootError> {
+    fn read(page: StartInfo) -> Result<BootInfo, BootError> {
+        assert_eq!(page.mod_start, 0);
         // SAFETY: the page names no module.
-        unsafe { parse(page, 0x40_1f80) }
+        unsafe { boot_info(Box::leak(Box::new(page)), 0x40_1f80) }
     }
 
     #[test]
     fn a_good_page_is_read() {
-        let info = parsed(start_info(b"xen-3.0-x86_64", 1024)).unwrap();
+        let info = read(StartInfo::fake(b"xen-3.0-x86_64", 1024)).unwrap();
         assert_eq!(info.pages, 1024);
         assert_eq!(info.command_line, b"log=debug");
+        assert_eq!(info.console.frame, FrameNumber(0x66));
         assert_eq!(info.console.port, 7);
-        assert_eq!(info.pv.first_free, 0x40_2000);
+        assert_eq!(info.store.frame, FrameNumber(0x55));
         assert!(info.ramdisk.is_none());
+        let Protocol::Pv(pv) = info.protocol;
+        assert_eq!((pv.page_table, pv.mfn_list), (0x30_0000, 0x31_0000));
+        assert_eq!(pv.first_free, 0x40_2000);
+        assert_eq!(pv.start_info.shared_info(), FrameNumber(0x1_2345));
+    }
+
+    #[test]
+    fn a_command_line_without_a_nul_ends_with_the_field() {
+        let mut page = StartInfo::fake(b"xen-3.0-x86_64", 1024);
+        page.cmd_line.fill(b'x');
+        let info = read(page).unwrap();
+        assert_eq!(info.command_line.len(), 1024);
     }
 
     #[test]
     fn other_interfaces_are_refused() {
         for magic in [&b"xen-4.0-x86_64"[..], b"xen-3.0-x86_32p", b"", b"linux"] {
-            let error = parsed(start_info(magic, 1024)).unwrap_err();
+            let error = read(StartInfo::fake(magic, 1024)).unwrap_err();
             assert!(matches!(error, BootError::UnknownInterface(_)), "{magic:?}");
         }
     }
 
     #[test]
     fn a_domain_without_memory_is_refused() {
-        let error = parsed(start_info(b"xen-3.0-x86_64", 0)).unwrap_err();
+        let error = read(StartInfo::fake(b"xen-3.0-x86_64", 0)).unwrap_err();
         assert_eq!(error, BootError::Malformed("no memory"));
     }
 }

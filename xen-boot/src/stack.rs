@@ -29,19 +29,12 @@ pub static BOOT_STACK: Stack = Stack {
     stack: UnsafeCell::new([0; STACK_SIZE]),
 };
 
-/// Address of the page below the stack, to be unmapped so that an overflow is a fault.
-#[must_use]
-pub fn stack_guard() -> usize {
-    BOOT_STACK.guard.get() as usize
-}
-
 /// The guard page and the stack, in bytes.
 #[doc(hidden)]
 pub const BOOT_STACK_BYTES: usize = size_of::<Stack>();
 
-/// First and last-plus-one address of the stack.
+/// Address of the page below the stack, to be unmapped so that an overflow is a fault.
 #[must_use]
-pub fn stack_bounds() -> (usize, usize) {
-    let start = BOOT_STACK.stack.get() as usize;
-    (start, start + STACK_SIZE)
+pub fn stack_guard() -> usize {
+    BOOT_STACK.guard.get() as usize
 }

@@ -6,121 +6,133 @@
 
 #![expect(unsafe_code, reason = "page tables decide what every address means")]
 
-use core::ptr::NonNull;
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use xen_boot::{BootInfo, VIRT_BASE};
-use xen_hal::{PAGE_SIZE, SharedPage};
+use xen_boot::{FrameNumber, PvInfo, VIRT_BASE};
+use xen_hal::PAGE_SIZE;
 
 use crate::hypercall::{DOMID_SELF, MMU_UPDATE, UPDATE_VA_MAPPING, call4, check};
-use crate::memory::PAGE_BITS;
+use crate::pv::p2m;
 
+/// Entries of a table.
+const ENTRIES: usize = 512;
 /// Bytes that a level-1 table maps.
-pub(crate) const TABLE_SPAN: usize = 2 << 20;
-/// Where pages that aren't this domain's own memory are mapped, behind all that is.
-const SPECIAL: usize = (1 << 30) - TABLE_SPAN;
-/// First address that memory can't be mapped at.
-pub(crate) const MEMORY_END: usize = SPECIAL;
+const TABLE_SPAN: usize = ENTRIES * PAGE_SIZE;
 
-/// Xen's read-only table from machine frame to guest frame (arch-x86/xen-x86_64.h).
-const MACH2PHYS: usize = 0xFFFF_8000_0000_0000;
+/// Addresses at which pages are mapped that aren't this domain's own memory, behind all that is:
+/// what one level-1 table maps.
+pub(crate) const WINDOW: Range<usize> = (1 << 30) - TABLE_SPAN..1 << 30;
+
 const ADDRESS_BITS: u64 = 0x000F_FFFF_FFFF_F000;
 const PRESENT: u64 = 1;
 const READ_ONLY: u64 = 0x65; // present, user, accessed, dirty
 const READ_WRITE: u64 = 0x67;
-/// `UVMF_INVLPG | UVMF_ALL`: no virtual CPU keeps what was there before.
-const UVMF_FORGET: u64 = 2 | 1 << 2;
+/// `UVMF_INVLPG | UVMF_ALL` (xen.h): no virtual CPU keeps what was there before.
+const UVMF_INVLPG_ALL: u64 = 2 | 1 << 2;
 
-static NEXT_SPECIAL: AtomicUsize = AtomicUsize::new(SPECIAL);
+/// Address of the top-level table.
+static ROOT: AtomicUsize = AtomicUsize::new(0);
 
-/// The guest frame that machine frame `mfn` is.
-fn guest_frame(mfn: u64) -> usize {
-    let entry = (MACH2PHYS as *const u64).wrapping_add(mfn as usize);
-    // SAFETY: Xen maps this table for every guest, and `mfn` is a frame of this domain.
-    unsafe { entry.read_volatile() as usize }
+/// `struct mmu_update` (xen.h)
+#[repr(C)]
+struct MmuUpdate {
+    pointer: u64,
+    value: u64,
 }
 
-/// Where the domain builder mapped machine frame `mfn` of this domain.
-pub(crate) fn address_of_machine_frame(mfn: u64) -> usize {
-    VIRT_BASE + (guest_frame(mfn) << PAGE_BITS)
+/// Maps all of the domain's memory, `pages` pages of it, as far as it fits below [`WINDOW`], and
+/// makes the table for that window, without anything in it. Returns the addresses of the memory
+/// that is of no use yet.
+pub(crate) fn map_memory(pv: &PvInfo, pages: usize) -> Range<usize> {
+    ROOT.store(pv.page_table, Ordering::Relaxed);
+    let tables = Tables::below(pv.page_table);
+    let end = (VIRT_BASE + pages * PAGE_SIZE).min(WINDOW.start);
+    let end = (pv.first_free..end)
+        .step_by(PAGE_SIZE)
+        .find(|&address| !p2m::is_populated(address))
+        .unwrap_or(end);
+    let mut free = pv.first_free;
+    let mut take_table = || {
+        let table = free;
+        free += PAGE_SIZE;
+        table
+    };
+
+    tables.add_level1(WINDOW.start, take_table(), core::iter::empty());
+    let mut at = pv.first_free;
+    while at < end && tables.is_mapped(at) {
+        at += PAGE_SIZE;
+    }
+    while at < end {
+        if tables.has_level1(at) {
+            map(at, p2m::frame_of(at));
+            at += PAGE_SIZE;
+        } else {
+            let stop = (at + TABLE_SPAN).min(end);
+            let frames = (at..stop).step_by(PAGE_SIZE).map(p2m::frame_of);
+            tables.add_level1(at, take_table(), frames);
+            at = stop;
+        }
+    }
+    free..end
 }
 
-/// Takes charge of the page that the domain builder made of machine frame `mfn`.
-pub(crate) fn own_page(mfn: u64) -> Option<SharedPage> {
-    let start = NonNull::new(address_of_machine_frame(mfn) as *mut u8)?;
-    // SAFETY: the builder mapped it, and memory below `first_free` is never allocated.
-    Some(unsafe { SharedPage::from_raw(start) })
+/// The machine frame of the top-level table, as it is now.
+pub(crate) fn root() -> FrameNumber {
+    p2m::frame_of(ROOT.load(Ordering::Relaxed))
 }
 
 /// The tree of tables, as far as this guest changes it.
-pub(crate) struct Tables {
-    level2: u64,
+struct Tables {
+    /// Address of the level-2 table.
+    level2: usize,
 }
 
 impl Tables {
     /// Walks from the root to the level-2 table.
-    pub(crate) fn of(boot: &BootInfo) -> Self {
-        let level3 = entry_at(boot.pv.page_table, 0);
-        let level2 = entry_at(address_of_machine_frame(level3 >> PAGE_BITS), 0);
+    fn below(root: usize) -> Self {
+        let level3 = table_behind(entry_at(root, 0));
         Self {
-            level2: level2 & ADDRESS_BITS,
+            level2: table_behind(entry_at(level3, 0)),
         }
     }
 
-    /// Whether there is a level-1 table for `address`.
-    pub(crate) fn has_table(&self, address: usize) -> bool {
+    /// Returns `true` if there is a level-1 table for `address`.
+    fn has_level1(&self, address: usize) -> bool {
         self.level2_entry(address) & PRESENT != 0
     }
 
-    /// Whether `address` is mapped.
-    pub(crate) fn is_mapped(&self, address: usize) -> bool {
+    /// Returns `true` if `address` is mapped.
+    fn is_mapped(&self, address: usize) -> bool {
         let level2 = self.level2_entry(address);
-        if level2 & PRESENT == 0 {
-            return false;
-        }
-        let level1 = address_of_machine_frame((level2 & ADDRESS_BITS) >> PAGE_BITS);
-        entry_at(level1, (address >> PAGE_BITS) % 512) & PRESENT != 0
+        level2 & PRESENT != 0
+            && entry_at(table_behind(level2), level1_index(address)) & PRESENT != 0
     }
 
     fn level2_entry(&self, address: usize) -> u64 {
-        entry_at(
-            address_of_machine_frame(self.level2 >> PAGE_BITS),
-            address / TABLE_SPAN % 512,
-        )
+        entry_at(self.level2, level2_index(address))
     }
 
-    /// Makes the page at `table`, frame `table_mfn`, the level-1 table for the addresses from
-    /// `start` on, with the frames given (fewer than 512 leave the rest unmapped).
+    /// Makes the page at `table` the level-1 table for the addresses from `start` on, which have
+    /// none yet, with the frames given (fewer than 512 leave the rest unmapped).
     ///
     /// `table` must be mapped, unused, and stays a table for ever.
-    pub(crate) fn add_table(
-        &self,
-        start: usize,
-        table: usize,
-        table_mfn: u64,
-        frames: impl Iterator<Item = u64>,
-    ) {
+    fn add_level1(&self, start: usize, table: usize, frames: impl Iterator<Item = FrameNumber>) {
         let words = table as *mut u64;
         // SAFETY: the caller gives an unused page.
-        unsafe { words.write_bytes(0, 512) };
-        for (index, mfn) in frames.take(512).enumerate() {
+        unsafe { words.write_bytes(0, ENTRIES) };
+        for (index, frame) in frames.take(ENTRIES).enumerate() {
             // SAFETY: `index` is within the page.
-            unsafe {
-                words
-                    .wrapping_add(index)
-                    .write(mfn << PAGE_BITS | READ_WRITE)
-            };
+            unsafe { words.wrapping_add(index).write(entry(frame, READ_WRITE)) };
         }
-        map(table, table_mfn << PAGE_BITS | READ_ONLY);
-        #[repr(C)]
-        struct MmuUpdate {
-            pointer: u64,
-            value: u64,
-        }
-        let index = (start / TABLE_SPAN % 512) as u64;
+        // Xen takes a page as a table only if nobody can write to it.
+        let frame = p2m::frame_of(table);
+        set_level1_entry(table, entry(frame, READ_ONLY));
+        let place = p2m::frame_of(self.level2).physical_address() + level2_index(start) as u64 * 8;
         let update = MmuUpdate {
-            pointer: self.level2 + index * 8,
-            value: table_mfn << PAGE_BITS | READ_WRITE,
+            pointer: place,
+            value: entry(frame, READ_WRITE),
         };
         let argument = core::ptr::from_ref(&update) as u64;
         // SAFETY: `mmu_update` takes an array of `mmu_update_t`, its length, and the domain.
@@ -129,47 +141,74 @@ impl Tables {
     }
 }
 
+/// An entry that maps `frame`.
+const fn entry(frame: FrameNumber, flags: u64) -> u64 {
+    frame.physical_address() | flags
+}
+
+/// Place in its level-2 table of the entry for `address`.
+const fn level2_index(address: usize) -> usize {
+    address / TABLE_SPAN % ENTRIES
+}
+
+/// Place in its level-1 table of the entry for `address`.
+const fn level1_index(address: usize) -> usize {
+    address / PAGE_SIZE % ENTRIES
+}
+
+/// Address of the table that an entry of the level above points at.
+fn table_behind(entry: u64) -> usize {
+    p2m::address_of(FrameNumber::containing(entry & ADDRESS_BITS))
+}
+
 fn entry_at(table: usize, index: usize) -> u64 {
     // SAFETY: `table` is a mapped page table, read-only, and `index` is below 512.
     unsafe { (table as *const u64).wrapping_add(index).read_volatile() }
 }
 
 /// Sets the level-1 entry for `address`, whose table exists.
-fn map(address: usize, entry: u64) {
+///
+/// # Panics
+/// If Xen refuses, as it does for a frame that isn't this domain's to map.
+fn set_level1_entry(address: usize, entry: u64) {
     // SAFETY: callers pass pages of their own; Xen checks the entry.
-    let result = unsafe { call4(UPDATE_VA_MAPPING, address as u64, entry, UVMF_FORGET, 0) };
+    let result = unsafe { call4(UPDATE_VA_MAPPING, address as u64, entry, UVMF_INVLPG_ALL, 0) };
     assert!(
         check(result).is_ok(),
         "Xen refused to map {address:#x}: {result}"
     );
 }
 
-/// Maps machine frame `mfn` of this domain at `address`, whose table exists.
-pub(crate) fn map_own(address: usize, mfn: u64) {
-    map(address, mfn << PAGE_BITS | READ_WRITE);
+/// Maps `frame` at `address`, whose table exists, in place of what was there.
+///
+/// # Panics
+/// If Xen refuses, as it does for a frame that isn't this domain's to map.
+pub(crate) fn map(address: usize, frame: FrameNumber) {
+    set_level1_entry(address, entry(frame, READ_WRITE));
 }
 
-/// Unmaps a page, so that touching it is a fault.
+/// Unmaps the page at `address`, so that touching it is a fault on every virtual CPU: its entry is
+/// zero.
 pub(crate) fn unmap(address: usize) {
-    map(address, 0);
+    set_level1_entry(address, 0);
 }
 
-/// First address of the window for [`map_special`], which needs a table.
-pub(crate) const fn special_window() -> usize {
-    SPECIAL
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Maps a frame that isn't this domain's memory (shared info, grant table), for ever.
-pub(crate) fn map_special(mfn: u64) -> SharedPage {
-    let address = NEXT_SPECIAL.fetch_add(PAGE_SIZE, Ordering::Relaxed);
-    assert!(
-        address < SPECIAL + TABLE_SPAN,
-        "the window for special pages is full"
-    );
-    map(address, mfn << PAGE_BITS | READ_WRITE);
-    match NonNull::new(address as *mut u8) {
-        // SAFETY: just mapped, at an address that nobody else has.
-        Some(start) => unsafe { SharedPage::from_raw(start) },
-        None => unreachable!("the window isn't at address zero"),
+    #[test]
+    fn an_address_has_a_place_in_each_table() {
+        assert_eq!(level2_index(VIRT_BASE), 1);
+        assert_eq!(level1_index(VIRT_BASE), 0);
+        assert_eq!(level1_index(VIRT_BASE + 0x5123), 5);
+        assert_eq!(level2_index(WINDOW.start), 511);
+        assert_eq!(level2_index(WINDOW.end - 1), 511);
+    }
+
+    #[test]
+    fn an_entry_holds_a_frame_and_flags() {
+        assert_eq!(entry(FrameNumber(0x1_2345), READ_WRITE), 0x1234_5067);
+        assert_eq!(entry(FrameNumber(0x1_2345), READ_ONLY) & 2, 0);
     }
 }

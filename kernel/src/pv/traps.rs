@@ -6,14 +6,18 @@ use core::arch::global_asm;
 use core::fmt;
 use core::sync::atomic::Ordering;
 
+use xen_hal::PAGE_SIZE;
+
 use crate::hypercall::{SET_TRAP_TABLE, call4};
 use crate::shared_info::{self, word};
-use crate::{fault, smp};
+use crate::{fault, percpu};
 
 /// `FLAT_KERNEL_CS` (arch-x86/xen-x86_64.h).
 pub(crate) const KERNEL_CS: u16 = 0xe033;
 pub(crate) const VECTORS: usize = 20;
 const PAGE_FAULT: u64 = 14;
+/// In the error code of a page fault caused by a write.
+const PAGE_FAULT_WRITE: u64 = 1 << 1;
 
 #[rustfmt::skip]
 const NAMES: [&str; VECTORS] = [
@@ -27,6 +31,7 @@ const NAMES: [&str; VECTORS] = [
 /// What a trap leaves on the stack, lowest address first: what the stub pushed, then Xen's
 /// frame (`create_bounce_frame` pushes rcx and r11 too, as a hypercall would clobber them).
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 struct Frame {
     rax: u64,
     rbx: u64,
@@ -152,13 +157,21 @@ pub(crate) fn init() {
 }
 
 extern "C" fn report(frame: &Frame) -> ! {
-    let cr2 = shared_info::own()[word::CR2].load(Ordering::Relaxed);
-    fault::die(format_args!("{}", Report { frame, cr2 }))
+    let report = Report {
+        frame,
+        cr2: shared_info::own()[word::CR2].load(Ordering::Relaxed),
+        guard: percpu::own().stack_guard.load(Ordering::Relaxed),
+    };
+    fault::die(format_args!("{report}"))
 }
 
+/// What is said of an exception.
 struct Report<'a> {
     frame: &'a Frame,
+    /// The address that a page fault is about.
     cr2: u64,
+    /// Address of the page below the stack.
+    guard: usize,
 }
 
 impl fmt::Display for Report<'_> {
@@ -173,14 +186,14 @@ impl fmt::Display for Report<'_> {
             frame.vector, frame.error
         )?;
         if frame.vector == PAGE_FAULT {
-            let access = if frame.error & 2 == 0 {
+            let access = if frame.error & PAGE_FAULT_WRITE == 0 {
                 "reading"
             } else {
                 "writing"
             };
-            let guard = smp::stack_guard() as u64;
+            let guard = self.guard as u64..(self.guard + PAGE_SIZE) as u64;
             write!(f, " {access} {:#x}", self.cr2)?;
-            if (guard..guard + 4096).contains(&self.cr2) {
+            if guard.contains(&self.cr2) {
                 f.write_str(", the guard page below the stack")?;
             }
         }
@@ -214,5 +227,58 @@ impl fmt::Display for Report<'_> {
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::string::ToString;
+
+    fn report(frame: &Frame, cr2: u64) -> std::string::String {
+        Report {
+            frame,
+            cr2,
+            guard: 0x50_0000,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_page_fault_says_what_was_touched() {
+        let frame = Frame {
+            vector: 14,
+            error: 2,
+            rip: 0x20_1234,
+            cs: 0x1_0000_e033,
+            rax: 0xABCD,
+            ..Frame::default()
+        };
+        let text = report(&frame, 8);
+        let first = text.lines().next().unwrap();
+        assert_eq!(
+            first,
+            "page fault (vector 14, error code 0x2) writing 0x8 at rip 0x0000000000201234, cs 0xe033"
+        );
+        assert!(text.contains("rax 000000000000abcd"), "{text}");
+        assert_eq!(text.lines().count(), 6);
+        assert!(report(&frame, 0x50_0FFF).contains("the guard page below the stack"));
+        assert!(!report(&frame, 0x50_1000).contains("guard page"));
+    }
+
+    #[test]
+    fn other_exceptions_have_no_address() {
+        let frame = Frame {
+            vector: 6,
+            ..Frame::default()
+        };
+        assert!(report(&frame, 8).starts_with("invalid opcode (vector 6, error code 0x0) at rip"));
+        let frame = Frame {
+            vector: 99,
+            ..Frame::default()
+        };
+        assert!(report(&frame, 8).starts_with("unknown exception (vector 99"));
     }
 }

@@ -7,24 +7,21 @@
 
 #![expect(unsafe_code, reason = "entered by the hypervisor, not by Rust")]
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use xen_hal::Port;
 
-use crate::hypercall::{
-    self, CALLBACK_OP, EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP, call_op, call4, check,
-};
-use crate::{console, event, shared_info, smp};
+use crate::hypercall::{self, CALLBACK_OP, EVENT_CHANNEL_OP, SCHED_OP, call_op, check};
+use crate::percpu::{self, PerCpu};
+use crate::sched::SCHEDOP_BLOCK;
+use crate::{shared_info, vcpu};
 
 const CALLBACKOP_REGISTER: u64 = 0;
 const CALLBACKTYPE_EVENT: u16 = 0;
 const EVTCHNOP_BIND_VIRQ: u64 = 1;
 const VIRQ_TIMER: u32 = 0;
-const SCHEDOP_BLOCK: u64 = 1;
-const VCPUOP_SET_SINGLESHOT_TIMER: u64 = 8;
-const VCPUOP_STOP_SINGLESHOT_TIMER: u64 = 9;
 
-/// `struct callback_register` (callback.h).
+/// `struct callback_register` (callback.h)
 #[repr(C)]
 struct CallbackRegister {
     kind: u16,
@@ -32,7 +29,7 @@ struct CallbackRegister {
     address: u64,
 }
 
-/// `struct evtchn_bind_virq` (event_channel.h).
+/// `struct evtchn_bind_virq` (event_channel.h)
 #[repr(C)]
 struct BindVirq {
     virq: u32,
@@ -40,61 +37,11 @@ struct BindVirq {
     port: u32,
 }
 
-/// `struct vcpu_set_singleshot_timer` (vcpu.h).
-#[repr(C)]
-struct SetSingleshotTimer {
-    timeout_abs_ns: u64,
-    flags: u32,
-}
-
+/// Set once by the first virtual CPU, before others run.
 static IN_USE: AtomicBool = AtomicBool::new(false);
 
-/// The timer of a virtual CPU.
-pub(crate) struct Timer {
-    /// Its channel; 0, which no domain uses, before there is one.
-    port: AtomicU32,
-    /// When it goes off, in ns of system time; 0 if it doesn't.
-    until: AtomicU64,
-}
-
-impl Timer {
-    pub(crate) const fn new() -> Self {
-        Self {
-            port: AtomicU32::new(0),
-            until: AtomicU64::new(0),
-        }
-    }
-
-    /// Has the timer of the virtual CPU that this is go off at `deadline`, or not at all.
-    fn set(&self, deadline: Option<u64>) {
-        let port = Port(self.port.load(Ordering::Relaxed));
-        let mut until = self.until.load(Ordering::Relaxed);
-        if event::take_pending(port) {
-            until = 0;
-        }
-        // Zero would be "none".
-        let wanted = deadline.map_or(0, |at| at.max(1));
-        if wanted != until {
-            let index = smp::current() as u64;
-            if wanted == 0 {
-                // SAFETY: VCPUOP_stop_singleshot_timer takes no argument.
-                unsafe { call4(VCPU_OP, VCPUOP_STOP_SINGLESHOT_TIMER, index, 0, 0) };
-            } else {
-                let argument = SetSingleshotTimer {
-                    timeout_abs_ns: wanted,
-                    flags: 0,
-                };
-                let argument = &raw const argument as u64;
-                // SAFETY: `vcpu_set_singleshot_timer` as declared in vcpu.h, which Xen reads.
-                unsafe { call4(VCPU_OP, VCPUOP_SET_SINGLESHOT_TIMER, index, argument, 0) };
-            }
-        }
-        self.until.store(wanted, Ordering::Relaxed);
-    }
-}
-
-/// Whether virtual CPUs sleep like this: [`event::wait`] then needs channels that were given to
-/// [`event::assign`].
+/// Returns `true` if virtual CPUs sleep like this: `event::wait` then needs channels that were
+/// given to `event::assign`.
 pub(crate) fn in_use() -> bool {
     IN_USE.load(Ordering::Relaxed)
 }
@@ -113,7 +60,7 @@ pub(crate) fn entry() -> u64 {
 /// # Errors
 /// What the hypervisor answered. Then they sleep in `SCHEDOP_poll`.
 pub(crate) fn init() -> Result<(), i32> {
-    if smp::count() == 1 {
+    if percpu::count() == 1 {
         return Ok(());
     }
     let mut argument = CallbackRegister {
@@ -124,21 +71,18 @@ pub(crate) fn init() -> Result<(), i32> {
     // SAFETY: `callback_register` as declared in callback.h; upcalls are masked but in `block`,
     // which expects them.
     check(unsafe { call_op(CALLBACK_OP, CALLBACKOP_REGISTER, &mut argument) })?;
-    prepare(0)?;
+    bind_timer(0)?;
     IN_USE.store(true, Ordering::Relaxed);
-    if let Some(port) = console::port() {
-        shared_info::unmask(port);
-    }
     Ok(())
 }
 
-/// Makes the timer of virtual CPU `index`, if it has none yet.
+/// Makes the timer of virtual CPU `index`, if it has none.
 ///
 /// # Errors
 /// What the hypervisor answered.
-pub(crate) fn prepare(index: usize) -> Result<(), i32> {
-    let timer = &smp::blocks()[index].timer;
-    if timer.port.load(Ordering::Relaxed) != 0 {
+pub(crate) fn bind_timer(index: usize) -> Result<(), i32> {
+    let cpu = &percpu::all()[index];
+    if cpu.timer_port.load(Ordering::Relaxed) != 0 {
         return Ok(());
     }
     let mut argument = BindVirq {
@@ -149,10 +93,45 @@ pub(crate) fn prepare(index: usize) -> Result<(), i32> {
     // SAFETY: `evtchn_bind_virq` as declared in event_channel.h.
     check(unsafe { call_op(EVENT_CHANNEL_OP, EVTCHNOP_BIND_VIRQ, &mut argument) })?;
     let port = Port(argument.port);
-    event::take_pending(port);
+    shared_info::take_pending(port);
     shared_info::unmask(port);
-    timer.port.store(port.0, Ordering::Relaxed);
+    cpu.timer_port.store(port.0, Ordering::Relaxed);
     Ok(())
+}
+
+/// Makes the timers again of all virtual CPUs that had one, after a restore, which leaves no event
+/// channels. To be called by the first one while the others do nothing.
+///
+/// # Errors
+/// What the hypervisor answered.
+pub(crate) fn rebind_timers() -> Result<(), i32> {
+    for (index, cpu) in percpu::all().iter().enumerate() {
+        cpu.timer_deadline.store(0, Ordering::Relaxed);
+        if cpu.timer_port.swap(0, Ordering::Relaxed) != 0 {
+            bind_timer(index)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the timer of `cpu`, which is the virtual CPU that this is, go off at `deadline`, or not at
+/// all. Costs nothing if that is what it does already.
+fn set_timer(cpu: &PerCpu, deadline: Option<u64>) {
+    let port = Port(cpu.timer_port.load(Ordering::Relaxed));
+    let mut until = cpu.timer_deadline.load(Ordering::Relaxed);
+    if shared_info::take_pending(port) {
+        until = 0;
+    }
+    // Zero would be "none".
+    let wanted = deadline.map_or(0, |at| at.max(1));
+    if wanted != until {
+        if wanted == 0 {
+            vcpu::stop_singleshot_timer(percpu::current());
+        } else {
+            vcpu::set_singleshot_timer(percpu::current(), wanted);
+        }
+    }
+    cpu.timer_deadline.store(wanted, Ordering::Relaxed);
 }
 
 /// Sleeps until an event for the virtual CPU that this is, or until `deadline`; returns at once if
@@ -161,8 +140,11 @@ pub(crate) fn sleep(ports: &[u32], deadline: Option<u64>) {
     // Whatever comes from here on ends the sleep, a deadline that is over too; what came before is
     // pending.
     shared_info::forget_upcalls();
-    smp::block().timer.set(deadline);
-    if ports.iter().any(|&port| event::is_pending(Port(port))) {
+    set_timer(percpu::own(), deadline);
+    if ports
+        .iter()
+        .any(|&port| shared_info::is_pending(Port(port)))
+    {
         return;
     }
     hypercall::count(SCHED_OP);

@@ -3,10 +3,14 @@
 use alloc::boxed::Box;
 use core::mem::offset_of;
 
-use crate::pv::traps::{self, TrapInfo};
+use xen_boot::FrameNumber;
 
-/// `VGCF_IN_KERNEL`
-const IN_KERNEL: u64 = 1 << 2;
+use crate::pv::traps::{self, TrapInfo};
+use crate::pv::{paging, upcall};
+use crate::vcpu;
+
+/// `VGCF_in_kernel` (arch-x86/xen.h)
+const VGCF_IN_KERNEL: u64 = 1 << 2;
 /// `FLAT_KERNEL_CS` and `FLAT_KERNEL_SS` (arch-x86/xen-x86_64.h).
 const KERNEL_CS: u64 = traps::KERNEL_CS as u64;
 const KERNEL_SS: u64 = 0xe02b;
@@ -46,8 +50,9 @@ struct UserRegs {
     gs: u64,
 }
 
+/// `struct vcpu_guest_context`
 #[repr(C)]
-pub(crate) struct GuestContext {
+struct GuestContext {
     fpu_ctxt: [u64; 64],
     flags: u64,
     user_regs: UserRegs,
@@ -90,40 +95,52 @@ const _: () = {
 /// Where a virtual CPU begins, and with what.
 pub(crate) struct Launch {
     /// Address of an `extern "C"` function that doesn't return.
-    pub(crate) run: u64,
+    pub(crate) entry: usize,
     /// Its arguments.
-    pub(crate) arguments: [u64; 2],
+    pub(crate) arguments: [usize; 2],
     /// End of the stack, a multiple of 16.
-    pub(crate) stack: u64,
-    /// Address that the GS base gets.
-    pub(crate) block: u64,
-    /// Machine frame of the top-level page table.
-    pub(crate) root: u64,
-    /// Where it gets upcalls; 0 if nowhere.
-    pub(crate) upcall: u64,
+    pub(crate) stack_end: usize,
+    pub(crate) gs_base: usize,
 }
 
-/// Makes the state, with the handlers that the first virtual CPU has.
-pub(crate) fn of(launch: &Launch) -> Box<GuestContext> {
+/// Gives virtual CPU `index` the state in which it begins: in this address space, with the handlers
+/// that the first virtual CPU has.
+///
+/// # Errors
+/// What the hypervisor answered.
+///
+/// # Safety
+/// The function that `launch` names can be called with these arguments, on a stack that nobody
+/// else uses.
+#[expect(unsafe_code, reason = "another virtual CPU begins as it says")]
+pub(crate) unsafe fn initialise(index: usize, launch: &Launch) -> Result<(), i32> {
+    let context = context(launch, paging::root(), upcall::entry());
+    // SAFETY: `vcpu_guest_context` as declared in arch-x86/xen.h; the caller says the rest.
+    unsafe { vcpu::initialise(index, &*context) }
+}
+
+/// Makes the state of a virtual CPU whose top-level page table is `root` and which gets upcalls at
+/// address `upcall`; 0 if nowhere.
+fn context(launch: &Launch, root: FrameNumber, upcall: u64) -> Box<GuestContext> {
     let mut trap_ctxt = [TrapInfo::default(); 256];
     // Here the place in the table is the vector.
     for (place, info) in trap_ctxt.iter_mut().zip(traps::table()) {
         *place = info;
     }
-    let [rdi, rsi] = launch.arguments;
+    let [rdi, rsi] = launch.arguments.map(|argument| argument as u64);
     let mut ctrlreg = [0; 8];
-    ctrlreg[3] = launch.root << 12;
+    ctrlreg[3] = root.physical_address();
     Box::new(GuestContext {
         fpu_ctxt: [0; 64],
-        flags: IN_KERNEL,
+        flags: VGCF_IN_KERNEL,
         user_regs: UserRegs {
             rdi,
             rsi,
-            rip: launch.run,
+            rip: launch.entry as u64,
             cs: KERNEL_CS,
             rflags: RFLAGS,
             // As after a call: a function expects its return address there.
-            rsp: launch.stack - 8,
+            rsp: launch.stack_end as u64 - 8,
             ss: KERNEL_SS,
             ..UserRegs::default()
         },
@@ -133,15 +150,15 @@ pub(crate) fn of(launch: &Launch) -> Box<GuestContext> {
         gdt_frames: [0; 16],
         gdt_ents: 0,
         kernel_ss: KERNEL_SS,
-        kernel_sp: launch.stack,
+        kernel_sp: launch.stack_end as u64,
         ctrlreg,
         debugreg: [0; 8],
-        event_callback_eip: launch.upcall,
+        event_callback_eip: upcall,
         failsafe_callback_eip: 0,
         syscall_callback_eip: 0,
         vm_assist: 0,
         fs_base: 0,
-        gs_base_kernel: launch.block,
+        gs_base_kernel: launch.gs_base as u64,
         gs_base_user: 0,
     })
 }
@@ -152,14 +169,13 @@ mod tests {
 
     #[test]
     fn a_virtual_cpu_begins_as_if_called() {
-        let context = of(&Launch {
-            run: 0x20_1234,
+        let launch = Launch {
+            entry: 0x20_1234,
             arguments: [3, 0x20_5678],
-            stack: 0x80_0000,
-            block: 0x30_0000,
-            root: 0x1_2345,
-            upcall: 0x20_9abc,
-        });
+            stack_end: 0x80_0000,
+            gs_base: 0x30_0000,
+        };
+        let context = context(&launch, FrameNumber(0x1_2345), 0x20_9abc);
         let regs = &context.user_regs;
         assert_eq!((regs.rip, regs.rdi, regs.rsi), (0x20_1234, 3, 0x20_5678));
         assert_eq!(regs.rsp % 16, 8);
@@ -172,14 +188,13 @@ mod tests {
 
     #[test]
     fn each_handler_is_at_its_vector() {
-        let context = of(&Launch {
-            run: 0,
+        let launch = Launch {
+            entry: 0,
             arguments: [0; 2],
-            stack: 4096,
-            block: 0,
-            root: 0,
-            upcall: 0,
-        });
+            stack_end: 4096,
+            gs_base: 0,
+        };
+        let context = context(&launch, FrameNumber(0), 0);
         for (vector, info) in context.trap_ctxt.iter().enumerate() {
             let expected = if vector < traps::VECTORS { vector } else { 0 };
             assert_eq!(usize::from(info.vector), expected);
