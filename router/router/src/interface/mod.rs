@@ -5,4 +5,5 @@ pub(crate) mod dad;
 pub(crate) mod link;
 pub(crate) mod mld;
 pub(crate) mod router_advert;
+pub(crate) mod timers;
 pub(crate) mod vlan_map;

@@ -1,16 +1,14 @@
-//! IPv4 packets for the router itself, whole or in fragments, and fragments of either family that
-//! are waited for in vain.
+//! IPv4 packets for the router itself, whole or in fragments.
 
 use alloc::vec::Vec;
 
-use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
+use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::local::reassembly::Piece;
-use crate::neighbor::table::Waiting;
 use crate::router::{Egress, Router};
-use crate::slow::ipv4::complete_checksum;
 use crate::slow::ipv4_options::header;
+use crate::slow::packet::Waiting;
+use crate::slow::packet::complete_checksum;
 use crate::time::Instant;
-use wire::icmp_error::IcmpError;
 use wire::ipv4::{Ipv4, MF};
 use wire::ipv4_options::source_route::{self, Return};
 
@@ -62,23 +60,6 @@ impl Router {
         for mut bytes in self.vrfs.get_mut(vrf).local.receive(now, packet) {
             source_route::answer(&mut bytes, ETHERNET_LEN, &records, back.as_ref());
             self.originate(now, input, bytes, out);
-        }
-    }
-
-    /// Gives up packets whose fragments didn't come.
-    pub(crate) fn expire_fragments(&mut self, now: Instant, out: &mut dyn Egress) {
-        while let Some(expired) = self.reassembly.expire(now) {
-            if let Some(first) = expired.first {
-                let bytes = [&[0; ETHERNET_LEN][..], &first].concat();
-                let about = Waiting {
-                    meta: FrameMeta::plain(bytes.len()),
-                    bytes,
-                    input: expired.input,
-                    own: false,
-                    hop: None,
-                };
-                self.report(now, &about, IcmpError::ReassemblyTime, out);
-            }
         }
     }
 }

@@ -6,9 +6,9 @@ use core::net::Ipv6Addr;
 use crate::DropReason;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
 use crate::local::reassembly::Piece;
-use crate::neighbor::table::Waiting;
 use crate::router::{Egress, Router};
-use crate::slow::ipv4::complete_checksum;
+use crate::slow::packet::Waiting;
+use crate::slow::packet::complete_checksum;
 use crate::time::Instant;
 use wire::addr::Mac;
 use wire::icmpv6::{

@@ -2,19 +2,18 @@
 //! [`nud`](crate::neighbor::nud), the router's own addresses in
 //! [`dad`](crate::interface::dad).
 
-use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use crate::DropReason;
-use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
+use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::interface::link::Uniqueness;
 use crate::neighbor::table::{Purpose, State};
 use crate::router::{Egress, Router};
 use crate::time::Instant;
 use wire::addr::{Mac, solicited_node};
+use wire::icmpv6;
 use wire::ipv6::{ALL_NODES, Ipv6, ON_LINK_HOPS};
 use wire::ndp::Ndp;
-use wire::{ethernet, icmpv6};
 
 impl Router {
     /// Handles a message of Neighbor Discovery whose checksum is right. `sender` is the
@@ -236,38 +235,5 @@ impl Router {
         let message = nd.message();
         let frame = icmpv6::packet(source, destination, ON_LINK_HOPS, ETHERNET_LEN, message);
         self.send_own(interface, station, frame, out)
-    }
-
-    /// Sends an IPv6 packet of the router's own to its group on a link; the frame's Ethernet
-    /// header is still to be filled. Whether there was room.
-    pub(crate) fn send_group(
-        &mut self,
-        interface: InterfaceId,
-        frame: Vec<u8>,
-        out: &mut dyn Egress,
-    ) -> bool {
-        let destination = wire::be128(&frame, ETHERNET_LEN + 24);
-        let station = Mac::of_group(Ipv6Addr::from_bits(destination));
-        self.send_own(interface, station, frame, out)
-    }
-
-    fn send_own(
-        &mut self,
-        interface: InterfaceId,
-        station: Mac,
-        mut frame: Vec<u8>,
-        out: &mut dyn Egress,
-    ) -> bool {
-        let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return false;
-        };
-        let header = ethernet::Ethernet {
-            destination: station,
-            source: link.mac,
-            kind: ethernet::IPV6,
-        };
-        header.emit(&mut frame);
-        self.with_counters(interface, |c| c.originated += 1);
-        self.emit(interface, &frame, FrameMeta::plain(frame.len()), out)
     }
 }

@@ -11,10 +11,10 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::frame::{InterfaceId, MAX_INTERFACES};
+use crate::slow::packet::Waiting;
 use crate::time::Instant;
 use wire::addr::Mac;
-use wire::ipv4_options::source_route::Hop;
 
 /// Neighbours of a family that an interface may have, those that are being looked for
 /// included.
@@ -103,27 +103,6 @@ impl State {
 
     fn is_unresolved(self) -> bool {
         matches!(self, Self::Incomplete(_) | Self::Failed)
-    }
-}
-
-/// A frame on its way through the slow path, or waiting there.
-#[derive(Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) meta: FrameMeta,
-    /// Where it came in, or what came in there caused it.
-    pub(crate) input: InterfaceId,
-    /// Whether the router made it.
-    pub(crate) own: bool,
-    /// The step that it takes here on its source route; until it is sent, its header is as it
-    /// came.
-    pub(crate) hop: Option<Hop>,
-}
-
-impl Waiting {
-    /// Whether an IPv6 packet follows the Ethernet header, which may still be empty.
-    pub(crate) fn is_ipv6(&self) -> bool {
-        self.bytes.get(ETHERNET_LEN).is_some_and(|b| b >> 4 == 6)
     }
 }
 

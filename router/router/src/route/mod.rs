@@ -1,6 +1,7 @@
 //! Routing: tables, what they answer, and what the answers mean.
 
 pub(crate) mod fib;
+pub(crate) mod flow_hash;
 pub(crate) mod next_hop_group;
 pub(crate) mod next_hop_groups;
 pub(crate) mod overlay;

@@ -10,7 +10,7 @@ use crate::frame::InterfaceId;
 use crate::local::addresses::Own;
 use crate::local::services::Local;
 use crate::route::fib::Fib;
-use crate::route::next_hop_group::flow_hash;
+use crate::route::flow_hash::flow_hash;
 use crate::route::next_hop_groups::Groups;
 use crate::route::overlay::Layers;
 use crate::route::target::Target;

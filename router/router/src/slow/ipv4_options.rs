@@ -6,8 +6,8 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use crate::DropReason;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
-use crate::neighbor::table::Waiting;
 use crate::router::{Egress, Router};
+use crate::slow::packet::Waiting;
 use crate::time::Instant;
 use wire::icmp_error::{IcmpError, Parameter};
 use wire::ipv4::{self, DESTINATION, HEADER_LEN, Ipv4};

@@ -1,43 +1,23 @@
 //! The slow path for IPv6 (RFC 8200): forwarding what the fast path doesn't, and sending what
 //! the router says itself.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::Ipv6Addr;
 
 use crate::DropReason;
 use crate::drop_reason::Refused;
 use crate::forward::ipv4::segments_fit_at;
 use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::neighbor::table::Waiting;
 use crate::route::target::Target;
 use crate::router::{Egress, Router};
 use crate::slow::next_hop::NextHop;
+use crate::slow::packet::Waiting;
 use crate::time::Instant;
 use wire::icmp_error::IcmpError;
 use wire::ipv6::{HEADER_LEN, Ipv6, MIN_MTU};
 use wire::ipv6_extension;
-use wire::{icmpv6, ipv6_fragment};
+use wire::ipv6_fragment;
 
 impl Router {
-    /// Does what is due on links, and says when the next thing is.
-    pub(crate) fn link_timers(&mut self, now: Instant, out: &mut dyn Egress) -> Option<Instant> {
-        for at in 0..self.links.len() {
-            let Ok(interface) = u8::try_from(at).map(InterfaceId) else {
-                break;
-            };
-            if self.links.get(at).is_some_and(|l| l.up && l.v6.is_some()) {
-                self.mld_due(now, interface, out);
-                self.uniqueness_due(now, interface, out);
-                self.advertise_due(now, interface, out);
-            }
-        }
-        let up = self.links.iter().filter(|l| l.up);
-        up.filter_map(|l| {
-            let v6 = l.v6.as_ref().and_then(|v6| v6.due());
-            v6.into_iter().chain(l.claims.due()).min()
-        })
-        .min()
-    }
-
     /// Sends an IPv6 packet, received or our own, on its way.
     pub(crate) fn route6(&mut self, now: Instant, mut waiting: Waiting, out: &mut dyn Egress) {
         let input = waiting.input;
@@ -170,28 +150,6 @@ impl Router {
             };
             self.send_to(now, index, piece, out);
         }
-    }
-
-    /// From which address to which one an error about an IPv6 packet goes, if it may: from
-    /// the one that the packet was sent to if it is ours (RFC 4443 2.2).
-    pub(crate) fn report6_between(
-        &self,
-        input: InterfaceId,
-        packet: &[u8],
-        error: IcmpError,
-        link_group: bool,
-    ) -> Option<(IpAddr, IpAddr)> {
-        let ip = Ipv6::parse(packet, packet.len()).ok()?;
-        let group = link_group || ip.destination.is_multicast();
-        if !icmpv6::may_answer(packet, &ip, error, group) {
-            return None;
-        }
-        let source = match self.is_own6(input, ip.destination) {
-            true => ip.destination,
-            false if ip.source.is_unicast_link_local() => self.source6(input, ip.source)?,
-            false => self.source6(self.error_source(input), ip.source)?,
-        };
-        Some((source.into(), ip.source.into()))
     }
 
     /// Whether this is one of the router's unicast addresses, as seen from an interface.

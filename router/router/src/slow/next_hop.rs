@@ -4,9 +4,10 @@ use core::net::IpAddr;
 
 use crate::DropReason;
 use crate::frame::InterfaceId;
-use crate::neighbor::table::{Purpose, Waiting};
+use crate::neighbor::table::Purpose;
 use crate::route::target::Target;
 use crate::router::{Egress, Router};
+use crate::slow::packet::Waiting;
 use crate::time::Instant;
 use wire::icmp_error::IcmpError;
 

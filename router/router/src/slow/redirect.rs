@@ -6,11 +6,11 @@
 use core::net::IpAddr;
 
 use crate::frame::{ETHERNET_LEN, Header, InterfaceId, Verdict};
-use crate::neighbor::table::Waiting;
 use crate::rate_limit::REDIRECTS;
 use crate::route::target::Target;
 use crate::router::{Egress, Router};
 use crate::slow::ipv4_options::header;
+use crate::slow::packet::Waiting;
 use crate::time::Instant;
 use wire::ipv4_options::source_route::SourceRoute;
 use wire::ipv6::ON_LINK_HOPS;

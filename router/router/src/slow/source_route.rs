@@ -4,20 +4,18 @@
 //! where that leads as any other is that is sent there; the step is taken in its header when it
 //! leaves. Answers go back by the way that was recorded.
 
-use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use crate::DropReason;
 use crate::frame::ETHERNET_LEN;
-use crate::neighbor::table::Waiting;
 use crate::route::target::Target;
 use crate::router::{Egress, Router};
 use crate::slow::ipv4_options::header;
+use crate::slow::packet::Waiting;
 use crate::time::Instant;
 use wire::icmp_error::{IcmpError, Parameter};
-use wire::icmpv4;
 use wire::ipv4::DESTINATION;
-use wire::ipv4_options::source_route::{self, Return, SourceRoute};
+use wire::ipv4_options::source_route::{self, SourceRoute};
 
 impl Router {
     /// Finds where a received packet to `destination` goes by its source route, if it has one.
@@ -86,20 +84,4 @@ impl Router {
         let (vrf, _) = self.vrfs.find(vrf, address.into());
         self.vrfs.get(vrf).own.reason(address) == Some(DropReason::MartianSource)
     }
-}
-
-/// An ICMP error about a packet, by the way back if that came by a source route (RFC 1812
-/// 4.3.2.6). About a field that is wrong it goes straight: the route may be what is wrong.
-pub(crate) fn error_frame4(
-    error: IcmpError,
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    packet: &[u8],
-) -> Vec<u8> {
-    let mut frame = icmpv4::error_frame(error, source, destination, packet);
-    if !matches!(error, IcmpError::Parameter(..)) {
-        let back = Return::of(header(packet));
-        source_route::answer(&mut frame, ETHERNET_LEN, &[], back.as_ref());
-    }
-    frame
 }
