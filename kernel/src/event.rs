@@ -1,4 +1,5 @@
-//! Event channels (event_channel.h): asked for and waited for. No upcall ever tells of one.
+//! Event channels (event_channel.h): opened, asked for events, waited for. No upcall ever tells of
+//! an event.
 
 use xen_hal::{DomId, HalError, Port};
 
@@ -34,8 +35,8 @@ struct BindVcpu {
     vcpu: u32,
 }
 
-/// Opens a channel within this domain: who calls [`notify`] on it wakes a virtual CPU that
-/// [`wait`]s for it, which is to be `cpu` alone.
+/// Opens a channel within this domain: [`notify`] on it wakes virtual CPU `cpu`, which alone may
+/// [`wait`] for it.
 ///
 /// # Errors
 /// What the hypervisor answered.
@@ -105,7 +106,7 @@ pub fn take_pending(port: Port) -> bool {
     shared_info::take_pending(port)
 }
 
-/// Has a channel wake virtual CPU `cpu`, and no other.
+/// Makes a channel wake virtual CPU `cpu`, and no other.
 ///
 /// # Errors
 /// What the hypervisor answered.
@@ -113,7 +114,7 @@ pub(crate) fn assign(port: Port, cpu: usize) -> Result<(), i32> {
     if !upcall::in_use() {
         return Ok(());
     }
-    // That is where all of them begin.
+    // All channels begin with virtual CPU 0.
     if cpu != 0 {
         let mut argument = BindVcpu {
             port: port.0,
@@ -140,8 +141,8 @@ pub fn wait(ports: &[u32], deadline: Option<u64>) {
     }
 }
 
-/// The same with any ports. With more than one it may end with an event on any other port of this
-/// domain: Xen remembers a single one for each virtual CPU (`poll_evtchn`).
+/// Sleeps like [`wait`], with any ports. With more than one it may return after an event on any
+/// other port of this domain: Xen remembers a single one for each virtual CPU (`poll_evtchn`).
 pub(crate) fn poll(ports: &[u32], deadline: Option<u64>) {
     // Zero means "no deadline" to Xen.
     sched::poll(ports, deadline.map_or(0, |time| time.max(1)));

@@ -35,15 +35,38 @@ static TABLE: [SpecialCell; MAX_FRAMES] = [const { SpecialCell::empty() }; MAX_F
 static WANTED_FRAMES: AtomicUsize = AtomicUsize::new(0);
 /// Pages that their peers still map although nobody here wants them any more.
 static QUARANTINE: Mutex<Vec<(Granted, SharedPage)>> = Mutex::new(Vec::new());
-static FREE: Mutex<FreeRefs> = Mutex::new(FreeRefs {
-    next: RESERVED,
-    recycled: Vec::new(),
-});
+static FREE: Mutex<FreeRefs> = Mutex::new(FreeRefs::new());
 
-/// References never used yet, and those given back.
+/// References never used yet, from `next` on, and those given back.
 struct FreeRefs {
     next: u32,
     recycled: Vec<u32>,
+}
+
+impl FreeRefs {
+    const fn new() -> Self {
+        Self {
+            next: RESERVED,
+            recycled: Vec::new(),
+        }
+    }
+
+    /// Takes a reference, which the table may have no room for.
+    fn take(&mut self) -> u32 {
+        self.recycled.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+
+    /// Gives a reference back.
+    fn give(&mut self, gref: u32) {
+        if gref + 1 == self.next {
+            self.next = gref;
+        } else {
+            self.recycled.push(gref);
+        }
+    }
 }
 
 /// `struct gnttab_setup_table`
@@ -52,7 +75,7 @@ struct SetupTable {
     dom: u16,
     nr_frames: u32,
     status: i16,
-    frame_list: *mut u64,
+    frame_list: *mut FrameNumber,
 }
 
 /// `struct gnttab_query_size`
@@ -97,29 +120,36 @@ fn allowed_frames() -> usize {
 }
 
 /// Maps the table, by the first virtual CPU: at the start, and again after a suspension. After a
-/// restore it is another one, in which nothing is granted. What cannot be mapped is missing:
-/// granting then fails once the rest is full.
+/// restore it is another one, in which nothing is granted. Of what cannot be mapped nothing can be
+/// granted.
 pub(crate) fn attach() {
+    let mut frames = [FrameNumber(0); MAX_FRAMES];
     let count = WANTED_FRAMES.load(Ordering::Relaxed).min(MAX_FRAMES);
-    let mut frames = [0u64; MAX_FRAMES];
+    let frames = &mut frames[..count];
+    if !set_up_table(frames) {
+        return;
+    }
+    for (cell, &frame) in TABLE.iter().zip(&*frames) {
+        if let Some(page) = SpecialPage::map(frame) {
+            cell.set(page);
+        }
+    }
+}
+
+/// Has the hypervisor make a table of as many frames as there is room for in `frames`, and fills
+/// these in. Returns `true` if it did.
+fn set_up_table(frames: &mut [FrameNumber]) -> bool {
     let mut setup = SetupTable {
         dom: DOMID_SELF,
-        nr_frames: count as u32,
-        status: 0,
+        nr_frames: u32::try_from(frames.len()).unwrap_or(0),
+        status: GNTST_OKAY,
         frame_list: frames.as_mut_ptr(),
     };
     let argument = core::ptr::from_mut(&mut setup) as u64;
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: GNTTABOP_setup_table writes `nr_frames` frame numbers, which `frames` holds.
     let result = unsafe { call4(GRANT_TABLE_OP, GNTTABOP_SETUP_TABLE, argument, 1, 0) };
-    if check(result).is_err() || setup.status != GNTST_OKAY {
-        return;
-    }
-    for (cell, &frame) in TABLE.iter().zip(&frames[..count]) {
-        if let Some(page) = SpecialPage::map(FrameNumber(frame)) {
-            cell.set(page);
-        }
-    }
+    check(result).is_ok() && setup.status == GNTST_OKAY
 }
 
 /// Unmaps the table, before a suspension. Until [`attach`] there is no reference to be had, and
@@ -151,14 +181,11 @@ fn entry(gref: u32) -> Option<(&'static AtomicU32, &'static AtomicU32)> {
 pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, HalError> {
     let frame = u32::try_from(memory::frame_of(page).0).map_err(|_| HalError::NoGrants)?;
     let mut free = FREE.lock();
-    let gref = match free.recycled.pop() {
-        Some(gref) => gref,
-        None => free.next,
+    let gref = free.take();
+    let Some((control, frame_word)) = entry(gref) else {
+        free.give(gref);
+        return Err(HalError::NoGrants);
     };
-    let (control, frame_word) = entry(gref).ok_or(HalError::NoGrants)?;
-    if gref == free.next {
-        free.next += 1;
-    }
     let flags = match access {
         Access::ReadOnly => GTF_PERMIT_ACCESS | GTF_READONLY,
         Access::ReadWrite => GTF_PERMIT_ACCESS,
@@ -187,7 +214,7 @@ pub fn end(granted: Granted) -> Result<(), Granted> {
             Err(now) => seen = now,
         }
     }
-    FREE.lock().recycled.push(gref);
+    FREE.lock().give(gref);
     Ok(())
 }
 
@@ -232,6 +259,18 @@ mod tests {
         assert_eq!(frames_for(8192, 4), 4);
         assert_eq!(frames_for(1 << 20, 1 << 20), MAX_FRAMES);
         assert_eq!(frames_for(8192, 0), 1);
+    }
+
+    #[test]
+    fn references_are_used_again() {
+        let mut free = FreeRefs::new();
+        let taken: Vec<u32> = (0..4).map(|_| free.take()).collect();
+        assert_eq!(taken, [8, 9, 10, 11]);
+        free.give(9);
+        assert_eq!(free.take(), 9);
+        free.give(11);
+        free.give(8);
+        assert_eq!((free.take(), free.take(), free.take()), (8, 11, 12));
     }
 
     /// Tests run on a host, where there is no table.

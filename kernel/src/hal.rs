@@ -1,4 +1,4 @@
-//! The drivers' seam, made of this kernel.
+//! The drivers' seam ([`Hal`]), made of this kernel.
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage, StillInUse};
 
@@ -13,7 +13,7 @@ pub struct XenHal {
 }
 
 impl XenHal {
-    /// That of virtual CPU `cpu`.
+    /// The machine as virtual CPU `cpu` uses it.
     ///
     /// # Panics
     /// If it is not below [`MAX_CPUS`].

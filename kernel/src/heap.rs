@@ -12,11 +12,13 @@ use crate::sync::Mutex;
 use crate::{fault, memory, percpu};
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
-const STEP: usize = 64 * 1024;
+const MIN_GROWTH: usize = 64 * 1024;
+/// Bytes that the heap may need for itself with a block, rounded up.
+const HEAP_NODE: usize = 64;
 const MIB: usize = 1 << 20;
 
-/// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`. What a
-/// file took that isn't needed any more can be a second one, which is filled first.
+/// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`. The memory of
+/// a file that isn't needed any more can be a second one, which is filled first.
 pub struct KernelHeap {
     main: Mutex<linked_list_allocator::Heap>,
     given: Mutex<linked_list_allocator::Heap>,
@@ -32,8 +34,8 @@ impl KernelHeap {
         }
     }
 
-    /// Takes the memory of a file that isn't needed any more. Only the first one counts, and
-    /// none of less than a page.
+    /// Takes the memory of a file that isn't needed any more. Does nothing if it has one already, or
+    /// the file's is less than a page.
     pub fn give(&self, file: Module) {
         let mut given = self.given.lock();
         let memory = file.into_memory();
@@ -43,7 +45,7 @@ impl KernelHeap {
         }
     }
 
-    /// Bytes in use, and bytes that the heap has.
+    /// Returns the bytes in use, and the bytes that the heap has.
     #[must_use]
     pub fn usage(&self) -> (usize, usize) {
         let (given, main) = (self.given.lock(), self.main.lock());
@@ -57,9 +59,9 @@ impl Default for KernelHeap {
     }
 }
 
-/// Where a block of `layout` may lie. The same for its whole life: the number of virtual CPUs is
-/// found before there is a heap.
-fn laid_out(layout: Layout) -> Layout {
+/// The layout that a block of `layout` gets. It is the same for its whole life: the number of
+/// virtual CPUs is found before there is a heap.
+fn spread(layout: Layout) -> Layout {
     if percpu::count() == 1 {
         layout
     } else {
@@ -67,11 +69,12 @@ fn laid_out(layout: Layout) -> Layout {
     }
 }
 
-/// Adds memory for a block of `layout`. Whether there was some.
+/// Adds memory for a block of `layout`. Returns `false` if there is none.
 fn grow(heap: &mut linked_list_allocator::Heap, layout: Layout) -> bool {
-    // Room for the block at its alignment, and for the heap's own node.
-    let need = layout.size() + layout.align() + 64;
-    let Some(gained) = memory::extend_heap(need.max(STEP)).or_else(|| memory::extend_heap(need))
+    // The block at its alignment, and the heap's own node.
+    let need = layout.size() + layout.align() + HEAP_NODE;
+    let Some(gained) =
+        memory::extend_heap(need.max(MIN_GROWTH)).or_else(|| memory::extend_heap(need))
     else {
         return false;
     };
@@ -89,7 +92,7 @@ fn grow(heap: &mut linked_list_allocator::Heap, layout: Layout) -> bool {
 // SAFETY: linked_list_allocator gives each block once; the locks make it one at a time.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let layout = laid_out(layout);
+        let layout = spread(layout);
         if let Ok(block) = self.given.lock().allocate_first_fit(layout) {
             return block.as_ptr();
         }
@@ -114,7 +117,7 @@ unsafe impl GlobalAlloc for KernelHeap {
         let Some(start) = NonNull::new(block) else {
             return;
         };
-        let layout = laid_out(layout);
+        let layout = spread(layout);
         let mut given = self.given.lock();
         if (given.bottom()..given.top()).contains(&block) {
             // SAFETY: `alloc` took the block, which lies in this heap, with this layout.

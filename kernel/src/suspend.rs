@@ -13,7 +13,7 @@ use xen_boot::{BootInfo, Protocol};
 use xen_hal::Port;
 
 use crate::pv::upcall;
-use crate::{console, event, grant, run_state, shared_info, time, vcpu};
+use crate::{console, event, grant, percpu, run_state, shared_info, time, vcpu};
 
 /// Unmaps what isn't this domain's memory. Until it is mapped again no event is pending, time
 /// stands at 0 and nothing can be granted.
@@ -68,6 +68,6 @@ pub fn restore(boot: &BootInfo) -> Result<Port, i32> {
 /// Registers what a restored domain has to register again for the virtual CPU that this is.
 pub fn restore_cpu() {
     time::init();
-    vcpu::stop_periodic_timer(crate::percpu::current());
+    vcpu::stop_periodic_timer(percpu::current());
     run_state::init();
 }

@@ -6,6 +6,7 @@
 /// No frame number may be kept over a suspension: a paravirtualised domain is restored into other
 /// machine frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct FrameNumber(pub u64);
 
 impl FrameNumber {
