@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use crate::forward::lane::Lane;
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
-use crate::interface::acd::Claims;
-use crate::interface::link::{Link, Uniqueness};
+use crate::interface::acd::Acd;
+use crate::interface::link::{DadState, Link};
 use crate::interface::vlan_map::Vlans;
 use crate::local::reassembly::Reassembly;
 use crate::neighbor::table::{Entry, NEVER, Neighbors, Purpose, State};
 use crate::rate_limit::RateLimit;
 use crate::route::fib::SPECIAL;
-use crate::route::overlay::Upper;
+use crate::route::overlay::Overlay;
 use crate::route::target::Target;
 use crate::route::vrf::{Vrf, Vrfs};
 use crate::slow::packet::Waiting;
@@ -71,7 +71,7 @@ pub struct Router {
     pub(crate) neighbors: Neighbors,
     pub(crate) vlans: Vlans,
     /// What the slow path counts, and what lanes had for it when it last asked them.
-    pub(crate) own: Lane,
+    pub(crate) own_lane: Lane,
     pub(crate) limits: [RateLimit; MAX_INTERFACES],
     pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
     /// Frames to be routed anew after a change of configuration.
@@ -110,7 +110,7 @@ impl Router {
             settle_at: None,
             neighbors: Neighbors::new(index_key),
             vlans: Vlans::default(),
-            own: Lane::new(0),
+            own_lane: Lane::new(0),
             limits: [RateLimit::default(); MAX_INTERFACES],
             resolutions: [RateLimit::default(); MAX_INTERFACES],
             again: Vec::new(),
@@ -154,17 +154,17 @@ impl Router {
         let old_links = core::mem::take(&mut self.links);
         let old_limits = self.limits;
         let counted = Lane::new(config.interfaces.len());
-        let mut counted = core::mem::replace(&mut self.own, counted);
-        core::mem::swap(&mut self.own.punts, &mut counted.punts);
+        let mut counted = core::mem::replace(&mut self.own_lane, counted);
+        core::mem::swap(&mut self.own_lane.punts, &mut counted.punts);
         self.limits = [RateLimit::default(); MAX_INTERFACES];
         self.vlans = Vlans::new(config);
         for (at, (interface, &was)) in config.interfaces.iter().zip(&before).enumerate() {
             let mut link = Link::new(interface);
             let loopback = interface.attachment == Attachment::Loopback;
             if let Some(was) = was.and_then(|w| old_links.get(w)).filter(|_| !loopback) {
-                link.claims = match was.up && was.addresses != link.addresses {
-                    true => Claims::begin(now),
-                    false => was.claims.clone(),
+                link.acd = match was.up && was.addresses != link.addresses {
+                    true => Acd::begin(now),
+                    false => was.acd.clone(),
                 };
                 (link.mac, link.up, link.offered_mtu) = (was.mac, was.up, was.offered_mtu);
                 link.set_mtu(interface);
@@ -178,13 +178,13 @@ impl Router {
             }
             self.links.push(link);
             if let (Some(to), Some(from)) = (
-                self.own.counters.get_mut(at),
+                self.own_lane.counters.get_mut(at),
                 was.and_then(|w| counted.counters.get(w)),
             ) {
                 *to = from.clone();
             }
             if let (Some(to), Some(from)) = (
-                self.own.traffic.get_mut(at),
+                self.own_lane.traffic.get_mut(at),
                 was.and_then(|w| counted.traffic.get(w)),
             ) {
                 *to = *from;
@@ -223,7 +223,7 @@ impl Router {
                 self.keep_neighbor(now, entry, interface, Mac(mac), used);
             }
         }
-        self.own.punts.renumber(after);
+        self.own_lane.punts.renumber(after);
         self.reassembly.clear();
         self.start_routes();
         self.rebuild();
@@ -283,7 +283,7 @@ impl Router {
         link.offered_mtu = mtu;
         link.set_mtu(config);
         link.up = true;
-        link.claims = Claims::begin(now);
+        link.acd = Acd::begin(now);
         if let Some(v6) = &mut link.v6 {
             v6.start(now, link.mac, None);
         }
@@ -366,18 +366,18 @@ impl Router {
         }
         let news = self.note_links();
         for vrf in self.vrfs.numbers() {
-            self.vrfs.get_mut(vrf).own.clear();
-            let (mut four, mut six) = (Upper::new(), Upper::new());
+            self.vrfs.get_mut(vrf).local_addresses.clear();
+            let (mut four, mut six) = (Overlay::new(), Overlay::new());
             self.connect(vrf, &mut four);
             self.connect_broadcasts(vrf, &mut four);
             self.connect6(vrf, &mut six);
-            self.lay(vrf, four, six, news);
+            self.replace_overlays(vrf, four, six, news);
         }
     }
 
     /// Enters the IPv4 networks of a table's links and the router's addresses there.
-    fn connect(&mut self, vrf: u8, fib: &mut Upper<u32>) {
-        let own = &mut self.vrfs.get_mut(vrf).own;
+    fn connect(&mut self, vrf: u8, fib: &mut Overlay<u32>) {
+        let local = &mut self.vrfs.get_mut(vrf).local_addresses;
         let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
         for (at, link) in links() {
             for network in link.addresses.iter().filter(|_| link.up) {
@@ -388,24 +388,24 @@ impl Router {
             for network in &link.addresses {
                 let ends = [network.network_address(), network.broadcast()];
                 for end in ends.into_iter().flatten() {
-                    fib.add(end.to_bits(), 32, Target::Nowhere(DropReason::Broadcast));
-                    own.add(end, DropReason::MartianSource);
+                    fib.add(end.to_bits(), 32, Target::Drop(DropReason::Broadcast));
+                    local.add(end, DropReason::MartianSource);
                 }
             }
         }
         for network in links().flat_map(|(_, l)| &l.addresses) {
             fib.add(network.address.to_bits(), 32, Target::Local);
-            own.add(network.address, DropReason::OwnSource);
+            local.add(network.address, DropReason::OwnSource);
         }
         for (prefix, len, reason) in SPECIAL {
-            fib.add(prefix, len, Target::Nowhere(reason));
+            fib.add(prefix, len, Target::Drop(reason));
         }
     }
 
     /// The same for IPv6. Link-local addresses mean something on their link only, and aren't
     /// in the table.
-    fn connect6(&mut self, vrf: u8, fib: &mut Upper<u128>) {
-        let known = &mut self.vrfs.get_mut(vrf).own;
+    fn connect6(&mut self, vrf: u8, fib: &mut Overlay<u128>) {
+        let known = &mut self.vrfs.get_mut(vrf).local_addresses;
         let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
         let all = || {
             links()
@@ -417,16 +417,16 @@ impl Router {
             let network = address.network;
             fib.add(network.first(), network.len, Target::OnLink(at));
         }
-        for (_, _, address) in global().filter(|(_, _, a)| a.state == Uniqueness::Unique) {
+        for (_, _, address) in global().filter(|(_, _, a)| a.state == DadState::Unique) {
             if let Some(anycast) = address.network.anycast() {
                 fib.add(anycast.to_bits(), 128, Target::Local);
                 known.add6(anycast);
             }
         }
-        let tentative = Target::Nowhere(DropReason::TentativeAddress);
+        let tentative = Target::Drop(DropReason::TentativeAddress);
         for (_, _, address) in global() {
             let own = address.network.address;
-            let unique = address.state == Uniqueness::Unique;
+            let unique = address.state == DadState::Unique;
             let target = if unique { Target::Local } else { tentative };
             fib.add(own.to_bits(), 128, target);
             if unique {
@@ -434,7 +434,7 @@ impl Router {
             }
         }
         for (prefix, len, reason) in SPECIAL6 {
-            fib.add(prefix, len, Target::Nowhere(reason));
+            fib.add(prefix, len, Target::Drop(reason));
         }
     }
 
@@ -447,12 +447,12 @@ impl Router {
     /// Takes back frames that were to be forwarded but found no room on the outgoing
     /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
-        self.own.count_tx_full(out, frames, bytes);
+        self.own_lane.count_tx_full(out, frames, bytes);
     }
 
     /// The counters of an interface, if it exists: without what lanes still have of them.
     pub fn counters(&self, interface: InterfaceId) -> Option<Counters> {
-        self.own.counters(interface)
+        self.own_lane.counters(interface)
     }
 
     /// Keeps what whoever looks after the network should know.
@@ -470,14 +470,14 @@ impl Router {
 
     /// How many frames wait, for the slow path or for a neighbour.
     pub fn pending(&self) -> usize {
-        self.own.punts.len() + self.neighbors.waiting_frames + self.again.len()
+        self.own_lane.punts.len() + self.neighbors.waiting_frames + self.again.len()
     }
 
     pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {
-        self.own.with_counters(interface, f);
+        self.own_lane.with_counters(interface, f);
     }
 
     pub(crate) fn drop_frames(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
-        self.own.drop_frames(interface, reason, frames);
+        self.own_lane.drop_frames(interface, reason, frames);
     }
 }

@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use crate::frame::InterfaceId;
-use crate::interface::link::{Link, Uniqueness};
+use crate::interface::link::{DadState, Link};
 use crate::{DropReason, Router};
 use config::{Attachment, RouteTarget};
 use wire::addr::{Mac, Network};
@@ -125,12 +125,12 @@ pub fn show_interfaces(router: &Router, out: &mut dyn fmt::Write) -> fmt::Result
 /// Says who else uses an interface's addresses.
 fn mark_ipv4(link: &Link, addresses: &mut [String]) {
     for network in &link.addresses {
-        let Some(rival) = link.claims.rival(network.address) else {
+        let Some(conflicting_mac) = link.acd.conflicting_mac(network.address) else {
             continue;
         };
         let text = format!("{}/{}", network.address, network.len);
         if let Some(known) = addresses.iter_mut().find(|a| **a == text) {
-            known.push_str(&format!(" (also used by {rival})"));
+            known.push_str(&format!(" (also used by {conflicting_mac})"));
         }
     }
 }
@@ -147,10 +147,10 @@ fn mark_ipv6(link: &Link, addresses: &mut Vec<String>) {
         let network = address.network;
         let text = format!("{}/{}", network.address, network.len);
         let mark = match address.state {
-            Uniqueness::Duplicate => " (duplicate)",
+            DadState::Duplicate => " (duplicate)",
             _ if link.disabled6.is_some() => " (IPv6 disabled)",
-            Uniqueness::Tentative { .. } => " (tentative)",
-            Uniqueness::Unique => "",
+            DadState::Tentative { .. } => " (tentative)",
+            DadState::Unique => "",
         };
         match addresses.iter_mut().find(|a| **a == text) {
             Some(known) => known.push_str(mark),

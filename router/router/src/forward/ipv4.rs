@@ -3,15 +3,15 @@
 //! Three passes over a burst. The first checks each header and takes its destination; the second
 //! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbour.
 //! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
-//! goes through [`examine`](Router::examine), and what the third finds no neighbour for through
-//! [`find_others`](Router::find_others), both out of line. IPv6 frames of the burst have the
+//! goes through [`validate`](Router::validate), and what the third finds no neighbour for through
+//! [`resolve_rest`](Router::resolve_rest), both out of line. IPv6 frames of the burst have the
 //! same three passes of their own, in [`forward::ipv6`](crate::forward::ipv6).
 
 use core::net::IpAddr;
 
 use crate::DropReason;
 use crate::forward::lane::{Lane, Traffic};
-use crate::forward::validate::Seen;
+use crate::forward::validate::Parsed;
 use crate::frame::{
     BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
 };
@@ -161,9 +161,9 @@ impl Router {
 
     /// Calls `f` with this router and the lane that it has itself.
     pub(crate) fn with_own_lane<T>(&mut self, f: impl FnOnce(&Self, &mut Lane) -> T) -> T {
-        let mut lane = core::mem::take(&mut self.own);
+        let mut lane = core::mem::take(&mut self.own_lane);
         let result = f(self, &mut lane);
-        self.own = lane;
+        self.own_lane = lane;
         result
     }
 
@@ -267,7 +267,7 @@ impl Router {
         }
         let others = others & !decided;
         if others != 0 {
-            self.find_others(lane, input, headers, metas, verdicts, &lookups, others);
+            self.resolve_rest(lane, input, headers, metas, verdicts, &lookups, others);
         }
         Verdicts::Mixed
     }
@@ -283,7 +283,7 @@ impl Router {
         source: u32,
     ) -> bool {
         let table = self.vrfs.get(vrf);
-        if table.own.is_doubtful(source) {
+        if table.local_addresses.may_be_local_or_martian(source) {
             return false;
         }
         let Some(rule) = rpf else { return true };
@@ -343,7 +343,7 @@ impl Router {
         clippy::too_many_arguments,
         reason = "they are all that is known of a burst"
     )]
-    fn find_others(
+    fn resolve_rest(
         &self,
         lane: &mut Lane,
         input: InterfaceId,
@@ -394,8 +394,8 @@ impl Router {
         verdict: &mut Verdict,
     ) -> bool {
         *verdict = Verdict::Punt;
-        match self.examine(input, &header.0, meta.len as usize) {
-            Seen::Bad(reason) => {
+        match self.validate(input, &header.0, meta.len as usize) {
+            Parsed::Bad(reason) => {
                 if reason == DropReason::Vlan
                     && let Some(tagged) = self.tagged(lane, input, header, meta)
                 {
@@ -406,15 +406,15 @@ impl Router {
                 *verdict = Verdict::Drop;
                 false
             }
-            Seen::Arp | Seen::Incomplete => false,
-            Seen::Ip6(ip) => {
+            Parsed::Arp | Parsed::Incomplete => false,
+            Parsed::Ip6(ip) => {
                 let total = ETHERNET_LEN + ip.total_len;
                 let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
                 let local = ip.source.is_unicast_link_local() || ip.destination.is_multicast();
                 let examined = ip.next_header == ipv6::HOP_BY_HOP;
                 ip.hop_limit > 1 && !padded && !local && !examined
             }
-            Seen::Ip(ip) => {
+            Parsed::Ip(ip) => {
                 let total = ETHERNET_LEN + ip.total_len;
                 let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
                 ip.header_len == ipv4::HEADER_LEN && ip.ttl > 1 && !padded
@@ -449,7 +449,7 @@ impl Router {
                 let destination = u32::from_be(header.u32_at(30));
                 self.neighbors.index.find(interface, destination)
             }
-            Target::Nowhere(reason) => {
+            Target::Drop(reason) => {
                 Self::drop_silently(lane, input, reason, verdict);
                 None
             }

@@ -49,7 +49,7 @@ impl Router {
         let vrf = self.vrf_of(input);
         let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
         let (mut forward, mut other) = (0u64, 0u64);
-        let own = &self.vrfs.get(vrf).own;
+        let local = &self.vrfs.get(vrf).local_addresses;
         for (at, (header, meta)) in headers.iter().zip(metas).enumerate() {
             if which >> at & 1 == 0 {
                 continue;
@@ -60,7 +60,7 @@ impl Router {
                 && payload + HEADERS == meta.len
                 && header.0[NEXT_HEADER] != ipv6::HOP_BY_HOP
                 && header.0[HOP_LIMIT] > 1
-                && !own.is_doubtful6(header.u128_at(SOURCE));
+                && !local.may_be_local_or_martian6(header.u128_at(SOURCE));
             if plain {
                 forward |= 1 << at;
             } else {
@@ -186,7 +186,7 @@ impl Router {
                 let destination = be128(&header.0, DESTINATION);
                 self.neighbors.find6(interface, destination)
             }
-            Target::Nowhere(reason) => {
+            Target::Drop(reason) => {
                 Self::drop_silently(lane, input, reason, verdict);
                 None
             }

@@ -139,12 +139,12 @@ impl Router {
 
     /// Takes the frames that a lane left to the slow path, as far as there is room.
     pub fn gather_punts(&mut self, lane: &mut Lane) {
-        self.own.punts.take_from(&mut lane.punts);
+        self.own_lane.punts.take_from(&mut lane.punts);
     }
 
     /// Takes what a lane counted since this was last done. Before the configuration changes it
     /// must be done, with the punts of all lanes gathered too: interfaces then get other numbers.
     pub fn gather_counters(&mut self, lane: &mut Lane) {
-        self.own.gather_counters(lane);
+        self.own_lane.gather_counters(lane);
     }
 }

@@ -25,7 +25,7 @@ impl Router {
     /// Whether the tables' answer for a source allows it on an interface.
     fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         match target {
-            Target::Local | Target::Nowhere(_) | Target::Vrf(_) => false,
+            Target::Local | Target::Drop(_) | Target::Vrf(_) => false,
             _ if rule == ReversePath::Loose => true,
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {

@@ -14,7 +14,7 @@ use wire::ipv6::{self, Ipv6};
 
 /// What a frame turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Seen {
+pub(crate) enum Parsed {
     /// Nothing to be handled.
     Bad(DropReason),
     /// An ARP packet, not yet looked into.
@@ -28,11 +28,11 @@ pub(crate) enum Seen {
 }
 
 impl Router {
-    /// Examines a frame of `len` bytes of which `bytes` are at hand.
-    pub(crate) fn examine(&self, input: InterfaceId, bytes: &[u8], len: usize) -> Seen {
+    /// Validates a frame of `len` bytes of which `bytes` are at hand.
+    pub(crate) fn validate(&self, input: InterfaceId, bytes: &[u8], len: usize) -> Parsed {
         let bytes = bytes.get(..len).unwrap_or(bytes);
         let Some(header) = Ethernet::parse(bytes) else {
-            return Seen::Bad(DropReason::Truncated);
+            return Parsed::Bad(DropReason::Truncated);
         };
         let mac = self
             .links
@@ -40,39 +40,39 @@ impl Router {
             .map_or(Mac::default(), |l| l.mac);
         let group = header.destination.is_group();
         if !group && header.destination != mac {
-            return Seen::Bad(DropReason::OtherHost);
+            return Parsed::Bad(DropReason::OtherHost);
         }
         match header.kind {
             ethernet::IPV4 => {}
-            ethernet::ARP => return Seen::Arp,
-            ethernet::VLAN | ethernet::SERVICE_VLAN => return Seen::Bad(DropReason::Vlan),
+            ethernet::ARP => return Parsed::Arp,
+            ethernet::VLAN | ethernet::SERVICE_VLAN => return Parsed::Bad(DropReason::Vlan),
             ethernet::IPV6 => {
-                return match self.examine6(input, bytes, len, group) {
-                    Ok(ip) => Seen::Ip6(ip),
-                    Err(reason) => Seen::Bad(reason),
+                return match self.validate6(input, bytes, len, group) {
+                    Ok(ip) => Parsed::Ip6(ip),
+                    Err(reason) => Parsed::Bad(reason),
                 };
             }
-            _ => return Seen::Bad(DropReason::UnknownEthertype),
+            _ => return Parsed::Bad(DropReason::UnknownEthertype),
         }
         let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
         let ip = match Ipv4::parse(packet, len.saturating_sub(ETHERNET_LEN)) {
             Ok(ip) => ip,
-            Err(Unreadable::Incomplete) => return Seen::Incomplete,
-            Err(Unreadable::Bad(error)) => return Seen::Bad(error.into()),
+            Err(Unreadable::Incomplete) => return Parsed::Incomplete,
+            Err(Unreadable::Bad(error)) => return Parsed::Bad(error.into()),
         };
         if let Some(reason) = self.bad_source(input, ip.source) {
-            return Seen::Bad(reason);
+            return Parsed::Bad(reason);
         }
         if group && !self.is_group_destination(input, ip.destination) {
-            let own = &self.vrfs.get(self.vrf_of(input)).own;
-            let end = own.reason(ip.destination) == Some(DropReason::MartianSource);
-            return Seen::Bad(if end {
+            let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
+            let end = local.reason(ip.destination) == Some(DropReason::MartianSource);
+            return Parsed::Bad(if end {
                 DropReason::Broadcast
             } else {
                 DropReason::LinkBroadcast
             });
         }
-        Seen::Ip(ip)
+        Parsed::Ip(ip)
     }
 
     /// Why a packet from this address must not be accepted, if so.
@@ -80,13 +80,13 @@ impl Router {
         if ipv4::is_martian_source(source) {
             return Some(DropReason::MartianSource);
         }
-        let own = &self.vrfs.get(self.vrf_of(input)).own;
-        let reason = own.reason(source);
+        let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
+        let reason = local.reason(source);
         reason.or_else(|| self.bad_path(input, source.into()))
     }
 
     /// The same for an IPv6 packet's header, which is checked as a whole.
-    fn examine6(
+    fn validate6(
         &self,
         input: InterfaceId,
         bytes: &[u8],
@@ -103,8 +103,8 @@ impl Router {
             return Err(DropReason::MartianSource);
         }
         let own_here = v6.usable().any(|n| n.address == ip.source);
-        let own = &self.vrfs.get(self.vrf_of(input)).own;
-        if own_here || own.has6(ip.source) {
+        let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
+        if own_here || local.has6(ip.source) {
             return Err(DropReason::OwnSource);
         }
         if to_group && !v6.listens_to(ip.destination) {
@@ -113,9 +113,9 @@ impl Router {
         if group && !to_group {
             return Err(DropReason::LinkBroadcast);
         }
-        let local = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
+        let link_scope = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
         match self.bad_path(input, ip.source.into()) {
-            Some(reason) if !local => Err(reason),
+            Some(reason) if !link_scope => Err(reason),
             _ => Ok(ip),
         }
     }
@@ -132,7 +132,7 @@ impl Router {
                 .get(self.vrf_of(input))
                 .fib
                 .lookup(destination.to_bits()),
-            Target::Nowhere(DropReason::Multicast | DropReason::Broadcast)
+            Target::Drop(DropReason::Multicast | DropReason::Broadcast)
         )
     }
 }

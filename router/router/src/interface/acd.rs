@@ -29,7 +29,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// The IPv4 addresses of a link as far as others are concerned.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Claims {
+pub(crate) struct Acd {
     /// How often they were announced, and when that is due again.
     announced: Option<(u8, Instant)>,
     conflicts: Vec<Conflict>,
@@ -44,7 +44,7 @@ struct Conflict {
     noticed: Instant,
 }
 
-impl Claims {
+impl Acd {
     /// All addresses are to be announced.
     pub(crate) fn begin(now: Instant) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Claims {
     }
 
     /// Who else uses an address.
-    pub(crate) fn rival(&self, address: Ipv4Addr) -> Option<Mac> {
+    pub(crate) fn conflicting_mac(&self, address: Ipv4Addr) -> Option<Mac> {
         let conflict = self.conflicts.iter().find(|c| c.address == address);
         conflict.map(|c| c.station)
     }
@@ -74,24 +74,19 @@ impl Conflict {
 
 impl Router {
     /// Announces the addresses of an interface where that is due, and forgets old conflicts.
-    pub(crate) fn claims_due(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        out: &mut dyn Egress,
-    ) {
+    pub(crate) fn acd_due(&mut self, now: Instant, interface: InterfaceId, out: &mut dyn Egress) {
         let Some(link) = self.links.get_mut(interface.index()).filter(|l| l.up) else {
             return;
         };
-        if link.claims.due().is_none_or(|due| due > now) {
+        if link.acd.due().is_none_or(|due| due > now) {
             return;
         }
-        link.claims.conflicts.retain(|c| c.end() > now);
-        let Some((times, _)) = link.claims.announced.filter(|a| a.1 <= now) else {
+        link.acd.conflicts.retain(|c| c.end() > now);
+        let Some((times, _)) = link.acd.announced.filter(|a| a.1 <= now) else {
             return;
         };
         let next = (times + 1, now.saturating_add(ANNOUNCE_INTERVAL));
-        link.claims.announced = Some(next).filter(|n| n.0 < ANNOUNCEMENTS);
+        link.acd.announced = Some(next).filter(|n| n.0 < ANNOUNCEMENTS);
         let addresses: Vec<Ipv4Addr> = link.addresses.iter().map(|n| n.address).collect();
         for address in addresses {
             if times == 0 {
@@ -131,7 +126,7 @@ impl Router {
         let Some(link) = self.links.get_mut(input.index()) else {
             return;
         };
-        let all = &mut link.claims.conflicts;
+        let all = &mut link.acd.conflicts;
         let known = all.iter_mut().find(|c| c.address == arp.sender);
         let defend = match known {
             Some(conflict) => {

@@ -6,7 +6,7 @@ use core::net::Ipv6Addr;
 use core::time::Duration;
 
 use crate::frame::InterfaceId;
-use crate::interface::link::Uniqueness;
+use crate::interface::link::DadState;
 use crate::neighbor::nud::CONGESTED;
 use crate::neighbor::table::Entry;
 use crate::router::{Egress, Router};
@@ -20,12 +20,7 @@ const OBJECTION: Duration = Duration::from_secs(1);
 
 impl Router {
     /// Asks and decides about the addresses of an interface where that is due.
-    pub(crate) fn uniqueness_due(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        out: &mut dyn Egress,
-    ) {
+    pub(crate) fn dad_due(&mut self, now: Instant, interface: InterfaceId, out: &mut dyn Egress) {
         let transmits = self
             .config()
             .interfaces
@@ -38,7 +33,7 @@ impl Router {
             let Some(address) = v6.and_then(|v6| v6.addresses.get_mut(at)) else {
                 break;
             };
-            let Uniqueness::Tentative { asked, due } = address.state else {
+            let DadState::Tentative { asked, due } = address.state else {
                 continue;
             };
             let target = address.network.address;
@@ -46,7 +41,7 @@ impl Router {
                 continue;
             }
             if asked >= transmits {
-                address.state = Uniqueness::Unique;
+                address.state = DadState::Unique;
                 proven.push(target);
                 continue;
             }
@@ -70,7 +65,7 @@ impl Router {
                 (asked, CONGESTED)
             };
             let due = now.saturating_add(pause);
-            self.set_uniqueness(interface, target, Uniqueness::Tentative { asked, due });
+            self.set_dad_state(interface, target, DadState::Tentative { asked, due });
         }
         if !proven.is_empty() {
             self.rebuild();
@@ -79,8 +74,13 @@ impl Router {
     }
 
     /// Somebody else has an address that we were about to use: nobody gets it from us.
-    pub(crate) fn duplicate(&mut self, now: Instant, interface: InterfaceId, address: Ipv6Addr) {
-        self.set_uniqueness(interface, address, Uniqueness::Duplicate);
+    pub(crate) fn duplicate_detected(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: Ipv6Addr,
+    ) {
+        self.set_dad_state(interface, address, DadState::Duplicate);
         let name = self.config().interfaces.get(interface.index());
         let name = String::from(name.map_or("", |i| i.name.as_str()));
         let Some(link) = self.links.get_mut(interface.index()) else {
@@ -110,7 +110,7 @@ impl Router {
         }
     }
 
-    fn set_uniqueness(&mut self, interface: InterfaceId, address: Ipv6Addr, state: Uniqueness) {
+    fn set_dad_state(&mut self, interface: InterfaceId, address: Ipv6Addr, state: DadState) {
         let link = self.links.get_mut(interface.index());
         let all = link.and_then(|l| l.v6.as_mut()).map(|v6| &mut v6.addresses);
         for own in all.into_iter().flatten() {

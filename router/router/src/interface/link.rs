@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::interface::acd::Claims;
+use crate::interface::acd::Acd;
 use crate::interface::mld::Listener;
 use crate::interface::router_advert::Advertiser;
 use crate::rate_limit::{Rate, RateLimit};
@@ -25,7 +25,7 @@ pub(crate) struct Link {
     pub(crate) mtu: u16,
     pub(crate) addresses: Vec<Ipv4Network>,
     /// What others are told and say about its IPv4 addresses.
-    pub(crate) claims: Claims,
+    pub(crate) acd: Acd,
     pub(crate) rpf: Option<ReversePath>,
     pub(crate) allow: Allowed,
     /// How often ICMP errors may be sent because of what comes from here.
@@ -54,7 +54,7 @@ impl Link {
             offered_mtu: mtu,
             mtu,
             addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
-            claims: Claims::default(),
+            acd: Acd::default(),
             rpf: config.rpf,
             allow: config.allow,
             errors: Rate::per_second(config.icmp_error_rate),
@@ -77,7 +77,7 @@ impl Link {
         let made = self.mac.link_local();
         let duplicate = |v6: &mut Link6| {
             let state = v6.address(made).map(|a| a.state);
-            state == Some(Uniqueness::Duplicate)
+            state == Some(DadState::Duplicate)
         };
         let disabled = self.v6.take_if(duplicate);
         let news = disabled.is_some();
@@ -107,7 +107,7 @@ impl Link {
 
 /// Whether an address is known to be used by nobody else (RFC 4862 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Uniqueness {
+pub(crate) enum DadState {
     /// Asked about so many times; what is next is due then.
     Tentative {
         asked: u8,
@@ -121,7 +121,7 @@ pub(crate) enum Uniqueness {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Address6 {
     pub(crate) network: Ipv6Network,
-    pub(crate) state: Uniqueness,
+    pub(crate) state: DadState,
 }
 
 /// What an interface needs for IPv6.
@@ -132,15 +132,15 @@ pub(crate) struct Link6 {
     pub(crate) listener: Listener,
     pub(crate) advertiser: Option<Advertiser>,
     /// The link is to learn that the router is no default router any more.
-    pub(crate) farewell: bool,
+    pub(crate) final_ra_pending: bool,
 }
 
 impl Link6 {
     fn new(config: &InterfaceConfig) -> Option<Self> {
         let state = match config.attachment {
             // There is nobody to ask.
-            Attachment::Loopback => Uniqueness::Unique,
-            _ => Uniqueness::Tentative {
+            Attachment::Loopback => DadState::Unique,
+            _ => DadState::Tentative {
                 asked: 0,
                 due: Instant(0),
             },
@@ -153,7 +153,7 @@ impl Link6 {
             addresses,
             listener: Listener::default(),
             advertiser: config.advertise.as_ref().map(|_| Advertiser::default()),
-            farewell: false,
+            final_ra_pending: false,
         })
     }
 
@@ -167,7 +167,7 @@ impl Link6 {
                         address: mac.link_local(),
                         len: 64,
                     },
-                    state: Uniqueness::Duplicate,
+                    state: DadState::Duplicate,
                 },
             );
         }
@@ -176,7 +176,7 @@ impl Link6 {
             let known = known
                 .into_iter()
                 .find(|a| a.network.address == address.network.address);
-            address.state = known.map_or(Uniqueness::Tentative { asked: 0, due: now }, |a| a.state);
+            address.state = known.map_or(DadState::Tentative { asked: 0, due: now }, |a| a.state);
         }
         self.listener = match old {
             Some(old) => old.listener.clone(),
@@ -185,8 +185,8 @@ impl Link6 {
         self.listener.listen(now, self.groups());
         match (old.and_then(|o| o.advertiser), &mut self.advertiser) {
             (Some(old), Some(new)) => *new = old.again(now),
-            (Some(old), None) => self.farewell = old.has_sent(),
-            (None, _) => self.farewell = false,
+            (Some(old), None) => self.final_ra_pending = old.has_sent(),
+            (None, _) => self.final_ra_pending = false,
         }
     }
 
@@ -194,7 +194,7 @@ impl Link6 {
     pub(crate) fn usable(&self) -> impl Iterator<Item = Ipv6Network> {
         self.addresses
             .iter()
-            .filter(|a| a.state == Uniqueness::Unique)
+            .filter(|a| a.state == DadState::Unique)
             .map(|a| a.network)
     }
 
@@ -236,7 +236,7 @@ impl Link6 {
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
         let ours = || {
-            let ours = |a: &&Address6| a.state != Uniqueness::Duplicate;
+            let ours = |a: &&Address6| a.state != DadState::Duplicate;
             self.addresses.iter().filter(ours).map(|a| a.network)
         };
         let anycast = ours().filter_map(|n| n.anycast());
@@ -252,7 +252,7 @@ impl Link6 {
     /// When something is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         let questions = self.addresses.iter().filter_map(|a| match a.state {
-            Uniqueness::Tentative { due, .. } => Some(due),
+            DadState::Tentative { due, .. } => Some(due),
             _ => None,
         });
         let advertiser = self.advertiser.filter(|_| self.source().is_some());

@@ -76,8 +76,8 @@ impl Router {
         let mut any = false;
         for link in self.links.iter_mut().filter(|l| l.up) {
             if let Some(v6) = &mut link.v6 {
-                v6.farewell |= v6.advertiser.take().is_some_and(Advertiser::has_sent);
-                any |= v6.farewell;
+                v6.final_ra_pending |= v6.advertiser.take().is_some_and(Advertiser::has_sent);
+                any |= v6.final_ra_pending;
             }
         }
         any
@@ -97,7 +97,7 @@ impl Router {
         let Some(v6) = v6.filter(|v6| v6.source().is_some()) else {
             return;
         };
-        if core::mem::take(&mut v6.farewell) {
+        if core::mem::take(&mut v6.final_ra_pending) {
             self.advertise(interface, &AdvertiseConfig::silent(), 0, out);
         }
         if self.advertiser(interface).is_none_or(|a| a.due > now) {

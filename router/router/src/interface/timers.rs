@@ -13,14 +13,14 @@ impl Router {
             };
             if self.links.get(at).is_some_and(|l| l.up && l.v6.is_some()) {
                 self.mld_due(now, interface, out);
-                self.uniqueness_due(now, interface, out);
+                self.dad_due(now, interface, out);
                 self.advertise_due(now, interface, out);
             }
         }
         let up = self.links.iter().filter(|l| l.up);
         up.filter_map(|l| {
             let v6 = l.v6.as_ref().and_then(|v6| v6.due());
-            v6.into_iter().chain(l.claims.due()).min()
+            v6.into_iter().chain(l.acd.due()).min()
         })
         .min()
     }

@@ -9,7 +9,7 @@ const FILTER: usize = 1024;
 
 /// The router's addresses and its networks' broadcast addresses.
 #[derive(Debug)]
-pub(crate) struct Own {
+pub(crate) struct LocalAddresses {
     exact: BTreeMap<u32, DropReason>,
     exact6: BTreeSet<u128>,
     /// By hash: whether an address could be one of them.
@@ -20,7 +20,7 @@ pub(crate) struct Own {
     multiplier: u32,
 }
 
-impl Own {
+impl LocalAddresses {
     pub(crate) fn new(key: u64) -> Self {
         let mut martian_octets = [false; 256];
         for (octet, martian) in (0..=u8::MAX).zip(martian_octets.iter_mut()) {
@@ -68,7 +68,7 @@ impl Own {
     /// Whether packets from this address, its octets as they stand in memory, need a closer
     /// look.
     #[inline(always)]
-    pub(crate) fn is_doubtful(&self, address: u32) -> bool {
+    pub(crate) fn may_be_local_or_martian(&self, address: u32) -> bool {
         let [octet, ..] = address.to_ne_bytes();
         self.martian_octets[usize::from(octet)]
             || self.filter.get(self.slot(address)).copied().unwrap_or(true)
@@ -96,7 +96,7 @@ impl Own {
 
     /// Whether packets from this IPv6 address need a closer look.
     #[inline(always)]
-    pub(crate) fn is_doubtful6(&self, address: u128) -> bool {
+    pub(crate) fn may_be_local_or_martian6(&self, address: u128) -> bool {
         wire::ipv6::is_doubtful_octet((address >> 120) as u8)
             || self
                 .filter6

@@ -161,7 +161,7 @@ impl Router {
         out: &mut dyn Egress,
     ) {
         let mut to = ip.destination;
-        if !self.is_own6(input, to) {
+        if !self.is_local6(input, to) {
             let Some(source) = self.source6(input, ip.source) else {
                 return;
             };

@@ -309,7 +309,7 @@ impl Router {
                     meta: FrameMeta::plain(bytes.len()),
                     bytes,
                     input: expired.input,
-                    own: false,
+                    originated: false,
                     hop: None,
                 };
                 self.report(now, &about, IcmpError::ReassemblyTime, out);

@@ -6,7 +6,7 @@ use core::net::Ipv6Addr;
 
 use crate::DropReason;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
-use crate::interface::link::Uniqueness;
+use crate::interface::link::DadState;
 use crate::neighbor::table::{Purpose, State};
 use crate::router::{Egress, Router};
 use crate::time::Instant;
@@ -36,12 +36,12 @@ impl Router {
                 self.solicitation(now, input, sender, ip, target, station, out);
             }
             Ndp::Advertisement { target, .. } => {
-                let own = self.own6(input, target);
+                let own = self.dad_state_of(input, target);
                 match own {
-                    Some(Uniqueness::Unique) => {
+                    Some(DadState::Unique) => {
                         return self.drop_frames(input, DropReason::NdConflict, 1);
                     }
-                    Some(_) => self.duplicate(now, input, target),
+                    Some(_) => self.duplicate_detected(now, input, target),
                     None => self.advertisement(now, input, nd, out),
                 }
                 self.with_counters(input, |c| c.consumed += 1);
@@ -57,7 +57,7 @@ impl Router {
     }
 
     /// One of the router's addresses on a link.
-    fn own6(&self, input: InterfaceId, address: Ipv6Addr) -> Option<Uniqueness> {
+    fn dad_state_of(&self, input: InterfaceId, address: Ipv6Addr) -> Option<DadState> {
         let v6 = self.links.get(input.index())?.v6.as_ref()?;
         v6.address(address).map(|a| a.state)
     }
@@ -78,19 +78,19 @@ impl Router {
         };
         let mac = link.mac;
         let anycast = link.v6.as_ref().is_some_and(|v6| v6.is_anycast(target));
-        let own = self.own6(input, target);
+        let own = self.dad_state_of(input, target);
         self.with_counters(input, |c| c.consumed += 1);
         if ip.source.is_unspecified() {
             match own {
                 // Somebody wants this address, or our own question came back.
-                Some(Uniqueness::Tentative { .. }) if sender != mac => {
-                    return self.duplicate(now, input, target);
+                Some(DadState::Tentative { .. }) if sender != mac => {
+                    return self.duplicate_detected(now, input, target);
                 }
-                Some(Uniqueness::Unique) => {}
+                Some(DadState::Unique) => {}
                 _ => return,
             }
         } else {
-            if !anycast && own != Some(Uniqueness::Unique) {
+            if !anycast && own != Some(DadState::Unique) {
                 return;
             }
             if let Some(station) = station {

@@ -18,7 +18,7 @@ impl Router {
     fn leads_elsewhere(&self, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local => true,
-            Target::Nowhere(_) | Target::Vrf(_) => false,
+            Target::Drop(_) | Target::Vrf(_) => false,
             Target::OnLink(at) => at != input.0,
             Target::Neighbor(index) => {
                 let adjacency = self.neighbors.adjacencies.get(index as usize);

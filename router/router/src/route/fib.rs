@@ -69,7 +69,7 @@ impl Fib {
                 routes.push(Route { prefix, len, value });
             }
         });
-        let default = Target::Nowhere(DropReason::NoRoute).number();
+        let default = Target::Drop(DropReason::NoRoute).number();
         self.copy = Some(FrozenTable::new(&mut routes, default));
     }
 

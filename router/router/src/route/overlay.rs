@@ -9,9 +9,9 @@ use lpm::{Address, HIDDEN, Table, marked};
 
 /// What the router has in a table, by prefix and length.
 #[derive(Debug, Default)]
-pub(crate) struct Upper<A>(BTreeMap<(A, u8), u32>);
+pub(crate) struct Overlay<A>(BTreeMap<(A, u8), u32>);
 
-impl<A: Address> Upper<A> {
+impl<A: Address> Overlay<A> {
     pub(crate) const fn new() -> Self {
         Self(BTreeMap::new())
     }
@@ -25,7 +25,7 @@ impl<A: Address> Upper<A> {
 
 /// A prefix of the upper layer.
 #[derive(Clone, Copy, Debug)]
-struct Upmost {
+struct OverlayEntry {
     value: u32,
     /// The value of the route with the same prefix.
     covered: Option<u32>,
@@ -34,7 +34,7 @@ struct Upmost {
 #[derive(Debug)]
 pub(crate) struct Layers<A> {
     table: Table<A>,
-    upper: BTreeMap<(A, u8), Upmost>,
+    overlay: BTreeMap<(A, u8), OverlayEntry>,
     routes: usize,
 }
 
@@ -42,8 +42,8 @@ impl<A: Address> Layers<A> {
     /// Two empty layers, where there is no route to anything.
     pub(crate) fn new() -> Self {
         Self {
-            table: Table::new(Target::Nowhere(DropReason::NoRoute).number()),
-            upper: BTreeMap::new(),
+            table: Table::new(Target::Drop(DropReason::NoRoute).number()),
+            overlay: BTreeMap::new(),
             routes: 0,
         }
     }
@@ -65,8 +65,8 @@ impl<A: Address> Layers<A> {
 
     /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`].
     pub(crate) fn insert(&mut self, prefix: A, len: u8, value: u32) -> Option<u32> {
-        let old = match self.upper.get_mut(&(prefix.masked(len), len)) {
-            Some(upmost) => upmost.covered.replace(value),
+        let old = match self.overlay.get_mut(&(prefix.masked(len), len)) {
+            Some(entry) => entry.covered.replace(value),
             None => self.table.insert(prefix, len, value),
         };
         self.routes += usize::from(old.is_none());
@@ -75,8 +75,8 @@ impl<A: Address> Layers<A> {
 
     /// Removes a route. Returns the value it had, without [`HIDDEN`].
     pub(crate) fn remove(&mut self, prefix: A, len: u8) -> Option<u32> {
-        let old = match self.upper.get_mut(&(prefix.masked(len), len)) {
-            Some(upmost) => upmost.covered.take(),
+        let old = match self.overlay.get_mut(&(prefix.masked(len), len)) {
+            Some(entry) => entry.covered.take(),
             None => self.table.remove(prefix, len),
         };
         self.routes -= usize::from(old.is_some());
@@ -85,29 +85,34 @@ impl<A: Address> Layers<A> {
 
     /// Replaces the upper layer. Routes that come to light are hidden if `hidden` says so of
     /// their values. Whether anything changed.
-    pub(crate) fn lay(&mut self, upper: Upper<A>, hidden: impl Fn(u32) -> bool) -> bool {
+    pub(crate) fn replace_overlay(
+        &mut self,
+        overlay: Overlay<A>,
+        hidden: impl Fn(u32) -> bool,
+    ) -> bool {
         let mut changed = false;
         let table = &mut self.table;
-        self.upper.retain(|&(prefix, len), upmost| {
-            let stays = upper.0.contains_key(&(prefix, len));
+        self.overlay.retain(|&(prefix, len), entry| {
+            let stays = overlay.0.contains_key(&(prefix, len));
             if !stays {
                 changed = true;
-                match upmost.covered.map(|value| value & !HIDDEN) {
+                match entry.covered.map(|value| value & !HIDDEN) {
                     Some(value) => table.insert(prefix, len, marked(value, hidden(value))),
                     None => table.remove(prefix, len),
                 };
             }
             stays
         });
-        for ((prefix, len), value) in upper.0 {
-            let old = self.upper.get(&(prefix, len)).copied();
+        for ((prefix, len), value) in overlay.0 {
+            let old = self.overlay.get(&(prefix, len)).copied();
             if old.is_some_and(|old| old.value == value) {
                 continue;
             }
             changed = true;
             let beneath = self.table.insert(prefix, len, value);
             let covered = old.map_or(beneath, |old| old.covered);
-            self.upper.insert((prefix, len), Upmost { value, covered });
+            self.overlay
+                .insert((prefix, len), OverlayEntry { value, covered });
         }
         changed
     }

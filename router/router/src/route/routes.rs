@@ -14,7 +14,7 @@ use crate::frame::InterfaceId;
 use crate::interface::link::Link;
 use crate::neighbor::table::{Neighbors, Purpose};
 use crate::route::next_hop_groups::{Groups, Members};
-use crate::route::overlay::Upper;
+use crate::route::overlay::Overlay;
 use crate::route::target::Target;
 use crate::route::vrf::Vrf;
 use crate::router::Router;
@@ -44,7 +44,7 @@ fn is_usable(target: Target, links: &[Link], neighbors: &Neighbors) -> bool {
             adjacency.is_some_and(|a| is_up(a.out))
         }
         Target::OnLink(at) => is_up(at),
-        Target::Local | Target::Nowhere(_) | Target::Vrf(_) => true,
+        Target::Local | Target::Drop(_) | Target::Vrf(_) => true,
         Target::Group(_) => false,
     }
 }
@@ -193,7 +193,7 @@ impl Router {
         }
         for route in &config.routes {
             let target = self.hold_target(&route.target, route.mtu);
-            let none = Target::Nowhere(DropReason::NeighborTableFull);
+            let none = Target::Drop(DropReason::NeighborTableFull);
             let vrf = u8::try_from(route.vrf).unwrap_or(0);
             self.enter_route(vrf, route.prefix, target.unwrap_or(none));
         }
@@ -220,7 +220,13 @@ impl Router {
 
     /// Lays what the router has in table `vrf` over its routes, and hides those that can't be used
     /// while the links are as they are, if that is new.
-    pub(crate) fn lay(&mut self, vrf: u8, four: Upper<u32>, six: Upper<u128>, news: bool) {
+    pub(crate) fn replace_overlays(
+        &mut self,
+        vrf: u8,
+        four: Overlay<u32>,
+        six: Overlay<u128>,
+        news: bool,
+    ) {
         let Self {
             vrfs,
             links,
@@ -229,8 +235,8 @@ impl Router {
         } = self;
         let (Vrf { fib, fib6, .. }, groups) = vrfs.split(vrf);
         let hidden = |target| is_hidden(target, groups, links, neighbors);
-        let changed = fib.v4.lay(four, hidden);
-        fib6.lay(six, hidden);
+        let changed = fib.v4.replace_overlay(four, hidden);
+        fib6.replace_overlay(six, hidden);
         if news {
             fib.v4.hide(hidden);
             fib6.hide(hidden);
@@ -258,9 +264,9 @@ impl Router {
     /// The target of a route, held for one user; None if there are too many already.
     fn hold_target(&mut self, target: &RouteTarget, mtu: Option<u16>) -> Option<Target> {
         match target {
-            RouteTarget::Blackhole => Some(Target::Nowhere(DropReason::Blackhole)),
-            RouteTarget::Unreachable => Some(Target::Nowhere(DropReason::Unreachable)),
-            RouteTarget::Prohibit => Some(Target::Nowhere(DropReason::Prohibited)),
+            RouteTarget::Blackhole => Some(Target::Drop(DropReason::Blackhole)),
+            RouteTarget::Unreachable => Some(Target::Drop(DropReason::Unreachable)),
+            RouteTarget::Prohibit => Some(Target::Drop(DropReason::Prohibited)),
             RouteTarget::Vrf(number) => u8::try_from(*number).ok().map(Target::Vrf),
             RouteTarget::Interface(at) => {
                 let target = Target::OnLink(u8::try_from(*at).ok()?);
@@ -321,7 +327,7 @@ impl Router {
                 }
             }
             Target::Group(number) => self.vrfs.groups.hold(number),
-            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Nowhere(_) => {}
+            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Drop(_) => {}
         }
     }
 
@@ -338,7 +344,7 @@ impl Router {
                     self.release_all(&members.targets);
                 }
             }
-            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Nowhere(_) => {}
+            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Drop(_) => {}
         }
     }
 

@@ -16,14 +16,14 @@ pub(crate) enum Target {
     Vrf(u8),
     /// To the router itself.
     Local,
-    /// Nowhere. For some reasons the sender is told.
-    Nowhere(DropReason),
+    /// To nobody. For some reasons the sender is told.
+    Drop(DropReason),
 }
 
 const ON_LINK: u32 = 1 << 28;
 const GROUP: u32 = 2 << 28;
 const LOCAL: u32 = 3 << 28;
-const NOWHERE: u32 = 4 << 28;
+const DROP: u32 = 4 << 28;
 const VRF: u32 = 5 << 28;
 const KIND: u32 = 7 << 28;
 
@@ -35,7 +35,7 @@ impl Target {
             Self::Group(group) => GROUP | (group & !KIND),
             Self::Vrf(number) => VRF | number as u32,
             Self::Local => LOCAL,
-            Self::Nowhere(reason) => NOWHERE | reason as u32,
+            Self::Drop(reason) => DROP | reason as u32,
         }
     }
 
@@ -49,7 +49,7 @@ impl Target {
             LOCAL => Self::Local,
             _ => {
                 let reason = DropReason::ALL.get(rest as usize).copied();
-                Self::Nowhere(reason.unwrap_or(DropReason::NoRoute))
+                Self::Drop(reason.unwrap_or(DropReason::NoRoute))
             }
         }
     }
@@ -69,7 +69,7 @@ mod tests {
             Target::Vrf(63),
             Target::Local,
         ];
-        let nowhere = DropReason::ALL.map(Target::Nowhere);
+        let nowhere = DropReason::ALL.map(Target::Drop);
         for target in targets.into_iter().chain(nowhere) {
             assert_eq!(Target::from_number(target.number()), target);
             assert!(target.number() < 1 << 31);

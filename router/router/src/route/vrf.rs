@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use crate::DropReason;
 use crate::frame::InterfaceId;
-use crate::local::addresses::Own;
+use crate::local::addresses::LocalAddresses;
 use crate::local::services::Local;
 use crate::route::fib::Fib;
 use crate::route::flow_hash::flow_hash;
@@ -22,7 +22,7 @@ use wire::{be32, be128};
 pub(crate) struct Vrf {
     pub(crate) fib: Fib,
     pub(crate) fib6: Layers<u128>,
-    pub(crate) own: Own,
+    pub(crate) local_addresses: LocalAddresses,
     pub(crate) local: Local,
 }
 
@@ -31,7 +31,7 @@ impl Vrf {
         Self {
             fib: Fib::new(),
             fib6: Layers::new(),
-            own: Own::new(key),
+            local_addresses: LocalAddresses::new(key),
             local: Local::new(seed, now),
         }
     }
@@ -114,7 +114,7 @@ impl Vrfs {
         let group = self.groups.get(group);
         let member = group
             .and_then(|g| g.pick(flow_hash(ip, key)))
-            .map_or(Target::Nowhere(DropReason::NoRoute), Target::from_number);
+            .map_or(Target::Drop(DropReason::NoRoute), Target::from_number);
         (member, mtu)
     }
 
@@ -134,7 +134,7 @@ impl Vrfs {
                 target => return (number, target),
             }
         }
-        (number, Target::Nowhere(DropReason::VrfLoop))
+        (number, Target::Drop(DropReason::VrfLoop))
     }
 }
 

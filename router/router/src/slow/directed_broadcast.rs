@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::frame::InterfaceId;
 use crate::neighbor::table::{NEVER, Purpose, State};
-use crate::route::overlay::Upper;
+use crate::route::overlay::Overlay;
 use crate::route::target::Target;
 use crate::router::Router;
 use crate::time::Instant;
@@ -14,7 +14,7 @@ impl Router {
     /// Lets packets to the broadcast addresses of a table's links go there, where that is allowed.
     /// Such an address is a neighbour whose station is all stations; what came in a link-layer
     /// broadcast already isn't for it (RFC 1812 5.3.4).
-    pub(crate) fn connect_broadcasts(&mut self, vrf: u8, fib: &mut Upper<u32>) {
+    pub(crate) fn connect_broadcasts(&mut self, vrf: u8, fib: &mut Overlay<u32>) {
         for at in 0..self.links.len() {
             let link = self.links.get(at).filter(|l| l.up && l.vrf == vrf);
             let Some(link) = link.filter(|l| l.allow.directed_broadcast) else {

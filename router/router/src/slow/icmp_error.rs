@@ -29,7 +29,7 @@ impl Router {
         error: IcmpError,
         out: &mut dyn Egress,
     ) {
-        if about.own {
+        if about.originated {
             return;
         }
         let input = about.input;
@@ -95,7 +95,7 @@ impl Router {
         if !icmpv6::may_answer(packet, &ip, error, group) {
             return None;
         }
-        let source = match self.is_own6(input, ip.destination) {
+        let source = match self.is_local6(input, ip.destination) {
             true => ip.destination,
             false if ip.source.is_unicast_link_local() => self.source6(input, ip.source)?,
             false => self.source6(self.error_source(input), ip.source)?,

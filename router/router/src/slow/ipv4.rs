@@ -31,7 +31,7 @@ impl Router {
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
         let destination = ip.destination.into();
-        if waiting.own && self.is_network_end(self.vrf_of(input), ip.destination) {
+        if waiting.originated && self.is_network_end(self.vrf_of(input), ip.destination) {
             // A recorded route may say so, but nothing of our own is for all hosts.
             return self.drop_frames(input, DropReason::Broadcast, 1);
         }
@@ -40,7 +40,7 @@ impl Router {
             Some(NextHop::Local) => return self.deliver4(now, waiting, &ip, out),
             Some(NextHop::Neighbor(neighbor)) => neighbor,
         };
-        if !waiting.own && ip.ttl <= 1 {
+        if !waiting.originated && ip.ttl <= 1 {
             self.drop_frames(input, DropReason::TtlExpired, 1);
             return self.report(now, &waiting, IcmpError::TimeExceeded, out);
         }
@@ -58,7 +58,7 @@ impl Router {
             || segments_fit_at(&waiting.bytes, ip.header_len, &waiting.meta, max_len)
         {
             self.send_to(now, index, waiting, out);
-        } else if ip.fragment & DF != 0 && !waiting.own {
+        } else if ip.fragment & DF != 0 && !waiting.originated {
             self.drop_frames(input, DropReason::TooBig, 1);
             self.report(now, &waiting, IcmpError::FragmentationNeeded(mtu), out);
         } else {
@@ -79,7 +79,7 @@ impl Router {
         let Some(packet) = waiting.bytes.get_mut(ETHERNET_LEN..) else {
             return;
         };
-        if waiting.own {
+        if waiting.originated {
             // smoltcp numbers no packets and forbids to fragment them.
             self.ident = self.ident.wrapping_add(1);
             put(packet, 4, &self.ident.to_be_bytes());
@@ -106,7 +106,7 @@ impl Router {
                 bytes,
                 meta,
                 input,
-                own: waiting.own,
+                originated: waiting.originated,
                 hop: waiting.hop,
             };
             self.send_to(now, index, piece, out);

@@ -52,7 +52,7 @@ impl Router {
 
     /// Takes 1 from the TTL of a packet from `input` on its way to a neighbour, and enters what its
     /// options ask for; `hop` is the step on its source route.
-    pub(crate) fn age4(
+    pub(crate) fn decrement_ttl_and_record(
         &self,
         now: Instant,
         input: InterfaceId,
@@ -92,11 +92,11 @@ impl Router {
         address: Ipv4Addr,
         f: impl FnOnce(&record::Entry<'_>) -> T,
     ) -> T {
-        let own = &self.vrfs.get(self.vrf_of(input)).own;
+        let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
         f(&record::Entry {
             address,
             uptime_ms: now.as_nanos() / 1_000_000,
-            is_local: &|address| own.has(address),
+            is_local: &|address| local.has(address),
         })
     }
 

@@ -26,7 +26,7 @@ impl Router {
             Ok(ip) => ip,
             Err(error) => return self.drop_frames(input, error.into(), 1),
         };
-        let (target, route_mtu) = self.target6(input, packet, &ip, waiting.own);
+        let (target, route_mtu) = self.target6(input, packet, &ip, waiting.originated);
         // Padding ends here.
         waiting.bytes.truncate(ETHERNET_LEN + ip.total_len);
         waiting.meta.len = u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX);
@@ -36,7 +36,7 @@ impl Router {
             Some(NextHop::Local) => return self.deliver6(now, waiting, &ip, out),
             Some(NextHop::Neighbor(neighbor)) => neighbor,
         };
-        if !waiting.own && !self.may_forward(now, &waiting, &ip, out) {
+        if !waiting.originated && !self.may_forward(now, &waiting, &ip, out) {
             return;
         }
         let Some((index, mtu)) = self.within_reach(input, neighbor) else {
@@ -50,7 +50,7 @@ impl Router {
             Target::OnLink(_) => mtu.into(),
             _ => MIN_MTU.min(mtu.into()),
         };
-        if waiting.own && ip.total_len > own_max {
+        if waiting.originated && ip.total_len > own_max {
             self.fragment6(now, index, &waiting, &ip, own_max, out);
         } else if ip.total_len <= usize::from(mtu)
             || segments_fit_at(&waiting.bytes, HEADER_LEN, &waiting.meta, max_len)
@@ -69,7 +69,7 @@ impl Router {
         input: InterfaceId,
         packet: &[u8],
         ip: &Ipv6,
-        own: bool,
+        originated: bool,
     ) -> (Target, Option<u16>) {
         let destination = ip.destination;
         if destination.is_multicast() {
@@ -85,10 +85,10 @@ impl Router {
         let ours = v6.is_some_and(|v6| v6.usable().any(|n| n.address == destination));
         let target = if ours {
             Target::Local
-        } else if own {
+        } else if originated {
             Target::OnLink(input.0)
         } else {
-            Target::Nowhere(DropReason::BeyondScope)
+            Target::Drop(DropReason::BeyondScope)
         };
         (target, None)
     }
@@ -145,7 +145,7 @@ impl Router {
                 meta: FrameMeta::plain(bytes.len()),
                 bytes,
                 input: waiting.input,
-                own: true,
+                originated: true,
                 hop: None,
             };
             self.send_to(now, index, piece, out);
@@ -153,7 +153,7 @@ impl Router {
     }
 
     /// Whether this is one of the router's unicast addresses, as seen from an interface.
-    pub(crate) fn is_own6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
+    pub(crate) fn is_local6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
         if address.is_unicast_link_local() {
             let v6 = self.links.get(input.index()).and_then(|l| l.v6.as_ref());
             return v6.is_some_and(|v6| v6.usable().any(|n| n.address == address));

@@ -31,12 +31,12 @@ impl Router {
         out: &mut dyn Egress,
     ) -> Option<NextHop> {
         match target {
-            Target::Local if waiting.own => {
+            Target::Local if waiting.originated => {
                 self.drop_frames(waiting.input, DropReason::MartianDestination, 1);
                 None
             }
             Target::Local => Some(NextHop::Local),
-            Target::Nowhere(reason) => {
+            Target::Drop(reason) => {
                 self.drop_frames(waiting.input, reason, 1);
                 let error = match reason {
                     DropReason::NoRoute | DropReason::VrfLoop if waiting.hop.is_some() => {

@@ -87,13 +87,13 @@ impl Router {
             mut bytes,
             meta,
             input,
-            own,
+            originated,
             hop,
         } = waiting;
         let kind = if ipv6 { ethernet::IPV6 } else { ethernet::IPV4 };
         put(&mut bytes, 0, &stations);
         put(&mut bytes, 12, &kind.to_be_bytes());
-        if !own && let Some(packet) = bytes.get_mut(ETHERNET_LEN..) {
+        if !originated && let Some(packet) = bytes.get_mut(ETHERNET_LEN..) {
             if ipv6 {
                 let [hops] = packet
                     .get(7..)
@@ -101,7 +101,7 @@ impl Router {
                     .unwrap_or([1]);
                 put(packet, 7, &[hops.saturating_sub(1)]);
             } else {
-                self.age4(now, input, interface, neighbor, hop, packet);
+                self.decrement_ttl_and_record(now, input, interface, neighbor, hop, packet);
             }
         }
         let _ = self.emit(interface, &bytes, meta, out);
@@ -119,7 +119,7 @@ impl Router {
             self.drop_frames(interface, DropReason::TxFull, 1);
             return false;
         }
-        if let Some(traffic) = self.own.traffic.get_mut(interface.index()) {
+        if let Some(traffic) = self.own_lane.traffic.get_mut(interface.index()) {
             traffic.packets += 1;
             traffic.bytes += frame.len() as u64;
         }
@@ -143,7 +143,7 @@ impl Router {
                 bytes,
                 meta,
                 input: cause,
-                own: true,
+                originated: true,
                 hop: None,
             },
             out,

@@ -13,7 +13,7 @@ pub(crate) struct Waiting {
     /// Where it came in, or what came in there caused it.
     pub(crate) input: InterfaceId,
     /// Whether the router made it.
-    pub(crate) own: bool,
+    pub(crate) originated: bool,
     /// The step that it takes here on its source route; until it is sent, its header is as it
     /// came.
     pub(crate) hop: Option<Hop>,

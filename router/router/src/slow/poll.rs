@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::forward::punt_queue::Punted;
-use crate::forward::validate::Seen;
+use crate::forward::validate::Parsed;
 use crate::frame::{FrameMeta, InterfaceId};
 use crate::neighbor::table::NEVER;
 use crate::router::{Egress, Poll, Router};
@@ -30,7 +30,7 @@ impl Router {
     /// bounds how many frames and how many neighbours' timers are handled.
     pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
         for index in 0..self.links.len() {
-            self.claims_due(
+            self.acd_due(
                 now,
                 InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)),
                 out,
@@ -42,7 +42,7 @@ impl Router {
         let mut frames = budget;
         let mut bytes = core::mem::take(&mut self.scratch);
         while frames > 0 {
-            let Some(punted) = self.own.punts.pop(&mut bytes) else {
+            let Some(punted) = self.own_lane.punts.pop(&mut bytes) else {
                 break;
             };
             frames -= 1;
@@ -60,7 +60,7 @@ impl Router {
             .chain(self.reassembly.next())
             .chain(Some(self.neighbors.next).filter(|&n| n != NEVER));
         Poll {
-            more: due || self.own.punts.len() > 0,
+            more: due || self.own_lane.punts.len() > 0,
             next: next.min(),
         }
     }
@@ -74,23 +74,23 @@ impl Router {
         out: &mut dyn Egress,
     ) -> Vec<u8> {
         let Punted { input, meta, .. } = punted;
-        let seen = match self.examine(input, &bytes, meta.len as usize) {
-            Seen::Incomplete => Seen::Bad(DropReason::Truncated),
-            seen => seen,
+        let parsed = match self.validate(input, &bytes, meta.len as usize) {
+            Parsed::Incomplete => Parsed::Bad(DropReason::Truncated),
+            parsed => parsed,
         };
-        match seen {
-            Seen::Bad(reason) => self.drop_frames(input, reason, 1),
-            Seen::Arp => self.arp_input(now, input, &bytes, out),
-            Seen::Incomplete => {}
-            Seen::Ip(_) | Seen::Ip6(_) => {
+        match parsed {
+            Parsed::Bad(reason) => self.drop_frames(input, reason, 1),
+            Parsed::Arp => self.arp_input(now, input, &bytes, out),
+            Parsed::Incomplete => {}
+            Parsed::Ip(_) | Parsed::Ip6(_) => {
                 let mut waiting = Waiting {
                     bytes,
                     meta,
                     input,
-                    own: false,
+                    originated: false,
                     hop: None,
                 };
-                if let Seen::Ip(ip) = seen
+                if let Parsed::Ip(ip) = parsed
                     && !(self.has_good_options(now, &waiting, out)
                         && self.follow_source_route(now, &mut waiting, ip.destination, out))
                 {

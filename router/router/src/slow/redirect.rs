@@ -104,7 +104,7 @@ impl Router {
     ) {
         let input = waiting.input;
         let link = self.links.get(input.index());
-        if waiting.own || !link.is_some_and(|l| l.allow.redirects) {
+        if waiting.originated || !link.is_some_and(|l| l.allow.redirects) {
             return;
         }
         let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);

@@ -47,7 +47,7 @@ impl Router {
             self.drop_frames(input, DropReason::Broadcast, 1);
             return false;
         }
-        if strict && hop.is_none() && !matches!(target, Target::Local | Target::Nowhere(_)) {
+        if strict && hop.is_none() && !matches!(target, Target::Local | Target::Drop(_)) {
             // Whoever it was for should have got it without this router.
             self.drop_frames(input, DropReason::BadOptions, 1);
             let error = IcmpError::Parameter(Parameter::Field, DESTINATION as u32);
@@ -82,6 +82,6 @@ impl Router {
     /// Whether an address, seen from a table, means all hosts of a network here, as both ends do.
     pub(crate) fn is_network_end(&self, vrf: u8, address: Ipv4Addr) -> bool {
         let (vrf, _) = self.vrfs.find(vrf, address.into());
-        self.vrfs.get(vrf).own.reason(address) == Some(DropReason::MartianSource)
+        self.vrfs.get(vrf).local_addresses.reason(address) == Some(DropReason::MartianSource)
     }
 }

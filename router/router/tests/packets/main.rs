@@ -1,11 +1,12 @@
 //! Whole frames into routers, and what comes out of them.
 
+mod acd;
 mod addresses;
 mod bed;
 mod bed6;
 mod broadcast;
 mod chain;
-mod conflict;
+mod dad;
 mod forwarding;
 mod forwarding6;
 mod fragments;
@@ -21,6 +22,5 @@ mod proxy_arp;
 mod redirect;
 mod reverse_path;
 mod source_route;
-mod uniqueness;
 mod vlan;
 mod vrf;

@@ -212,10 +212,10 @@ impl Model {
             }
             Target::OnLink(at) => format!("link {at}"),
             Target::Local => "local".to_string(),
-            Target::Nowhere(DropReason::Blackhole) => "blackhole".to_string(),
-            Target::Nowhere(DropReason::Broadcast) => "broadcast".to_string(),
-            Target::Nowhere(DropReason::TentativeAddress) => "tentative".to_string(),
-            Target::Nowhere(DropReason::NoRoute) => "no route".to_string(),
+            Target::Drop(DropReason::Blackhole) => "blackhole".to_string(),
+            Target::Drop(DropReason::Broadcast) => "broadcast".to_string(),
+            Target::Drop(DropReason::TentativeAddress) => "tentative".to_string(),
+            Target::Drop(DropReason::NoRoute) => "no route".to_string(),
             target => panic!("{target:?}"),
         }
     }
@@ -302,7 +302,7 @@ fn single_changes_are_copied_when_they_had_time_to_gather() {
     assert_eq!(router.settle_routes(due), None);
     assert!(router.vrfs.get(0).fib.is_settled());
     let found = router.vrfs.get(0).fib.lookup(0xc633_6407);
-    assert_eq!(found, Target::Nowhere(DropReason::Blackhole));
+    assert_eq!(found, Target::Drop(DropReason::Blackhole));
 }
 
 #[test]
@@ -502,7 +502,7 @@ fn routes_come_and_go_in_each_table() {
     };
     assert_eq!(members(&router, group), [(address, 1)]);
     router.link_down(Instant(0), InterfaceId(1));
-    let nowhere = Target::Nowhere(DropReason::NoRoute);
+    let nowhere = Target::Drop(DropReason::NoRoute);
     assert_eq!(answers(&router, 0, there), (Target::Vrf(1), nowhere));
     assert_eq!(answers(&router, 1, there), (nowhere, nowhere));
     assert_eq!(answers(&router, 0, [192, 0, 2, 200]).0, first);
@@ -516,7 +516,7 @@ fn routes_come_and_go_in_each_table() {
     router
         .insert_route(&in_table(1, leak, &RouteTarget::Vrf(0)))
         .expect("there is one");
-    let circle = Target::Nowhere(DropReason::VrfLoop);
+    let circle = Target::Drop(DropReason::VrfLoop);
     assert_eq!(answers(&router, 0, there).1, circle);
     let none = Err(RouteError::NoVrf);
     assert_eq!(router.insert_route(&in_table(2, leak, &one)), none);
@@ -560,7 +560,7 @@ fn routes_of_a_file_are_in_its_table() {
         let (target, _) = answers(&router, vrf, [192, 0, 2, 1]);
         assert_eq!(gateway_of(&router, target), Some((address, vrf)));
     }
-    let nowhere = Target::Nowhere(DropReason::NoRoute);
+    let nowhere = Target::Drop(DropReason::NoRoute);
     assert_eq!(answers(&router, 0, [203, 0, 113, 1]).0, nowhere);
     assert_eq!(answers(&router, 1, [203, 0, 113, 1]).0, Target::OnLink(2));
     for (which, wanted) in [
