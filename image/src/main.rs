@@ -6,19 +6,17 @@
 extern crate alloc;
 
 mod clock;
-mod commands;
-mod guest;
-mod lanes;
-mod prompt;
-mod steering;
-mod vif;
+mod machine;
+mod workers;
 
-use alloc::string::ToString;
+use alloc::rc::Rc;
+use alloc::string::String;
 use core::fmt::Write;
 
+use control_plane::{ControlPlane, EndReason, configured_router, log_level};
 use kernel::console::Console;
 use kernel::heap::KernelHeap;
-use kernel::{XenHal, console as kernel_console, event, sched, time};
+use kernel::{XenHal, console, event, fault, sched, time};
 use log::LevelFilter;
 use router::Instant;
 use xen_boot::{BootError, BootInfo};
@@ -26,9 +24,11 @@ use xen_hal::Port;
 use xenstore::{RingTransport, Store};
 
 use crate::clock::LoopClock;
-use crate::guest::Guest;
-use crate::lanes::{Lanes, MAX_PORTS};
-use crate::prompt::Prompt;
+use crate::machine::Machine;
+use crate::workers::{MAX_PORTS, Workers};
+
+/// How long the console's reader has at the end for what is left to print, in ns.
+const CONSOLE_DRAIN_NS: u64 = 1_000_000_000;
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::new();
@@ -36,26 +36,17 @@ static HEAP: KernelHeap = KernelHeap::new();
 xen_boot::entry!(main);
 
 fn main(boot: Result<BootInfo, BootError>) -> ! {
-    let first = time::ticks();
+    let entered = time::ticks();
     let mut boot = match kernel::start(boot) {
         Ok(boot) => boot,
-        Err(error) => kernel::fault::die(format_args!("{error}")),
+        Err(error) => fault::die(format_args!("{error}")),
     };
     let started = time::now();
-    let line = guest::command_line(&boot);
-    let level = log_level(&line);
-    kernel::logger::init(*level.as_ref().unwrap_or(&LevelFilter::Info));
-    let _ = writeln!(
-        Console,
-        "ringway: version {}, {} MiB of memory",
-        env!("CARGO_PKG_VERSION"),
-        boot.pages / 256
-    );
-    if let Err(word) = level {
-        log::warn!(target: "config", "log={word}: want error, warn, info or debug");
-    }
+    let command_line = String::from_utf8_lossy(boot.command_line);
+    start_log(&command_line, boot.pages);
     let seed = time::wall_clock() ^ started.rotate_left(32) ^ time::ticks();
-    let (router, error) = guest::configured_router(&boot, seed, Instant(started));
+    let ramdisk = boot.ramdisk.as_ref().map(|file| file.bytes());
+    let (router, error) = configured_router(ramdisk, &command_line, seed, Instant(started));
     if let Some(error) = &error {
         log::error!(target: "config", "{error}");
         let _ = writeln!(
@@ -68,55 +59,51 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
         HEAP.give(ramdisk);
     }
     let Some((page, store_port)) = kernel::store_ring(&boot) else {
-        kernel::fault::die(format_args!("no xenstore ring"));
+        fault::die(format_args!("no xenstore ring"));
     };
     let store = Store::new(RingTransport::new(XenHal::of(0), page, store_port));
-    let mut prompt = Prompt::new(&router.config().hostname);
-    let lanes = Lanes::start(router, started);
-    let guest = Guest::new(lanes, store, first, error);
-    guest.start();
-    run(&guest, store_port, &mut prompt)
+    let workers = Workers::start(router, started);
+    let machine = Rc::new(Machine { workers, entered });
+    let control_plane = ControlPlane::start(machine, store, error);
+    run(workers, control_plane, store_port)
 }
 
-/// `log=LEVEL` of the command line, or what stands there instead.
-fn log_level(line: &str) -> Result<LevelFilter, alloc::string::String> {
-    match line
-        .split_ascii_whitespace()
-        .rev()
-        .find_map(|word| word.strip_prefix("log="))
-    {
-        None | Some("info") => Ok(LevelFilter::Info),
-        Some("error") => Ok(LevelFilter::Error),
-        Some("warn") => Ok(LevelFilter::Warn),
-        Some("debug") => Ok(LevelFilter::Debug),
-        Some(other) => Err(other.to_string()),
+/// Begins the log, at the level that the command line says, with what the guest is.
+fn start_log(command_line: &str, pages: usize) {
+    let level = log_level(command_line);
+    kernel::logger::init(*level.as_ref().unwrap_or(&LevelFilter::Info));
+    let _ = writeln!(
+        Console,
+        "ringway: version {}, {} MiB of memory",
+        env!("CARGO_PKG_VERSION"),
+        pages / 256
+    );
+    if let Err(word) = level {
+        log::warn!(target: "config", "log={word}: want error, warn, info or debug");
     }
 }
 
 /// The loop: packets, then control, then sleep until there is more of either.
-fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> ! {
-    let console_port = kernel_console::port();
+fn run(workers: &Workers, mut control_plane: ControlPlane, store_port: Port) -> ! {
+    let console_port = console::port();
     let mut ports = heapless::Vec::<u32, MAX_PORTS>::new();
     let mut clock = LoopClock::new();
     loop {
         let now = clock.now();
-        let (mut busy, wanted) = guest.lanes.turn(0, now);
-        if wanted || guest.lanes.take_attention() {
-            busy |= guest.serve(now);
+        let (mut busy, wanted) = workers.turn(0, now);
+        if wanted || workers.take_attention() {
+            busy |= control_plane.serve(now);
         }
-        guest.talks.turn(|vif, fault| guest.fail(vif, fault));
-
-        let due = guest.timers.next_deadline().is_some_and(|at| at <= now);
-        if event::take_pending(store_port) || due || guest.tasks.is_woken() {
-            busy |= xenstore::turn(&guest.store, &guest.timers, &guest.tasks);
+        control_plane.poll_rss();
+        if event::take_pending(store_port) || control_plane.is_due(now) {
+            busy |= control_plane.turn();
         }
         if console_port.is_some_and(event::take_pending) {
-            kernel_console::pump();
-            prompt.turn(guest);
+            console::pump();
+            control_plane.read_console();
         }
-        if let Some(reason) = guest.end() {
-            kernel_console::drain(1_000_000_000);
-            sched::shutdown(reason);
+        if let Some(reason) = control_plane.end() {
+            end(reason);
         }
         if busy {
             clock.turned();
@@ -127,18 +114,28 @@ fn run(guest: &alloc::rc::Rc<Guest>, store_port: Port, prompt: &mut Prompt) -> !
         // Cannot overflow: these come first.
         let _ = ports.push(store_port.0);
         let _ = console_port.map(|port| ports.push(port.0));
-        guest.talks.add_ports(&mut ports);
-        if let Some(deadline) = guest.lanes.arm(0, &mut clock, &mut ports)
-            && !guest.lanes.has_attention()
+        control_plane.add_rss_ports(&mut ports);
+        if let Some(deadline) = workers.arm(0, &mut clock, &mut ports)
+            && !workers.has_attention()
         {
-            let deadlines = [deadline, guest.timers.next_deadline()];
+            let deadlines = [deadline, control_plane.next_deadline()];
             event::wait(&ports, deadlines.into_iter().flatten().min());
             clock.woke();
         }
     }
 }
 
+/// Ends the domain.
+fn end(reason: EndReason) -> ! {
+    console::drain(CONSOLE_DRAIN_NS);
+    sched::shutdown(match reason {
+        EndReason::PowerOff => sched::Reason::PowerOff,
+        EndReason::Reboot => sched::Reason::Reboot,
+        EndReason::Crash => sched::Reason::Crash,
+    })
+}
+
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    kernel::fault::panicked(info)
+    fault::panicked(info)
 }

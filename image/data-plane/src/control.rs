@@ -1,5 +1,7 @@
 //! What changes the router or the workers: for whoever has all of them to himself.
 
+use alloc::vec::Vec;
+
 use heapless::Vec as Bounded;
 use netfront_rs::PeerFault;
 use netif::{Features, QueueInfo};
@@ -8,6 +10,7 @@ use xen_hal::{DomId, Hal};
 
 use crate::attach::AttachError;
 use crate::router_output::RouterOutput;
+use crate::snapshot::{VifSnapshot, WorkerSnapshot};
 use crate::worker::Worker;
 
 /// Punted frames, retries and packets of the router's own in one turn.
@@ -37,6 +40,25 @@ impl<'a, H: Hal> Control<'a, H> {
     /// The workers.
     pub fn workers(&self) -> impl ExactSizeIterator<Item = &Worker<H>> {
         self.workers.iter().map(|worker| &**worker)
+    }
+
+    /// What is shown of a vif. `None` if it isn't connected.
+    pub fn vif(&self, interface: InterfaceId) -> Option<VifSnapshot> {
+        let queues = || {
+            self.workers()
+                .filter_map(|worker| worker.queue_snapshot(interface))
+        };
+        let (backend, up, _) = queues().next()?;
+        Some(VifSnapshot {
+            backend,
+            up,
+            queues: queues().map(|(.., queue)| queue).collect(),
+        })
+    }
+
+    /// What is shown of the workers, in their order.
+    pub fn worker_snapshots(&self) -> Vec<WorkerSnapshot> {
+        self.workers().map(Worker::snapshot).collect()
     }
 
     /// Makes the rings and pages of `queues` queues of a vif, or of as many as there are workers;

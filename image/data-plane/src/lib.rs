@@ -26,6 +26,7 @@ mod handoff_queue;
 mod router_output;
 mod segmentation;
 mod sleep;
+mod snapshot;
 mod stats;
 mod transmit;
 mod turn;
@@ -35,5 +36,6 @@ mod worker;
 
 pub use attach::AttachError;
 pub use control::{Control, MAX_WORKERS};
+pub use snapshot::{PoolSnapshot, QueueSnapshot, VifSnapshot, WorkerSnapshot};
 pub use stats::WorkerStats;
-pub use worker::{VifState, Worker};
+pub use worker::Worker;

@@ -3,10 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use netfront_rs::Queue;
-use netfront_rs::queue::Counters as QueueCounters;
-use page_pool::PoolStats;
-use page_pool::{HomeId, PagePool};
+use page_pool::{HomeId, PagePool, PoolStats};
 use router::vlan::Tags;
 use router::{InterfaceId, Lane, Router};
 use xen_hal::{DomId, Hal};
@@ -14,6 +11,7 @@ use xen_hal::{DomId, Hal};
 use crate::burst::Burst;
 use crate::event_moderation::EventModeration;
 use crate::handoff_queue::HandoffQueue;
+use crate::snapshot::{PoolSnapshot, QueueSnapshot, WorkerSnapshot};
 use crate::stats::WorkerStats;
 use crate::vif::Vif;
 
@@ -147,21 +145,33 @@ impl<H: Hal> Worker<H> {
         self.stats
     }
 
-    /// How it sleeps.
-    pub fn moderation(&self) -> &EventModeration {
-        &self.moderation
-    }
-
-    /// The vif of an interface: its backend, rings and pages. `None` if it has no queue here.
-    pub fn vif(&self, interface: InterfaceId) -> Option<VifState<'_, H>> {
+    /// The backend of a vif, `true` if it is connected, and the queue here. `None` if it has none.
+    pub(crate) fn queue_snapshot(
+        &self,
+        interface: InterfaceId,
+    ) -> Option<(DomId, bool, QueueSnapshot)> {
         let vif = self.vifs.get(interface.index())?.as_ref()?;
         let pool = self.pools.get(vif.pool)?.as_ref()?;
-        Some(VifState {
-            backend: pool.peer(),
-            up: vif.up,
+        let queue = QueueSnapshot {
             counters: vif.queue.counters(),
-            queue: &vif.queue,
-        })
+            rx_posted: vif.queue.rx_posted(),
+            tx_free: vif.queue.tx_free(),
+        };
+        Some((pool.peer(), vif.up, queue))
+    }
+
+    /// What is shown of it.
+    pub(crate) fn snapshot(&self) -> WorkerSnapshot {
+        WorkerSnapshot {
+            stats: self.stats,
+            wakeup_cost_ns: self.moderation.wakeup_cost_ns(),
+            wait_limit_ns: self.moderation.wait_limit_ns(),
+            is_coalescing: self.moderation.is_coalescing(),
+            pools: self
+                .pools()
+                .map(|(backend, stats)| PoolSnapshot { backend, stats })
+                .collect(),
+        }
     }
 
     /// The accounts of all pools.
@@ -171,18 +181,6 @@ impl<H: Hal> Worker<H> {
             .flatten()
             .map(|pool| (pool.peer(), pool.stats()))
     }
-}
-
-/// One vif, as `show vifs` tells it.
-pub struct VifState<'a, H: Hal> {
-    /// The backend's domain.
-    pub backend: DomId,
-    /// It is connected.
-    pub up: bool,
-    /// What went through its rings.
-    pub counters: QueueCounters,
-    /// Its rings.
-    pub queue: &'a Queue<H>,
 }
 
 /// Where the pages of a vif belong.

@@ -4,11 +4,6 @@
 //! echo to a [`fmt::Write`], and returns a line when one is complete. Only printable ASCII
 //! gets into a line; other bytes are ignored, so nothing typed can garble a log.
 
-#![no_std]
-#![forbid(unsafe_code)]
-
-extern crate alloc;
-
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -2,47 +2,47 @@
 
 use core::fmt::{self, Write};
 
-use data_plane::Control;
-use kernel::{XenHal, console};
+use data_plane::PoolSnapshot;
 use router::command::{self, Command};
 use router::{InterfaceId, Router};
-use xen_hal::PAGE_SIZE;
 
-use crate::HEAP;
-use crate::guest::Guest;
-use crate::lanes::{Crash, Lanes};
+use crate::data_plane_control::DataPlane;
+use crate::platform::{CrashKind, Platform, with_data_plane};
 
 type Run<'a> = &'a dyn Fn(&Router, &str, &mut dyn Write) -> fmt::Result;
 
 /// Runs one line; what it says goes to `out`.
-pub(crate) fn run(guest: &Guest, line: &str, out: &mut dyn Write) {
-    with_commands(guest, |router, extras| {
+pub(crate) fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
+    with_commands(platform, |router, extras| {
         // Nothing that is written to here fails.
         let _ = command::execute(router, extras, line, out);
     });
 }
 
 /// What the last word of `line` could become.
-pub(crate) fn complete(guest: &Guest, line: &str) -> alloc::vec::Vec<alloc::string::String> {
+pub(crate) fn complete(
+    platform: &dyn Platform,
+    line: &str,
+) -> alloc::vec::Vec<alloc::string::String> {
     let mut words = alloc::vec::Vec::new();
-    with_commands(guest, |_, extras| {
+    with_commands(platform, |_, extras| {
         words = command::completions(extras, line)
     });
     words
 }
 
-fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
-    guest.lanes.control(|control| {
+fn with_commands(platform: &dyn Platform, work: impl FnOnce(&Router, &[Command<'_>])) {
+    with_data_plane(platform, |control| {
         control.gather_counters();
-        control.reap(kernel::time::now());
+        control.reap(platform.now_ns());
         if control.has_faults() {
-            guest.lanes.call_attention();
+            platform.request_service();
         }
         let control = &*control;
-        let vifs: Run<'_> = &|_, _, out| show_vifs(control, out);
-        let cpu: Run<'_> = &|_, _, out| show_cpu(control, out);
-        let memory: Run<'_> = &|_, _, out| show_memory(out);
-        let crash: Run<'_> = &|_, words, out| crash(guest.lanes, words, out);
+        let vifs: Run<'_> = &|_, _, out| show_vifs(platform, control, out);
+        let cpu: Run<'_> = &|_, _, out| show_cpu(platform, control, out);
+        let memory: Run<'_> = &|_, _, out| show_memory(platform, out);
+        let crash: Run<'_> = &|_, words, out| crash(platform, words, out);
         let command = |words, help, arguments, run| Command {
             words,
             help,
@@ -50,7 +50,7 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
             run,
         };
         work(
-            control.router,
+            control.router(),
             &[
                 command("show vifs", "rings, pages and backends", false, vifs),
                 command("show cpu", "time used, sleeps, events", false, cpu),
@@ -66,16 +66,10 @@ fn with_commands(guest: &Guest, work: impl FnOnce(&Router, &[Command<'_>])) {
     });
 }
 
-fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
-    let config = control.router.config();
+fn show_vifs(platform: &dyn Platform, control: &dyn DataPlane, out: &mut dyn Write) -> fmt::Result {
+    let config = control.router().config();
     for (id, interface) in (0u8..).zip(&config.interfaces).take(config.vifs()) {
-        let queues = || {
-            control
-                .workers()
-                .filter_map(|worker| worker.vif(InterfaceId(id)))
-        };
-        let several = queues().count() > 1;
-        let Some(vif) = queues().next() else {
+        let Some(vif) = control.vif(InterfaceId(id)) else {
             writeln!(out, "{}: not connected", interface.name)?;
             continue;
         };
@@ -85,18 +79,16 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
             "{}: {state}, backend domain {}",
             interface.name, vif.backend.0
         )?;
-        for (number, vif) in queues().enumerate() {
+        let several = vif.queues.len() > 1;
+        for (number, queue) in vif.queues.iter().enumerate() {
             if several {
                 writeln!(out, "  queue {number}")?;
             }
-            let counters = vif.counters;
+            let counters = queue.counters;
             writeln!(
                 out,
                 "  received {} frames, {} bytes, {} errors; {} pages posted",
-                counters.rx_frames,
-                counters.rx_bytes,
-                counters.rx_errors,
-                vif.queue.rx_posted()
+                counters.rx_frames, counters.rx_bytes, counters.rx_errors, queue.rx_posted
             )?;
             writeln!(
                 out,
@@ -104,14 +96,15 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
                 counters.tx_frames,
                 counters.tx_bytes,
                 counters.tx_errors,
-                vif.queue.tx_free(),
+                queue.tx_free,
                 counters.notifications
             )?;
         }
     }
-    let several = control.workers().len() > 1;
-    for (number, worker) in control.workers().enumerate() {
-        for (backend, stats) in worker.pools() {
+    let workers = control.workers();
+    let several = workers.len() > 1;
+    for (number, worker) in workers.iter().enumerate() {
+        for PoolSnapshot { backend, stats } in &worker.pools {
             let sum = stats.sum();
             write!(out, "pages for domain {}", backend.0)?;
             if several {
@@ -127,35 +120,36 @@ fn show_vifs(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result 
     writeln!(
         out,
         "pages never given back: {}",
-        kernel::grant::quarantined()
+        platform.memory().quarantined_pages
     )
 }
 
 /// Where there are several CPUs, each name begins with the one that it is about.
-fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
-    let several = control.workers().len() > 1;
-    for (at, worker) in control.workers().enumerate() {
+fn show_cpu(platform: &dyn Platform, control: &dyn DataPlane, out: &mut dyn Write) -> fmt::Result {
+    let workers = control.workers();
+    let several = workers.len() > 1;
+    for (at, worker) in workers.iter().enumerate() {
         let mut line = |name: fmt::Arguments<'_>, value: u64| {
             if several {
                 write!(out, "cpu{at}.")?;
             }
             writeln!(out, "{name} {value}")
         };
-        let state = kernel::run_state::of(at);
-        let (stats, moderation) = (worker.stats(), worker.moderation());
+        let times = platform.cpu_times(at);
+        let stats = &worker.stats;
         for (name, value) in [
-            ("running_ns", state.running),
-            ("runnable_ns", state.runnable),
-            ("blocked_ns", state.blocked),
+            ("running_ns", times.running_ns),
+            ("runnable_ns", times.runnable_ns),
+            ("blocked_ns", times.blocked_ns),
             ("turns", stats.turns),
             ("sleeps", stats.sleeps),
             ("gatherings", stats.moderated_sleeps),
             ("bursts", stats.bursts),
             ("frames", stats.frames),
             ("notifications", stats.notifications),
-            ("wake_price_ns", moderation.wakeup_cost_ns()),
-            ("wait_limit_ns", moderation.wait_limit_ns()),
-            ("gathers", moderation.is_coalescing().into()),
+            ("wake_price_ns", worker.wakeup_cost_ns),
+            ("wait_limit_ns", worker.wait_limit_ns),
+            ("gathers", worker.is_coalescing.into()),
         ] {
             line(format_args!("{name}"), value)?;
         }
@@ -167,7 +161,7 @@ fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
             )?;
         }
     }
-    let calls = kernel::hypercall::counts();
+    let calls = platform.hypercalls();
     writeln!(out, "hypercalls {}", calls.total)?;
     writeln!(out, "hypercalls.sched_op {}", calls.sched_op)?;
     writeln!(
@@ -177,41 +171,43 @@ fn show_cpu(control: &Control<'_, XenHal>, out: &mut dyn Write) -> fmt::Result {
     )
 }
 
-fn show_memory(out: &mut dyn Write) -> fmt::Result {
-    let memory = kernel::memory::stats();
-    let (used, size) = HEAP.usage();
-    let in_use = (memory.total - memory.free) * PAGE_SIZE - (size - used);
+fn show_memory(platform: &dyn Platform, out: &mut dyn Write) -> fmt::Result {
+    let memory = platform.memory();
     for (name, value) in [
-        ("in_use_bytes", in_use),
-        ("total_pages", memory.total),
-        ("kernel_pages", memory.kernel),
-        ("free_pages", memory.free),
-        ("heap_used_bytes", used),
-        ("heap_size_bytes", size),
+        ("in_use_bytes", memory.in_use_bytes),
+        ("total_pages", memory.total_pages),
+        ("kernel_pages", memory.kernel_pages),
+        ("free_pages", memory.free_pages),
+        ("heap_used_bytes", memory.heap_used_bytes),
+        ("heap_size_bytes", memory.heap_size_bytes),
     ] {
         writeln!(out, "{name} {value}")?;
     }
-    writeln!(out, "console_dropped_bytes {}", console::dropped())
+    writeln!(
+        out,
+        "console_dropped_bytes {}",
+        memory.console_dropped_bytes
+    )
 }
 
 /// Tests what `on_crash` of the domain's configuration does, on the CPU that is named, or the
 /// first.
-fn crash(lanes: &Lanes, words: &str, out: &mut dyn Write) -> fmt::Result {
-    let mut how = Crash::Panic;
+fn crash(platform: &dyn Platform, words: &str, out: &mut dyn Write) -> fmt::Result {
+    let mut how = CrashKind::Panic;
     let mut at = 0;
     for word in words.split_ascii_whitespace() {
         match word {
-            "panic" => how = Crash::Panic,
-            "fault" => how = Crash::Fault,
-            "stack" => how = Crash::Stack,
+            "panic" => how = CrashKind::Panic,
+            "fault" => how = CrashKind::Fault,
+            "stack" => how = CrashKind::Stack,
             _ => match word.parse() {
                 Ok(number) => at = number,
                 Err(_) => return writeln!(out, "{word}: panic, fault, stack or a CPU's number"),
             },
         }
     }
-    if lanes.crash(at, how) {
+    if platform.crash(at, how) {
         return Ok(());
     }
-    writeln!(out, "no CPU {at}, there are {}", lanes.count())
+    writeln!(out, "no CPU {at}, there are {}", platform.workers())
 }

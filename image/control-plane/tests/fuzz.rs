@@ -1,6 +1,6 @@
 //! Any bytes at all may be typed.
 
-use console::{LineEditor, MAX_LINE};
+use control_plane::console::{LineEditor, MAX_LINE};
 
 #[test]
 fn typed_bytes_never_panic_and_lines_stay_printable() {

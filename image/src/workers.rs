@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use control_plane::CrashKind;
 use data_plane::{Control, MAX_WORKERS, Worker};
 use heapless::Vec as Bounded;
 use kernel::{XenHal, event, fault, run_state, smp, sync};
@@ -18,46 +19,34 @@ use crate::clock::LoopClock;
 /// rounded up.
 pub(crate) const MAX_PORTS: usize = 64;
 
-type Shared = LaneLock<Worker<XenHal>, Router, sync::Yield>;
+type Lanes = LaneLock<Worker<XenHal>, Router, sync::Yield>;
 
-/// The planes, one for each CPU, and the router that they share.
-pub(crate) struct Lanes {
-    shared: Shared,
+/// The workers, one for each CPU, and the router that they share.
+pub(crate) struct Workers {
+    lanes: Lanes,
     /// By which each CPU is woken, if there are several.
     wakers: Bounded<Port, MAX_WORKERS>,
     /// A CPU has something for the control plane.
     attention: AtomicBool,
-    /// How each CPU is to crash, as a number of [`Crash`]; 0 if it isn't.
+    /// How each CPU is to crash, as a number ([`CRASHES`]); 0 if it isn't.
     crashes: [AtomicU8; MAX_WORKERS],
 }
 
-/// A way to end as a bug would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Crash {
-    /// A panic.
-    Panic = 1,
-    /// An access to memory that isn't there.
-    Fault,
-    /// The stack's end.
-    Stack,
-}
+/// Ways to crash, each as its index and 1.
+const CRASHES: [CrashKind; 3] = [CrashKind::Panic, CrashKind::Fault, CrashKind::Stack];
 
-impl Crash {
-    const ALL: [Self; 3] = [Self::Panic, Self::Fault, Self::Stack];
-
-    fn now(self) -> ! {
-        match self {
-            Self::Panic => panic!("asked to by the command \"crash\""),
-            Self::Fault => fault::provoke_page_fault(),
-            Self::Stack => fault::provoke_stack_overflow(),
-        }
+fn crash_now(how: CrashKind) -> ! {
+    match how {
+        CrashKind::Panic => panic!("asked to by the command \"crash\""),
+        CrashKind::Fault => fault::provoke_page_fault(),
+        CrashKind::Stack => fault::provoke_stack_overflow(),
     }
 }
 
-static LANES: Once<Lanes> = Once::new();
+static WORKERS: Once<Workers> = Once::new();
 
-impl Lanes {
-    /// Makes a plane for each CPU that can be woken, of the memory that is free, and starts those
+impl Workers {
+    /// Makes a worker for each CPU that can be woken, of the memory that is free, and starts those
     /// CPUs.
     pub(crate) fn start(router: Router, now: u64) -> &'static Self {
         let wakers = wakers();
@@ -65,48 +54,48 @@ impl Lanes {
         let free = kernel::memory::stats().free;
         let make = |at| Worker::new(XenHal::of(at), &router, free, count);
         let (first, others) = (make(0), (1..count).map(make).collect::<Vec<_>>());
-        let lanes = LANES.call_once(|| Self {
-            shared: Shared::new(first, others, router),
+        let workers = WORKERS.call_once(|| Self {
+            lanes: Lanes::new(first, others, router),
             wakers,
             attention: AtomicBool::new(false),
             crashes: [const { AtomicU8::new(0) }; MAX_WORKERS],
         });
-        lanes.control(|control| control.poll(now));
+        workers.control(|control| control.poll(now));
         for at in 1..count {
             if let Err(error) = smp::start(at, forward) {
                 // A lane without a CPU would leave its queues unread.
                 fault::die(format_args!("vCPU {at} doesn't start: {error}"));
             }
         }
-        lanes
+        workers
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.shared.len()
+        self.lanes.len()
     }
 
-    /// Calls `f` with the plane of CPU `at` and the router.
+    /// Calls `f` with the worker of CPU `at` and the router.
     pub(crate) fn with<T>(
         &self,
         at: usize,
         f: impl FnOnce(&mut Worker<XenHal>, &Router) -> T,
     ) -> T {
-        let Some(mut lane) = self.shared.enter(at) else {
+        let Some(mut lane) = self.lanes.enter(at) else {
             unreachable!("there are as many lanes as CPUs were started");
         };
-        let (plane, router) = lane.parts();
-        f(plane, router)
+        let (worker, router) = lane.parts();
+        f(worker, router)
     }
 
     /// Calls `f` with everything, while no CPU forwards.
     pub(crate) fn control<T>(&self, f: impl FnOnce(&mut Control<'_, XenHal>) -> T) -> T {
-        let mut all = self.shared.stop_all();
-        let (router, planes) = all.parts();
-        f(&mut Control::new(router, planes))
+        let mut all = self.lanes.stop_all();
+        let (router, workers) = all.parts();
+        f(&mut Control::new(router, workers))
     }
 
-    /// Whether a CPU asked for the control plane since this was last asked.
+    /// Returns `true` if a CPU asked for the control plane since this was last asked.
     pub(crate) fn take_attention(&self) -> bool {
         self.has_attention() && self.attention.swap(false, Ordering::Acquire)
     }
@@ -125,19 +114,21 @@ impl Lanes {
         }
     }
 
-    /// Has all other CPUs look at their vifs anew.
+    /// Has all other CPUs look at their vifs again.
     pub(crate) fn wake(&self) {
         for &port in self.wakers.iter().skip(1) {
             event::notify(port);
         }
     }
 
-    /// Has CPU `at` crash. Whether there is such a CPU.
-    pub(crate) fn crash(&self, at: usize, how: Crash) -> bool {
+    /// Has CPU `at` crash. Returns `false` if there is no such CPU.
+    pub(crate) fn crash(&self, at: usize, how: CrashKind) -> bool {
         match self.crashes.get(..self.count()).and_then(|all| all.get(at)) {
-            Some(_) if at == 0 => how.now(),
+            Some(_) if at == 0 => crash_now(how),
             Some(crash) => {
-                crash.store(how as u8, Ordering::Relaxed);
+                let number = CRASHES.iter().position(|&it| it == how);
+                let number = number.map_or(0, |at| at as u8 + 1);
+                crash.store(number, Ordering::Relaxed);
                 self.wake();
                 true
             }
@@ -145,23 +136,24 @@ impl Lanes {
         }
     }
 
-    /// Crashes if CPU `at` is to.
-    fn obey_crash(&self, at: usize) {
-        let wanted = self
-            .crashes
-            .get(at)
-            .map_or(0, |c| c.load(Ordering::Relaxed));
-        if let Some(how) = Crash::ALL.iter().find(|&&how| how as u8 == wanted) {
-            how.now();
+    /// Crashes if CPU `at` was asked to.
+    fn crash_if_asked(&self, at: usize) {
+        let wanted = self.crashes.get(at);
+        let wanted = wanted.map_or(0, |crash| crash.load(Ordering::Relaxed));
+        if let Some(&how) = usize::from(wanted)
+            .checked_sub(1)
+            .and_then(|at| CRASHES.get(at))
+        {
+            crash_now(how);
         }
     }
 
-    /// Takes a turn of CPU `at`. Whether there is more to do at once, and something for the
-    /// control plane.
+    /// Takes a turn of CPU `at`. Returns two flags: there is more to do at once, and there is
+    /// something for the control plane.
     pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
-        let (mut busy, mut wanted, handoff) = self.with(at, |plane, router| {
-            let busy = plane.turn(router, now);
-            (busy, plane.needs_control(now), plane.has_handoff())
+        let (mut busy, mut wanted, handoff) = self.with(at, |worker, router| {
+            let busy = worker.turn(router, now);
+            (busy, worker.needs_control(now), worker.has_handoff())
         });
         if handoff {
             let (rid, broken) =
@@ -186,9 +178,9 @@ impl Lanes {
         }
         let state = run_state::current();
         clock.set(state.at);
-        self.with(at, |plane, _| {
-            plane.take_events(ports);
-            (!plane.arm(state.at, state.running)).then(|| plane.deadline(state.at))
+        self.with(at, |worker, _| {
+            worker.take_events(ports);
+            (!worker.arm(state.at, state.running)).then(|| worker.deadline(state.at))
         })
     }
 }
@@ -211,21 +203,21 @@ fn wakers() -> Bounded<Port, MAX_WORKERS> {
 
 /// What a CPU does that has nothing but its queues.
 fn forward(at: usize) -> ! {
-    let lanes = LANES.wait();
+    let workers = WORKERS.wait();
     let mut ports = Bounded::<u32, MAX_PORTS>::new();
     let mut clock = LoopClock::new();
     loop {
-        let (busy, wanted) = lanes.turn(at, clock.now());
+        let (busy, wanted) = workers.turn(at, clock.now());
         if wanted {
-            lanes.call_attention();
+            workers.call_attention();
         }
         if busy {
             clock.turned();
             continue;
         }
         ports.clear();
-        let sleep = lanes.arm(at, &mut clock, &mut ports);
-        lanes.obey_crash(at);
+        let sleep = workers.arm(at, &mut clock, &mut ports);
+        workers.crash_if_asked(at);
         if let Some(deadline) = sleep {
             event::wait(&ports, deadline);
             clock.woke();

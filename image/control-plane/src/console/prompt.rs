@@ -2,13 +2,11 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt::Write;
+use core::fmt;
 
-use console::LineEditor;
-use kernel::console::{self as kernel_console, Console};
-
+use super::line_editor::LineEditor;
 use crate::commands;
-use crate::guest::Guest;
+use crate::platform::Platform;
 
 /// Reads commands from the console. It stays silent until somebody types.
 pub(crate) struct Prompt {
@@ -24,22 +22,33 @@ impl Prompt {
     }
 
     /// Takes what was typed, and runs the lines that are complete.
-    pub(crate) fn turn(&mut self, guest: &Guest) {
+    pub(crate) fn turn(&mut self, platform: &dyn Platform) {
         // All that the ring holds: what is left in it has no event of its own.
         let mut typed = [0; 1024];
-        let count = kernel_console::read(&mut typed);
-        let complete = |line: &str| commands::complete(guest, line);
+        let count = platform.read_console(&mut typed);
+        let mut console = Echo(platform);
+        let complete = |line: &str| commands::complete(platform, line);
         for &byte in typed.iter().take(count) {
             // The console takes everything; what it has no room for it counts.
-            let Ok(Some(line)) = self.editor.feed(byte, &complete, &mut Console) else {
+            let Ok(Some(line)) = self.editor.feed(byte, &complete, &mut console) else {
                 continue;
             };
             let mut reply = String::new();
             if !line.trim().is_empty() {
-                commands::run(guest, &line, &mut reply);
+                commands::run(platform, &line, &mut reply);
             }
-            let _ = Console.write_str(&reply);
-            let _ = self.editor.show(&mut Console);
+            platform.write_console(&reply);
+            let _ = self.editor.show(&mut console);
         }
+    }
+}
+
+/// Writes to the console.
+struct Echo<'a>(&'a dyn Platform);
+
+impl fmt::Write for Echo<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_console(text);
+        Ok(())
     }
 }

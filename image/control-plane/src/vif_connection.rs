@@ -1,25 +1,26 @@
-//! What a vif and its backend agree on over xenstore (netif.h), and when.
+//! Connecting a vif: what it and its backend agree on over xenstore (netif.h), and when.
 
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use data_plane::{AttachError, Control};
+use data_plane::AttachError;
 use executor::Signal;
-use kernel::{XenHal, time};
-use netfront_rs::{PeerFault, Steering};
+use netfront_rs::PeerFault;
 use netif::features::KEYS;
 use netif::keys::MAX_QUEUES_KEY;
 use netif::{ControlInfo, Features};
 use router::addr::Mac;
-use router::config::Attachment;
 use router::{ETHERNET_LEN, InterfaceId};
 use xen_hal::PAGE_SIZE;
-use xenbus::{Device, DeviceError, Handler, KeyError, XenbusState};
+use xenbus::{Device, DeviceError, Handler, KeyError};
 use xenstore::StoreError;
 
-use crate::guest::Guest;
+use crate::data_plane_control::DataPlane;
+use crate::platform::with_data_plane;
+use crate::publish::links_changed;
+use crate::shared::Shared;
 
 /// What this frontend takes: packets in several slots, blank checksums.
 const OURS: Features = Features::RX_NOTIFY
@@ -84,8 +85,8 @@ impl From<StoreError> for ConnectError {
 
 /// Connects the vif of one interface.
 pub(crate) struct VifHandler {
-    /// The guest it is a part of.
-    pub(crate) guest: Rc<Guest>,
+    /// The control plane it is a part of.
+    pub(crate) shared: Rc<Shared>,
     /// The interface that the configuration makes of it.
     pub(crate) interface: InterfaceId,
 }
@@ -123,21 +124,22 @@ impl Handler for VifHandler {
         }
 
         // A backend that never lets go must not use up the memory by reconnecting.
-        if kernel::grant::quarantined() > kernel::memory::stats().total / 4 {
+        let memory = self.shared.platform.memory();
+        if memory.quarantined_pages > memory.total_pages / 4 {
             return Err(ConnectError::Quarantine);
         }
-        self.guest.watch_faults(self.interface, fault);
-        let lanes = self.guest.lanes;
+        self.shared.watch_faults(self.interface, fault);
+        let platform = &self.shared.platform;
         let most = netif::max_queues(offered.raw(MAX_QUEUES_KEY));
         let most = most.min(self.queues_elsewhere().await);
-        let (attached, takes_large) = lanes.control(|control| {
+        let (attached, takes_large) = with_data_plane(&**platform, |data_plane| {
             let (interface, backend) = (self.interface, device.backend_id());
-            let queues = lanes.count().min(most);
-            let attached = control.attach(time::now(), interface, backend, theirs, queues);
-            (attached, control.takes_large())
+            let queues = platform.workers().min(most);
+            let attached = data_plane.attach(platform.now_ns(), interface, backend, theirs, queues);
+            (attached, data_plane.takes_large())
         });
         let queues = attached.map_err(ConnectError::Attach)?;
-        let control = self.steer(device, theirs, queues.len());
+        let control = self.begin_rss(device, theirs, queues.len());
         let number = |value: u32| Some(value.to_string());
         let mut keys = netif::connection_keys(&queues, control);
         keys.push(("request-rx-copy".into(), number(1)));
@@ -156,16 +158,16 @@ impl Handler for VifHandler {
 
     fn established(&mut self, _device: &Device, connection: &mut Connection) {
         let Connection { mac, mtu } = connection;
-        self.change(|control, now| control.link_up(now, self.interface, mac.0, *mtu));
-        if let Err(fault) = self.guest.talks.begin(self.interface) {
-            self.guest.fail(self.interface, fault);
+        self.change(|data_plane, now| data_plane.link_up(now, self.interface, mac.0, *mtu));
+        if let Err(fault) = self.shared.rss.begin(self.interface) {
+            self.shared.raise_fault(self.interface, fault);
         }
-        self.guest.links_changed();
+        links_changed(&self.shared);
     }
 
     fn stop(&mut self, _connection: &mut Connection) {
-        self.change(|control, now| control.link_down(now, self.interface));
-        self.guest.links_changed();
+        self.change(|data_plane, now| data_plane.link_down(now, self.interface));
+        links_changed(&self.shared);
     }
 
     async fn disconnect(&mut self, _connection: Connection) {
@@ -176,14 +178,14 @@ impl Handler for VifHandler {
 impl VifHandler {
     /// Makes a control ring where the backend has one and there is something to say: several
     /// queues. Without, the backend chooses queues as it likes.
-    fn steer(&self, device: &Device, theirs: Features, queues: usize) -> Option<ControlInfo> {
+    fn begin_rss(&self, device: &Device, theirs: Features, queues: usize) -> Option<ControlInfo> {
         if queues < 2 || !theirs.contains(Features::CTRL_RING) {
             return None;
         }
-        match Steering::new(XenHal::of(0), device.backend_id(), queues) {
-            Ok(steering) => {
-                let info = steering.info();
-                self.guest.talks.add(self.interface, steering);
+        match self.shared.platform.new_rss(device.backend_id(), queues) {
+            Ok(ring) => {
+                let info = ring.info();
+                self.shared.rss.add(self.interface, ring);
                 Some(info)
             }
             Err(error) => {
@@ -196,7 +198,8 @@ impl VifHandler {
     /// The fewest queues that a backend of any vif takes. What comes in by a queue leaves by that of
     /// the same number, so others would only be a detour.
     async fn queues_elsewhere(&self) -> usize {
-        let (store, mut fewest) = (&self.guest.store, self.guest.lanes.count());
+        let store = &self.shared.store;
+        let mut fewest = self.shared.platform.workers();
         if fewest == 1 {
             return 1;
         }
@@ -214,73 +217,15 @@ impl VifHandler {
 
     /// Gives back what was made for the vif.
     fn detach(&self) {
-        self.guest.talks.remove(self.interface);
-        self.change(|control, now| control.detach(now, self.interface));
+        self.shared.rss.remove(self.interface);
+        self.change(|data_plane, now| data_plane.detach(now, self.interface));
     }
 
-    /// Changes what planes have of the vif, and has all CPUs look at it.
-    fn change(&self, change: impl FnOnce(&mut Control<'_, XenHal>, u64)) {
-        let lanes = self.guest.lanes;
-        lanes.control(|control| change(control, time::now()));
-        lanes.wake();
-    }
-}
-
-/// The interface that is vif number `id`, if the configuration has one.
-pub(crate) async fn interface_of(guest: &Guest, id: u32) -> Option<InterfaceId> {
-    let mac = guest
-        .store
-        .read_string(&format!("device/vif/{id}/mac"))
-        .await
-        .ok();
-    let mac = mac.and_then(|text| text.parse::<Mac>().ok());
-    let is_it = |attachment: Attachment| match attachment {
-        Attachment::Vif(number) => u32::from(number) == id,
-        Attachment::Mac(wanted) => mac == Some(wanted),
-        Attachment::Vlan { .. } | Attachment::Loopback => false,
-    };
-    let at = guest.lanes.with(0, |_, router| {
-        let mut interfaces = router.config().interfaces.iter();
-        interfaces.position(|interface| is_it(interface.attachment))
-    })?;
-    u8::try_from(at).ok().map(InterfaceId)
-}
-
-/// Drives vif number `id` from now until it is removed.
-pub(crate) async fn run(guest: Rc<Guest>, id: u32) {
-    if let Some(interface) = interface_of(&guest, id).await {
-        let handler = VifHandler {
-            guest: Rc::clone(&guest),
-            interface,
-        };
-        xenbus::run_device(&guest.store, &guest.timers, "vif", id, handler).await;
-    } else {
-        log::info!(target: "net", "vif {id} isn't in the configuration and stays down");
-        wait_until_removed(&guest, id).await;
-    }
-    log::info!(target: "net", "vif {id} is gone");
-}
-
-/// Leaves a vif alone until it is removed, but agrees when its backend closes: the toolstack
-/// waits for that.
-async fn wait_until_removed(guest: &Guest, id: u32) {
-    let Ok(mut device) = Device::open(&guest.store, "vif", id).await else {
-        return;
-    };
-    let mut closed = false;
-    loop {
-        match device.backend_state().await {
-            Ok(XenbusState::Closing | XenbusState::Closed) if !closed => {
-                closed = true;
-                if device.switch(XenbusState::Closed).await.is_err() {
-                    return;
-                }
-            }
-            Err(DeviceError::Removed | DeviceError::Moved) => return,
-            _ => {}
-        }
-        if device.changed().await.is_err() {
-            return;
-        }
+    /// Changes what workers have of the vif, and has all CPUs look at it.
+    fn change(&self, change: impl FnOnce(&mut dyn DataPlane, u64)) {
+        let platform = &self.shared.platform;
+        let now = platform.now_ns();
+        with_data_plane(&**platform, |data_plane| change(data_plane, now));
+        platform.wake_workers();
     }
 }

@@ -1,0 +1,91 @@
+//! What the guest was started with: a ramdisk and a command line.
+
+use log::LevelFilter;
+use router::{Config, ConfigError, Instant, Router};
+
+/// Makes a router as the ramdisk says if there is one, else as the command line does; where that
+/// can't be used, one that forwards nothing, and the error.
+///
+/// `seed` is for what others must not guess, `now` Xen's system time.
+#[must_use]
+pub fn configured_router(
+    ramdisk: Option<&[u8]>,
+    command_line: &str,
+    seed: u64,
+    now: Instant,
+) -> (Router, Option<ConfigError>) {
+    let config = match ramdisk {
+        Some(bytes) => router::config::from_ramdisk(bytes),
+        None => router::config::from_extra(command_line),
+    };
+    let configured = config.and_then(|config| {
+        let mut router = Router::new(&config, seed, now);
+        router.read_route_files(ramdisk.unwrap_or(&[]))?;
+        Ok(router)
+    });
+    match configured {
+        Ok(router) => (router, None),
+        Err(error) => (Router::new(&Config::empty(), seed, now), Some(error)),
+    }
+}
+
+/// The level that `log=LEVEL` of the command line asks for, the last one if there are several;
+/// info if there is none.
+///
+/// # Errors
+/// What stands there if it is no level.
+pub fn log_level(command_line: &str) -> Result<LevelFilter, &str> {
+    let words = command_line.split_ascii_whitespace();
+    match words.rev().find_map(|word| word.strip_prefix("log=")) {
+        None | Some("info") => Ok(LevelFilter::Info),
+        Some("error") => Ok(LevelFilter::Error),
+        Some("warn") => Ok(LevelFilter::Warn),
+        Some("debug") => Ok(LevelFilter::Debug),
+        Some(other) => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_log_level_counts() {
+        assert_eq!(log_level(""), Ok(LevelFilter::Info));
+        assert_eq!(
+            log_level("ip=0:10.0.0.1/24 log=debug"),
+            Ok(LevelFilter::Debug)
+        );
+        assert_eq!(log_level("log=debug log=error"), Ok(LevelFilter::Error));
+        assert_eq!(log_level("log=warn  x log=info"), Ok(LevelFilter::Info));
+        assert_eq!(log_level("log=loud"), Err("loud"));
+        assert_eq!(log_level("log="), Err(""));
+    }
+
+    #[test]
+    fn a_ramdisk_goes_before_the_command_line() {
+        let file =
+            b"hostname = \"from-file\"\n[interface.lan]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n";
+        let line = "hostname=from-line ip=0:10.0.0.1/24";
+        let (router, error) = configured_router(Some(file), line, 1, Instant(0));
+        assert_eq!(
+            (router.config().hostname.as_str(), error),
+            ("from-file", None)
+        );
+        let (router, error) = configured_router(None, line, 1, Instant(0));
+        assert_eq!(
+            (router.config().hostname.as_str(), error),
+            ("from-line", None)
+        );
+    }
+
+    #[test]
+    fn what_cant_be_used_forwards_nothing() {
+        let (router, error) =
+            configured_router(Some(b"[interface.x]\nvif = 99\n"), "", 1, Instant(0));
+        assert!(router.config().interfaces.is_empty());
+        assert_eq!(error.map(|error| error.line), Some(2));
+        let (router, error) = configured_router(None, "ip=nonsense", 1, Instant(0));
+        assert!(router.config().interfaces.is_empty() && error.is_some());
+    }
+}

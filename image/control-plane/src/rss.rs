@@ -1,0 +1,106 @@
+//! Receive-side scaling: what is said to backends, over the control ring of netif.h, about which
+//! queue the packets of a flow come on.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use core::cell::{Cell, RefCell};
+
+use heapless::Vec as Bounded;
+use netfront_rs::PeerFault;
+use router::InterfaceId;
+
+use crate::platform::Rss;
+
+/// A vif's control ring.
+struct Session {
+    ring: Box<dyn Rss>,
+    /// There is more to say.
+    open: bool,
+}
+
+/// The control rings of all vifs that have one.
+pub(crate) struct RssSessions {
+    all: RefCell<BTreeMap<InterfaceId, Session>>,
+    /// How many are open: nearly always none.
+    open: Cell<usize>,
+}
+
+impl RssSessions {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self {
+            all: RefCell::new(BTreeMap::new()),
+            open: Cell::new(0),
+        }
+    }
+
+    /// Takes the control ring of a vif that is to be connected.
+    pub(crate) fn add(&self, vif: InterfaceId, ring: Box<dyn Rss>) {
+        self.remove(vif);
+        let open = false;
+        self.all.borrow_mut().insert(vif, Session { ring, open });
+    }
+
+    /// Begins, as the backend of a vif is connected.
+    pub(crate) fn begin(&self, vif: InterfaceId) -> Result<(), PeerFault> {
+        if let Some(session) = self.all.borrow_mut().get_mut(&vif) {
+            session.open = true;
+            self.open.set(self.open.get() + 1);
+            self.advance(vif, session)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on where a backend has answered; `failed` is told which vif's has broken the protocol.
+    pub(crate) fn poll(&self, mut failed: impl FnMut(InterfaceId, PeerFault)) {
+        if self.open.get() == 0 {
+            return;
+        }
+        for (&vif, session) in self.all.borrow_mut().iter_mut() {
+            if session.open
+                && session.ring.take_pending()
+                && let Err(fault) = self.advance(vif, session)
+            {
+                failed(vif, fault);
+            }
+        }
+    }
+
+    fn advance(&self, vif: InterfaceId, session: &mut Session) -> Result<(), PeerFault> {
+        let outcome = session.ring.advance();
+        if !matches!(outcome, Ok(None)) {
+            session.open = false;
+            self.open.set(self.open.get() - 1);
+        }
+        if let Some(outcome) = outcome? {
+            log::info!(target: "net", "vif {}: {outcome}", vif.0);
+        }
+        Ok(())
+    }
+
+    /// Adds the channels by which answers are told.
+    pub(crate) fn add_ports<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
+        if self.open.get() == 0 {
+            return;
+        }
+        let all = self.all.borrow();
+        // One more for each vif finds room beside those of its queue.
+        ports.extend(
+            all.values()
+                .filter(|session| session.open)
+                .map(|session| session.ring.info().port.0),
+        );
+    }
+
+    /// Ends the control ring of a vif whose backend is done.
+    pub(crate) fn remove(&self, vif: InterfaceId) {
+        let Some(session) = self.all.borrow_mut().remove(&vif) else {
+            return;
+        };
+        self.open.set(self.open.get() - usize::from(session.open));
+        let lost = session.ring.close();
+        if lost > 0 {
+            log::warn!(target: "net", "{lost} pages of the control ring of vif {} stay behind", vif.0);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the tasks of the control plane share.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::string::ToString;
+use core::cell::{Cell, RefCell};
+
+use control_api::{Key, State};
+use executor::{Clock, Signal, Tasks, Timers};
+use netfront_rs::PeerFault;
+use router::{ConfigError, InterfaceId};
+use xenstore::Store;
+
+use crate::platform::{EndReason, Platform};
+use crate::rss::RssSessions;
+
+/// The machine's clock, for timers.
+struct PlatformClock(Rc<dyn Platform>);
+
+impl Clock for PlatformClock {
+    fn now_ns(&self) -> u64 {
+        self.0.now_ns()
+    }
+}
+
+/// The control plane's state, shared by its tasks and its loop.
+pub(crate) struct Shared {
+    pub(crate) platform: Rc<dyn Platform>,
+    pub(crate) store: Store,
+    pub(crate) timers: Timers,
+    pub(crate) tasks: Tasks,
+    /// What is said to backends about queues.
+    pub(crate) rss: RssSessions,
+    /// Whom to tell that the backend of an interface broke the protocol.
+    faults: RefCell<BTreeMap<InterfaceId, Signal<PeerFault>>>,
+    /// Why the configuration can't be used.
+    pub(crate) config_error: Option<ConfigError>,
+    pub(crate) state: Cell<State>,
+    /// How long it took until every interface was up, in us.
+    pub(crate) ready_us: Cell<Option<u64>>,
+    /// Set when the domain is to end.
+    pub(crate) end: Cell<Option<EndReason>>,
+}
+
+impl Shared {
+    /// The state of a guest that starts, or one that forwards nothing because of an error in its
+    /// configuration.
+    pub(crate) fn new(
+        platform: Rc<dyn Platform>,
+        store: Store,
+        config_error: Option<ConfigError>,
+    ) -> Rc<Self> {
+        let state = if config_error.is_some() {
+            State::Degraded
+        } else {
+            State::Booting
+        };
+        Rc::new(Self {
+            timers: Timers::new(PlatformClock(Rc::clone(&platform))),
+            platform,
+            store,
+            tasks: Tasks::new(),
+            rss: RssSessions::new(),
+            faults: RefCell::default(),
+            config_error,
+            state: Cell::new(state),
+            ready_us: Cell::new(None),
+            end: Cell::new(None),
+        })
+    }
+
+    /// Tells the task of an interface that its backend broke the protocol.
+    pub(crate) fn raise_fault(&self, interface: InterfaceId, fault: PeerFault) {
+        if let Some(signal) = self.faults.borrow().get(&interface) {
+            signal.raise(fault);
+        }
+    }
+
+    /// Where [`Shared::raise_fault`] tells of an interface from now on.
+    pub(crate) fn watch_faults(&self, interface: InterfaceId, fault: &Signal<PeerFault>) {
+        self.faults.borrow_mut().insert(interface, fault.clone());
+    }
+
+    /// Writes one of the guest's own keys; failing that is worth a line in the log only.
+    pub(crate) async fn write(&self, key: Key, value: &str) {
+        let key = key.to_string();
+        if let Err(error) = self.store.write(&key, value).await {
+            log::warn!(target: "xenstore", "{key}: {error}");
+        }
+    }
+}
