@@ -45,7 +45,7 @@ lab: image ## the measured experiments, in target/lab/; E=3: one of them, QUICK=
 disk: setup # of dom0, which takes minutes once
 	@$(BED) build
 
-lint: setup ## rustfmt, clippy, rustdoc, cargo-deny, typos, and our own checks of the sources
+lint: image ## rustfmt, clippy, rustdoc, cargo-deny, typos, and checks of our own (tests/lint)
 	cargo fmt --all --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cd image && cargo clippy --quiet --release -- -D warnings
@@ -53,6 +53,7 @@ lint: setup ## rustfmt, clippy, rustdoc, cargo-deny, typos, and our own checks o
 	@python3 -B tests/lint/tools.py cargo-deny --locked check bans licenses sources
 	@python3 -B tests/lint/tools.py typos
 	python3 -B -m unittest discover -q -s tests/lint
+	@python3 -B tests/lint/figures.py
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -48,7 +48,8 @@ class NoPanic(unittest.TestCase):
         self.assertEqual(found, ["nothing in the image is ('gone.rs', 'f')"])
 
     def test_frames(self) -> None:
-        answer = f"0x0000108\nget<u8>\n/rustc/x.rs:1\na::<impl b::C<H>>::f\n{REPO}/a.rs:2 (disc 1)\n"
+        answer = "0x0000108\nget<u8>\n/rustc/x.rs:1\na::<impl b::C<H>>::f\n"
+        answer += f"{REPO}/a.rs:2 (discriminator 1)\n"
         self.assertEqual(read_frames(answer), {0x108: [Frame("a.rs", "2", "f")]})
 
     def test_names(self) -> None:
