@@ -5,15 +5,11 @@
 //! Whatever comes in, what goes out is well-formed, from an address of the router, and never
 //! an error about an error.
 
-#[path = "packets/bed.rs"]
-#[expect(dead_code, reason = "these targets use a part of it")]
-mod bed;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bed::{Bed, checksum, router_mac, set_checksum};
 use bolero::{TypeGenerator, check};
 use router::FrameMeta;
+use testkit::bed::{Bed, checksum, router_mac, set_checksum};
 
 const CONFIG: &str = r#"
 [interface.wan]

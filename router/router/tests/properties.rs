@@ -1,19 +1,12 @@
 //! Properties of whole routers: what holds for any packet, any routes, any order.
 
-#[path = "packets/bed.rs"]
-#[expect(dead_code, reason = "these tests use a part of it")]
-mod bed;
-#[path = "packets/bed6.rs"]
-#[expect(dead_code, reason = "these tests use a part of it")]
-mod bed6;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bed::*;
-use bed6::*;
 use prefix_trie::PrefixMap;
 use proptest::prelude::*;
 use router::{Config, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::bed::arp;
 use crate::packet::{Family, Packet, Said};
+use testkit::bed::arp;
 
 type Mac = [u8; 6];
 

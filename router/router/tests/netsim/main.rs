@@ -4,9 +4,6 @@
 //! All that happens follows from a seed. A test that fails prints the one it ran with;
 //! `NETSIM_SEED=7 cargo test -p router --test netsim NAME` runs that one again.
 
-#[path = "../packets/bed.rs"]
-#[expect(dead_code, reason = "these tests use a part of it")]
-mod bed;
 mod ecmp;
 mod forwarding;
 mod host;

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 
 use router::{DropReason, Instant, InterfaceId};
 
-use crate::bed::{Bed, router_mac};
 use crate::host::Host;
 use crate::link::{Link, Station, Tally, Weather, is_question};
 use crate::packet::{Datagram, FAMILIES, Family, Packet, Said};
 use crate::plan::{Plan, address, host_station};
 use crate::random::Random;
+use testkit::bed::{Bed, router_mac};
 
 /// A frame on its way: when it arrives, its number, the link, who it is for.
 type Flight = Reverse<(u64, u64, usize, Station, Vec<u8>)>;

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::bed::{checksum, set_checksum};
+use testkit::bed::{checksum, set_checksum};
 
 pub(crate) const UDP: u8 = 17;
 const ICMP: u8 = 1;

@@ -1,7 +1,7 @@
 //! Others who use the router's IPv4 addresses (RFC 5227).
 
-use crate::bed::*;
 use router::{DropReason, InterfaceId};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const OURS: [u8; 4] = [10, 0, 0, 1];

@@ -1,7 +1,7 @@
 //! Links of two (RFC 3021), single addresses, and several networks on one link.
 
-use crate::bed::*;
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
 
 const TEXT: &str = r#"
 [interface.wan]

@@ -1,7 +1,7 @@
 //! Packets to all hosts of a network (RFC 1812 5.3.5, RFC 2644).
 
-use crate::bed::*;
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,7 +1,7 @@
 //! Three routers in a row, with a host at each end.
 
-use crate::bed::*;
 use std::collections::VecDeque;
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 3, 0, 9];

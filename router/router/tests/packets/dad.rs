@@ -1,9 +1,9 @@
 //! Duplicate Address Detection: which of its IPv6 addresses the router uses.
 
-use crate::bed::*;
-use crate::bed6::*;
 use router::{DropReason, InterfaceId};
 use std::net::Ipv6Addr;
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const A: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 const B: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 9);

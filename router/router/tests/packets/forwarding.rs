@@ -1,7 +1,7 @@
 //! What is forwarded, and what is dropped under which reason.
 
-use crate::bed::*;
 use router::{DropReason, FrameFlags, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,7 +1,7 @@
 //! Fragments of IPv4 packets for the router, well meant and not (RFC 791, RFC 1858, RFC 8900).
 
-use crate::bed::*;
 use router::DropReason;
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,7 +1,7 @@
 //! Errors that are reported, and what the router answers for itself.
 
-use crate::bed::*;
 use router::{DropReason, FrameFlags, FrameMeta, InterfaceId};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -4,8 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::bed::*;
-use crate::bed6::*;
 use config::{RouteConfig, RouteTarget, Via};
 use lane_lock::LaneLock;
 use router::addr::Network;
@@ -13,6 +11,8 @@ use router::{
     BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom, Router,
     Verdict,
 };
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,9 +1,9 @@
 //! The router's own IPv6 addresses: echo, groups, extension headers, fragments, ports.
 
-use crate::bed::*;
-use crate::bed6::*;
 use router::DropReason;
 use std::net::Ipv6Addr;
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const A: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);

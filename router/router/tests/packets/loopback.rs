@@ -1,8 +1,8 @@
 //! Addresses that belong to no link.
 
-use crate::bed::*;
-use crate::bed6::*;
 use router::{DropReason, InterfaceId};
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const CONFIG: &str = r#"
 [interface.lo]

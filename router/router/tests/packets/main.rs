@@ -2,8 +2,6 @@
 
 mod acd;
 mod addresses;
-mod bed;
-mod bed6;
 mod broadcast;
 mod chain;
 mod dad;

@@ -1,8 +1,8 @@
 //! Multicast Listener Discovery: which groups the router says it listens to, and leaves.
 
-use crate::bed::*;
-use crate::bed6::*;
 use std::net::Ipv6Addr;
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const A: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);

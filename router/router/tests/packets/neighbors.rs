@@ -1,7 +1,7 @@
 //! Address resolution: asking, answering, learning, forgetting.
 
-use crate::bed::*;
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,7 +1,7 @@
 //! Options in the headers of IPv4 packets (RFC 791, RFC 1812 5.3.13).
 
-use crate::bed::*;
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,7 +1,7 @@
 //! Answering for hosts on other links (RFC 1027).
 
-use crate::bed::*;
 use router::{DropReason, InterfaceId};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

@@ -1,8 +1,8 @@
 //! Hosts are told of next hops on their own link (RFC 1812 5.2.7.2, RFC 4861 8.2).
 
-use crate::bed::*;
-use crate::bed6::*;
 use router::{FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

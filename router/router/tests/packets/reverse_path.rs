@@ -1,8 +1,8 @@
 //! Reverse-path filtering of IPv4 in small tables and in ones too large for a quick copy.
 
-use crate::bed::*;
 use config::{Config, RouteConfig};
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
 
 /// More prefixes than a table with a quick copy may have.
 const MANY: u32 = 17_000;

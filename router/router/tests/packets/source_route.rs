@@ -1,7 +1,7 @@
 //! Source routes in IPv4 packets (RFC 791 3.1, RFC 1812 5.2.4.1, 5.3.13.4), where they are allowed.
 
-use crate::bed::*;
 use router::{DropReason, InterfaceId};
+use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
 const B: [u8; 4] = [10, 0, 1, 9];

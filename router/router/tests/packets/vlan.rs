@@ -1,9 +1,9 @@
 //! VLANs: frames with and without tags, from any interface to any other.
 
-use crate::bed::*;
-use crate::bed6::*;
 use router::vlan::Tags;
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
+use testkit::bed::*;
+use testkit::bed6::*;
 
 const CONFIG: &str = r#"
 [interface.customer]
@@ -147,7 +147,7 @@ fn all_of_them_in_one_burst() {
 #[test]
 fn a_priority_without_a_vlan_is_the_parents() {
     let (a, b) = (PLACES[0].2, PLACES[1].2);
-    let mut plain = Bed::ready(crate::bed::CONFIG, &[(WAN, a), (LAN, b)]);
+    let mut plain = Bed::ready(testkit::bed::CONFIG, &[(WAN, a), (LAN, b)]);
     for bed in [&mut bed(), &mut plain] {
         for tag in [[0x81, 0, 0, 0], [0x81, 0, 0xf0, 0], [0x88, 0xa8, 0x20, 0]] {
             bed.receive(WAN, &tagged(&udp(WAN, a, b, 10), &tag));

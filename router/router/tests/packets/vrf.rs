@@ -1,9 +1,9 @@
 //! Routing tables of their own: what is kept apart, and what leads from one to another.
 
-use crate::bed::*;
-use crate::bed6::*;
 use config::RouteTarget;
 use router::{DropReason, InterfaceId};
+use testkit::bed::*;
+use testkit::bed6::*;
 
 /// Blue and red have the same networks and addresses on different interfaces.
 const CONFIG: &str = r#"

@@ -1,9 +1,10 @@
 //! IPv6 frames, and a router that has settled.
 
-use crate::bed::*;
+use crate::bed::{Bed, Frame, checksum, router_mac};
 use std::net::Ipv6Addr;
 
-pub(crate) const CONFIG6: &str = r#"
+/// The same kinds of routes as in [`CONFIG`](crate::bed::CONFIG), for IPv6.
+pub const CONFIG6: &str = r#"
 [interface.wan]
 vif = 0
 address = ["2001:db8::1/64"]
@@ -27,27 +28,31 @@ prefix = "2001:db8:32::/48"
 action = "prohibit"
 "#;
 
-pub(crate) const NS: u8 = 135;
-pub(crate) const NA: u8 = 136;
+/// The type of a neighbor solicitation.
+pub const NS: u8 = 135;
+/// The type of a neighbor advertisement.
+pub const NA: u8 = 136;
 
-pub(crate) fn a6(text: &str) -> Ipv6Addr {
+/// An address from text.
+pub fn a6(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
 
 /// The router's link-local address on an interface.
-pub(crate) fn local6(interface: u8) -> Ipv6Addr {
+pub fn local6(interface: u8) -> Ipv6Addr {
     let [a, b, c, d, e, f] = router_mac(0, interface);
     let id = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
     Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(id))
 }
 
 /// The MAC address of the host with this address.
-pub(crate) fn mac6(host: Ipv6Addr) -> [u8; 6] {
+pub fn mac6(host: Ipv6Addr) -> [u8; 6] {
     let [.., a, b, c, d] = host.octets();
     [2, 6, a, b, c, d]
 }
 
-pub(crate) fn solicited(address: Ipv6Addr) -> Ipv6Addr {
+/// The solicited-node group of an address (RFC 4291 2.7.1).
+pub fn solicited(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::new(
         0xff02,
@@ -71,7 +76,7 @@ fn station(interface: u8, destination: Ipv6Addr) -> [u8; 6] {
 }
 
 /// An IPv6 packet in a frame from a host to the first router or a group.
-pub(crate) fn ip6(
+pub fn ip6(
     interface: u8,
     source: Ipv6Addr,
     destination: Ipv6Addr,
@@ -91,7 +96,7 @@ pub(crate) fn ip6(
 }
 
 /// The sum of the pseudo header and what it is about; 0 if its checksum is right.
-pub(crate) fn sum6(source: Ipv6Addr, destination: Ipv6Addr, next: u8, payload: &[u8]) -> u16 {
+pub fn sum6(source: Ipv6Addr, destination: Ipv6Addr, next: u8, payload: &[u8]) -> u16 {
     let mut all = [source.octets(), destination.octets()].concat();
     all.extend((payload.len() as u32).to_be_bytes());
     all.extend([0, 0, 0, next]);
@@ -100,7 +105,7 @@ pub(crate) fn sum6(source: Ipv6Addr, destination: Ipv6Addr, next: u8, payload: &
 }
 
 /// An ICMPv6 message in a frame; `message` has no checksum yet.
-pub(crate) fn icmp6(
+pub fn icmp6(
     interface: u8,
     source: Ipv6Addr,
     destination: Ipv6Addr,
@@ -113,13 +118,15 @@ pub(crate) fn icmp6(
     ip6(interface, source, destination, hops, 58, &message)
 }
 
-pub(crate) fn echo6(interface: u8, source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> Frame {
+/// An echo request.
+pub fn echo6(interface: u8, source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> Frame {
     let mut message = vec![128, 0, 0, 0, 0, 7, 0, 1];
     message.extend((0..len).map(|i| i as u8));
     icmp6(interface, source, destination, 64, &message)
 }
 
-pub(crate) fn udp6(interface: u8, source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> Frame {
+/// Ports 1000 and 2000.
+pub fn udp6(interface: u8, source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> Frame {
     let mut payload = vec![3, 232, 7, 208, 0, 0, 0, 0];
     payload[4..6].copy_from_slice(&(8 + len as u16).to_be_bytes());
     payload.extend((0..len).map(|i| i as u8));
@@ -129,7 +136,7 @@ pub(crate) fn udp6(interface: u8, source: Ipv6Addr, destination: Ipv6Addr, len: 
 }
 
 /// A solicitation with the sender's station.
-pub(crate) fn ns(interface: u8, source: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr) -> Frame {
+pub fn ns(interface: u8, source: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr) -> Frame {
     let mut message = vec![NS, 0, 0, 0, 0, 0, 0, 0];
     message.extend(target.octets());
     if !source.is_unspecified() {
@@ -140,13 +147,7 @@ pub(crate) fn ns(interface: u8, source: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr
 }
 
 /// An advertisement of `target` by `mac`; flags are R 0x80, S 0x40, O 0x20.
-pub(crate) fn na(
-    interface: u8,
-    target: Ipv6Addr,
-    to: Ipv6Addr,
-    mac: Option<[u8; 6]>,
-    flags: u8,
-) -> Frame {
+pub fn na(interface: u8, target: Ipv6Addr, to: Ipv6Addr, mac: Option<[u8; 6]>, flags: u8) -> Frame {
     let mut message = vec![NA, 0, 0, 0, flags, 0, 0, 0];
     message.extend(target.octets());
     if let Some(mac) = mac {
@@ -158,19 +159,26 @@ pub(crate) fn na(
 
 /// An IPv6 frame as it was sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    pub(crate) out: u8,
-    pub(crate) to: [u8; 6],
-    pub(crate) hops: u8,
-    pub(crate) next: u8,
-    pub(crate) source: Ipv6Addr,
-    pub(crate) destination: Ipv6Addr,
-    pub(crate) payload: Vec<u8>,
+pub struct Sent {
+    /// The interface.
+    pub out: u8,
+    /// The destination MAC address.
+    pub to: [u8; 6],
+    /// The hop limit.
+    pub hops: u8,
+    /// The next header.
+    pub next: u8,
+    /// The source address.
+    pub source: Ipv6Addr,
+    /// The destination address.
+    pub destination: Ipv6Addr,
+    /// What follows the IPv6 header.
+    pub payload: Vec<u8>,
 }
 
 impl Sent {
     /// Reads a frame and checks its lengths, and checksum if it is ICMPv6.
-    pub(crate) fn read((out, f): &(u8, Frame)) -> Self {
+    pub fn read((out, f): &(u8, Frame)) -> Self {
         assert_eq!(f[12..15], [0x86, 0xdd, 0x60], "{f:?}");
         assert_eq!(f[6..12], router_mac(0, *out));
         let address = |at: usize| {
@@ -197,32 +205,34 @@ impl Sent {
         sent
     }
 
-    pub(crate) fn kind(&self) -> u8 {
+    /// The type of an ICMPv6 message.
+    pub fn kind(&self) -> u8 {
         self.payload[0]
     }
 
     /// Type, code, the 32 bits behind the checksum, and the quoted packet of an error.
-    pub(crate) fn error(&self) -> (u8, u8, u32, &[u8]) {
+    pub fn error(&self) -> (u8, u8, u32, &[u8]) {
         assert_eq!(self.next, 58);
         let detail = u32::from_be_bytes(self.payload[4..8].try_into().unwrap());
         (self.payload[0], self.payload[1], detail, &self.payload[8..])
     }
 
-    pub(crate) fn target(&self) -> Ipv6Addr {
+    /// The target address of a message of Neighbor Discovery.
+    pub fn target(&self) -> Ipv6Addr {
         let octets: [u8; 16] = self.payload[8..24].try_into().unwrap();
         Ipv6Addr::from(octets)
     }
 }
 
 /// The ICMPv6 messages of a kind that were sent on an interface.
-pub(crate) fn of_kind(sent: &[Sent], out: u8, kind: u8) -> Vec<Sent> {
+pub fn of_kind(sent: &[Sent], out: u8, kind: u8) -> Vec<Sent> {
     let wanted = |s: &&Sent| s.out == out && s.next == 58 && s.kind() == kind;
     sent.iter().filter(wanted).cloned().collect()
 }
 
 impl Bed {
     /// A router whose addresses are its own, and which knows these neighbours, reachable.
-    pub(crate) fn ready6(text: &str, hosts: &[(u8, &str)]) -> Self {
+    pub fn ready6(text: &str, hosts: &[(u8, &str)]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();
         for _ in 0..30 {
@@ -237,13 +247,14 @@ impl Bed {
     }
 
     /// Makes a host known as reachable: it is stale after asking, and confirmed.
-    pub(crate) fn introduce(&mut self, interface: u8, host: Ipv6Addr) {
+    pub fn introduce(&mut self, interface: u8, host: Ipv6Addr) {
         let to = local6(interface);
         self.receive(interface, &ns(interface, host, to, to));
         self.receive(interface, &na(interface, host, to, Some(mac6(host)), 0x60));
     }
 
-    pub(crate) fn take6(&mut self) -> Vec<Sent> {
+    /// Takes what was sent, all of it IPv6.
+    pub fn take6(&mut self) -> Vec<Sent> {
         self.take().iter().map(Sent::read).collect()
     }
 }

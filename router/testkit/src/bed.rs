@@ -6,10 +6,11 @@ use router::{
     REWRITTEN, Router, Verdict, Verdicts,
 };
 
-pub(crate) type Frame = Vec<u8>;
+/// A whole frame, its Ethernet header first.
+pub type Frame = Vec<u8>;
 
 /// Wan 10.0.0.1/24, lan 10.0.1.1/24, a route behind each, and one of each other kind.
-pub(crate) const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [interface.wan]
 vif = 0
 address = ["10.0.0.1/24"]
@@ -33,26 +34,33 @@ prefix = "30.2.0.0/16"
 action = "prohibit"
 "#;
 
-pub(crate) const WAN: u8 = 0;
-pub(crate) const LAN: u8 = 1;
+/// The interface of the networks beyond the default route.
+pub const WAN: u8 = 0;
+/// The other interface.
+pub const LAN: u8 = 1;
 
 /// A router's MAC address on an interface.
-pub(crate) fn router_mac(router: u8, interface: u8) -> [u8; 6] {
+pub fn router_mac(router: u8, interface: u8) -> [u8; 6] {
     [2, 0, 0, 0, router, 0xa0 + interface]
 }
 
 /// The MAC address of the host with this address.
-pub(crate) fn host_mac(address: [u8; 4]) -> [u8; 6] {
+pub fn host_mac(address: [u8; 4]) -> [u8; 6] {
     [2, 1, address[0], address[1], address[2], address[3]]
 }
 
 /// A router with links up and what it sent.
-pub(crate) struct Bed {
-    pub(crate) router: Router,
-    pub(crate) now: Instant,
-    pub(crate) sent: VecDeque<(u8, Frame, FrameMeta)>,
-    pub(crate) full: bool,
-    pub(crate) next: Option<Instant>,
+pub struct Bed {
+    /// The router.
+    pub router: Router,
+    /// The time that it is told.
+    pub now: Instant,
+    /// What it sent and nobody has taken: interface, frame, and what goes with it.
+    pub sent: VecDeque<(u8, Frame, FrameMeta)>,
+    /// Whether links take nothing.
+    pub full: bool,
+    /// When it wants to be polled next, as it said last.
+    pub next: Option<Instant>,
 }
 
 struct Out<'a>(&'a mut VecDeque<(u8, Frame, FrameMeta)>, bool);
@@ -68,18 +76,15 @@ impl Egress for Out<'_> {
     }
 }
 
-#[allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test file uses a part"
-)]
 impl Bed {
-    pub(crate) fn new(text: &str, number: u8) -> Self {
+    /// A router with this configuration file and links up; its number tells its MAC addresses.
+    pub fn new(text: &str, number: u8) -> Self {
         let config = config::from_toml(text).unwrap();
         Self::with(&config, number)
     }
 
-    pub(crate) fn with(config: &Config, number: u8) -> Self {
+    /// The same with a configuration.
+    pub fn with(config: &Config, number: u8) -> Self {
         let now = Instant::from_secs(1);
         let mut bed = Self {
             router: Router::new(config, 0x5eed + u64::from(number), now),
@@ -96,7 +101,7 @@ impl Bed {
     }
 
     /// A router whose announcements are over and which knows these neighbours.
-    pub(crate) fn ready(text: &str, hosts: &[(u8, [u8; 4])]) -> Self {
+    pub fn ready(text: &str, hosts: &[(u8, [u8; 4])]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();
         bed.pass(2000);
@@ -113,7 +118,8 @@ impl Bed {
         bed
     }
 
-    pub(crate) fn poll(&mut self) {
+    /// Polls until nothing is left to do now.
+    pub fn poll(&mut self) {
         for _ in 0..10_000 {
             let poll = self
                 .router
@@ -126,17 +132,19 @@ impl Bed {
         panic!("there is always more to do");
     }
 
-    pub(crate) fn receive(&mut self, interface: u8, frame: &[u8]) {
+    /// Lets a frame be received, and polls.
+    pub fn receive(&mut self, interface: u8, frame: &[u8]) {
         self.receive_as(interface, frame, FrameMeta::plain(frame.len()));
     }
 
-    pub(crate) fn receive_as(&mut self, interface: u8, frame: &[u8], meta: FrameMeta) {
+    /// The same with what else is known of the frame.
+    pub fn receive_as(&mut self, interface: u8, frame: &[u8], meta: FrameMeta) {
         self.offer(interface, &[(frame, meta)]);
         self.poll();
     }
 
     /// Processes frames and punts, without polling. Returns the verdicts.
-    pub(crate) fn offer(&mut self, interface: u8, frames: &[(&[u8], FrameMeta)]) -> Vec<Verdict> {
+    pub fn offer(&mut self, interface: u8, frames: &[(&[u8], FrameMeta)]) -> Vec<Verdict> {
         let input = InterfaceId(interface);
         let mut headers: Vec<Header> = frames
             .iter()
@@ -190,19 +198,22 @@ impl Bed {
         verdicts
     }
 
-    pub(crate) fn pass(&mut self, millis: u64) {
+    /// Lets time pass, and polls.
+    pub fn pass(&mut self, millis: u64) {
         self.now = Instant(self.now.0 + millis * 1_000_000);
         self.poll();
     }
 
-    pub(crate) fn take(&mut self) -> Vec<(u8, Frame)> {
+    /// Takes what was sent.
+    pub fn take(&mut self) -> Vec<(u8, Frame)> {
         self.sent
             .drain(..)
             .map(|(out, frame, _)| (out, frame))
             .collect()
     }
 
-    pub(crate) fn dropped(&self, interface: u8, reason: DropReason) -> u64 {
+    /// How many frames of an interface were dropped for this reason.
+    pub fn dropped(&self, interface: u8, reason: DropReason) -> u64 {
         self.router
             .counters(InterfaceId(interface))
             .unwrap()
@@ -210,7 +221,7 @@ impl Bed {
     }
 
     /// Every frame is accounted for exactly once.
-    pub(crate) fn assert_balance(&self) {
+    pub fn assert_balance(&self) {
         let (mut sources, mut sinks) = (0, 0);
         for at in 0..self.router.config().interfaces.len() as u8 {
             let c = self.router.counters(InterfaceId(at)).unwrap();
@@ -221,7 +232,8 @@ impl Bed {
     }
 }
 
-pub(crate) fn arp(
+/// An ARP packet in a frame, to all stations if `target_mac` is zero.
+pub fn arp(
     operation: u8,
     sender_mac: [u8; 6],
     sender: [u8; 4],
@@ -243,7 +255,8 @@ pub(crate) fn arp(
     f
 }
 
-pub(crate) fn checksum(bytes: &[u8]) -> u16 {
+/// The Internet checksum (RFC 1071).
+pub fn checksum(bytes: &[u8]) -> u16 {
     let mut sum: u32 = 0;
     for pair in bytes.chunks(2) {
         sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
@@ -254,14 +267,15 @@ pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     !(sum as u16)
 }
 
-pub(crate) fn set_checksum(header: &mut [u8], at: usize) {
+/// Sets the checksum of `header` at this offset.
+pub fn set_checksum(header: &mut [u8], at: usize) {
     header[at..at + 2].fill(0);
     let sum = checksum(header);
     header[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// An IPv4 packet in a frame from a host to the first router.
-pub(crate) fn ip(
+pub fn ip(
     interface: u8,
     source: [u8; 4],
     destination: [u8; 4],
@@ -282,14 +296,15 @@ pub(crate) fn ip(
 }
 
 /// Ports 1000 and 2000, no checksum.
-pub(crate) fn udp(interface: u8, source: [u8; 4], destination: [u8; 4], len: usize) -> Frame {
+pub fn udp(interface: u8, source: [u8; 4], destination: [u8; 4], len: usize) -> Frame {
     let mut payload = vec![3, 232, 7, 208, 0, 0, 0, 0];
     payload[4..6].copy_from_slice(&(8 + len as u16).to_be_bytes());
     payload.extend((0..len).map(|i| i as u8));
     ip(interface, source, destination, 64, 17, &payload)
 }
 
-pub(crate) fn echo(interface: u8, source: [u8; 4], destination: [u8; 4], len: usize) -> Frame {
+/// An echo request.
+pub fn echo(interface: u8, source: [u8; 4], destination: [u8; 4], len: usize) -> Frame {
     let mut payload = vec![8, 0, 0, 0, 0, 7, 0, 1];
     payload.extend((0..len).map(|i| i as u8));
     set_checksum(&mut payload, 2);
@@ -297,7 +312,7 @@ pub(crate) fn echo(interface: u8, source: [u8; 4], destination: [u8; 4], len: us
 }
 
 /// Changes a frame's IPv4 header and corrects its checksum.
-pub(crate) fn edit(mut frame: Frame, change: impl FnOnce(&mut [u8])) -> Frame {
+pub fn edit(mut frame: Frame, change: impl FnOnce(&mut [u8])) -> Frame {
     change(&mut frame[14..]);
     let len = usize::from(frame[14] & 15) * 4;
     set_checksum(&mut frame[14..14 + len], 10);
@@ -305,7 +320,7 @@ pub(crate) fn edit(mut frame: Frame, change: impl FnOnce(&mut [u8])) -> Frame {
 }
 
 /// Puts options, a multiple of 4 bytes, into a frame's IPv4 header that has none.
-pub(crate) fn with_options(mut frame: Frame, options: &[u8]) -> Frame {
+pub fn with_options(mut frame: Frame, options: &[u8]) -> Frame {
     frame.splice(34..34, options.iter().copied());
     edit(frame, |ip| {
         ip[0] += options.len() as u8 / 4;
@@ -316,7 +331,7 @@ pub(crate) fn with_options(mut frame: Frame, options: &[u8]) -> Frame {
 
 /// Asserts that a frame carries an ICMP message to `destination` with correct checksums and
 /// returns its type, code and quoted packet.
-pub(crate) fn icmp(frame: &[u8], source: [u8; 4], destination: [u8; 4]) -> (u8, u8, Vec<u8>) {
+pub fn icmp(frame: &[u8], source: [u8; 4], destination: [u8; 4]) -> (u8, u8, Vec<u8>) {
     assert_eq!(checksum(&frame[14..34]), 0);
     assert_eq!(checksum(&frame[34..]), 0);
     assert_eq!(
