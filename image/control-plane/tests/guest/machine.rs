@@ -1,0 +1,136 @@
+//! A machine in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use control_plane::{CpuTimes, CrashKind, DataPlane, Hypercalls, MemoryUse, Platform, Rss};
+use data_plane::{Control, Worker};
+use netfront_rs::Steering;
+use router::Router;
+use xen_hal::fake::FakeHal;
+use xen_hal::{DomId, HalError};
+
+/// What the kernel is to the guest.
+pub(crate) struct Machine {
+    pub(crate) hal: FakeHal,
+    pub(crate) cpus: usize,
+    pub(crate) now_ns: Cell<u64>,
+    pub(crate) router: RefCell<Router>,
+    pub(crate) workers: RefCell<Vec<Worker<FakeHal>>>,
+    /// What waits to be read from the console.
+    pub(crate) typed: RefCell<VecDeque<u8>>,
+    /// What was written to it.
+    pub(crate) printed: RefCell<String>,
+    pub(crate) memory: Cell<MemoryUse>,
+    pub(crate) service_requested: Cell<bool>,
+    pub(crate) crashed: Cell<Option<(usize, CrashKind)>>,
+}
+
+impl Machine {
+    /// With `cpus` CPUs, as long after its first instruction as its clock says.
+    pub(crate) fn new(router: Router, cpus: usize, now_ns: u64) -> Self {
+        let hal = FakeHal::new();
+        let make = |_| Worker::new(hal, &router, 4096, cpus);
+        Self {
+            hal,
+            cpus,
+            now_ns: Cell::new(now_ns),
+            workers: RefCell::new((0..cpus).map(make).collect()),
+            router: RefCell::new(router),
+            typed: RefCell::default(),
+            printed: RefCell::default(),
+            memory: Cell::new(MemoryUse {
+                in_use_bytes: 3_000_000,
+                total_pages: 4096,
+                kernel_pages: 300,
+                free_pages: 3000,
+                quarantined_pages: 0,
+                heap_used_bytes: 50_000,
+                heap_size_bytes: 131_072,
+                console_dropped_bytes: 7,
+            }),
+            service_requested: Cell::new(false),
+            crashed: Cell::new(None),
+        }
+    }
+
+    /// Calls `f` with the workers and their router.
+    pub(crate) fn control<T>(&self, f: impl FnOnce(&mut Control<'_, FakeHal>) -> T) -> T {
+        let mut router = self.router.borrow_mut();
+        let mut workers = self.workers.borrow_mut();
+        f(&mut Control::new(&mut router, workers.iter_mut()))
+    }
+}
+
+impl Platform for Machine {
+    fn now_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    fn since_entry_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    fn workers(&self) -> usize {
+        self.cpus
+    }
+
+    fn stop_workers(&self, f: &mut dyn FnMut(&mut dyn DataPlane)) {
+        self.control(|control| f(control));
+    }
+
+    fn read_router(&self, f: &mut dyn FnMut(&Router)) {
+        f(&self.router.borrow());
+    }
+
+    fn wake_workers(&self) {}
+
+    fn request_service(&self) {
+        self.service_requested.set(true);
+    }
+
+    fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError> {
+        Ok(Box::new(Steering::new(self.hal, backend, queues)?))
+    }
+
+    fn memory(&self) -> MemoryUse {
+        self.memory.get()
+    }
+
+    fn cpu_times(&self, cpu: usize) -> CpuTimes {
+        CpuTimes {
+            running_ns: 1000 + cpu as u64,
+            runnable_ns: 2000,
+            blocked_ns: 3000,
+        }
+    }
+
+    fn hypercalls(&self) -> Hypercalls {
+        Hypercalls {
+            total: 30,
+            sched_op: 10,
+            event_channel_op: 15,
+        }
+    }
+
+    fn crash(&self, cpu: usize, how: CrashKind) -> bool {
+        let there = cpu < self.workers();
+        if there {
+            self.crashed.set(Some((cpu, how)));
+        }
+        there
+    }
+
+    fn read_console(&self, into: &mut [u8]) -> usize {
+        let mut typed = self.typed.borrow_mut();
+        let count = typed.len().min(into.len());
+        for (to, byte) in into.iter_mut().zip(typed.drain(..count)) {
+            *to = byte;
+        }
+        count
+    }
+
+    fn write_console(&self, text: &str) {
+        self.printed.borrow_mut().push_str(text);
+    }
+}

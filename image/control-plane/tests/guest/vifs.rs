@@ -1,0 +1,230 @@
+//! Vifs that come, go and misbehave.
+
+use netif::fakes::Ring;
+use xenbus::XenbusState::{Closed, Connected, Initialising};
+use xenbus::fake::backend_dir;
+
+use crate::boot::{TWO, ready};
+use crate::guest::{Guest, LINUX, SECOND};
+
+/// An ARP request for the router's address on the first vif.
+fn arp_request() -> Vec<u8> {
+    let host = [2, 0, 0, 0, 0, 0x99];
+    let mut frame = vec![0xff; 6];
+    frame.extend(host);
+    frame.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend(host);
+    frame.extend([10, 0, 0, 9]);
+    frame.extend([0; 6]);
+    frame.extend([10, 0, 0, 1]);
+    frame
+}
+
+/// Whether the router answers on the first vif.
+fn answers(guest: &mut Guest) -> bool {
+    guest.run_for(2 * SECOND);
+    guest.sent(0);
+    guest.deliver(0, &arp_request());
+    let reply = |frame: &Vec<u8>| frame[12..14] == [8, 6] && frame[20..22] == [0, 2];
+    guest.sent(0).iter().any(reply)
+}
+
+#[test]
+fn packets_flow_through_a_connected_vif() {
+    let mut guest = ready(1);
+    assert!(answers(&mut guest));
+    let text = guest.command("show neighbors").concat();
+    assert!(text.contains("10.0.0.9"), "{text}");
+}
+
+#[test]
+fn the_backend_is_told_what_the_frontend_takes() {
+    let guest = ready(1);
+    for (key, value) in [
+        ("request-rx-copy", Some("1")),
+        ("feature-rx-notify", Some("1")),
+        ("feature-sg", Some("1")),
+        ("feature-gso-tcpv4", Some("1")),
+        ("feature-gso-tcpv6", Some("1")),
+        ("feature-no-csum-offload", Some("0")),
+        ("feature-ipv6-csum-offload", Some("1")),
+        ("multi-queue-num-queues", None),
+        ("ctrl-ring-ref", None),
+        ("event-channel", None),
+    ] {
+        assert_eq!(guest.vif_key(0, key).as_deref(), value, "{key}");
+    }
+    assert!(guest.vif_key(0, "event-channel-tx").is_some());
+}
+
+#[test]
+fn a_backend_that_doesnt_copy_isnt_connected_to() {
+    let mut guest = Guest::start(TWO, 1);
+    guest.add_vif_with(0, 0, &LINUX[1..]);
+    guest.run_for(10 * SECOND);
+    assert_eq!(guest.vifs[&0].linux.connects, 0);
+    assert_eq!(
+        (guest.machine.hal.pages(), guest.machine.hal.grants()),
+        (0, 0)
+    );
+    // It may have been in the middle of being set up.
+    let back = backend_dir("vif", 0, 0);
+    guest.server.set(&format!("{back}/feature-rx-copy"), "1");
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.frontend(0), Connected);
+}
+
+#[test]
+fn a_backend_that_closes_takes_the_interface_down_and_is_connected_to_again() {
+    let mut guest = ready(1);
+    guest.vifs.get_mut(&0).expect("a vif").linux.unload();
+    guest.run();
+    assert_eq!(guest.state(), "degraded");
+    assert!(
+        guest
+            .command("show vifs")
+            .concat()
+            .contains("wan: not connected")
+    );
+    guest.run_for(SECOND);
+    guest.vifs.get_mut(&0).expect("a vif").linux.load();
+    guest.run_for(10 * SECOND);
+    assert_eq!(
+        (guest.frontend(0), guest.state().as_str()),
+        (Connected, "ready")
+    );
+    assert_eq!(guest.vifs[&0].linux.connects, 2);
+    assert!(answers(&mut guest));
+}
+
+#[test]
+fn what_a_vif_used_is_given_back() {
+    let mut guest = ready(1);
+    let hal = guest.machine.hal;
+    let before = (hal.pages(), hal.grants(), hal.ports());
+    for _ in 0..3 {
+        guest.remove_vif(0);
+        guest.run_for(SECOND);
+        assert_ne!((hal.pages(), hal.grants(), hal.ports()), before);
+        guest.add_vif(0);
+        guest.run_for(SECOND);
+        assert_eq!((hal.pages(), hal.grants(), hal.ports()), before);
+    }
+    guest.remove_vif(0);
+    guest.remove_vif(1);
+    guest.run_for(SECOND);
+    assert_eq!((hal.pages(), hal.grants(), hal.ports()), (0, 0, 0));
+}
+
+#[test]
+fn a_backend_that_breaks_the_protocol_loses_its_vif_alone() {
+    let mut guest = ready(1);
+    let vif = guest.vifs.get_mut(&0).expect("a vif");
+    vif.queues[0].set_index(Ring::Rx, 0x8000_0000);
+    guest.run();
+    assert_eq!(guest.state(), "degraded");
+    assert_eq!(guest.frontend(1), Connected);
+    assert!(guest.command("show vifs").concat().contains("lan: up"));
+    // It gets another chance.
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.vifs[&0].linux.connects, 2);
+    assert_eq!(
+        (guest.frontend(0), guest.state().as_str()),
+        (Connected, "ready")
+    );
+    assert!(answers(&mut guest));
+}
+
+#[test]
+fn backends_that_hold_a_quarter_of_the_memory_get_no_more() {
+    let mut guest = Guest::start(TWO, 1);
+    let mut memory = guest.machine.memory.get();
+    memory.quarantined_pages = memory.total_pages / 4 + 1;
+    guest.machine.memory.set(memory);
+    guest.add_vif(0);
+    guest.run_for(SECOND);
+    assert_eq!(guest.vifs[&0].linux.connects, 0);
+    memory.quarantined_pages = 0;
+    guest.machine.memory.set(memory);
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.frontend(0), Connected);
+}
+
+#[test]
+fn a_vif_that_the_configuration_lacks_stays_down_and_lets_go() {
+    let mut guest = ready(1);
+    guest.add_vif(7);
+    guest.run_for(SECOND);
+    assert_eq!(guest.frontend(7), Initialising);
+    assert_eq!(guest.state(), "ready");
+    guest.vifs.get_mut(&7).expect("a vif").linux.unload();
+    guest.run();
+    assert_eq!(guest.frontend(7), Closed);
+    guest.remove_vif(7);
+    guest.run();
+    assert_eq!(guest.state(), "ready");
+}
+
+#[test]
+fn a_vif_has_as_many_queues_as_there_are_cpus_and_every_backend_takes() {
+    let queues = |count: &'static str| {
+        let mut keys = LINUX.to_vec();
+        keys.push(("multi-queue-max-queues", count));
+        keys
+    };
+    for (cpus, first, second, wanted) in [
+        (1, "8", "8", [1, 1]),
+        (3, "8", "8", [3, 3]),
+        (4, "2", "8", [2, 2]),
+        (4, "8", "3", [3, 3]),
+    ] {
+        let mut guest = Guest::start(TWO, cpus);
+        guest.add_vif_with(0, 0, &queues(first));
+        guest.add_vif_with(1, 0, &queues(second));
+        guest.run();
+        let found = [0, 1].map(|id| guest.vifs[&id].queues.len());
+        assert_eq!(found, wanted, "{cpus} {first} {second}");
+        let text = guest.command("show vifs").concat();
+        assert_eq!(
+            text.matches("  queue ").count(),
+            if wanted[0] > 1 { 2 * wanted[0] } else { 0 }
+        );
+    }
+}
+
+#[test]
+fn flows_are_steered_where_the_backend_has_a_control_ring() {
+    let mut keys = LINUX.to_vec();
+    keys.extend([("multi-queue-max-queues", "2"), ("feature-ctrl-ring", "1")]);
+    let mut guest = Guest::start(TWO, 2);
+    for id in [0, 1] {
+        guest.add_vif_with(id, 0, &keys);
+    }
+    guest.run();
+    for vif in guest.vifs.values() {
+        let (_, hashing) = vif.control.as_ref().expect("a control ring");
+        assert!(hashing.queue_of(&[1; 12]).is_some_and(|queue| queue < 2));
+    }
+    let mut ports = heapless::Vec::<u32, 8>::new();
+    guest.control.add_rss_ports(&mut ports);
+    assert!(ports.is_empty(), "all was said");
+}
+
+#[test]
+fn a_backend_that_breaks_the_control_ring_is_connected_to_again() {
+    let mut keys = LINUX.to_vec();
+    keys.extend([("multi-queue-max-queues", "2"), ("feature-ctrl-ring", "1")]);
+    let mut guest = Guest::start(TWO, 2);
+    guest.add_vif_with(0, 0, &keys);
+    guest.add_vif_with(1, 0, &keys);
+    // It lies in its first answer.
+    while guest.vifs[&0].control.is_none() {
+        guest.turn();
+    }
+    let vif = guest.vifs.get_mut(&0).expect("a vif");
+    let (mut control, _) = vif.control.take().expect("a control ring");
+    control.set_index(77);
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.vifs[&0].linux.connects, 2);
+    assert_eq!(guest.state(), "ready");
+}
