@@ -14,12 +14,11 @@ use crate::{checksum, ipv4, ipv6, put};
 #[must_use]
 pub fn ipv4_packet(protocol: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0u8; ipv4::HEADER_LEN];
-    packet[0] = 0x45;
+    put(&mut packet, 0, &[0x45]);
     let total = u16::try_from(ipv4::HEADER_LEN + payload.len()).unwrap();
     put(&mut packet, 2, &total.to_be_bytes());
     put(&mut packet, 4, &[0x12, 0x34]);
-    packet[8] = ttl;
-    packet[9] = protocol;
+    put(&mut packet, 8, &[ttl, protocol]);
     put(&mut packet, 12, &[10, 0, 0, 9]);
     put(&mut packet, 16, &[10, 0, 1, 9]);
     checksum::fill(&mut packet, 10);
