@@ -8,6 +8,7 @@ The rules, for everything but tests:
 - Files of a crate don't need each other in a cycle. A file needs another if it names something
   there, or calls a method of an `impl` block there on a receiver whose type is known by reading.
   A module and its own parts may need each other, but not parts of one module among themselves.
+- A crate depends on crates of its own folder and of those that LAYERS names for it.
 - There is no `use super::*` nor `use crate::*`: they hide what a file needs.
 - A function has at most 100 lines.
 
@@ -25,20 +26,53 @@ from crate_model import Crate, Module
 from rust_source import blank, functions, imports, line_of
 
 REPO = Path(__file__).resolve().parent.parent.parent
+# Of which folders the crates of a folder may use crates, beside its own.
+LAYERS = {
+    "xen-boot": set(),
+    "drivers": set(),
+    "kernel": {"xen-boot", "drivers"},
+    "router": set(),
+    "image": {"xen-boot", "drivers", "kernel", "router"},
+}
 LONGEST = 100
 SHOWN = 8
+
+
+def members(repo: Path) -> list[tuple[Path, dict]]:
+    """Return the folder and the manifest of every crate of the workspace."""
+    named = tomllib.loads((repo / "Cargo.toml").read_text())["workspace"]["members"]
+    folders = [folder for member in named for folder in sorted(repo.glob(member))]
+    return [(folder, tomllib.loads((folder / "Cargo.toml").read_text())) for folder in folders]
 
 
 def crates(repo: Path, names: list[str]) -> list[tuple[Path, Crate]]:
     """Return the folder and the model of every crate of the workspace, or of those named."""
     found = []
-    for member in tomllib.loads((repo / "Cargo.toml").read_text())["workspace"]["members"]:
-        for folder in sorted(repo.glob(member)):
-            name = tomllib.loads((folder / "Cargo.toml").read_text())["package"]["name"]
-            roots = [folder / "src/lib.rs", folder / "src/main.rs", *folder.glob("src/bin/*.rs")]
-            for root in roots:
-                if root.exists() and (not names or name in names):
-                    found.append((folder, Crate(name, root)))
+    for folder, manifest in members(repo):
+        name = manifest["package"]["name"]
+        roots = [folder / "src/lib.rs", folder / "src/main.rs", *folder.glob("src/bin/*.rs")]
+        for root in roots:
+            if root.exists() and (not names or name in names):
+                found.append((folder, Crate(name, root)))
+    return found
+
+
+def layers(repo: Path) -> list[str]:
+    """Return a line for each dependency that is against LAYERS; those of tests may be."""
+    whole = tomllib.loads((repo / "Cargo.toml").read_text())["workspace"]["dependencies"]
+    layer_of = {
+        name: Path(source["path"]).parts[0]
+        for name, source in whole.items()
+        if isinstance(source, dict) and "path" in source
+    }
+    found = []
+    for folder, manifest in members(repo):
+        layer = folder.relative_to(repo).parts[0]
+        for name in manifest.get("dependencies", {}):
+            below = layer_of.get(name, layer)
+            if below != layer and below not in LAYERS[layer]:
+                place = (folder / "Cargo.toml").relative_to(repo)
+                found.append(f"{place}: nothing in {layer} depends on {below}, as {name} is")
     return found
 
 
@@ -177,6 +211,7 @@ def main(arguments: list[str]) -> int:
                 continue  # Only tests declare it.
             text = blank(path.read_text())
             wrong += hidden(path, text) + too_long(path, text)
+    wrong += layers(REPO)
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return int(bool(wrong))
 

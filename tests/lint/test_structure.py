@@ -176,6 +176,19 @@ class Rules(Sources):
         text = blank("use super::*; use crate::*; use Verdict::*; #[cfg(test)] use super::*;")
         self.assertEqual(len(structure.hidden(structure.REPO / "a.rs", text)), 2)
 
+    def test_layers(self) -> None:
+        repo = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for folder in ("router/a", "drivers/b"):
+            (repo / folder).mkdir(parents=True)
+        whole = '[workspace]\nmembers = ["router/*", "drivers/b"]\n[workspace.dependencies]\n'
+        (repo / "Cargo.toml").write_text(f'{whole}b = {{ path = "drivers/b" }}\nlog = "1"\n')
+        (repo / "drivers/b/Cargo.toml").write_text('[dependencies]\nlog = "1"')
+        (repo / "router/a/Cargo.toml").write_text("[dev-dependencies]\nb.workspace = true")
+        self.assertEqual(structure.layers(repo), [])
+        (repo / "router/a/Cargo.toml").write_text("[dependencies]\nb.workspace = true")
+        wrong = ["router/a/Cargo.toml: nothing in router depends on drivers, as b is"]
+        self.assertEqual(structure.layers(repo), wrong)
+
     def test_long_functions(self) -> None:
         text = "fn f()\n-> u8\n{" + "\n" * 97 + "}"
         self.assertEqual(structure.too_long(structure.REPO / "a.rs", text), [])
