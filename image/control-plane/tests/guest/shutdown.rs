@@ -43,7 +43,7 @@ fn what_it_cant_do_it_leaves() {
 }
 
 /// A router advertisement that hosts are told by not to use the router any more.
-fn is_final_advertisement(frame: &Vec<u8>) -> bool {
+fn is_final_advertisement(frame: &[u8]) -> bool {
     let (ethertype, icmp) = (12..14, 54);
     frame[ethertype] == [0x86, 0xdd] && frame[icmp] == 134 && frame[icmp + 6..icmp + 8] == [0, 0]
 }
@@ -60,7 +60,10 @@ fn hosts_are_told_before_it_ends() {
         guest.server.set("control/shutdown", request);
         guest.run();
         assert_eq!(guest.control.end().is_some(), !told);
-        let found = guest.sent(1).iter().any(is_final_advertisement);
+        let found = guest
+            .sent(1)
+            .iter()
+            .any(|frame| is_final_advertisement(frame));
         assert_eq!(found, told, "{request}");
         // Its backend has the time that it needs to take them.
         guest.run_for(49 * MS);
