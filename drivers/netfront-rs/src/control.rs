@@ -3,10 +3,11 @@
 
 use netif::ControlInfo;
 use netif::messages::{CTRL_WORDS, CtrlRequest, CtrlResponse, CtrlStatus, CtrlType};
-use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage};
+use xen_hal::{Access, DomId, Granted, Hal, HalError, Port};
 use xen_ring::FrontRing;
 
 use crate::error::PeerFault;
+use crate::shared::share;
 
 /// What is asked of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,22 +169,6 @@ impl<H: Hal> ControlRing<H> {
         self.hal.close_port(self.port);
         let retired = self.hal.retire(self.granted, self.ring.into_page());
         usize::from(retired.is_err())
-    }
-}
-
-/// Takes a page and grants it.
-pub(crate) fn share<H: Hal>(
-    hal: H,
-    backend: DomId,
-    access: Access,
-) -> Result<(SharedPage, Granted), HalError> {
-    let page = hal.alloc_page()?;
-    match hal.grant(backend, &page, access) {
-        Ok(granted) => Ok((page, granted)),
-        Err(error) => {
-            hal.free_page(page);
-            Err(error)
-        }
     }
 }
 

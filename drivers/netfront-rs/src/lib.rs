@@ -6,11 +6,12 @@ pub mod control;
 pub mod error;
 pub mod hash;
 pub mod queue;
+mod shared;
 pub mod steering;
 
 pub use control::ControlRing;
 pub use error::{PeerFault, QueueError, SendError, Unsent};
 pub use hash::Outcome;
-pub use queue::{Budget, MAX_TX_SLOTS, Queue, Wake};
+pub use queue::{Budget, MAX_TX_SLOTS, Queue, QueueCounters, Wake};
 pub use steering::Steering;
 pub use {netif, page_pool};

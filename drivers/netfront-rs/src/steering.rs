@@ -4,9 +4,10 @@ use netif::ControlInfo;
 use netif::toeplitz::KEY;
 use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
-use crate::control::{ControlRing, share};
+use crate::control::ControlRing;
 use crate::error::PeerFault;
 use crate::hash::{Outcome, Setup, table};
+use crate::shared::share;
 
 /// Gets a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING) to choose queues by
 /// flow.

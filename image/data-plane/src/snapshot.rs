@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use netfront_rs::queue::Counters;
+use netfront_rs::QueueCounters;
 use page_pool::PoolStats;
 use xen_hal::DomId;
 
@@ -23,7 +23,7 @@ pub struct VifSnapshot {
 #[derive(Clone, Copy, Debug)]
 pub struct QueueSnapshot {
     /// What went through its rings.
-    pub counters: Counters,
+    pub counters: QueueCounters,
     /// Pages on the receive ring.
     pub rx_posted: usize,
     /// Free slots of the transmit ring.

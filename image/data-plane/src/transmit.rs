@@ -141,7 +141,7 @@ fn forward_one<H: Hal>(
     pool: &mut PagePool<H>,
     path: &TxPath,
     mut frame: Frame,
-    header: &page_pool::Header,
+    header: &page_pool::FrameHeader,
 ) -> TxDrops {
     let len = frame.len();
     let sent = if pool.may_lend(&frame) {
@@ -162,7 +162,7 @@ fn forward_tagged<H: Hal>(
     pool: &mut PagePool<H>,
     path: &TxPath,
     mut frame: Frame,
-    header: &page_pool::Header,
+    header: &page_pool::FrameHeader,
 ) -> TxDrops {
     let Vif { queue, pending, .. } = vif;
     let len = frame.len();

@@ -1,19 +1,28 @@
-//! Packets that are more than one plain slot: chains of pages, extra infos, failures.
+//! Received packets that are more than one plain slot: chains of pages, extra infos, failures.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+use netif::Gso;
+use netif::messages::{Extra, ExtraInfo, MAX_RX_SLOTS, MAX_TX_SIZE, RX_WORDS, RxFlags, RxResponse};
+use page_pool::{Fragment, Frame, FrameHeader, PagePool};
 use xen_hal::{Hal, PAGE_SIZE};
 
-use super::*;
+use super::Queue;
+use super::receive::checksum_of;
+use crate::error::PeerFault;
 
-/// Where an Ethernet header without tags has its EtherType, and that of IPv6 (RFC 2464).
-const ETHERTYPE: usize = 12;
-const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+/// Extra infos of one received packet. There are four types, each of use once.
+const MAX_EXTRAS: usize = 8;
 
 /// What [`Queue::receive_chain`] found.
 pub(super) enum Chain {
     /// A packet, its first bytes, and how many slots it took.
     Frame {
         frame: Frame,
-        header: Header,
+        header: FrameHeader,
         slots: u32,
     },
     /// A packet that the backend failed to deliver, and how many slots that took.
@@ -24,15 +33,47 @@ pub(super) enum Chain {
     NoRoom,
 }
 
-/// One fragment of a packet, checked.
-#[derive(Clone, Copy)]
-pub(super) struct Fragment {
-    page: u16,
-    offset: u16,
-    len: u16,
+/// What the responses of a packet say, checked.
+#[derive(Default)]
+struct Packet {
+    fragments: [Fragment; MAX_RX_SLOTS],
+    count: usize,
+    /// Pages of the slots of extra infos, which hold nothing.
+    extra_pages: [u16; MAX_EXTRAS],
+    extras: usize,
+    gso: Option<Gso>,
+    /// The backend failed to deliver some of it.
+    failed: bool,
 }
 
-/// The less plain cases.
+impl Packet {
+    fn push(&mut self, fragment: Fragment) -> Result<(), PeerFault> {
+        let free = self.fragments.get_mut(self.count);
+        *free.ok_or(PeerFault::RxTooManySlots)? = fragment;
+        self.count = self.count.saturating_add(1);
+        Ok(())
+    }
+
+    fn push_extra(&mut self, page: u16) -> Result<(), PeerFault> {
+        let free = self.extra_pages.get_mut(self.extras);
+        *free.ok_or(PeerFault::RxTooManySlots)? = page;
+        self.extras = self.extras.saturating_add(1);
+        Ok(())
+    }
+
+    fn fragments(&self) -> impl DoubleEndedIterator<Item = Fragment> {
+        let all = self.fragments.get(..self.count).unwrap_or_default();
+        all.iter().copied()
+    }
+
+    /// Bytes of all fragments.
+    fn len(&self) -> usize {
+        self.fragments()
+            .map(|fragment| usize::from(fragment.len))
+            .sum()
+    }
+}
+
 impl<H: Hal> Queue<H> {
     /// Receives the packet whose first response is `words`, at `index`: of any shape.
     ///
@@ -48,120 +89,25 @@ impl<H: Hal> Queue<H> {
         words: [u32; RX_WORDS],
         room: usize,
     ) -> Result<Chain, PeerFault> {
-        let mut fragments = [Fragment {
-            page: 0,
-            offset: 0,
-            len: 0,
-        }; MAX_RX_SLOTS];
-        let mut extra_pages = [0; MAX_EXTRAS];
-        let (mut count, mut extras) = (0, 0);
-        let mut gso = None;
-        let mut failed = false;
-        let mut at = index;
-        let mut words = words;
-        let page_of = |at: u32| self.posted[usize::from(at as u8)];
-        let checksum = checksum_kind(words[1]);
-        loop {
-            let response = RxResponse::decode(words);
-            let (page, flags) = (page_of(at), response.flags);
-            if response.id != page {
-                return Err(PeerFault::RxId {
-                    slot: at as u8,
-                    id: response.id,
-                });
-            }
-            // Extra info belongs to the first fragment.
-            let legal = if count == 0 {
-                RxFlags::all()
-            } else {
-                !RxFlags::EXTRA_INFO
-            };
-            if flags.contains(RxFlags::GSO_PREFIX) || !legal.contains(flags & RxFlags::all()) {
-                return Err(PeerFault::RxFlags(flags.bits()));
-            }
-            let Some(fragment) = fragments.get_mut(count) else {
-                return Err(PeerFault::RxTooManySlots);
-            };
-            let (offset, len) = (response.offset, response.status.cast_unsigned());
-            *fragment = Fragment { page, offset, len };
-            if response.status <= 0 {
-                failed = true;
-            } else if usize::from(offset) + usize::from(len) > PAGE_SIZE {
-                return Err(PeerFault::RxBounds { offset, len });
-            }
-            count += 1;
-            at = at.wrapping_add(1);
-            let mut more = flags.contains(RxFlags::EXTRA_INFO);
-            while more {
-                if at == end {
-                    return Ok(Chain::Partial);
-                }
-                let extra = ExtraInfo::decode(self.rx.response(at))
-                    .map_err(|bad| PeerFault::RxExtra { kind: bad.kind })?;
-                let Some(page) = extra_pages.get_mut(extras) else {
-                    return Err(PeerFault::RxTooManySlots);
-                };
-                *page = page_of(at);
-                extras += 1;
-                // Others are hints that can be done without.
-                if let Extra::Gso(it) = extra.extra {
-                    gso = Some(it);
-                }
-                more = extra.more;
-                at = at.wrapping_add(1);
-            }
-            if !flags.contains(RxFlags::MORE_DATA) {
-                break;
-            }
-            if at == end {
-                // Whoever is to come has no place: better said now than waited for.
-                if count == MAX_RX_SLOTS {
-                    return Err(PeerFault::RxTooManySlots);
-                }
-                return Ok(Chain::Partial);
-            }
-            words = self.rx.response(at);
-        }
-        if !failed && tx_slots(count, gso.is_some()) > room {
+        let mut packet = Packet::default();
+        let Some(behind) = self.parse(&mut packet, index, end, words)? else {
+            return Ok(Chain::Partial);
+        };
+        if !packet.failed && Frame::tx_slots_of(packet.count, packet.gso.is_some()) > room {
             return Ok(Chain::NoRoom);
         }
-        let slots = at.wrapping_sub(index);
-        for page in extra_pages.into_iter().take(extras) {
-            pool.push(page);
+        let slots = behind.wrapping_sub(index);
+        for page in packet.extra_pages.into_iter().take(packet.extras) {
+            pool.give_back(page);
         }
-        let fragments = fragments.into_iter().take(count);
-        let total: usize = fragments
-            .clone()
-            .map(|fragment| usize::from(fragment.len))
-            .sum();
         // What can't be sent on in one piece nor in several is of no use.
-        if failed || (total > MAX_TX_SIZE as usize && gso.is_none()) {
-            fragments.for_each(|fragment| pool.push(fragment.page));
+        if packet.failed || (packet.len() > MAX_TX_SIZE as usize && packet.gso.is_none()) {
+            packet
+                .fragments()
+                .for_each(|fragment| pool.give_back(fragment.page));
             return Ok(Chain::Failed { slots });
         }
-        let mut next = u16::MAX;
-        for Fragment { page, offset, len } in fragments.rev() {
-            let index = usize::from(page);
-            let Some(slot) = pool.slots.get_mut(index) else {
-                continue;
-            };
-            slot.next = next;
-            next = page;
-            pool.parts[index] = Part {
-                offset,
-                len,
-                gso_size: 0,
-            };
-        }
-        // The pool's tag is in `plain`, and one slot, instead of which there are these.
-        let kind = (self.plain - 1 + count as u32) | kind::PARTS | checksum;
-        let mut frame = Frame {
-            kind,
-            head: next,
-            len: 0,
-        };
-        frame.set_len(total);
-        pool.set_gso(&mut frame, gso);
+        let frame = pool.join(packet.fragments(), checksum_of(words[1]), packet.gso);
         let header = pool.header(&frame);
         Ok(Chain::Frame {
             frame,
@@ -170,134 +116,85 @@ impl<H: Hal> Queue<H> {
         })
     }
 
-    /// Sends a frame of any shape.
-    #[inline(never)]
-    pub(super) fn send_chain(
-        &mut self,
-        pool: &mut PagePool<H>,
-        frame: Frame,
-    ) -> Result<(), Unsent> {
-        if let Err(why) = self.can_send(pool, &frame) {
-            return Err(Unsent { frame, why });
-        }
-        let gso = pool.gso(&frame);
-        let slots = frame.slots();
-        let first = self.tx.next_request();
-        let mut index = frame.head;
-        for part in 0..slots {
-            let Part { offset, len, .. } = pool.part(&frame, index);
-            let Some(slot) = pool.slots.get_mut(usize::from(index)) else {
-                break;
-            };
-            let mut flags = TxFlags::empty();
-            flags.set(TxFlags::MORE_DATA, part + 1 < slots);
-            let mut size = len;
-            if part == 0 {
-                flags |= TxFlags::from_bits_retain(frame.checksum().bits().into());
-                flags.set(TxFlags::EXTRA_INFO, gso.is_some());
-                // Of the whole packet.
-                size = frame.len;
+    /// Checks the responses of the packet that begins with `words`, at `index`. Returns the index
+    /// behind the last one, `None` if that isn't there yet.
+    fn parse(
+        &self,
+        packet: &mut Packet,
+        index: u32,
+        end: u32,
+        mut words: [u32; RX_WORDS],
+    ) -> Result<Option<u32>, PeerFault> {
+        let mut at = index;
+        loop {
+            let response = RxResponse::decode(words);
+            let (page, flags) = (self.posted(at), response.flags);
+            if response.id != page {
+                return Err(PeerFault::RxId {
+                    slot: at as u8,
+                    id: response.id,
+                });
             }
-            let request = TxRequest {
-                gref: slot.granted.reference(),
-                offset,
-                flags,
-                id: index,
-                size,
+            // Extra info belongs to the first fragment.
+            let legal = if packet.count == 0 {
+                RxFlags::all()
+            } else {
+                !RxFlags::EXTRA_INFO
             };
-            slot.place = self.sending;
-            index = slot.next;
-            // `can_send` saw that there is room.
-            let _ = self.tx.push(request.encode());
-            if part == 0
-                && let Some(gso) = gso
-            {
-                let [first, second] = ExtraInfo {
-                    extra: Extra::Gso(gso),
-                    more: false,
+            if flags.contains(RxFlags::GSO_PREFIX) || !legal.contains(flags & RxFlags::all()) {
+                return Err(PeerFault::RxFlags(flags.bits()));
+            }
+            let (offset, len) = (response.offset, response.status.cast_unsigned());
+            packet.push(Fragment { page, offset, len })?;
+            if response.status <= 0 {
+                packet.failed = true;
+            } else if usize::from(offset).saturating_add(usize::from(len)) > PAGE_SIZE {
+                return Err(PeerFault::RxBounds { offset, len });
+            }
+            at = at.wrapping_add(1);
+            if flags.contains(RxFlags::EXTRA_INFO) {
+                match self.parse_extras(packet, at, end)? {
+                    Some(behind) => at = behind,
+                    None => return Ok(None),
                 }
-                .encode();
-                let _ = self.tx.push([first, second, 0]);
-                self.extras += 1;
             }
-        }
-        self.continued += self.tx.next_request().wrapping_sub(first) - 1;
-        self.counters.tx_bytes += frame.len() as u64;
-        Ok(())
-    }
-
-    /// Whether the backend takes such a frame, and now.
-    pub(super) fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
-        if self.fault.is_some() {
-            Err(SendError::Closed)
-        } else if self.pool != pool.tag || !pool.owns(frame) || frame.slots() == 0 {
-            Err(SendError::OtherPool)
-        } else if frame.is_gso() && !self.takes_large(pool, frame) {
-            Err(SendError::NoGso)
-        } else if frame.len() > MAX_TX_SIZE as usize {
-            Err(SendError::TooLong)
-        } else if frame.kind & kind::BLANK != 0 && !self.completes_checksum(pool, frame) {
-            Err(SendError::NoChecksum)
-        } else if frame.slots() > 1 && !self.features.contains(Features::SG) {
-            Err(SendError::NoScatter)
-        } else if frame.slots() > MAX_SLOTS {
-            Err(SendError::TooManySlots)
-        } else if self.tx_free() < frame.tx_slots() {
-            Err(SendError::Full)
-        } else {
-            Ok(())
+            if !flags.contains(RxFlags::MORE_DATA) {
+                return Ok(Some(at));
+            }
+            if at == end {
+                // Whoever is to come has no place: better said now than waited for.
+                if packet.count == MAX_RX_SLOTS {
+                    return Err(PeerFault::RxTooManySlots);
+                }
+                return Ok(None);
+            }
+            words = self.rx.response(at);
         }
     }
 
-    /// Whether a frame, of any pool, is a large one that the backend doesn't take as it is.
-    #[must_use]
-    pub fn must_cut(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
-        let fits = frame.len() <= MAX_TX_SIZE as usize;
-        frame.is_gso() && !(fits && self.takes_large(pool, frame))
-    }
-
-    /// Whether the backend cuts large packets of this kind. It has to complete their
-    /// checksums, and to take packets in several slots, or it can't.
-    fn takes_large(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
-        let needed = match pool.gso(frame).map(|gso| gso.kind) {
-            Some(GsoKind::TcpV4) => Features::GSO_TCPV4 | Features::CSUM_IPV4,
-            Some(GsoKind::TcpV6) => Features::GSO_TCPV6 | Features::CSUM_IPV6,
-            None => return true,
-        };
-        self.features.contains(needed | Features::SG)
-    }
-
-    /// Whether the backend completes the checksum of a packet of this frame's IP version.
-    fn completes_checksum(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
-        let mut ethertype = [0; 2];
-        pool.copy_out(frame, ETHERTYPE, &mut ethertype);
-        self.features.contains(match ethertype {
-            ETHERTYPE_IPV6 => Features::CSUM_IPV6,
-            _ => Features::CSUM_IPV4,
-        })
-    }
-
-    /// Handles a transmit response that doesn't simply say that all is well.
-    #[inline(never)]
-    pub(super) fn reap_other(
-        &mut self,
-        pool: &mut PagePool<H>,
-        response: TxResponse,
-    ) -> Result<(), PeerFault> {
-        match response.status {
-            RSP_NULL => {
-                self.extras = self.extras.checked_sub(1).ok_or(PeerFault::TxNull)?;
-                Ok(())
+    /// Checks the extra infos that begin at `index`. Returns the index behind the last one, `None`
+    /// if that isn't there yet.
+    fn parse_extras(
+        &self,
+        packet: &mut Packet,
+        index: u32,
+        end: u32,
+    ) -> Result<Option<u32>, PeerFault> {
+        let mut at = index;
+        loop {
+            if at == end {
+                return Ok(None);
             }
-            status if status > RSP_NULL => Err(PeerFault::TxStatus(status)),
-            _ => {
-                let sending = self.sending;
-                let slot = pool.slots.get_mut(usize::from(response.id));
-                let slot = slot.filter(|slot| slot.place == sending);
-                slot.ok_or(PeerFault::TxId(response.id))?
-                    .go_home(response.id, &mut pool.homes);
-                self.counters.tx_errors += 1;
-                Ok(())
+            let extra = ExtraInfo::decode(self.rx.response(at))
+                .map_err(|bad| PeerFault::RxExtra { kind: bad.kind })?;
+            packet.push_extra(self.posted(at))?;
+            // Others are hints that can be done without.
+            if let Extra::Gso(gso) = extra.extra {
+                packet.gso = Some(gso);
+            }
+            at = at.wrapping_add(1);
+            if !extra.more {
+                return Ok(Some(at));
             }
         }
     }

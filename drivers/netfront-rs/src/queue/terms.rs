@@ -1,13 +1,13 @@
 //! What is said between a queue and its caller.
 
+use page_pool::Frame;
+
 #[cfg(doc)]
 use super::{MAX_TX_SLOTS, Queue};
-#[cfg(doc)]
-use page_pool::Frame;
 
 /// What happened on a queue since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct QueueCounters {
     /// Frames received.
     pub rx_frames: u64,
     /// Bytes received.
@@ -37,6 +37,23 @@ pub struct Budget {
     pub large: usize,
 }
 
+impl Budget {
+    /// Takes `frames` frames of one slot each off it.
+    #[inline]
+    pub(super) fn take(&mut self, frames: usize) {
+        self.frames -= frames;
+        self.slots -= frames;
+    }
+
+    /// Takes a frame off it.
+    #[inline]
+    pub(super) fn take_frame(&mut self, frame: &Frame) {
+        self.frames -= 1;
+        self.slots -= frame.tx_slots();
+        self.large -= usize::from(frame.is_gso());
+    }
+}
+
 impl From<usize> for Budget {
     fn from(frames: usize) -> Self {
         Self {
@@ -50,10 +67,10 @@ impl From<usize> for Budget {
 /// When [`Queue::arm`] asks to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wake {
-    /// After so many receive responses; at least 1, at most as many as are to come. `None`:
+    /// After this many receive responses; at least 1, at most as many as are to come. `None`:
     /// not for these, since there is nowhere to put them now.
     pub rx: Option<u32>,
-    /// After so many transmit responses; `None`: not for these, they are reaped in passing.
+    /// After this many transmit responses; `None`: not for these, they are reaped in passing.
     pub tx: Option<u32>,
 }
 

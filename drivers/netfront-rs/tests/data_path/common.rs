@@ -4,7 +4,7 @@ use netfront_rs::{PeerFault, Queue};
 use netif::Features;
 use netif::fakes::Backend;
 use page_pool::Account;
-use page_pool::{FirstBytes, Frame, FrameInfo, Header, HomeId, PagePool};
+use page_pool::{FirstBytes, Frame, FrameHeader, FrameInfo, HomeId, PagePool};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;
 
@@ -43,7 +43,7 @@ impl Vif {
     }
 
     /// Receives all there is.
-    pub(crate) fn receive(&mut self, pool: &mut PagePool<FakeHal>) -> Vec<(Frame, Header)> {
+    pub(crate) fn receive(&mut self, pool: &mut PagePool<FakeHal>) -> Vec<(Frame, FrameHeader)> {
         self.try_receive(pool).0
     }
 
@@ -51,7 +51,7 @@ impl Vif {
     pub(crate) fn try_receive(
         &mut self,
         pool: &mut PagePool<FakeHal>,
-    ) -> (Vec<(Frame, Header)>, Result<usize, PeerFault>) {
+    ) -> (Vec<(Frame, FrameHeader)>, Result<usize, PeerFault>) {
         let mut frames = Vec::new();
         let sink = |frame: Frame, first: FirstBytes<'_>, info: FrameInfo| {
             assert_eq!(info.len as usize, frame.len());

@@ -2,9 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
-use xen_hal::{Hal, PAGE_SIZE};
+use netif::messages::MAX_SLOTS;
+use netif::{Gso, GsoKind};
+use xen_hal::{Hal, PAGE_SIZE, SharedPage};
 
-use super::*;
+use super::{PagePool, Part};
+use crate::frame::{Frame, FrameHeader, FrameInfo, HEADER_LEN, kind};
+use crate::home::{HomeId, NO_PAGE};
 
 /// Frames.
 impl<H: Hal> PagePool<H> {
@@ -20,7 +24,7 @@ impl<H: Hal> PagePool<H> {
             let next = self
                 .slots
                 .get(usize::from(index))
-                .map_or(NONE, |slot| slot.next);
+                .map_or(NO_PAGE, |slot| slot.next);
             self.push(index);
             index = next;
         }
@@ -65,9 +69,9 @@ impl<H: Hal> PagePool<H> {
         Some(copy)
     }
 
-    /// Copies bytes of the frame from `offset` on; stops at its end. Returns how many.
+    /// Copies bytes of the frame from `offset` on; stops at its end. Returns the number of bytes.
     ///
-    /// The backend may change them at any time: check the copy, not the original.
+    /// The peer may change them at any time: check the copy, not the original.
     #[inline(never)]
     pub fn copy_out(&self, frame: &Frame, offset: usize, into: &mut [u8]) -> usize {
         let mut done = 0;
@@ -77,7 +81,7 @@ impl<H: Hal> PagePool<H> {
         done
     }
 
-    /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns how many.
+    /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns the number of bytes.
     #[inline(never)]
     pub fn copy_in(&self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
         let mut done = 0;
@@ -91,7 +95,7 @@ impl<H: Hal> PagePool<H> {
     /// aligned this is a few stores of whole words: up to 7 more bytes of `header` are then
     /// written, which are the frame's own if it was received with this header.
     #[inline]
-    pub fn write_header(&mut self, frame: &mut Frame, header: &Header, len: usize) {
+    pub fn write_header(&mut self, frame: &mut Frame, header: &FrameHeader, len: usize) {
         // Only frames that start at the start of a page; others go the long way.
         let whole = frame.kind & (kind::POOL | kind::PARTS) == self.kind();
         if whole
@@ -110,7 +114,7 @@ impl<H: Hal> PagePool<H> {
 
     /// The first bytes of a frame; zeros beyond its end.
     #[must_use]
-    pub fn header(&self, frame: &Frame) -> Header {
+    pub fn header(&self, frame: &Frame) -> FrameHeader {
         let mut header = [0; HEADER_LEN];
         self.copy_out(frame, 0, &mut header);
         header
@@ -129,7 +133,7 @@ impl<H: Hal> PagePool<H> {
         Some(Gso { kind, size })
     }
 
-    /// Says how a frame is to be cut.
+    /// Sets how a frame is to be cut.
     pub fn set_gso(&mut self, frame: &mut Frame, gso: Option<Gso>) {
         frame.kind &= !(kind::TCPV4 | kind::TCPV6);
         if let Some(Gso { kind, size }) = gso
@@ -156,7 +160,7 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// Whether the frame is of this pool.
+    /// Returns `true` if the frame is of this pool.
     #[must_use]
     #[inline]
     pub fn owns(&self, frame: &Frame) -> bool {
@@ -164,11 +168,9 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// The part of [`Frame::kind`] that says that it is of this pool.
-    #[doc(hidden)]
-    #[must_use]
     #[inline]
-    pub fn kind(&self) -> u32 {
-        u32::from(self.tag) << kind::POOL_SHIFT
+    pub(super) fn kind(&self) -> u32 {
+        u32::from(self.id.0) << kind::POOL_SHIFT
     }
 
     /// Calls `part` with page, offset and length of each part of the frame that lies in the
@@ -209,7 +211,7 @@ impl<H: Hal> PagePool<H> {
             return None;
         }
         let len = u16::try_from(len).ok()?;
-        let mut head = NONE;
+        let mut head = NO_PAGE;
         // From the last page to the first, so that each knows the next.
         for first in (0..len).step_by(PAGE_SIZE).rev() {
             let index = self.pop(home)?;
@@ -229,10 +231,8 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// What of the frame is in its page `index`.
-    #[doc(hidden)]
-    #[must_use]
     #[inline]
-    pub fn part(&self, frame: &Frame, index: u16) -> Part {
+    pub(super) fn part(&self, frame: &Frame, index: u16) -> Part {
         if frame.kind & kind::PARTS == 0 {
             return Part {
                 offset: 0,

@@ -1,6 +1,6 @@
-//! Accounts of pages.
+//! Where the pages of a pool are, for statistics and tests.
 
-use super::{HOMES, HomeId, SPARE};
+use crate::home::{HOMES, HomeId, SPARE};
 
 /// Where the pages of a home are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,6 @@ impl PoolStats {
 pub struct Closed {
     /// Pages given back to the machine.
     pub freed: usize,
-    /// Pages that the backend still maps. They are never used again.
+    /// Pages that the peer still maps. They are never used again.
     pub leaked: usize,
 }

@@ -1,8 +1,10 @@
-//! Bytes taken off the front of a frame and put there, which is what tags of VLANs need.
+//! Bytes taken off the front of a frame and put there, as VLAN tags need it.
 
+use netif::messages::MAX_TX_SIZE;
 use xen_hal::{Hal, PAGE_SIZE};
 
-use super::*;
+use super::{PagePool, Part};
+use crate::frame::{Frame, kind};
 
 /// Bytes that are moved at once.
 const PIECE: usize = 512;
@@ -10,7 +12,7 @@ const PIECE: usize = 512;
 /// The front of frames.
 impl<H: Hal> PagePool<H> {
     /// Takes the first `len` bytes off a frame; pages that had no others go home. Nothing is
-    /// copied. Whether it had more than these; else it stays as it is.
+    /// copied. Returns `false` if it had no more than these; then it stays as it is.
     pub fn trim_front(&mut self, frame: &mut Frame, len: usize) -> bool {
         if !self.owns(frame) || frame.len() <= len {
             return false;
@@ -47,8 +49,8 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// Puts `len` bytes in front of a frame, which are what they were. If the first page has
-    /// no room there, what is in it is moved back. Whether that was possible; else the frame
-    /// stays as it is.
+    /// no room there, what is in it is moved back. Returns `false` if that isn't possible; then
+    /// the frame stays as it is.
     pub fn grow_front(&mut self, frame: &mut Frame, len: usize) -> bool {
         let index = frame.head;
         let gso = self.gso(frame);

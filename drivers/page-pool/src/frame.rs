@@ -1,0 +1,250 @@
+//! Frames: handles to packets in the pages of a pool.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use netif::messages::MAX_SLOTS;
+use netif::{Checksum, Gso};
+
+/// Bytes of a frame that are copied to private memory when it is received.
+pub const HEADER_LEN: usize = 64;
+
+/// The private copy of a frame's first bytes. What lies beyond the frame's length is
+/// meaningless.
+pub type FrameHeader = [u8; HEADER_LEN];
+
+/// The first bytes of a frame that is being received. To be copied, once; what is copied is no
+/// longer the peer's to change.
+#[derive(Debug)]
+pub struct FirstBytes<'a>(First<'a>);
+
+/// Where they are.
+#[derive(Debug)]
+enum First<'a> {
+    /// In the page.
+    Shared(&'a [AtomicU64; HEADER_LEN / 8]),
+    /// Gathered from several pages.
+    Copied(&'a FrameHeader),
+}
+
+impl<'a> FirstBytes<'a> {
+    /// The first bytes of a page.
+    #[inline]
+    pub(crate) fn shared(words: &'a [AtomicU64; HEADER_LEN / 8]) -> Self {
+        Self(First::Shared(words))
+    }
+
+    /// First bytes that were gathered from several pages.
+    #[must_use]
+    #[inline]
+    pub fn copied(header: &'a FrameHeader) -> Self {
+        Self(First::Copied(header))
+    }
+
+    /// Copies them to `header`; each word is loaded once.
+    #[inline(always)]
+    pub fn copy_to(self, header: &mut FrameHeader) {
+        match self.0 {
+            First::Shared(cells) => {
+                for (word, cell) in header.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
+                    *word = cell.load(Ordering::Relaxed).to_le_bytes();
+                }
+            }
+            First::Copied(bytes) => *header = *bytes,
+        }
+    }
+
+    /// A copy of them.
+    #[must_use]
+    #[inline]
+    pub fn copy(self) -> FrameHeader {
+        let mut header = [0; HEADER_LEN];
+        self.copy_to(&mut header);
+        header
+    }
+}
+
+/// A received frame, or one to be sent: one or more pages of a [`PagePool`](crate::PagePool).
+///
+/// It is to be sent or given back with [`PagePool::free`](crate::PagePool::free); one that is just
+/// dropped is lost to its home until the pool is gone (and shows in
+/// [`PagePool::stats`](crate::PagePool::stats) as held). The default is no frame, in places for
+/// one: it can't be sent, and to free it does nothing.
+#[derive(Debug, Default)]
+#[must_use = "a frame that is dropped is lost: send or free it"]
+// `head` and `len` are in the order in which transmit requests have them.
+#[repr(C, align(8))]
+pub struct Frame {
+    pub(crate) head: u16,
+    pub(crate) len: u16,
+    /// Slots, checksum state, kind of large packet, pool: see [`kind`].
+    pub(crate) kind: u32,
+}
+
+/// The fields of [`Frame::kind`], packed so that the one test which finds a plain frame of the
+/// right pool is one comparison.
+pub(crate) mod kind {
+    pub(crate) const SLOTS: u32 = 0x1f;
+    /// It doesn't start at the start of its first page, or has several.
+    pub(crate) const PARTS: u32 = 1 << 5;
+    pub(crate) const TCPV4: u32 = 1 << 6;
+    pub(crate) const TCPV6: u32 = 1 << 7;
+    /// It is longer than its `len` by 65,536: possible for large packets only.
+    pub(crate) const LONG: u32 = 1 << 8;
+    /// The checksum state is where a transmit request has it.
+    pub(crate) const CHECKSUM_SHIFT: u32 = 16;
+    pub(crate) const BLANK: u32 = 1 << CHECKSUM_SHIFT;
+    pub(crate) const VALIDATED: u32 = 2 << CHECKSUM_SHIFT;
+    pub(crate) const POOL_SHIFT: u32 = 18;
+    pub(crate) const POOL: u32 = u32::MAX << POOL_SHIFT;
+    pub(crate) const POOLS: u16 = 1 << (32 - POOL_SHIFT);
+}
+
+/// What a receiver wants to know of a frame beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// Bytes from the Ethernet header on.
+    pub len: u32,
+    /// Pages it is spread over.
+    pub slots: u8,
+    /// What is known of its TCP or UDP checksum.
+    pub checksum: Checksum,
+    /// How it is to be cut, if it is larger than a packet on the wire may be.
+    pub gso: Option<Gso>,
+}
+
+impl FrameInfo {
+    /// What is known of a frame of one page.
+    #[must_use]
+    #[inline]
+    pub fn of_one_page(len: u16, checksum: Checksum) -> Self {
+        Self {
+            len: len.into(),
+            slots: 1,
+            checksum,
+            gso: None,
+        }
+    }
+}
+
+impl Frame {
+    /// Bytes from the Ethernet header on.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
+    pub fn len(&self) -> usize {
+        usize::from(self.len) | ((self.kind & kind::LONG) as usize) << 8
+    }
+
+    /// Sets the length, less than 2^17 bytes.
+    pub(crate) fn set_len(&mut self, len: usize) {
+        self.len = (len & 0xffff) as u16;
+        self.kind &= !kind::LONG;
+        self.kind |= (len >> 8) as u32 & kind::LONG;
+    }
+
+    /// The low 16 bits of [`Frame::len`], as netif.h has them in a request.
+    #[must_use]
+    #[inline]
+    pub fn size(&self) -> u16 {
+        self.len
+    }
+
+    /// Its first page.
+    #[must_use]
+    #[inline]
+    pub fn first_page(&self) -> u16 {
+        self.head
+    }
+
+    /// Pages it is spread over.
+    #[must_use]
+    #[inline]
+    pub fn slots(&self) -> usize {
+        (self.kind & kind::SLOTS) as usize
+    }
+
+    /// Slots of a transmit ring that it needs: its pages, and one that says how it is to be cut.
+    #[must_use]
+    #[inline]
+    pub fn tx_slots(&self) -> usize {
+        Self::tx_slots_of(self.slots(), self.is_gso())
+    }
+
+    /// Slots of a transmit ring that a frame of this many pages needs. What is in more than a
+    /// peer takes is copied into fewer before it is sent.
+    #[must_use]
+    #[inline]
+    pub fn tx_slots_of(pages: usize, gso: bool) -> usize {
+        pages.min(MAX_SLOTS) + usize::from(gso)
+    }
+
+    /// What is known of its TCP or UDP checksum.
+    #[must_use]
+    #[inline]
+    pub fn checksum(&self) -> Checksum {
+        Checksum::from_bits_truncate((self.kind >> kind::CHECKSUM_SHIFT & 3) as u8)
+    }
+
+    /// Sets what is now known of its TCP or UDP checksum, for instance nothing, after it was
+    /// completed.
+    #[inline]
+    pub fn set_checksum(&mut self, checksum: Checksum) {
+        self.kind &= !(kind::BLANK | kind::VALIDATED);
+        self.kind |= u32::from(checksum.bits()) << kind::CHECKSUM_SHIFT;
+    }
+
+    /// Returns `true` if it is larger than a packet on the wire may be
+    /// ([`PagePool::gso`](crate::PagePool::gso)).
+    #[must_use]
+    #[inline]
+    pub fn is_gso(&self) -> bool {
+        self.kind & (kind::TCPV4 | kind::TCPV6) != 0
+    }
+}
+
+/// The frames of a pool that are one page each, from its start on: how they are made when they
+/// are received, and how they are recognized when they are to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct OnePageFrames {
+    /// What [`Frame::kind`] is for one of which nothing is known.
+    plain: u32,
+    /// What it is after masking; what no frame looks like if none is to be taken.
+    wanted: u32,
+    mask: u32,
+}
+
+impl OnePageFrames {
+    /// Those of the pool whose bits are `pool` ([`kind::POOL`]).
+    pub(crate) fn of(pool: u32, blank: bool) -> Self {
+        let accepted = kind::VALIDATED | if blank { kind::BLANK } else { 0 };
+        let plain = 1 | pool;
+        Self {
+            plain,
+            wanted: plain,
+            mask: !accepted,
+        }
+    }
+
+    /// From now on includes no frame.
+    pub fn exclude_all(&mut self) {
+        // The mask takes this bit off whatever is compared.
+        self.wanted = kind::VALIDATED;
+    }
+
+    /// Returns `true` if `frame` is one of these.
+    #[inline]
+    pub fn include(&self, frame: &Frame) -> bool {
+        frame.kind & self.mask == self.wanted
+    }
+
+    /// Makes one of what was received into `page`: `len` bytes, 1 to 4096.
+    #[inline]
+    pub fn received(&self, page: u16, len: u16, checksum: Checksum) -> Frame {
+        let kind = self.plain | u32::from(checksum.bits()) << kind::CHECKSUM_SHIFT;
+        Frame {
+            head: page,
+            len,
+            kind,
+        }
+    }
+}
