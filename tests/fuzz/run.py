@@ -1,11 +1,11 @@
-"""Fuzzes the router with coverage: the targets of router/router/tests/fuzz*.rs under libFuzzer.
+"""Fuzzes with coverage: the targets of the tests named below under libFuzzer.
 
     run.py [--seconds 60] [--keep] [NAME...]
 
 The compiler is the stable one. Its LLVM counts edges and compares by a pass that any build can
 ask for, and bolero brings libFuzzer as C++ source, so that nothing but a C++ compiler is needed.
 
-A target begins with its corpus, router/router/tests/__fuzz__/NAME/corpus, and with what earlier runs
+A target begins with its corpus, __fuzz__/NAME/corpus beside its test, and with what earlier runs
 found, which stays in target/fuzz/found/NAME. An input that fails is left in .../NAME/crashes,
 where plain `cargo test` runs it from then on. --keep takes into the corpus what reaches
 something new.
@@ -18,11 +18,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 REPO = Path(__file__).resolve().parent.parent.parent
 TARGET = "x86_64-unknown-linux-gnu"
-FILES = ["fuzz", "fuzz_own"]  # of router/router/tests/
-CORPUS = Path("router/router/tests/__fuzz__")
+# Packages, the folder of each, and its tests that have targets.
+TESTS = {
+    "router": (Path("router/router"), ["fuzz", "fuzz_own"]),
+    "control-plane": (Path("image/control-plane"), ["fuzz"]),
+}
 FOUND = Path("target/fuzz/found")
 
 LONGEST = 2048  # bytes of an input: what is kept stays small
@@ -41,10 +45,40 @@ COVERAGE = [
 ]
 
 
-def build() -> dict[str, Path]:
-    """Build the targets and return the program that has each."""
-    command = ["cargo", "test", "--quiet", "--package", "router", "--no-run", "--target", TARGET]
-    command += [word for name in FILES for word in ("--test", name)]
+class Target(NamedTuple):
+    """A fuzz target."""
+
+    name: str
+    program: Path
+    corpora: Path
+
+    @property
+    def corpus(self) -> Path:
+        """Where its corpus is."""
+        return self.corpora / self.name / "corpus"
+
+    @property
+    def crashes(self) -> Path:
+        """Where inputs that fail are left."""
+        return self.corpora / self.name / "crashes"
+
+
+def build() -> dict[str, Target]:
+    """Build all targets."""
+    targets = {}
+    for package, (folder, tests) in TESTS.items():
+        for program in programs(package, tests):
+            listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
+            names = re.findall(r"^(\S+): test$", listed.stdout, re.MULTILINE)
+            corpora = folder / "tests" / "__fuzz__"
+            targets |= {name: Target(name, program, corpora) for name in names}
+    return targets
+
+
+def programs(package: str, tests: list[str]) -> list[Path]:
+    """Build tests of a package and return the programs."""
+    command = ["cargo", "test", "--quiet", "--package", package, "--no-run", "--target", TARGET]
+    command += [word for name in tests for word in ("--test", name)]
     command += ["--target-dir", "target/fuzz", "--message-format=json-render-diagnostics"]
     settings = {
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(COVERAGE),
@@ -55,45 +89,39 @@ def build() -> dict[str, Path]:
     if done.returncode:
         raise SystemExit("the fuzz targets can't be built")
     messages = [json.loads(line) for line in done.stdout.splitlines()]
-    programs = [Path(made["executable"]) for made in messages if made.get("executable")]
-    targets = {}
-    for program in programs:
-        listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
-        names = re.findall(r"^(\S+): test$", listed.stdout, re.MULTILINE)
-        targets |= dict.fromkeys(names, program)
-    return targets
+    return [Path(made["executable"]) for made in messages if made.get("executable")]
 
 
-def fuzz(program: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def fuzz(target: Target, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run libFuzzer on a target; its arguments are relative to the repository."""
     settings = {
         "BOLERO_LIBTEST_HARNESS": "1",
-        "BOLERO_TEST_NAME": name,
+        "BOLERO_TEST_NAME": target.name,
         "BOLERO_LIBFUZZER_ARGS": " ".join(arguments),
     }
-    command = [program, name, "--exact", "--nocapture", "--quiet", "--test-threads", "1"]
+    command = [target.program, target.name, "--exact", "--nocapture", "--quiet", "--test-threads", "1"]
     return subprocess.run(
         command, cwd=REPO, env=os.environ | settings, stderr=subprocess.STDOUT, stdout=subprocess.PIPE,
         text=True, errors="replace",
     )  # fmt: skip
 
 
-def look(program: Path, name: str, seconds: int) -> bool:
+def look(target: Target, seconds: int) -> bool:
     """Look for new inputs for so long. Say what was found, and return whether all is well."""
-    found, crashes = FOUND / name, CORPUS / name / "crashes"
-    for folder in (found, crashes, CORPUS / name / "corpus"):
+    found, crashes = FOUND / target.name, target.crashes
+    for folder in (found, crashes, target.corpus):
         (REPO / folder).mkdir(parents=True, exist_ok=True)
     done = fuzz(
-        program, name, f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=60",
+        target, f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=60",
         "-rss_limit_mb=2048", f"-artifact_prefix={crashes}/", "-print_final_stats=1",
-        str(found), str(CORPUS / name / "corpus"),
+        str(found), str(target.corpus),
     )  # fmt: skip
     good = done.returncode == 0
     progress = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", done.stdout)
     runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
     edges, features, inputs = progress[-1] if progress else ("?",) * 3
     print(
-        f"{name}: {runs[1] if runs else '?'} runs, {edges} edges, {features} features, {inputs} inputs"
+        f"{target.name}: {runs[1] if runs else '?'} runs, {edges} edges, {features} features, {inputs} inputs"
         + ("" if good else f", FAILED:\n{done.stdout[-8000:]}"),
         flush=True,
     )
@@ -102,12 +130,13 @@ def look(program: Path, name: str, seconds: int) -> bool:
     return good
 
 
-def keep(program: Path, name: str) -> None:
+def keep(target: Target) -> None:
     """Make the corpus the smallest set of inputs that reaches all that is known to be reachable."""
-    corpus, new = CORPUS / name / "corpus", FOUND / f"{name}.kept"
+    name, corpus = target.name, target.corpus
+    new = FOUND / f"{name}.kept"
     (REPO / new).mkdir()
     folders = map(str, (new, corpus, FOUND / name))
-    done = fuzz(program, name, *SMALLEST_CORPUS, f"-max_len={LONGEST}", *folders)
+    done = fuzz(target, *SMALLEST_CORPUS, f"-max_len={LONGEST}", *folders)
     if done.returncode:
         raise SystemExit(f"{name}: {done.stdout[-4000:]}")
     for old in (REPO / corpus).iterdir():
@@ -133,9 +162,9 @@ def main() -> int:
     good = True
     for name in options.names or sorted(targets):
         if options.seconds > 0:
-            good &= look(targets[name], name, options.seconds)
+            good &= look(targets[name], options.seconds)
         if options.keep and good:
-            keep(targets[name], name)
+            keep(targets[name])
     return int(not good)
 
 

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use control_api::Key;
 use xenstore::StoreError;
 
-use crate::commands;
+use crate::console;
 use crate::shared::Shared;
 
 /// Runs what dom0 writes to `command`, and writes what it printed to `reply/0` and on,
@@ -36,7 +36,7 @@ pub(crate) async fn command_task(shared: Rc<Shared>) {
         }
         let mut reply = String::new();
         let _ = shared.store.remove(&Key::Reply.to_string()).await;
-        commands::run(&*shared.platform, &line, &mut reply);
+        console::run(&*shared.platform, &line, &mut reply);
         write_reply(&shared, &reply).await;
     }
 }

@@ -1,7 +1,14 @@
-//! The console: a prompt, and the line that is edited there.
+//! The console: a prompt, the commands that are typed there or given in xenstore, and their text.
 
+mod command_line;
+mod commands;
 mod line_editor;
 mod prompt;
+mod show_machine;
+mod show_router;
+mod table;
 
+pub use command_line::{Command, ParseError, Parsed, completions, parse};
+pub use commands::{complete, run};
 pub use line_editor::{LineEditor, MAX_HISTORY, MAX_LINE};
 pub(crate) use prompt::Prompt;

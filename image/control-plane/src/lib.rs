@@ -6,10 +6,11 @@ extern crate alloc;
 
 mod boot;
 mod command_task;
-mod commands;
 pub mod console;
 mod control_plane;
 mod data_plane_control;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 mod platform;
 mod publish;
 mod rss;

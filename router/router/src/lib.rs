@@ -21,7 +21,6 @@
 
 extern crate alloc;
 
-pub mod command;
 mod counters;
 mod drop_reason;
 mod forward;
@@ -32,8 +31,8 @@ mod neighbor;
 mod rate_limit;
 mod route;
 mod router;
-pub mod show;
 mod slow;
+pub mod snapshot;
 mod time;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use bolero::{TypeGenerator, check};
 use router::{
     Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom, REWRITTEN, Router,
-    Verdict, Verdicts, command, config,
+    Verdict, Verdicts, config, snapshot,
 };
 
 const CONFIG: &str = r#"
@@ -455,10 +455,12 @@ fn configuration_file() {
                 for at in 0..config.vifs() {
                     router.link_up(Instant(0), InterfaceId(at as u8), MACS[0], 1500);
                 }
-                let mut text = String::new();
-                for line in ["sh i", "sh r", "sh n", "sh c"] {
-                    command::execute(&router, &[], line, &mut text).expect("a string");
+                assert_eq!(snapshot::interfaces(&router).len(), config.interfaces.len());
+                for vrf in 0..config.vrfs.len() {
+                    assert!(snapshot::routes(&router, vrf).is_some());
                 }
+                snapshot::neighbors(&router);
+                snapshot::counters(&router);
             }
         });
 }
@@ -534,18 +536,6 @@ fn tar_archives() {
             assert!(files <= 4);
             let _ = config::from_ramdisk(&archive);
         });
-}
-
-#[test]
-fn command_lines() {
-    let config = config::from_toml(CONFIG).expect("it is good");
-    let router = Router::new(&config, 1, Instant(0));
-    check!().with_iterations(2000).for_each(|bytes: &[u8]| {
-        let line = String::from_utf8_lossy(bytes);
-        let mut out = String::new();
-        command::execute(&router, &[], &line, &mut out).expect("a string");
-        command::completions(&[], &line);
-    });
 }
 
 /// One change of a forwarding table. Few bits make prefixes that nest and meet again.

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
+use super::commands;
 use super::line_editor::LineEditor;
-use crate::commands;
 use crate::platform::Platform;
 
 /// Reads commands from the console. It stays silent until somebody types.
@@ -27,10 +27,9 @@ impl Prompt {
         let mut typed = [0; 1024];
         let count = platform.read_console(&mut typed);
         let mut console = Echo(platform);
-        let complete = |line: &str| commands::complete(platform, line);
         for &byte in typed.iter().take(count) {
             // The console takes everything; what it has no room for it counts.
-            let Ok(Some(line)) = self.editor.feed(byte, &complete, &mut console) else {
+            let Ok(Some(line)) = self.editor.feed(byte, &commands::complete, &mut console) else {
                 continue;
             };
             let mut reply = String::new();

@@ -2,7 +2,7 @@
 
 use control_api::MAX_PART_LEN;
 
-use crate::boot::ready;
+use crate::boot::{TWO, ready};
 use crate::guest::Guest;
 
 #[test]
@@ -15,6 +15,42 @@ fn a_command_is_taken_and_answered() {
     // The same again is another command.
     assert_eq!(guest.command("show version").concat(), reply);
     assert_eq!(guest.command("  sh ver \n").concat(), reply);
+}
+
+#[test]
+fn every_command_answers() {
+    let mut guest = Guest::start(TWO, 1);
+    guest.run();
+    for (line, wanted) in [
+        ("show interfaces", "\nwan        down  vif 0   -    1500  0"),
+        ("sh int", "lan        down  by mac  -    1500  0"),
+        ("sh r", "10.0.0.0/24      connected, wan (down)\n"),
+        (
+            "sh r vrf default",
+            "0.0.0.0/0        via 10.0.0.254, wan (down)\n",
+        ),
+        ("sh r vrf blue", "no vrf \"blue\", there are: default\n"),
+        (
+            "sh r blue",
+            "\"show routes\" takes \"vrf NAME\" or nothing\n",
+        ),
+        ("sh vrfs", "\ndefault  1              wan lan\n"),
+        ("sh n", "\n10.0.0.254  wan        -    idle   0\n"),
+        ("sh co", "\ninterface.wan.drop.bad_checksum 0\n"),
+        ("show vifs", "wan: not connected\n"),
+        ("sh m", "\nheap_used_bytes "),
+        ("sh cpu", "\nhypercalls "),
+        ("help", "\nshow memory      pages and heap\n"),
+        ("?", "help             this list\n"),
+        (
+            "sho",
+            "incomplete command, one of: counters, cpu, interfaces, memory, neighbors",
+        ),
+        ("show version 3", "\"show version\" takes no \"3\"\n"),
+    ] {
+        let reply = guest.command(line).concat();
+        assert!(reply.contains(wanted), "{line}: {reply}");
+    }
 }
 
 #[test]

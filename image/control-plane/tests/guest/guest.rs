@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use control_plane::fake::FakeMachine;
 use control_plane::{ControlPlane, Platform, configured_router};
 use netif::fakes::{Backend, ControlBackend, Hashing};
 use netif::{ControlInfo, Ports, QueueInfo};
@@ -12,8 +13,6 @@ use xenbus::XenbusState;
 use xenbus::fake::{LinuxBackend, Toolstack, backend_dir};
 use xenstore::Store;
 use xenstore::fake::FakeStore;
-
-use crate::machine::Machine;
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
@@ -42,7 +41,7 @@ pub(crate) struct Vif {
 }
 
 pub(crate) struct Guest {
-    pub(crate) machine: Rc<Machine>,
+    pub(crate) machine: Rc<FakeMachine>,
     pub(crate) server: FakeStore,
     pub(crate) control: ControlPlane,
     pub(crate) vifs: BTreeMap<u32, Vif>,
@@ -54,7 +53,7 @@ impl Guest {
     pub(crate) fn start(file: &str, cpus: usize) -> Self {
         let ramdisk = Some(file.as_bytes());
         let (router, error) = configured_router(ramdisk, "", 1, Instant(START));
-        let machine = Rc::new(Machine::new(router, cpus, START));
+        let machine = Rc::new(FakeMachine::new(router, cpus, START));
         machine.control(|control| control.poll(START));
         let server = FakeStore::new(1);
         server.set("data/ringway", "");

@@ -5,6 +5,5 @@ mod boot;
 mod commands;
 mod console;
 mod guest;
-mod machine;
 mod shutdown;
 mod vifs;

@@ -79,20 +79,6 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Idle => "idle",
-            Self::Incomplete(_) => "incomplete",
-            Self::Reachable => "reachable",
-            Self::Stale => "stale",
-            Self::Delay => "delay",
-            Self::Probe(_) => "probe",
-            Self::Failed => "failed",
-            Self::Static => "static",
-        }
-    }
-
     /// Whether its station is known.
     pub(crate) fn is_known(self) -> bool {
         matches!(

@@ -1,5 +1,7 @@
 //! Neighbor Discovery: what the router is asked and asks, its neighbours, its advertisements.
 
+use router::snapshot;
+use router::snapshot::NeighborState::{self, Delay, Probe, Reachable, Stale};
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
 use std::net::Ipv6Addr;
 use testkit::bed::*;
@@ -11,15 +13,12 @@ const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const LAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
 const ALL: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-fn state_of(bed: &Bed, address: &str) -> String {
-    let mut text = String::new();
-    router::show::show_neighbors(&bed.router, &mut text).unwrap();
-    let line = text
-        .lines()
-        .find(|l| l.split_whitespace().next() == Some(address));
-    line.map_or(String::from("none"), |l| {
-        l.split_whitespace().nth(3).unwrap().to_owned()
-    })
+/// What is known about a neighbour. `None` if it is none.
+fn state_of(bed: &Bed, address: &str) -> Option<NeighborState> {
+    let neighbors = snapshot::neighbors(&bed.router);
+    let mut neighbors = neighbors.iter();
+    let it = neighbors.find(|it| it.address.to_string() == address)?;
+    Some(it.state)
 }
 
 #[test]
@@ -142,7 +141,7 @@ fn frames_wait_for_their_neighbor() {
     bed.receive(LAN, &na(LAN, B, local6(LAN), Some(mac6(B)), 0x60));
     let lens: Vec<usize> = bed.take6().iter().map(|s| s.payload.len() - 8).collect();
     assert_eq!(lens, [2, 3, 4, 5, 6, 7, 8, 9]);
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "reachable");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(Reachable));
     bed.assert_balance();
 }
 
@@ -173,30 +172,30 @@ fn advertisements_change_what_is_known() {
     const S: u8 = 0x40;
     const O: u8 = 0x20;
     for (before, station, flags, after, moved) in [
-        ("reachable", same, 0, "reachable", false),
-        ("reachable", same, S, "reachable", false),
-        ("reachable", other, 0, "stale", false),
-        ("reachable", other, S, "stale", false),
-        ("reachable", other, O, "stale", true),
-        ("reachable", other, S | O, "reachable", true),
-        ("reachable", None, 0, "reachable", false),
-        ("stale", same, 0, "stale", false),
-        ("stale", same, S, "reachable", false),
-        ("stale", None, S, "reachable", false),
-        ("stale", other, 0, "stale", false),
-        ("stale", other, S, "stale", false),
-        ("stale", other, O, "stale", true),
-        ("stale", other, S | O, "reachable", true),
+        (Reachable, same, 0, Reachable, false),
+        (Reachable, same, S, Reachable, false),
+        (Reachable, other, 0, Stale, false),
+        (Reachable, other, S, Stale, false),
+        (Reachable, other, O, Stale, true),
+        (Reachable, other, S | O, Reachable, true),
+        (Reachable, None, 0, Reachable, false),
+        (Stale, same, 0, Stale, false),
+        (Stale, same, S, Reachable, false),
+        (Stale, None, S, Reachable, false),
+        (Stale, other, 0, Stale, false),
+        (Stale, other, S, Stale, false),
+        (Stale, other, O, Stale, true),
+        (Stale, other, S | O, Reachable, true),
     ] {
         let mut bed = Bed::ready6(CONFIG6, &[]);
         bed.receive(LAN, &ns(LAN, B, local6(LAN), local6(LAN)));
-        if before == "reachable" {
+        if before == Reachable {
             bed.receive(LAN, &na(LAN, B, local6(LAN), same, 0x60));
         }
-        assert_eq!(state_of(&bed, "2001:db8:1::9"), before);
+        assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(before));
         bed.receive(LAN, &na(LAN, B, local6(LAN), station, flags));
-        let what = format!("{before}, {station:?}, {flags:x}");
-        assert_eq!(state_of(&bed, "2001:db8:1::9"), after, "{what}");
+        let what = format!("{before:?}, {station:?}, {flags:x}");
+        assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(after), "{what}");
         bed.sent.clear();
         bed.receive(WAN, &udp6(WAN, A, B, 10));
         let to = bed.take6()[0].to;
@@ -206,7 +205,7 @@ fn advertisements_change_what_is_known() {
     // Nobody is made known by what nobody asked for.
     let mut bed = Bed::ready6(CONFIG6, &[]);
     bed.receive(LAN, &na(LAN, B, ALL, same, 0x20));
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "none");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), None);
 }
 
 #[test]
@@ -215,13 +214,13 @@ fn a_stale_neighbor_is_asked_after_a_delay_without_losing_frames() {
     for _ in 0..50 {
         bed.pass(1000);
     }
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "stale");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(Stale));
     bed.sent.clear();
     let frame = udp6(WAN, A, B, 10);
     let meta = FrameMeta::plain(frame.len());
     bed.receive(WAN, &frame);
     assert_eq!(bed.take6()[0].to, mac6(B), "sent at once");
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "delay");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(Delay));
     let forward = [Verdict::Forward(InterfaceId(LAN))];
     assert_eq!(
         bed.offer(WAN, &[(&frame, meta)]),
@@ -238,10 +237,10 @@ fn a_stale_neighbor_is_asked_after_a_delay_without_losing_frames() {
         (mac6(B), B),
         "directly"
     );
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "probe");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(Probe));
     assert_eq!(bed.offer(WAN, &[(&frame, meta)]), forward);
     bed.receive(LAN, &na(LAN, B, local6(LAN), None, 0x40));
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "reachable");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(Reachable));
     // Used all the time it is asked again and again, and once silent given up.
     let mut questions = 0;
     for _ in 0..200 {
@@ -305,7 +304,7 @@ fn a_scan_of_a_64_displaces_nobody() {
     assert!((1000..4000).contains(&asked), "{asked}");
     assert!(bed.dropped(WAN, DropReason::NeighborRateLimited) > 10_000);
     assert!(bed.router.pending() <= 512);
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), "reachable");
+    assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(Reachable));
     bed.assert_balance();
 }
 
@@ -370,7 +369,7 @@ fn advertisements_of_the_router() {
         heard += of_kind(&bed.take6(), 0, 134).len();
     }
     assert!((2..=4).contains(&heard), "{heard}");
-    assert_eq!(state_of(&bed, "fe80::9"), "stale");
+    assert_eq!(state_of(&bed, "fe80::9"), Some(Stale));
     // At its end, it says farewell.
     let mut ending = Bed::ready6(ADVERTISING, &[]);
     for _ in 0..5 {

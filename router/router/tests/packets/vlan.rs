@@ -1,6 +1,7 @@
 //! VLANs: frames with and without tags, from any interface to any other.
 
-use router::vlan::Tags;
+use router::snapshot::{self, AttachmentSnapshot};
+use router::vlan::{Tag, TagProtocol, Tags};
 use router::{DropReason, FrameMeta, InterfaceId, Verdict};
 use testkit::bed::*;
 use testkit::bed6::*;
@@ -373,13 +374,16 @@ fn a_vlan_more_in_a_new_configuration() {
 #[test]
 fn interfaces_tell_their_vlan() {
     let bed = bed();
-    let mut text = String::new();
-    router::command::execute(&bed.router, &[], "show interfaces", &mut text).unwrap();
-    for wanted in [
-        "vlan 100 of lan ",
-        "vlan 7 (802.1ad) of wan",
-        "vlan 300 of provider",
+    let shown = snapshot::interfaces(&bed.router);
+    for (vid, protocol, parent) in [
+        (100, TagProtocol::Customer, "lan"),
+        (7, TagProtocol::Service, "wan"),
+        (300, TagProtocol::Customer, "provider"),
     ] {
-        assert!(text.contains(wanted), "{text}");
+        let wanted = AttachmentSnapshot::Vlan {
+            parent: parent.into(),
+            tag: Tag { protocol, vid },
+        };
+        assert!(shown.iter().any(|it| it.attachment == wanted), "{wanted:?}");
     }
 }

@@ -1,7 +1,10 @@
 //! Routing tables of their own: what is kept apart, and what leads from one to another.
 
 use config::RouteTarget;
+use router::addr::Mac;
+use router::snapshot::{self, AttachmentSnapshot, NextHopSnapshot, PortSnapshot, TargetSnapshot};
 use router::{DropReason, InterfaceId};
+use std::net::IpAddr;
 use testkit::bed::*;
 use testkit::bed6::*;
 
@@ -284,30 +287,59 @@ fn the_same_for_ipv6() {
 }
 
 #[test]
-fn what_commands_show() {
+fn each_table_is_shown_by_itself() {
     let bed = bed();
-    let show = |line: &str| {
-        let mut text = String::new();
-        router::command::execute(&bed.router, &[], line, &mut text).unwrap();
-        text
+    let shown = |vrf| -> Vec<(String, TargetSnapshot)> {
+        let table = snapshot::routes(&bed.router, vrf).unwrap();
+        let routes = table.routes.into_iter();
+        routes
+            .map(|it| (it.prefix.to_string(), it.target))
+            .collect()
     };
-    let default = show("show routes");
-    assert!(default.contains("10.9.0.0/24 ") && !default.contains("10.0.2.0/24"));
-    assert!(
-        default.contains("10.0.1.0/24      looked up in vrf blue"),
-        "{default}"
-    );
-    let red = show("show routes vrf red");
-    assert!(
-        red.contains("10.77.0.0/16     via 10.0.2.9, blue2"),
-        "{red}"
-    );
-    assert!(red.contains("10.0.2.0/24      connected, red2"), "{red}");
-    let vrfs = show("show vrfs");
-    assert!(vrfs.contains("red      2              red1 red2"), "{vrfs}");
-    let interfaces = show("show interfaces");
-    assert!(
-        interfaces.contains("red1       up    vif 3  red      02:"),
-        "{interfaces}"
-    );
+    let port = |interface: &str| PortSnapshot {
+        interface: interface.into(),
+        up: true,
+    };
+    let has = |table: &[(String, TargetSnapshot)], prefix: &str, target| {
+        table.contains(&(prefix.into(), target))
+    };
+    let default = shown(0);
+    assert!(has(
+        &default,
+        "10.9.0.0/24",
+        TargetSnapshot::Connected(port("wan"))
+    ));
+    assert!(!default.iter().any(|(prefix, _)| prefix == "10.0.2.0/24"));
+    assert!(has(
+        &default,
+        "10.0.1.0/24",
+        TargetSnapshot::Vrf("blue".into())
+    ));
+    let red = shown(2);
+    let gateway = NextHopSnapshot {
+        address: IpAddr::V4([10, 0, 2, 9].into()),
+        port: port("blue2"),
+        weight: 1,
+    };
+    assert!(has(
+        &red,
+        "10.77.0.0/16",
+        TargetSnapshot::Via(vec![gateway])
+    ));
+    assert!(has(
+        &red,
+        "10.0.2.0/24",
+        TargetSnapshot::Connected(port("red2"))
+    ));
+    assert_eq!(snapshot::routes(&bed.router, 3), None);
+    let vrfs = snapshot::vrfs(&bed.router);
+    let red = &vrfs[2];
+    assert_eq!((red.name.as_str(), red.static_routes), ("red", 2));
+    assert_eq!(red.interfaces, ["red1", "red2"]);
+    let interfaces = snapshot::interfaces(&bed.router);
+    let red1 = &interfaces[usize::from(RED1)];
+    assert_eq!((red1.name.as_str(), red1.up), ("red1", true));
+    assert_eq!(red1.attachment, AttachmentSnapshot::Vif(3));
+    assert_eq!(red1.vrf.as_deref(), Some("red"));
+    assert_eq!(red1.mac, Some(Mac(router_mac(0, RED1))));
 }

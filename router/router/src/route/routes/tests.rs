@@ -1,4 +1,5 @@
 use super::*;
+use crate::snapshot::{self, RouteTableSnapshot};
 use config::{Via, from_toml};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -21,6 +22,12 @@ address = ["10.0.1.1/24", "2001:db8:1::1/64"]
 prefix = "10.0.1.1/32"
 via = ["10.0.0.9"]
 "#;
+
+/// The files of a table that is shown, and how many routes each has.
+fn files(shown: &RouteTableSnapshot) -> Vec<(&str, usize)> {
+    let files = shown.files.iter();
+    files.map(|it| (it.path.as_str(), it.routes)).collect()
+}
 
 fn network(text: &str) -> Network {
     text.parse().unwrap()
@@ -373,12 +380,9 @@ fn routes_of_files_are_routes() {
     let half = lookup(&router, 0xc000_0201);
     assert!(matches!(half, Target::Neighbor(_)), "{half:?}");
     assert_eq!(lookup(&router, 0xc000_0281), whole);
-    let mut shown = String::new();
-    crate::show::show_routes(&router, "", &mut shown).unwrap();
-    assert!(
-        shown.contains("a: 3 routes\nb: 1 routes\nIPv4: 4 routes;"),
-        "{shown}"
-    );
+    let shown = snapshot::routes(&router, 0).unwrap();
+    assert_eq!(files(&shown), [("a", 3), ("b", 1)]);
+    assert_eq!((shown.ipv4.routes, shown.ipv6.routes), (4, 1));
 
     // Another file, or the configuration itself, may have the prefix already.
     for (line, wanted) in [
@@ -563,13 +567,10 @@ fn routes_of_a_file_are_in_its_table() {
     let nowhere = Target::Drop(DropReason::NoRoute);
     assert_eq!(answers(&router, 0, [203, 0, 113, 1]).0, nowhere);
     assert_eq!(answers(&router, 1, [203, 0, 113, 1]).0, Target::OnLink(2));
-    for (which, wanted) in [
-        ("", "\na: 2 routes\nIPv4: 1 routes; "),
-        ("vrf blue", "\na: 2 routes\nb: 2 routes\nIPv4: 3 routes; "),
-    ] {
-        let mut shown = String::new();
-        crate::show::show_routes(&router, which, &mut shown).unwrap();
-        assert!(shown.contains(wanted), "{shown}");
+    for (vrf, wanted, routes) in [(0, &[("a", 2)][..], 1), (1, &[("a", 2), ("b", 2)][..], 3)] {
+        let shown = snapshot::routes(&router, vrf).unwrap();
+        assert_eq!(files(&shown), wanted);
+        assert_eq!(shown.ipv4.routes, routes);
     }
 
     for (line, wanted) in [

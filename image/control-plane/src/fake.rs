@@ -1,34 +1,48 @@
-//! A machine in memory.
+//! A machine in memory, for tests.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 
-use control_plane::{CpuTimes, CrashKind, DataPlane, Hypercalls, MemoryUse, Platform, Rss};
 use data_plane::{Control, Worker};
 use netfront_rs::Steering;
 use router::Router;
 use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, HalError};
 
-/// What the kernel is to the guest.
-pub(crate) struct Machine {
-    pub(crate) hal: FakeHal,
-    pub(crate) cpus: usize,
-    pub(crate) now_ns: Cell<u64>,
-    pub(crate) router: RefCell<Router>,
-    pub(crate) workers: RefCell<Vec<Worker<FakeHal>>>,
+use crate::data_plane_control::DataPlane;
+use crate::platform::{CpuTimes, CrashKind, Hypercalls, MemoryUse, Platform, Rss};
+
+/// A machine whose workers forward between backends in memory.
+pub struct FakeMachine {
+    /// What drivers see of it.
+    pub hal: FakeHal,
+    /// CPUs that forward.
+    pub cpus: usize,
+    /// The clock, which a test moves.
+    pub now_ns: Cell<u64>,
+    /// The router.
+    pub router: RefCell<Router>,
+    /// A worker for each CPU.
+    pub workers: RefCell<Vec<Worker<FakeHal>>>,
     /// What waits to be read from the console.
-    pub(crate) typed: RefCell<VecDeque<u8>>,
+    pub typed: RefCell<VecDeque<u8>>,
     /// What was written to it.
-    pub(crate) printed: RefCell<String>,
-    pub(crate) memory: Cell<MemoryUse>,
-    pub(crate) service_requested: Cell<bool>,
-    pub(crate) crashed: Cell<Option<(usize, CrashKind)>>,
+    pub printed: RefCell<String>,
+    /// What [`Platform::memory`] says.
+    pub memory: Cell<MemoryUse>,
+    /// [`Platform::request_service`] was called.
+    pub service_requested: Cell<bool>,
+    /// What [`Platform::crash`] was asked for.
+    pub crashed: Cell<Option<(usize, CrashKind)>>,
 }
 
-impl Machine {
-    /// With `cpus` CPUs, as long after its first instruction as its clock says.
-    pub(crate) fn new(router: Router, cpus: usize, now_ns: u64) -> Self {
+impl FakeMachine {
+    /// A machine with `cpus` CPUs, `now_ns` after its start.
+    #[must_use]
+    pub fn new(router: Router, cpus: usize, now_ns: u64) -> Self {
         let hal = FakeHal::new();
         let make = |_| Worker::new(hal, &router, 4096, cpus);
         Self {
@@ -55,14 +69,14 @@ impl Machine {
     }
 
     /// Calls `f` with the workers and their router.
-    pub(crate) fn control<T>(&self, f: impl FnOnce(&mut Control<'_, FakeHal>) -> T) -> T {
+    pub fn control<T>(&self, f: impl FnOnce(&mut Control<'_, FakeHal>) -> T) -> T {
         let mut router = self.router.borrow_mut();
         let mut workers = self.workers.borrow_mut();
         f(&mut Control::new(&mut router, workers.iter_mut()))
     }
 }
 
-impl Platform for Machine {
+impl Platform for FakeMachine {
     fn now_ns(&self) -> u64 {
         self.now_ns.get()
     }

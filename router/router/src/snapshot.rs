@@ -1,0 +1,447 @@
+//! The router's state as values, for whoever shows it: a console, telemetry, tests.
+//!
+//! A snapshot holds nothing of the router and follows no later change.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::counters::Counters;
+use crate::frame::InterfaceId;
+use crate::interface::link::{DadState, Link};
+use crate::neighbor::table::State;
+use crate::router::Router;
+use config::{Attachment, RouteTarget};
+use wire::addr::{Ipv6Network, Mac, Network};
+use wire::vlan::Tag;
+
+/// An interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceSnapshot {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its link is up.
+    pub up: bool,
+    /// What it is.
+    pub attachment: AttachmentSnapshot,
+    /// Its MAC address, while its link is up. `None` if it needs none.
+    pub mac: Option<Mac>,
+    /// The largest IP packet that it sends, in bytes.
+    pub mtu: u16,
+    /// Its routing table. `None` if there is only one.
+    pub vrf: Option<String>,
+    /// Its addresses: those of the configuration in their order, then those that the router made.
+    pub addresses: Vec<AddressSnapshot>,
+    /// What happened to its frames.
+    pub counters: Counters,
+}
+
+/// What an interface is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AttachmentSnapshot {
+    /// The vif with this number.
+    Vif(u8),
+    /// The vif that has a certain MAC address.
+    Mac,
+    /// A VLAN of another interface.
+    Vlan {
+        /// That interface.
+        parent: String,
+        /// The tag of its frames.
+        tag: Tag,
+    },
+    /// No link.
+    Loopback,
+}
+
+/// An address of an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressSnapshot {
+    /// The address, with the length of its network's prefix.
+    pub network: Network,
+    /// Whether it can be used.
+    pub state: AddressState,
+}
+
+/// Whether an address can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddressState {
+    /// As far as is known, nobody else has it.
+    Usable,
+    /// A host with this MAC address uses it as well (RFC 5227); both go on.
+    Conflict(Mac),
+    /// Others are being asked (RFC 4862 5.4). It isn't used yet.
+    Tentative,
+    /// Another host has it (RFC 4862 5.4). It isn't used.
+    Duplicate,
+    /// It isn't used because IPv6 is disabled on the link: the address made of the MAC address is
+    /// a duplicate (RFC 4862 5.4.5).
+    Ipv6Disabled,
+}
+
+/// One routing table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteTableSnapshot {
+    /// Connected networks, then configured routes in their order. Those of files are only counted.
+    pub routes: Vec<RouteSnapshot>,
+    /// Files that routes were read from.
+    pub files: Vec<RouteFileSnapshot>,
+    /// What is in use for IPv4.
+    pub ipv4: FibSnapshot,
+    /// What is in use for IPv6.
+    pub ipv6: FibSnapshot,
+}
+
+/// One route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteSnapshot {
+    /// Destinations.
+    pub prefix: Network,
+    /// What is done with their packets.
+    pub target: TargetSnapshot,
+    /// The largest packet that goes this way, in bytes. `None` if the link alone limits it.
+    pub mtu: Option<u16>,
+}
+
+/// What is done with packets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TargetSnapshot {
+    /// They are for hosts on a link whose network is configured.
+    Connected(PortSnapshot),
+    /// They are for hosts on a link.
+    OnLink(PortSnapshot),
+    /// They go to gateways.
+    Via(Vec<NextHopSnapshot>),
+    /// Their destination is looked up in the table with this name.
+    Vrf(String),
+    /// They are dropped.
+    Blackhole,
+    /// They are dropped, and the network reported as unreachable.
+    Unreachable,
+    /// They are dropped, and reported as administratively prohibited.
+    Prohibit,
+}
+
+/// An interface that packets leave by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortSnapshot {
+    /// Its name.
+    pub interface: String,
+    /// Its link is up.
+    pub up: bool,
+}
+
+/// A gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NextHopSnapshot {
+    /// Its address.
+    pub address: IpAddr,
+    /// Where it is.
+    pub port: PortSnapshot,
+    /// Its share of the flows, beside those of others.
+    pub weight: u8,
+}
+
+/// A file of routes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteFileSnapshot {
+    /// Its path in the ramdisk.
+    pub path: String,
+    /// How many routes were in it.
+    pub routes: usize,
+}
+
+/// A forwarding table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FibSnapshot {
+    /// Routes that can be used now.
+    pub routes: usize,
+    /// Prefixes in the forwarding table, the router's own among them.
+    pub prefixes: usize,
+    /// Memory it takes, in bytes.
+    pub bytes: usize,
+}
+
+/// A routing table's place in the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VrfSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Configured routes in it, without those of files.
+    pub static_routes: usize,
+    /// The interfaces that use it.
+    pub interfaces: Vec<String>,
+}
+
+/// A neighbour.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NeighborSnapshot {
+    /// Its address.
+    pub address: IpAddr,
+    /// The interface on whose link it is.
+    pub interface: String,
+    /// Its MAC address. `None` if it isn't known now.
+    pub mac: Option<Mac>,
+    /// What is known about it.
+    pub state: NeighborState,
+    /// Packets that wait for its MAC address.
+    pub waiting: usize,
+}
+
+/// What is known about a neighbour: the states of RFC 4861 7.3.2, for ARP as well, and a few more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NeighborState {
+    /// Known by its address only; nothing is sent to it.
+    Idle,
+    /// Being asked for by broadcast or multicast.
+    Incomplete,
+    /// Answered not long ago.
+    Reachable,
+    /// Heard of some time ago.
+    Stale,
+    /// Sent to after it was stale, and soon to be asked.
+    Delay,
+    /// Being asked directly.
+    Probe,
+    /// Didn't answer.
+    Failed,
+    /// Configured.
+    Static,
+}
+
+/// What was counted.
+#[derive(Clone, Debug)]
+pub struct CountersSnapshot {
+    /// Of each interface, with its name.
+    pub interfaces: Vec<(String, Counters)>,
+    /// Frames that wait in the router.
+    pub pending: usize,
+}
+
+/// All interfaces, in the order of the configuration.
+#[must_use]
+pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
+    let config = router.config();
+    let vrf_of = |vrf: usize| config.vrfs.get(vrf).cloned().unwrap_or_default();
+    let several = config.vrfs.len() > 1;
+    let ids = (0..).map(InterfaceId);
+    ids.zip(config.interfaces.iter().zip(&router.links))
+        .map(|(id, (interface, link))| InterfaceSnapshot {
+            name: interface.name.clone(),
+            up: link.up,
+            attachment: attachment(router, interface.attachment),
+            mac: (link.up && link.mac != Mac::default()).then_some(link.mac),
+            mtu: link.mtu,
+            vrf: several.then(|| vrf_of(interface.vrf)),
+            addresses: addresses(&interface.addresses, link),
+            counters: router.counters(id).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// A routing table, by its index in [`config::Config::vrfs`]. `None` if there is no such table.
+#[must_use]
+pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
+    let config = router.config();
+    config.vrfs.get(vrf)?;
+    let mut routes = Vec::new();
+    for (at, interface) in config.interfaces.iter().enumerate() {
+        if interface.vrf != vrf {
+            continue;
+        }
+        let networks = interface.addresses.iter();
+        for network in networks.filter(|network| !is_link_local(network.address)) {
+            routes.push(RouteSnapshot {
+                prefix: network.masked(),
+                target: TargetSnapshot::Connected(port(router, at)),
+                mtu: None,
+            });
+        }
+    }
+    let configured = config.routes.iter().filter(|route| route.vrf == vrf);
+    routes.extend(configured.map(|route| RouteSnapshot {
+        prefix: route.prefix,
+        target: target(router, &route.target),
+        mtu: route.mtu,
+    }));
+    let files = config.route_files.iter().zip(&router.route_files);
+    let files = files.filter(|(file, _)| file.vrf == vrf);
+    let tables = router.vrfs.get(u8::try_from(vrf).ok()?);
+    let (four, six) = (&tables.fib.v4, &tables.fib6);
+    Some(RouteTableSnapshot {
+        routes,
+        files: files
+            .map(|(file, &routes)| RouteFileSnapshot {
+                path: file.path.clone(),
+                routes,
+            })
+            .collect(),
+        ipv4: FibSnapshot {
+            routes: four.routes(),
+            prefixes: four.table().len(),
+            bytes: tables.fib.bytes(),
+        },
+        ipv6: FibSnapshot {
+            routes: six.routes(),
+            prefixes: six.table().len(),
+            bytes: six.table().bytes(),
+        },
+    })
+}
+
+/// The routing tables, in the order of the configuration; the default one is the first.
+#[must_use]
+pub fn vrfs(router: &Router) -> Vec<VrfSnapshot> {
+    let config = router.config();
+    (0..)
+        .zip(&config.vrfs)
+        .map(|(vrf, name)| {
+            let interfaces = config.interfaces.iter().filter(|it| it.vrf == vrf);
+            VrfSnapshot {
+                name: name.clone(),
+                static_routes: config.routes.iter().filter(|it| it.vrf == vrf).count(),
+                interfaces: interfaces.map(|it| it.name.clone()).collect(),
+            }
+        })
+        .collect()
+}
+
+/// The neighbours, in no particular order.
+#[must_use]
+pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
+    let known = router.neighbors.iter();
+    known
+        .filter_map(|(index, entry)| {
+            let mac = router.neighbors.station(index);
+            Some(NeighborSnapshot {
+                address: entry.address,
+                interface: name_of(router, entry.interface.index()),
+                mac: mac.filter(|_| entry.state.is_known()),
+                state: state_of(entry.state)?,
+                waiting: entry.queue.len(),
+            })
+        })
+        .collect()
+}
+
+/// What was counted, as far as the router knows of it: what lanes counted has to be gathered before
+/// ([`Router::gather_counters`]).
+#[must_use]
+pub fn counters(router: &Router) -> CountersSnapshot {
+    let names = router.config().interfaces.iter();
+    let ids = (0..).map(InterfaceId);
+    CountersSnapshot {
+        interfaces: ids
+            .zip(names)
+            .filter_map(|(id, it)| Some((it.name.clone(), router.counters(id)?)))
+            .collect(),
+        pending: router.pending(),
+    }
+}
+
+fn name_of(router: &Router, index: usize) -> String {
+    let interface = router.config().interfaces.get(index);
+    interface.map_or(String::from("?"), |it| it.name.clone())
+}
+
+fn port(router: &Router, index: usize) -> PortSnapshot {
+    PortSnapshot {
+        interface: name_of(router, index),
+        up: router.links.get(index).is_some_and(|link| link.up),
+    }
+}
+
+fn attachment(router: &Router, attachment: Attachment) -> AttachmentSnapshot {
+    match attachment {
+        Attachment::Vif(vif) => AttachmentSnapshot::Vif(vif),
+        Attachment::Mac(_) => AttachmentSnapshot::Mac,
+        Attachment::Loopback => AttachmentSnapshot::Loopback,
+        Attachment::Vlan { parent, tag } => AttachmentSnapshot::Vlan {
+            parent: name_of(router, parent),
+            tag,
+        },
+    }
+}
+
+/// The addresses of an interface: `configured`, and those that the router made.
+fn addresses(configured: &[Network], link: &Link) -> Vec<AddressSnapshot> {
+    let given = configured.iter().map(|&network| AddressSnapshot {
+        network,
+        state: match network.address {
+            IpAddr::V4(address) => ipv4_state(link, address),
+            IpAddr::V6(_) => AddressState::Usable,
+        },
+    });
+    let mut addresses: Vec<AddressSnapshot> = given.collect();
+    for (network, state) in ipv6_states(link) {
+        let network = Network {
+            address: IpAddr::V6(network.address),
+            len: network.len,
+        };
+        match addresses.iter_mut().find(|it| it.network == network) {
+            Some(known) => known.state = state,
+            None => addresses.push(AddressSnapshot { network, state }),
+        }
+    }
+    addresses
+}
+
+fn ipv4_state(link: &Link, address: Ipv4Addr) -> AddressState {
+    let other = link.acd.conflicting_mac(address);
+    other.map_or(AddressState::Usable, AddressState::Conflict)
+}
+
+/// What is known of IPv6 addresses, while the link is up.
+fn ipv6_states(link: &Link) -> impl Iterator<Item = (Ipv6Network, AddressState)> {
+    let all = link.v6.iter().chain(&link.disabled6);
+    let all = all.flat_map(|v6| &v6.addresses).filter(|_| link.up);
+    all.map(|address| {
+        let state = match address.state {
+            DadState::Duplicate => AddressState::Duplicate,
+            _ if link.disabled6.is_some() => AddressState::Ipv6Disabled,
+            DadState::Tentative { .. } => AddressState::Tentative,
+            DadState::Unique => AddressState::Usable,
+        };
+        (address.network, state)
+    })
+}
+
+fn target(router: &Router, target: &RouteTarget) -> TargetSnapshot {
+    match target {
+        RouteTarget::Blackhole => TargetSnapshot::Blackhole,
+        RouteTarget::Unreachable => TargetSnapshot::Unreachable,
+        RouteTarget::Prohibit => TargetSnapshot::Prohibit,
+        RouteTarget::Vrf(to) => {
+            let name = router.config().vrfs.get(*to);
+            TargetSnapshot::Vrf(name.map_or(String::from("?"), String::clone))
+        }
+        RouteTarget::Interface(at) => TargetSnapshot::OnLink(port(router, *at)),
+        RouteTarget::Via(gateways) => {
+            let gateways = gateways.iter().map(|via| NextHopSnapshot {
+                address: via.address,
+                port: port(router, via.interface),
+                weight: via.weight,
+            });
+            TargetSnapshot::Via(gateways.collect())
+        }
+    }
+}
+
+/// `None` for an entry that is no neighbour.
+fn state_of(state: State) -> Option<NeighborState> {
+    Some(match state {
+        State::Free => return None,
+        State::Idle => NeighborState::Idle,
+        State::Incomplete(_) => NeighborState::Incomplete,
+        State::Reachable => NeighborState::Reachable,
+        State::Stale => NeighborState::Stale,
+        State::Delay => NeighborState::Delay,
+        State::Probe(_) => NeighborState::Probe,
+        State::Failed => NeighborState::Failed,
+        State::Static => NeighborState::Static,
+    })
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if Ipv6Addr::is_unicast_link_local(&address))
+}
