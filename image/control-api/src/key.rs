@@ -11,7 +11,7 @@ pub const ROOT: &str = "data/ringway";
 pub enum Key {
     /// The guest's version.
     Version,
-    /// Whether it forwards ([`State`](crate::State)).
+    /// What it is doing ([`State`](crate::State)).
     State,
     /// How long it took until every interface was up, in microseconds.
     BootUs,

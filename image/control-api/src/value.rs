@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// The value of [`Key::State`](crate::Key::State): whether the guest forwards.
+/// The value of [`Key::State`](crate::Key::State): what the guest is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Not every configured interface has been up yet.

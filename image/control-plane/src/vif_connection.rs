@@ -29,7 +29,7 @@ const OURS: Features = Features::RX_NOTIFY
     .union(Features::CSUM_IPV6);
 /// And large TCP packets, if there is memory for them.
 const LARGE: Features = Features::GSO_TCPV4.union(Features::GSO_TCPV6);
-/// `mtu` where nobody says otherwise, in bytes of IP packet.
+/// `mtu` where the frontend's directory has none, in bytes of IP packet.
 const DEFAULT_MTU: u16 = 1500;
 
 /// The most that fits a frame in one slot, in bytes of IP packet.

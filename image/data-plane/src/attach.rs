@@ -44,6 +44,8 @@ impl core::fmt::Display for AttachError {
     }
 }
 
+impl core::error::Error for AttachError {}
+
 impl<H: Hal> Worker<H> {
     /// Makes rings and pages for a queue of a vif. Packets flow after [`Worker::link_up`]. Nothing
     /// is left behind by an error.

@@ -48,7 +48,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// One that was started with a configuration file, and so many CPUs. It hasn't done anything
+    /// One that was started with a configuration file, and `cpus` CPUs. It hasn't done anything
     /// yet.
     pub(crate) fn start(file: &str, cpus: usize) -> Self {
         let ramdisk = Some(file.as_bytes());

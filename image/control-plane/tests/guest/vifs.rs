@@ -20,7 +20,7 @@ fn arp_request() -> Vec<u8> {
     frame
 }
 
-/// Whether the router answers on the first vif.
+/// Returns `true` if the router answers on the first vif.
 fn answers(guest: &mut Guest) -> bool {
     guest.run_for(2 * SECOND);
     guest.sent(0);
