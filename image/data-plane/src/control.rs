@@ -111,7 +111,7 @@ impl<'a, H: Hal> Control<'a, H> {
         for worker in &mut self.workers {
             worker.link_down(interface);
         }
-        self.router.link_down(Instant(now), interface);
+        self.router.link_down(interface);
         self.poll(now);
     }
 

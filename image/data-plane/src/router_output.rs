@@ -18,6 +18,15 @@ pub(crate) struct RouterOutput<'a, H: Hal> {
 }
 
 impl<H: Hal> Egress for RouterOutput<'_, H> {
+    fn room(&self, out: InterfaceId) -> usize {
+        let port = self.ports.get(out.index());
+        let vif = port.and_then(|(vif, _)| self.vifs.get(vif.index())?.as_ref());
+        vif.filter(|vif| vif.up).map_or(0, |vif| {
+            let own = LOCAL_PAGES_PER_VIF.saturating_sub(vif.unanswered);
+            own.min(vif.queue.tx_free())
+        })
+    }
+
     fn send(&mut self, out: InterfaceId, bytes: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
         let &(vif, tags) = self.ports.get(out.index()).ok_or(NoRoom)?;
         let vif = self

@@ -30,10 +30,10 @@ pub(crate) fn punt<H: Hal>(
                 flags,
                 ..FrameMeta::plain(len)
             };
-            lane.punt(router, input, meta, |bytes| write(bytes));
+            lane.punt(router.tables(), input, meta, |bytes| write(bytes));
         });
     if !segmented {
-        lane.punt(router, input, meta, |bytes| {
+        lane.punt(router.tables(), input, meta, |bytes| {
             pool.copy_out(frame, 0, bytes);
         });
     }

@@ -100,7 +100,7 @@ impl<H: Hal> Worker<H> {
             ..
         } = &mut *self.burst;
         *in_common = self.lane.process(
-            router,
+            router.tables(),
             Instant(now),
             input,
             &mut headers[..count],
@@ -152,7 +152,7 @@ impl<H: Hal> Worker<H> {
             }
             inputs[run.clone()].fill(interface);
             self.lane.process(
-                router,
+                router.tables(),
                 Instant(now),
                 interface,
                 &mut headers[run.clone()],

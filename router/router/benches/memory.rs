@@ -168,7 +168,7 @@ fn measure(name: &str, four: usize, six: usize, shuffled: bool) {
         change(&mut router);
         before.elapsed()
     };
-    let down = timed(&mut |router| router.link_down(Instant(0), InterfaceId(0)));
+    let down = timed(&mut |router| router.link_down(InterfaceId(0)));
     let up = timed(&mut |router| router.link_up(Instant(0), InterfaceId(0), [2; 6], 1500));
     report("used", used as u128, "bytes");
     report("heap", size as u128, "bytes");

@@ -22,17 +22,24 @@
 extern crate alloc;
 
 mod counters;
+mod cx;
 mod drop_reason;
 mod forward;
 mod frame;
 mod interface;
 mod local;
 mod neighbor;
+mod outbox;
+mod packet;
 mod rate_limit;
+mod rng;
 mod route;
 mod router;
 mod slow;
 pub mod snapshot;
+mod state;
+mod step;
+mod tables;
 mod time;
 
 #[cfg(test)]
@@ -46,8 +53,11 @@ pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
     MAX_VIFS, REWRITTEN, Verdict, Verdicts,
 };
+pub use outbox::{Egress, NoRoom};
 pub use route::routes::RouteError;
-pub use router::{Egress, NoRoom, Poll, Router};
+pub use router::Router;
+pub use slow::poll::Poll;
+pub use tables::Tables;
 pub use time::Instant;
 pub use wire::offload::{Segments, complete_checksum, completed_checksum};
 pub use wire::{addr, vlan};

@@ -1,134 +1,86 @@
-//! The router: its state, and what changes it beside packets.
+//! The router: its tables, its slow path, and what changes them beside packets.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use config::{Attachment, Config, ConfigError, RouteConfig};
+use wire::addr::{Mac, Network};
+
+use crate::cx::Cx;
 use crate::forward::lane::Lane;
-use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::frame::{FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts};
+use crate::interface::Interface;
 use crate::interface::acd::Acd;
-use crate::interface::link::{DadState, Link};
-use crate::interface::vlan_map::Vlans;
-use crate::local::reassembly::Reassembly;
-use crate::neighbor::table::{Entry, NEVER, Neighbors, Purpose, State};
+use crate::interface::machines::Machines;
+use crate::interface::vlan_map::VlanMap;
+use crate::local::services::Services;
+use crate::neighbor::adjacency::Adjacencies;
+use crate::neighbor::table::{Entry, State as NeighborState};
+use crate::outbox::{Egress, Outbox};
 use crate::rate_limit::RateLimit;
-use crate::route::fib::SPECIAL;
-use crate::route::overlay::Overlay;
-use crate::route::target::Target;
+use crate::rng::Rng;
+use crate::route::routes::RouteError;
 use crate::route::vrf::{Vrf, Vrfs};
-use crate::slow::packet::Waiting;
+use crate::slow::poll::Poll;
+use crate::state::State;
+use crate::step::Step;
+use crate::tables::Tables;
 use crate::time::Instant;
-use crate::{Config, Counters, DropReason};
-use config::Attachment;
-use wire::addr::Mac;
-
-/// The outgoing side had no room for a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoRoom;
-
-/// Takes the frames that the router makes or forwards slowly.
-pub trait Egress {
-    /// Sends a frame, copying it. `meta.len` is its length.
-    ///
-    /// # Errors
-    ///
-    /// [`NoRoom`] if it can't be sent now; the router counts it as dropped
-    /// ([`DropReason::TxFull`]).
-    fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom>;
-}
-
-/// What [`Router::poll`] left to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Poll {
-    /// The budget ended before the work did: poll again soon.
-    pub more: bool,
-    /// When to poll again even if nothing arrives.
-    pub next: Option<Instant>,
-}
-
-/// Notices that are kept.
-const NOTICES: usize = 16;
-
-/// IPv6 destinations that are never forwarded to (RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.5.6, 2.7).
-const SPECIAL6: [(u128, u8, DropReason); 5] = [
-    (0, 128, DropReason::MartianDestination),
-    (1, 128, DropReason::MartianDestination),
-    (0xffff_0000_0000, 96, DropReason::MartianDestination),
-    (0xfe80 << 112, 10, DropReason::BeyondScope),
-    (0xff << 120, 8, DropReason::Multicast),
-];
+use crate::{Counters, DropReason};
 
 /// A router. See the [crate's documentation](crate) for how it is driven.
 pub struct Router {
     pub(crate) config: Config,
-    pub(crate) links: Vec<Link>,
-    pub(crate) vrfs: Vrfs,
-    /// Which links were up when routes were last hidden, a bit for each.
-    pub(crate) links_up: u64,
-    /// How many routes each of the configured files has, of those that were read.
-    pub(crate) route_files: Vec<usize>,
-    /// When tables of IPv4 may be copied anew.
-    pub(crate) settle_at: Option<Instant>,
-    pub(crate) neighbors: Neighbors,
-    pub(crate) vlans: Vlans,
+    pub(crate) tables: Tables,
+    pub(crate) state: State,
     /// What the slow path counts, and what lanes had for it when it last asked them.
     pub(crate) own_lane: Lane,
-    pub(crate) limits: [RateLimit; MAX_INTERFACES],
-    pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
-    /// Frames to be routed anew after a change of configuration.
-    pub(crate) again: Vec<Waiting>,
-    notices: Vec<String>,
-    pub(crate) reassembly: Reassembly,
-    pub(crate) scratch: Vec<u8>,
-    /// The number of the last packet of our own that was fragmented.
-    pub(crate) ident: u16,
-    pub(crate) flow_key: u64,
+    rng: Rng,
+    outbox: Outbox,
     index_key: u64,
-    random: u64,
-}
-
-/// The next of a sequence of well mixed numbers (splitmix64).
-fn mixed(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl Router {
     /// A router with this configuration and all links down. `seed` makes what must be hard
     /// to guess for others so: pass something random.
     pub fn new(config: &Config, seed: u64, now: Instant) -> Self {
-        let mut state = seed;
-        let index_key = mixed(&mut state);
+        let mut keys = Rng::new(seed);
+        let index_key = keys.next();
+        let vrf = Vrf::new(keys.next());
+        let services = Services::new(keys.next(), now);
+        let ident = keys.next() as u16;
         let mut router = Self {
             config: Config::empty(),
-            links: Vec::new(),
-            vrfs: Vrfs::new(Vrf::new(mixed(&mut state), mixed(&mut state), now)),
-            links_up: 0,
-            route_files: Vec::new(),
-            settle_at: None,
-            neighbors: Neighbors::new(index_key),
-            vlans: Vlans::default(),
+            tables: Tables {
+                interfaces: Vec::new(),
+                vlans: VlanMap::default(),
+                adjacencies: Adjacencies::new(index_key),
+                vrfs: Vrfs::new(vrf),
+                flow_key: keys.next(),
+            },
+            state: State::new(services, ident),
             own_lane: Lane::new(0),
-            limits: [RateLimit::default(); MAX_INTERFACES],
-            resolutions: [RateLimit::default(); MAX_INTERFACES],
-            again: Vec::new(),
-            notices: Vec::new(),
-            reassembly: Reassembly::default(),
-            scratch: Vec::new(),
-            ident: mixed(&mut state) as u16,
-            flow_key: mixed(&mut state),
+            rng: Rng::new(keys.next()),
+            outbox: Outbox::default(),
             index_key,
-            random: mixed(&mut state),
         };
         router.apply(now, config);
         router
     }
 
-    /// A number from 0 to `most`, hard to guess.
-    pub(crate) fn random(&mut self, most: u64) -> u64 {
-        mixed(&mut self.random) % most.saturating_add(1).max(1)
+    /// Everything, for one step.
+    pub(crate) fn step(&mut self, now: Instant) -> Step<'_> {
+        Step {
+            config: &self.config,
+            tables: &mut self.tables,
+            state: &mut self.state,
+            cx: Cx {
+                now,
+                stats: &mut self.own_lane,
+                rng: &mut self.rng,
+                out: &mut self.outbox,
+            },
+        }
     }
 
     /// The configuration in effect.
@@ -136,8 +88,54 @@ impl Router {
         &self.config
     }
 
+    /// What lanes read.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// [`Lane::process`] with a lane of the router's own, for who forwards with one CPU.
+    pub fn process(
+        &mut self,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        self.own_lane
+            .process(&self.tables, now, input, headers, metas, verdicts)
+    }
+
+    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
+    /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
+    pub fn punt(&mut self, input: InterfaceId, meta: FrameMeta, read: impl FnOnce(&mut [u8])) {
+        self.own_lane.punt(&self.tables, input, meta, read);
+    }
+
+    /// Does the work that waits: punted frames, timers, the router's own services. `budget`
+    /// bounds how many frames and how many neighbors' timers are handled.
+    pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
+        self.step(now).poll(budget, out)
+    }
+
+    /// A lane for one more CPU that forwards.
+    pub fn new_lane(&self) -> Lane {
+        Lane::new(self.tables.interfaces.len())
+    }
+
+    /// Takes the frames that a lane left to the slow path, as far as there is room.
+    pub fn gather_punts(&mut self, lane: &mut Lane) {
+        self.own_lane.punts.take_from(&mut lane.punts);
+    }
+
+    /// Takes what a lane counted since this was last done. Before the configuration changes it
+    /// must be done, with the punts of all lanes gathered too: interfaces then get other numbers.
+    pub fn gather_counters(&mut self, lane: &mut Lane) {
+        self.own_lane.gather_counters(lane);
+    }
+
     /// Replaces everything that the configuration says in one step. Interfaces of the same
-    /// name and attachment keep their link, neighbours and counters; others start down.
+    /// name and attachment keep their link, neighbors and counters; others start down.
     /// Afterwards [`InterfaceId`]s are indices into the new configuration, and there are no
     /// routes but those in it; [`Router::read_route_files`] adds those of the files it names.
     pub fn apply(&mut self, now: Instant, config: &Config) {
@@ -150,111 +148,99 @@ impl Router {
             let at = before.iter().position(|&b| b == Some(was.index()))?;
             u8::try_from(at).ok().map(InterfaceId)
         };
-
-        let old_links = core::mem::take(&mut self.links);
-        let old_limits = self.limits;
-        let counted = Lane::new(config.interfaces.len());
-        let mut counted = core::mem::replace(&mut self.own_lane, counted);
-        core::mem::swap(&mut self.own_lane.punts, &mut counted.punts);
-        self.limits = [RateLimit::default(); MAX_INTERFACES];
-        self.vlans = Vlans::new(config);
-        for (at, (interface, &was)) in config.interfaces.iter().zip(&before).enumerate() {
-            let mut link = Link::new(interface);
-            let loopback = interface.attachment == Attachment::Loopback;
-            if let Some(was) = was.and_then(|w| old_links.get(w)).filter(|_| !loopback) {
-                link.acd = match was.up && was.addresses != link.addresses {
-                    true => Acd::begin(now),
-                    false => was.acd.clone(),
-                };
-                (link.mac, link.up, link.offered_mtu) = (was.mac, was.up, was.offered_mtu);
-                link.set_mtu(interface);
-                if link.up
-                    && let Some(v6) = &mut link.v6
-                {
-                    let old = was.v6.as_ref().or(was.disabled6.as_ref());
-                    v6.start(now, link.mac, old);
-                    link.disable_duplicate6();
-                }
-            }
-            self.links.push(link);
-            if let (Some(to), Some(from)) = (
-                self.own_lane.counters.get_mut(at),
-                was.and_then(|w| counted.counters.get(w)),
-            ) {
-                *to = from.clone();
-            }
-            if let (Some(to), Some(from)) = (
-                self.own_lane.traffic.get_mut(at),
-                was.and_then(|w| counted.traffic.get(w)),
-            ) {
-                *to = *from;
-            }
-            if let (Some(to), Some(from)) =
-                (self.limits.get_mut(at), was.and_then(|w| old_limits.get(w)))
-            {
-                *to = *from;
-            }
-        }
-        self.follow_parents(now);
-        // What others waited for, fragments, is lost: their numbers may mean others now.
-        let others = config.vrfs.iter().skip(1);
-        let others = others.map(|_| Vrf::new(self.random(u64::MAX), self.random(u64::MAX), now));
-        let others = others.collect();
-        self.vrfs.begin(others);
-
-        let mut old_neighbors =
-            core::mem::replace(&mut self.neighbors, Neighbors::new(self.index_key));
-        for index in 0..old_neighbors.slots() {
-            for mut waiting in old_neighbors.take_queue(index) {
-                if let Some(input) = after(waiting.input) {
-                    waiting.input = input;
-                    self.again.push(waiting);
-                }
-            }
-            let used = old_neighbors.take_used(index);
-            let mac = old_neighbors
-                .adjacencies
-                .get(index)
-                .and_then(|a| a.stations.first_chunk());
-            if let Some(entry) = old_neighbors.entry(index)
-                && let Some(&mac) = mac
-                && let Some(interface) = after(entry.interface)
-            {
-                self.keep_neighbor(now, entry, interface, Mac(mac), used);
-            }
-        }
+        self.keep_counters(&before);
+        self.tables.vlans = VlanMap::new(config);
+        self.keep_interfaces(now, &before);
+        self.step(now).follow_parents();
+        let vrfs = config.vrfs.iter().skip(1);
+        let others = vrfs.map(|_| Vrf::new(self.rng.next())).collect();
+        self.tables.vrfs.begin(others);
+        self.state.start_services(config, now, &mut self.rng);
+        self.keep_neighbors(now, after);
         self.own_lane.punts.renumber(after);
-        self.reassembly.clear();
-        self.start_routes();
-        self.rebuild();
+        // What others waited for, fragments, is lost: their numbers may mean others now.
+        self.state.reassembly.clear();
+        let mut step = self.step(now);
+        step.start_routes();
+        step.rebuild();
     }
 
-    /// Takes a neighbour over from before a change of configuration, if it is known and
-    /// still on its link.
-    fn keep_neighbor(
-        &mut self,
-        now: Instant,
-        old: &Entry,
-        interface: InterfaceId,
-        mac: Mac,
-        used: bool,
-    ) {
-        let known = old.state.is_known() && old.state != State::Static;
-        let here = self
-            .links
-            .get(interface.index())
-            .is_some_and(|l| l.has_host(old.address));
-        if known
-            && here
-            && let Some(index) = self.neighbor(now, interface, old.address, Purpose::Learn)
-        {
-            self.open_neighbor(index, interface, mac);
-            if old.state == State::Stale {
-                self.neighbors.close(index);
+    /// Takes counters and limits over to where their interfaces are now.
+    fn keep_counters(&mut self, before: &[Option<usize>]) {
+        let mut old = core::mem::replace(&mut self.own_lane, Lane::new(before.len()));
+        core::mem::swap(&mut self.own_lane.punts, &mut old.punts);
+        let old_limits = core::mem::replace(
+            &mut self.state.icmp_limits,
+            [RateLimit::default(); MAX_INTERFACES],
+        );
+        for (at, was) in before.iter().enumerate() {
+            let Some(was) = *was else { continue };
+            let lane = &mut self.own_lane;
+            if let (Some(to), Some(from)) = (lane.counters.get_mut(at), old.counters.get(was)) {
+                *to = from.clone();
             }
-            self.neighbors.set(index, old.state, old.deadline);
-            if let Some(adjacency) = self.neighbors.adjacencies.get_mut(index) {
-                adjacency.used = used.into();
+            if let (Some(to), Some(from)) = (lane.traffic.get_mut(at), old.traffic.get(was)) {
+                *to = *from;
+            }
+            let limits = &mut self.state.icmp_limits;
+            if let (Some(to), Some(from)) = (limits.get_mut(at), old_limits.get(was)) {
+                *to = *from;
+            }
+        }
+    }
+
+    /// Makes the configured interfaces, with the links that they had.
+    fn keep_interfaces(&mut self, now: Instant, before: &[Option<usize>]) {
+        let old_interfaces = core::mem::take(&mut self.tables.interfaces);
+        let old_machines = core::mem::take(&mut self.state.machines);
+        for (config, &was) in self.config.interfaces.iter().zip(before) {
+            let mut interface = Interface::new(config);
+            let mut machines = Machines::new(config);
+            let loopback = config.attachment == Attachment::Loopback;
+            let was = was.filter(|_| !loopback);
+            let was = was.and_then(|at| Some((old_interfaces.get(at)?, old_machines.get(at)?)));
+            if let Some((was, old)) = was {
+                machines.acd = match was.up && was.addresses != interface.addresses {
+                    true => Acd::begin(now),
+                    false => old.acd.clone(),
+                };
+                (interface.mac, interface.up) = (was.mac, was.up);
+                interface.offered_mtu = was.offered_mtu;
+                interface.set_mtu(config);
+                if interface.up
+                    && let Some(v6) = &mut interface.v6
+                {
+                    let known = was.v6.as_ref().or(was.disabled6.as_ref());
+                    v6.start(interface.mac, known);
+                    machines.start6(now, &interface, known.map(|_| old));
+                    interface.disable_duplicate6();
+                }
+            }
+            self.tables.interfaces.push(interface);
+            self.state.machines.push(machines);
+        }
+    }
+
+    /// Takes neighbors over from before a change of configuration, as far as they are known and
+    /// still on their link; what waited for them is routed again.
+    fn keep_neighbors(&mut self, now: Instant, after: impl Fn(InterfaceId) -> Option<InterfaceId>) {
+        let new = Adjacencies::new(self.index_key);
+        let mut old = core::mem::replace(&mut self.tables.adjacencies, new);
+        let mut states = core::mem::take(&mut self.state.neighbors);
+        self.state.neighbors.resolutions = states.resolutions;
+        for index in 0..states.slots() {
+            for mut packet in states.take_queue(index) {
+                if let Some(input) = after(packet.input) {
+                    packet.input = input;
+                    self.state.again.push(packet);
+                }
+            }
+            let used = old.take_used(index);
+            if let Some(entry) = states.entry(index)
+                && let Some(mac) = old.mac(index)
+                && let Some(interface) = after(entry.interface)
+            {
+                self.step(now).keep_neighbor(entry, interface, mac, used);
             }
         }
     }
@@ -265,183 +251,94 @@ impl Router {
         if interface.index() >= self.config.vifs() {
             return;
         }
-        self.link_down(now, interface);
-        self.raise(now, interface, Mac(mac), mtu);
-        self.follow_parents(now);
-        self.rebuild();
-    }
-
-    /// The link of one interface works.
-    fn raise(&mut self, now: Instant, interface: InterfaceId, mac: Mac, mtu: u16) {
-        let (Some(link), Some(config)) = (
-            self.links.get_mut(interface.index()),
-            self.config.interfaces.get(interface.index()),
-        ) else {
-            return;
-        };
-        link.mac = mac;
-        link.offered_mtu = mtu;
-        link.set_mtu(config);
-        link.up = true;
-        link.acd = Acd::begin(now);
-        if let Some(v6) = &mut link.v6 {
-            v6.start(now, link.mac, None);
-        }
-    }
-
-    /// Lets each sub-interface whose parent has a link have one, with its MTU or less.
-    fn follow_parents(&mut self, now: Instant) {
-        for at in 0..self.links.len() {
-            let Some(config) = self.config.interfaces.get(at) else {
-                break;
-            };
-            let Attachment::Vlan { parent, .. } = config.attachment else {
-                continue;
-            };
-            let parent = self.links.get(parent).filter(|l| l.up);
-            if let Some((mac, mtu)) = parent.map(|l| (l.mac, l.mtu))
-                && let Some(link) = self.links.get_mut(at)
-            {
-                link.offered_mtu = mtu;
-                link.set_mtu(config);
-                if !link.up {
-                    self.raise(now, InterfaceId(at as u8), mac, mtu);
-                }
-            }
-        }
+        self.link_down(interface);
+        let mut step = self.step(now);
+        step.raise(interface, Mac(mac), mtu);
+        step.follow_parents();
+        step.rebuild();
     }
 
     /// The link of an interface that is a vif is gone, those of its sub-interfaces with it, and
     /// what was learnt on them.
-    pub fn link_down(&mut self, now: Instant, interface: InterfaceId) {
-        let _ = now;
-        if !self.is_up(interface) {
-            return;
+    pub fn link_down(&mut self, interface: InterfaceId) {
+        if self.tables.is_up(interface) {
+            self.step(Instant(0)).lower(interface);
         }
-        let mut gone = [false; MAX_INTERFACES];
-        for ((at, config), gone) in (0u8..).zip(&self.config.interfaces).zip(&mut gone) {
-            let (vif, _) = self.vlans.port(InterfaceId(at));
-            *gone = vif == interface || at == interface.0;
-            if let Some(link) = self.links.get_mut(usize::from(at)).filter(|_| *gone) {
-                *link = Link::new(config);
-            }
-        }
-        for index in 0..self.neighbors.slots() {
-            let entry = self.neighbors.entry(index);
-            let gone = entry.and_then(|e| gone.get(e.interface.index()));
-            if gone == Some(&true) {
-                self.forget(index);
-            }
-        }
-        self.rebuild();
     }
 
-    /// Whether every configured interface has its link.
+    /// Returns `true` if every configured interface has its link.
     pub fn all_links_up(&self) -> bool {
-        !self.links.is_empty() && self.links.iter().all(|l| l.up)
+        let interfaces = &self.tables.interfaces;
+        !interfaces.is_empty() && interfaces.iter().all(|i| i.up)
     }
 
-    /// Whether an interface has its link.
+    /// Returns `true` if an interface has its link.
     pub fn is_up(&self, interface: InterfaceId) -> bool {
-        self.links.get(interface.index()).is_some_and(|l| l.up)
+        self.tables.is_up(interface)
     }
 
-    /// Enters into the forwarding tables what follows from the state of the links.
-    pub(crate) fn rebuild(&mut self) {
-        for at in 0..self.config.neighbors.len() {
-            let Some(&neighbor) = self.config.neighbors.get(at) else {
-                break;
-            };
-            let Ok(interface) = u8::try_from(neighbor.interface).map(InterfaceId) else {
-                continue;
-            };
-            let link = self.links.get(interface.index());
-            if neighbor.address.is_ipv6() && link.is_some_and(|l| l.disabled6.is_some()) {
-                continue;
-            }
-            if let Some(index) = self.neighbors.find(interface, neighbor.address) {
-                self.neighbors.set(index, State::Static, NEVER);
-                self.open_neighbor(index, interface, neighbor.mac);
-            }
-        }
-        let news = self.note_links();
-        for vrf in self.vrfs.numbers() {
-            self.vrfs.get_mut(vrf).local_addresses.clear();
-            let (mut four, mut six) = (Overlay::new(), Overlay::new());
-            self.connect(vrf, &mut four);
-            self.connect_broadcasts(vrf, &mut four);
-            self.connect6(vrf, &mut six);
-            self.replace_overlays(vrf, four, six, news);
-        }
+    /// Says where the router advertised itself that it doesn't any more, when it is polled next
+    /// (RFC 4861 6.2.5). Returns `true` if there is such a link.
+    pub fn cease_advertising(&mut self) -> bool {
+        let machines = self.state.machines.iter_mut();
+        let up = machines
+            .zip(&self.tables.interfaces)
+            .filter(|(_, interface)| interface.up && interface.v6.is_some());
+        up.fold(false, |any, (m, _)| m.advertiser.cease() || any)
     }
 
-    /// Enters the IPv4 networks of a table's links and the router's addresses there.
-    fn connect(&mut self, vrf: u8, fib: &mut Overlay<u32>) {
-        let local = &mut self.vrfs.get_mut(vrf).local_addresses;
-        let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
-        for (at, link) in links() {
-            for network in link.addresses.iter().filter(|_| link.up) {
-                fib.add(network.first(), network.len, Target::OnLink(at));
-            }
-        }
-        for (_, link) in links() {
-            for network in &link.addresses {
-                let ends = [network.network_address(), network.broadcast()];
-                for end in ends.into_iter().flatten() {
-                    fib.add(end.to_bits(), 32, Target::Drop(DropReason::Broadcast));
-                    local.add(end, DropReason::MartianSource);
-                }
-            }
-        }
-        for network in links().flat_map(|(_, l)| &l.addresses) {
-            fib.add(network.address.to_bits(), 32, Target::Local);
-            local.add(network.address, DropReason::OwnSource);
-        }
-        for (prefix, len, reason) in SPECIAL {
-            fib.add(prefix, len, Target::Drop(reason));
-        }
+    /// Adds a route to its table, or changes where it leads. What was configured counts as any
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RouteError`]; everything is as it was then.
+    pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
+        self.step(Instant(0)).routes().insert(route)
     }
 
-    /// The same for IPv6. Link-local addresses mean something on their link only, and aren't
-    /// in the table.
-    fn connect6(&mut self, vrf: u8, fib: &mut Overlay<u128>) {
-        let known = &mut self.vrfs.get_mut(vrf).local_addresses;
-        let links = || (0u8..).zip(&self.links).filter(|(_, l)| l.vrf == vrf);
-        let all = || {
-            links()
-                .filter_map(|(at, l)| Some((at, l.up, l.v6.as_ref()?)))
-                .flat_map(|(at, up, v6)| v6.addresses.iter().map(move |a| (at, up, a)))
-        };
-        let global = || all().filter(|(_, _, a)| !a.network.address.is_unicast_link_local());
-        for (at, _, address) in global().filter(|&(_, up, _)| up) {
-            let network = address.network;
-            fib.add(network.first(), network.len, Target::OnLink(at));
-        }
-        for (_, _, address) in global().filter(|(_, _, a)| a.state == DadState::Unique) {
-            if let Some(anycast) = address.network.anycast() {
-                fib.add(anycast.to_bits(), 128, Target::Local);
-                known.add6(anycast);
-            }
-        }
-        let tentative = Target::Drop(DropReason::TentativeAddress);
-        for (_, _, address) in global() {
-            let own = address.network.address;
-            let unique = address.state == DadState::Unique;
-            let target = if unique { Target::Local } else { tentative };
-            fib.add(own.to_bits(), 128, target);
-            if unique {
-                known.add6(own);
-            }
-        }
-        for (prefix, len, reason) in SPECIAL6 {
-            fib.add(prefix, len, Target::Drop(reason));
-        }
+    /// Removes a route from the default table. Returns `true` if there was one with exactly this
+    /// prefix.
+    pub fn remove_route(&mut self, prefix: Network) -> bool {
+        self.remove_route_in(0, prefix)
+    }
+
+    /// The same in any table, by its index in [`Config::vrfs`].
+    pub fn remove_route_in(&mut self, vrf: usize, prefix: Network) -> bool {
+        self.step(Instant(0)).routes().remove(vrf, prefix)
+    }
+
+    /// Reads the files of routes that the configuration names out of the ramdisk that it came
+    /// from ([`from_ramdisk`](config::from_ramdisk)).
+    ///
+    /// # Errors
+    ///
+    /// The first line that is wrong: an error of line 0 whose text begins with `FILE:LINE`. The
+    /// router has some of the routes then, and is of no use.
+    pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
+        self.step(Instant(0)).read_route_files(ramdisk)
+    }
+
+    /// How many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
+    /// included.
+    pub fn route_counts(&self) -> (usize, usize) {
+        let vrfs = &self.tables.vrfs;
+        let tables = vrfs.numbers().map(|vrf| vrfs.get(vrf));
+        tables.fold((0, 0), |(four, six), vrf| {
+            (four + vrf.fib.v4.routes(), six + vrf.fib6.routes())
+        })
+    }
+
+    /// Where frames for an interface leave: the interface that is the vif, and the tags they
+    /// get.
+    pub fn port(&self, interface: InterfaceId) -> (InterfaceId, wire::vlan::Tags) {
+        self.tables.port(interface)
     }
 
     /// Counts frames that the caller lost: [`DropReason::NoBuffer`] and
     /// [`DropReason::RxError`] on the receiving interface.
     pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
-        self.drop_frames(interface, reason, frames);
+        self.own_lane.drop_frames(interface, reason, frames);
     }
 
     /// Takes back frames that were to be forwarded but found no room on the outgoing
@@ -455,29 +352,97 @@ impl Router {
         self.own_lane.counters(interface)
     }
 
-    /// Keeps what whoever looks after the network should know.
-    pub(crate) fn notice(&mut self, text: String) {
-        if self.notices.len() < NOTICES {
-            self.notices.push(text);
-        }
-    }
-
     /// What whoever looks after the network should know, a line each: to be logged. It happens
     /// rarely, and if it is never asked for only the first few are kept.
     pub fn take_notices(&mut self) -> Vec<String> {
-        core::mem::take(&mut self.notices)
+        self.outbox.take_notices()
     }
 
-    /// How many frames wait, for the slow path or for a neighbour.
+    /// How many packets wait, for the slow path or for a neighbor.
     pub fn pending(&self) -> usize {
-        self.own_lane.punts.len() + self.neighbors.waiting_frames + self.again.len()
-    }
-
-    pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {
-        self.own_lane.with_counters(interface, f);
-    }
-
-    pub(crate) fn drop_frames(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
-        self.own_lane.drop_frames(interface, reason, frames);
+        self.own_lane.punts.len() + self.state.neighbors.waiting() + self.state.again.len()
     }
 }
+
+impl Step<'_> {
+    /// Takes a neighbor over from before a change of configuration.
+    fn keep_neighbor(&mut self, old: &Entry, interface: InterfaceId, mac: Mac, used: bool) {
+        let known = old.state.is_known() && old.state != NeighborState::Static;
+        let on = self.tables.interface(interface);
+        let here = on.is_some_and(|i| i.has_host(old.address));
+        let mut nud = self.nud();
+        if known
+            && here
+            && let Some(index) = nud.learn(interface, old.address)
+        {
+            nud.open(index, interface, mac);
+            if old.state == NeighborState::Stale {
+                nud.adjacencies.close(index);
+            }
+            nud.table.set(index, old.state, old.deadline);
+            nud.adjacencies.set_used(index, used);
+        }
+    }
+
+    /// The link of one interface works.
+    fn raise(&mut self, id: InterfaceId, mac: Mac, mtu: u16) {
+        let (Some(interface), Some(machines), Some(config)) = (
+            self.tables.interfaces.get_mut(id.index()),
+            self.state.machines.get_mut(id.index()),
+            self.config.interfaces.get(id.index()),
+        ) else {
+            return;
+        };
+        interface.mac = mac;
+        interface.offered_mtu = mtu;
+        interface.set_mtu(config);
+        interface.up = true;
+        machines.acd = Acd::begin(self.cx.now);
+        if let Some(v6) = &mut interface.v6 {
+            v6.start(mac, None);
+            machines.start6(self.cx.now, interface, None);
+        }
+    }
+
+    /// Lets each sub-interface whose parent has a link have one, with its MTU or less.
+    fn follow_parents(&mut self) {
+        for (id, config) in (0u8..).map(InterfaceId).zip(&self.config.interfaces) {
+            let Attachment::Vlan { parent, .. } = config.attachment else {
+                continue;
+            };
+            let parent = self.tables.interfaces.get(parent).filter(|i| i.up);
+            if let Some((mac, mtu)) = parent.map(|i| (i.mac, i.mtu))
+                && let Some(interface) = self.tables.interfaces.get_mut(id.index())
+            {
+                interface.offered_mtu = mtu;
+                interface.set_mtu(config);
+                if !interface.up {
+                    self.raise(id, mac, mtu);
+                }
+            }
+        }
+    }
+
+    /// The link of an interface that is a vif is gone.
+    fn lower(&mut self, vif: InterfaceId) {
+        let mut gone = [false; MAX_INTERFACES];
+        let configs = self.config.interfaces.iter();
+        for ((id, config), gone) in (0u8..).map(InterfaceId).zip(configs).zip(&mut gone) {
+            *gone = self.tables.port(id).0 == vif || id == vif;
+            if let (true, Some(interface), Some(machines)) = (
+                *gone,
+                self.tables.interfaces.get_mut(id.index()),
+                self.state.machines.get_mut(id.index()),
+            ) {
+                *interface = Interface::new(config);
+                *machines = Machines::new(config);
+            }
+        }
+        let gone = |e: &Entry| gone.get(e.interface.index()) == Some(&true);
+        self.nud().forget_all(gone);
+        self.rebuild();
+    }
+}
+
+#[cfg(test)]
+mod tests;

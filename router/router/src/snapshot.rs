@@ -8,7 +8,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::counters::Counters;
 use crate::frame::InterfaceId;
-use crate::interface::link::{DadState, Link};
+use crate::interface::Interface;
+use crate::interface::acd::Acd;
+use crate::interface::addresses::DadState;
 use crate::neighbor::table::State;
 use crate::router::Router;
 use config::{Attachment, RouteTarget};
@@ -225,15 +227,16 @@ pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
     let vrf_of = |vrf: usize| config.vrfs.get(vrf).cloned().unwrap_or_default();
     let several = config.vrfs.len() > 1;
     let ids = (0..).map(InterfaceId);
-    ids.zip(config.interfaces.iter().zip(&router.links))
-        .map(|(id, (interface, link))| InterfaceSnapshot {
+    let links = router.tables.interfaces.iter().zip(&router.state.machines);
+    ids.zip(config.interfaces.iter().zip(links))
+        .map(|(id, (interface, (link, machines)))| InterfaceSnapshot {
             name: interface.name.clone(),
             up: link.up,
             attachment: attachment(router, interface.attachment),
             mac: (link.up && link.mac != Mac::default()).then_some(link.mac),
             mtu: link.mtu,
             vrf: several.then(|| vrf_of(interface.vrf)),
-            addresses: addresses(&interface.addresses, link),
+            addresses: addresses(&interface.addresses, link, &machines.acd),
             counters: router.counters(id).unwrap_or_default(),
         })
         .collect()
@@ -264,9 +267,9 @@ pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
         target: target(router, &route.target),
         mtu: route.mtu,
     }));
-    let files = config.route_files.iter().zip(&router.route_files);
+    let files = config.route_files.iter().zip(&router.state.route_files);
     let files = files.filter(|(file, _)| file.vrf == vrf);
-    let tables = router.vrfs.get(u8::try_from(vrf).ok()?);
+    let tables = router.tables.vrfs.get(u8::try_from(vrf).ok()?);
     let (four, six) = (&tables.fib.v4, &tables.fib6);
     Some(RouteTableSnapshot {
         routes,
@@ -309,10 +312,10 @@ pub fn vrfs(router: &Router) -> Vec<VrfSnapshot> {
 /// The neighbours, in no particular order.
 #[must_use]
 pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
-    let known = router.neighbors.iter();
+    let known = router.state.neighbors.iter();
     known
         .filter_map(|(index, entry)| {
-            let mac = router.neighbors.station(index);
+            let mac = router.tables.adjacencies.mac(index);
             Some(NeighborSnapshot {
                 address: entry.address,
                 interface: name_of(router, entry.interface.index()),
@@ -347,7 +350,11 @@ fn name_of(router: &Router, index: usize) -> String {
 fn port(router: &Router, index: usize) -> PortSnapshot {
     PortSnapshot {
         interface: name_of(router, index),
-        up: router.links.get(index).is_some_and(|link| link.up),
+        up: router
+            .tables
+            .interfaces
+            .get(index)
+            .is_some_and(|link| link.up),
     }
 }
 
@@ -364,11 +371,11 @@ fn attachment(router: &Router, attachment: Attachment) -> AttachmentSnapshot {
 }
 
 /// The addresses of an interface: `configured`, and those that the router made.
-fn addresses(configured: &[Network], link: &Link) -> Vec<AddressSnapshot> {
+fn addresses(configured: &[Network], link: &Interface, acd: &Acd) -> Vec<AddressSnapshot> {
     let given = configured.iter().map(|&network| AddressSnapshot {
         network,
         state: match network.address {
-            IpAddr::V4(address) => ipv4_state(link, address),
+            IpAddr::V4(address) => ipv4_state(acd, address),
             IpAddr::V6(_) => AddressState::Usable,
         },
     });
@@ -386,20 +393,20 @@ fn addresses(configured: &[Network], link: &Link) -> Vec<AddressSnapshot> {
     addresses
 }
 
-fn ipv4_state(link: &Link, address: Ipv4Addr) -> AddressState {
-    let other = link.acd.conflicting_mac(address);
+fn ipv4_state(acd: &Acd, address: Ipv4Addr) -> AddressState {
+    let other = acd.conflicting_mac(address);
     other.map_or(AddressState::Usable, AddressState::Conflict)
 }
 
 /// What is known of IPv6 addresses, while the link is up.
-fn ipv6_states(link: &Link) -> impl Iterator<Item = (Ipv6Network, AddressState)> {
+fn ipv6_states(link: &Interface) -> impl Iterator<Item = (Ipv6Network, AddressState)> {
     let all = link.v6.iter().chain(&link.disabled6);
-    let all = all.flat_map(|v6| &v6.addresses).filter(|_| link.up);
+    let all = all.flat_map(|v6| v6.iter()).filter(|_| link.up);
     all.map(|address| {
         let state = match address.state {
             DadState::Duplicate => AddressState::Duplicate,
             _ if link.disabled6.is_some() => AddressState::Ipv6Disabled,
-            DadState::Tentative { .. } => AddressState::Tentative,
+            DadState::Tentative => AddressState::Tentative,
             DadState::Unique => AddressState::Usable,
         };
         (address.network, state)

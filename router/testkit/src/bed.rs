@@ -66,6 +66,10 @@ pub struct Bed {
 struct Out<'a>(&'a mut VecDeque<(u8, Frame, FrameMeta)>, bool);
 
 impl Egress for Out<'_> {
+    fn room(&self, _: InterfaceId) -> usize {
+        if self.1 { 0 } else { usize::MAX }
+    }
+
     fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
         if self.1 {
             return Err(NoRoom);
@@ -185,7 +189,7 @@ impl Bed {
                 }
                 Verdict::Punt => {
                     self.router
-                        .punt(self.now, input, *meta, |to| to.copy_from_slice(frame));
+                        .punt(input, *meta, |to| to.copy_from_slice(frame));
                 }
                 Verdict::Forward(out) => {
                     let mut frame = frame.to_vec();

@@ -3,24 +3,24 @@
 //! Three passes over a burst. The first checks each header and takes its destination; the second
 //! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbour.
 //! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
-//! goes through [`validate`](Router::validate), and what the third finds no neighbour for through
-//! [`resolve_rest`](Router::resolve_rest), both out of line. IPv6 frames of the burst have the
+//! goes through [`validate`](Tables::validate), and what the third finds no neighbour for through
+//! [`resolve_rest`](Tables::resolve_rest), both out of line. IPv6 frames of the burst have the
 //! same three passes of their own, in [`forward::ipv6`](crate::forward::ipv6).
 
 use core::net::IpAddr;
 
 use crate::DropReason;
+use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::{Lane, Traffic};
-use crate::forward::validate::Parsed;
+use crate::forward::segments_fit::segments_fit4;
 use crate::frame::{
     BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
 };
-use crate::neighbor::table::Adjacency;
+use crate::neighbor::adjacency::Adjacency;
 use crate::route::target::Target;
-use crate::router::Router;
-use crate::time::Instant;
+use crate::tables::Tables;
 use config::ReversePath;
-use wire::{be16, checksum, ethernet, ipv4, ipv6};
+use wire::{checksum, ipv4};
 
 /// The answer for networks on the link of the first interface; others follow.
 const ON_LINK: u32 = Target::OnLink(0).number();
@@ -40,32 +40,6 @@ const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
 const SHORTEST: u32 = (ETHERNET_LEN + ipv4::HEADER_LEN) as u32;
 
 impl Header {
-    #[inline(always)]
-    pub(crate) fn bytes_at<const N: usize>(&self, at: usize) -> [u8; N] {
-        self.0
-            .get(at..)
-            .and_then(|b| b.first_chunk().copied())
-            .unwrap_or([0; N])
-    }
-
-    /// 16 bits as they stand in memory.
-    #[inline(always)]
-    pub(crate) fn u16_at(&self, at: usize) -> u16 {
-        u16::from_ne_bytes(self.bytes_at(at))
-    }
-
-    /// 32 bits as they stand in memory.
-    #[inline(always)]
-    pub(crate) fn u32_at(&self, at: usize) -> u32 {
-        u32::from_ne_bytes(self.bytes_at(at))
-    }
-
-    /// 64 bits as they stand in memory.
-    #[inline(always)]
-    pub(crate) fn u64_at(&self, at: usize) -> u64 {
-        u64::from_ne_bytes(self.bytes_at(at))
-    }
-
     /// Whether the words of a 20-byte IPv4 header add up to 0xffff.
     ///
     /// Words of any size and order of bytes will do, since 2^16 is 1 modulo 0xffff. The sum
@@ -96,80 +70,10 @@ impl Header {
     }
 }
 
-impl Lane {
-    /// Decides about frames that arrived on one interface, best [`BURST`](crate::BURST) or fewer
-    /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
-    /// slices aren't looked at.
-    ///
-    /// Says what the verdicts have in common.
-    #[inline(always)]
-    pub fn process(
-        &mut self,
-        router: &Router,
-        now: Instant,
-        input: InterfaceId,
-        headers: &mut [Header],
-        metas: &[FrameMeta],
-        verdicts: &mut [Verdict],
-    ) -> Verdicts {
-        self.redirect_due = router.is_redirect_due(now, input);
-        self.for_others = Traffic::default();
-        let mut ways = 0;
-        let mut verdict = Verdicts::Mixed;
-        let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
-        for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
-            let count = headers.len().min(metas.len()).min(verdicts.len());
-            if let (Some(headers), Some(metas), Some(verdicts)) = (
-                headers.get_mut(..count),
-                metas.get(..count),
-                verdicts.get_mut(..count),
-            ) {
-                let found = router.burst(self, input, headers, metas, verdicts);
-                ways += u32::from(ways == 0 || found != verdict);
-                verdict = found;
-            }
-        }
-        if ways > 1 {
-            verdict = Verdicts::Mixed;
-        }
-        let Traffic { packets, bytes } = self.for_others;
-        if packets == 0 {
-            return verdict;
-        }
-        self.with_counters(input, |c| {
-            c.rx_packets -= packets;
-            c.rx_bytes -= bytes;
-        });
-        Verdicts::Tagged
-    }
-}
-
-impl Router {
-    /// [`Lane::process`] with a lane of the router's own, for who forwards with one CPU.
-    pub fn process(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        headers: &mut [Header],
-        metas: &[FrameMeta],
-        verdicts: &mut [Verdict],
-    ) -> Verdicts {
-        self.with_own_lane(|router, lane| {
-            lane.process(router, now, input, headers, metas, verdicts)
-        })
-    }
-
-    /// Calls `f` with this router and the lane that it has itself.
-    pub(crate) fn with_own_lane<T>(&mut self, f: impl FnOnce(&Self, &mut Lane) -> T) -> T {
-        let mut lane = core::mem::take(&mut self.own_lane);
-        let result = f(self, &mut lane);
-        self.own_lane = lane;
-        result
-    }
-
+impl Tables {
     /// At most [`BURST`] frames; the slices have one length.
     #[inline(never)]
-    fn burst(
+    pub(crate) fn burst(
         &self,
         lane: &mut Lane,
         input: InterfaceId,
@@ -178,7 +82,7 @@ impl Router {
         verdicts: &mut [Verdict],
     ) -> Verdicts {
         let count = headers.len();
-        let up = self.links.get(input.index()).filter(|l| l.up);
+        let up = self.interface(input).filter(|l| l.up);
         let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
             verdicts.fill(Verdict::Drop);
             let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
@@ -231,7 +135,7 @@ impl Router {
             }
         }
         if let Some(lookups) = lookups.get_mut(..count) {
-            let index = &self.neighbors.index;
+            let index = &self.adjacencies.index;
             self.vrfs
                 .get(vrf)
                 .fib
@@ -257,7 +161,7 @@ impl Router {
                 }
             }
         }
-        let adjacencies = &self.neighbors.adjacencies[..];
+        let adjacencies = &self.adjacencies.list[..];
         let Some(traffic) = lane.traffic.first_chunk_mut() else {
             return Verdicts::Mixed;
         };
@@ -290,7 +194,7 @@ impl Router {
         let source = u32::from_be(source);
         // Most often a neighbour, whose number says so.
         let neighbor = table.fib.number(source) as usize;
-        match self.neighbors.adjacencies.get(neighbor) {
+        match self.adjacencies.list.get(neighbor) {
             Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
             None => self.is_expected(rule, input, IpAddr::V4(source.into())),
         }
@@ -353,7 +257,7 @@ impl Router {
         lookups: &[u32; BURST],
         others: u64,
     ) {
-        let known = self.neighbors.adjacencies.len();
+        let known = self.adjacencies.list.len();
         let frames = headers.iter_mut().zip(metas).zip(verdicts);
         for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
             if others >> at & 1 == 0 {
@@ -366,11 +270,11 @@ impl Router {
                     None => continue,
                 }
             }
-            let Some(adjacency) = self.neighbors.adjacencies.get(index) else {
+            let Some(adjacency) = self.adjacencies.list.get(index) else {
                 *verdict = Verdict::Punt;
                 continue;
             };
-            if meta.len > adjacency.max_len && !segments_fit(header, meta, adjacency.max_len) {
+            if meta.len > adjacency.max_len && !segments_fit4(header, meta, adjacency.max_len) {
                 *verdict = Verdict::Punt;
                 continue;
             }
@@ -378,47 +282,6 @@ impl Router {
             rewrite(header, adjacency);
             *verdict = Verdict::Forward(InterfaceId(out));
             lane.count_sent(out, meta.len);
-        }
-    }
-
-    /// Looks closer at a frame that isn't plainly one to forward. If it isn't to be
-    /// forwarded here, its verdict is set.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn is_forwardable(
-        &self,
-        lane: &mut Lane,
-        input: InterfaceId,
-        header: &Header,
-        meta: &FrameMeta,
-        verdict: &mut Verdict,
-    ) -> bool {
-        *verdict = Verdict::Punt;
-        match self.validate(input, &header.0, meta.len as usize) {
-            Parsed::Bad(reason) => {
-                if reason == DropReason::Vlan
-                    && let Some(tagged) = self.tagged(lane, input, header, meta)
-                {
-                    *verdict = tagged;
-                    return false;
-                }
-                lane.drop_frames(input, reason, 1);
-                *verdict = Verdict::Drop;
-                false
-            }
-            Parsed::Arp | Parsed::Incomplete => false,
-            Parsed::Ip6(ip) => {
-                let total = ETHERNET_LEN + ip.total_len;
-                let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
-                let local = ip.source.is_unicast_link_local() || ip.destination.is_multicast();
-                let examined = ip.next_header == ipv6::HOP_BY_HOP;
-                ip.hop_limit > 1 && !padded && !local && !examined
-            }
-            Parsed::Ip(ip) => {
-                let total = ETHERNET_LEN + ip.total_len;
-                let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
-                ip.header_len == ipv4::HEADER_LEN && ip.ttl > 1 && !padded
-            }
         }
     }
 
@@ -439,7 +302,7 @@ impl Router {
         let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
         if let Some(mtu) = mtu {
             let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-            if meta.len > max_len && !segments_fit(header, meta, max_len) {
+            if meta.len > max_len && !segments_fit4(header, meta, max_len) {
                 return None;
             }
         }
@@ -447,33 +310,13 @@ impl Router {
             Target::Neighbor(index) => Some(index as usize),
             Target::OnLink(interface) => {
                 let destination = u32::from_be(header.u32_at(30));
-                self.neighbors.index.find(interface, destination)
+                self.adjacencies.index.find(interface, destination)
             }
             Target::Drop(reason) => {
-                Self::drop_silently(lane, input, reason, verdict);
+                drop_silently(lane, input, reason, verdict);
                 None
             }
             Target::Local | Target::Group(_) | Target::Vrf(_) => None,
-        }
-    }
-
-    /// Drops a frame whose sender isn't told why.
-    pub(crate) fn drop_silently(
-        lane: &mut Lane,
-        input: InterfaceId,
-        reason: DropReason,
-        verdict: &mut Verdict,
-    ) {
-        if matches!(
-            reason,
-            DropReason::Blackhole
-                | DropReason::MartianDestination
-                | DropReason::TentativeAddress
-                | DropReason::Multicast
-                | DropReason::Broadcast
-        ) {
-            lane.drop_frames(input, reason, 1);
-            *verdict = Verdict::Drop;
         }
     }
 }
@@ -552,28 +395,4 @@ impl Sent {
             ..Self::default()
         }
     }
-}
-
-/// Whether each segment of an aggregate fits into a frame of `max_len` bytes. TCP's header
-/// begins behind a plain IPv4 header.
-#[cold]
-pub(crate) fn segments_fit(header: &Header, meta: &FrameMeta, max_len: u32) -> bool {
-    segments_fit_at(&header.0, ipv4::HEADER_LEN, meta, max_len)
-}
-
-/// The same for an IP header of any length and family, without extension headers.
-pub(crate) fn segments_fit_at(
-    frame: &[u8],
-    header_len: usize,
-    meta: &FrameMeta,
-    max_len: u32,
-) -> bool {
-    let version = frame.get(ETHERNET_LEN).map_or(0, |b| b >> 4);
-    let protocol = frame.get(ETHERNET_LEN + if version == 6 { 6 } else { 9 });
-    if meta.gso_size == 0 || max_len == 0 || protocol != Some(&ipv4::TCP) {
-        return false;
-    }
-    let headers = ETHERNET_LEN + header_len;
-    let tcp = usize::from(be16(frame, headers + 12) >> 12) * 4;
-    headers + tcp + usize::from(meta.gso_size) <= max_len as usize
 }

@@ -1,9 +1,11 @@
 //! The fast path for IPv6: three passes over the IPv6 frames of a burst, as for IPv4.
 
+use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::Lane;
+use crate::forward::segments_fit::segments_fit6;
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
 use crate::route::target::Target;
-use crate::router::Router;
+use crate::tables::Tables;
 use wire::{be128, ipv6};
 
 /// Bytes of the Ethernet and IPv6 headers.
@@ -15,17 +17,7 @@ const HOP_LIMIT: usize = ETHERNET_LEN + 7;
 const SOURCE: usize = ETHERNET_LEN + 8;
 const DESTINATION: usize = ETHERNET_LEN + 24;
 
-/// The longest TCP header. That of a segment goes on beyond the bytes at hand.
-const TCP_HEADER_MAX: u32 = 60;
-
-impl Header {
-    #[inline(always)]
-    fn u128_at(&self, at: usize) -> u128 {
-        u128::from_be_bytes(self.bytes_at(at))
-    }
-}
-
-impl Router {
+impl Tables {
     /// The frames in `which`, a bit for each, all with EtherType and version of IPv6. `mac` is
     /// the station that they must be for, its first byte in bits 16 to 23.
     #[inline(never)]
@@ -43,7 +35,7 @@ impl Router {
         verdicts: &mut [Verdict],
         which: u64,
     ) {
-        let link = self.links.get(input.index());
+        let link = self.interface(input);
         let enabled = link.is_some_and(|l| l.v6.is_some());
         let rpf = link.and_then(|l| l.rpf);
         let vrf = self.vrf_of(input);
@@ -113,7 +105,7 @@ impl Router {
             forward &= !self.punt_detour(input, headers, verdicts, forward, answer);
         }
 
-        let known = self.neighbors.adjacencies.len();
+        let known = self.adjacencies.list.len();
         let mut last_on_link = None;
         let frames = headers.iter_mut().zip(metas).zip(verdicts).zip(&lookup_of);
         for (at, (((header, meta), verdict), lookup)) in frames.enumerate() {
@@ -139,12 +131,12 @@ impl Router {
                     None => continue,
                 }
             }
-            let Some(adjacency) = self.neighbors.adjacencies.get(index) else {
+            let Some(adjacency) = self.adjacencies.list.get(index) else {
                 *verdict = Verdict::Punt;
                 continue;
             };
             if meta.len > adjacency.max_len
-                && !segments_fit(header, meta, link_max, adjacency.max_len)
+                && !segments_fit6(header, meta, link_max, adjacency.max_len)
             {
                 *verdict = Verdict::Punt;
                 continue;
@@ -176,7 +168,7 @@ impl Router {
         let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
         if let Some(mtu) = mtu {
             let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-            if meta.len > max_len && !segments_fit(header, meta, link_max, max_len) {
+            if meta.len > max_len && !segments_fit6(header, meta, link_max, max_len) {
                 return None;
             }
         }
@@ -184,23 +176,13 @@ impl Router {
             Target::Neighbor(index) => Some(index as usize),
             Target::OnLink(interface) => {
                 let destination = be128(&header.0, DESTINATION);
-                self.neighbors.find6(interface, destination)
+                self.adjacencies.find6(interface, destination)
             }
             Target::Drop(reason) => {
-                Self::drop_silently(lane, input, reason, verdict);
+                drop_silently(lane, input, reason, verdict);
                 None
             }
             Target::Local | Target::Group(_) | Target::Vrf(_) => None,
         }
     }
-}
-
-/// Whether each segment of an aggregate fits into a frame of `max_len` bytes. As segments they
-/// would have had to pass the link that the aggregate came from, with frames of `link_max`; if
-/// that doesn't tell, the slow path sees the whole TCP header.
-#[cold]
-fn segments_fit(header: &Header, meta: &FrameMeta, link_max: u32, max_len: u32) -> bool {
-    let tcp = header.0[NEXT_HEADER] == ipv6::TCP;
-    let most = HEADERS + TCP_HEADER_MAX + u32::from(meta.gso_size);
-    meta.gso_size != 0 && tcp && most.min(link_max) <= max_len
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::forward::punt_queue::{PuntQueue, Punted};
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
-use crate::router::Router;
+use crate::tables::Tables;
 use crate::{Counters, DropReason};
 
 /// Frames, and what they have together.
@@ -16,10 +16,12 @@ pub(crate) struct Traffic {
 
 /// What one CPU counts while it forwards, and the frames that it leaves to the slow path.
 ///
-/// Any number of lanes can forward at the same time, since they only read the [`Router`]
-/// ([`Lane::process`]). Now and then somebody has the router to himself and lets it gather what
-/// lanes have for it: [`Router::gather_punts`] before [`Router::poll`], and
-/// [`Router::gather_counters`] before counters are read or interfaces change.
+/// Any number of lanes can forward at the same time, since they only read the [`Tables`]
+/// ([`Lane::process`]). Now and then the router gathers what lanes have for it:
+/// [`Router::gather_punts`](crate::Router::gather_punts) before
+/// [`Router::poll`](crate::Router::poll), and
+/// [`Router::gather_counters`](crate::Router::gather_counters) before counters are read or
+/// interfaces change.
 #[derive(Debug, Default)]
 pub struct Lane {
     /// What was sent on each interface; [`MAX_INTERFACES`] of them.
@@ -47,12 +49,12 @@ impl Lane {
     /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
     pub fn punt(
         &mut self,
-        router: &Router,
+        tables: &Tables,
         input: InterfaceId,
         meta: FrameMeta,
         read: impl FnOnce(&mut [u8]),
     ) {
-        let (vif, _) = router.vlans.port(input);
+        let (vif, _) = tables.vlans.port(input);
         if !self.punts.push(Punted { input, vif, meta }, read) {
             self.drop_frames(input, DropReason::PuntFull, 1);
         }
@@ -115,7 +117,7 @@ impl Lane {
 
     /// Adds what another lane counted, which then begins at 0 for as many interfaces as this one
     /// has.
-    fn gather_counters(&mut self, other: &mut Self) {
+    pub(crate) fn gather_counters(&mut self, other: &mut Self) {
         for (mine, theirs) in self.traffic.iter_mut().zip(&mut other.traffic) {
             let Traffic { packets, bytes } = core::mem::take(theirs);
             mine.packets = mine.packets.wrapping_add(packets);
@@ -128,23 +130,5 @@ impl Lane {
         other
             .counters
             .resize_with(self.counters.len(), Counters::default);
-    }
-}
-
-impl Router {
-    /// A lane for one more CPU that forwards.
-    pub fn new_lane(&self) -> Lane {
-        Lane::new(self.links.len())
-    }
-
-    /// Takes the frames that a lane left to the slow path, as far as there is room.
-    pub fn gather_punts(&mut self, lane: &mut Lane) {
-        self.own_lane.punts.take_from(&mut lane.punts);
-    }
-
-    /// Takes what a lane counted since this was last done. Before the configuration changes it
-    /// must be done, with the punts of all lanes gathered too: interfaces then get other numbers.
-    pub fn gather_counters(&mut self, lane: &mut Lane) {
-        self.own_lane.gather_counters(lane);
     }
 }

@@ -1,8 +1,14 @@
 //! The fast path: what happens to a burst of frames without the slow path.
 
+pub(crate) mod closer_look;
+pub(crate) mod header;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod lane;
+pub(crate) mod process;
 pub(crate) mod punt_queue;
 pub(crate) mod reverse_path;
+pub(crate) mod segments_fit;
+pub(crate) mod shortcut;
+pub(crate) mod tagged;
 pub(crate) mod validate;

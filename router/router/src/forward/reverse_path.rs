@@ -6,10 +6,10 @@ use crate::DropReason;
 use crate::forward::lane::Lane;
 use crate::frame::{BURST, ETHERNET_LEN, Header, InterfaceId, Verdict};
 use crate::route::target::Target;
-use crate::router::Router;
+use crate::tables::Tables;
 use config::ReversePath;
 
-impl Router {
+impl Tables {
     /// Whether an interface may receive packets from this address.
     #[inline(never)]
     pub(crate) fn is_expected(
@@ -29,7 +29,7 @@ impl Router {
             _ if rule == ReversePath::Loose => true,
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
-                let adjacency = self.neighbors.adjacencies.get(index as usize);
+                let adjacency = self.adjacencies.list.get(index as usize);
                 adjacency.is_some_and(|a| a.out == input.0)
             }
             Target::Group(group) => self.has_member(group, input),
@@ -42,7 +42,7 @@ impl Router {
         self.vrfs.members(group).any(|member| match member {
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
-                let adjacency = self.neighbors.adjacencies.get(index as usize);
+                let adjacency = self.adjacencies.list.get(index as usize);
                 adjacency.is_some_and(|a| a.out == input.0)
             }
             _ => false,

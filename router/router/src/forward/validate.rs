@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use crate::DropReason;
 use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::route::target::Target;
-use crate::router::Router;
+use crate::tables::Tables;
 use wire::addr::Mac;
 use wire::ethernet::{self, Ethernet};
 use wire::ipv4::{self, Ipv4, Unreadable};
@@ -27,17 +27,14 @@ pub(crate) enum Parsed {
     Incomplete,
 }
 
-impl Router {
+impl Tables {
     /// Validates a frame of `len` bytes of which `bytes` are at hand.
     pub(crate) fn validate(&self, input: InterfaceId, bytes: &[u8], len: usize) -> Parsed {
         let bytes = bytes.get(..len).unwrap_or(bytes);
         let Some(header) = Ethernet::parse(bytes) else {
             return Parsed::Bad(DropReason::Truncated);
         };
-        let mac = self
-            .links
-            .get(input.index())
-            .map_or(Mac::default(), |l| l.mac);
+        let mac = self.interface(input).map_or(Mac::default(), |i| i.mac);
         let group = header.destination.is_group();
         if !group && header.destination != mac {
             return Parsed::Bad(DropReason::OtherHost);
@@ -93,7 +90,7 @@ impl Router {
         len: usize,
         group: bool,
     ) -> Result<Ipv6, DropReason> {
-        let link = self.links.get(input.index());
+        let link = self.interface(input);
         let v6 = link.and_then(|l| l.v6.as_ref());
         let v6 = v6.ok_or(DropReason::Ipv6Disabled)?;
         let packet = bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
@@ -122,7 +119,7 @@ impl Router {
 
     /// Why packets of an interface must not come from an address, by its rule about that.
     fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<DropReason> {
-        let rule = self.links.get(input.index())?.rpf?;
+        let rule = self.interface(input)?.rpf?;
         (!self.is_expected(rule, input, source)).then_some(DropReason::ReversePath)
     }
 

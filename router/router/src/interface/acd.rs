@@ -12,8 +12,10 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use crate::DropReason;
+use crate::cx::Cx;
 use crate::frame::InterfaceId;
-use crate::router::{Egress, Router};
+use crate::interface::Interface;
+use crate::interface::output::send_arp;
 use crate::time::Instant;
 use wire::addr::Mac;
 use wire::arp::{Arp, REQUEST};
@@ -39,7 +41,7 @@ pub(crate) struct Acd {
 #[derive(Clone, Copy, Debug)]
 struct Conflict {
     address: Ipv4Addr,
-    station: Mac,
+    mac: Mac,
     defended: Instant,
     noticed: Instant,
 }
@@ -56,7 +58,7 @@ impl Acd {
     /// Who else uses an address.
     pub(crate) fn conflicting_mac(&self, address: Ipv4Addr) -> Option<Mac> {
         let conflict = self.conflicts.iter().find(|c| c.address == address);
-        conflict.map(|c| c.station)
+        conflict.map(|c| c.mac)
     }
 
     /// When something is due.
@@ -72,65 +74,41 @@ impl Conflict {
     }
 }
 
-impl Router {
+impl Acd {
     /// Announces the addresses of an interface where that is due, and forgets old conflicts.
-    pub(crate) fn acd_due(&mut self, now: Instant, interface: InterfaceId, out: &mut dyn Egress) {
-        let Some(link) = self.links.get_mut(interface.index()).filter(|l| l.up) else {
-            return;
-        };
-        if link.acd.due().is_none_or(|due| due > now) {
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
+        if !interface.up || self.due().is_none_or(|due| due > cx.now) {
             return;
         }
-        link.acd.conflicts.retain(|c| c.end() > now);
-        let Some((times, _)) = link.acd.announced.filter(|a| a.1 <= now) else {
+        self.conflicts.retain(|c| c.end() > cx.now);
+        let Some((times, _)) = self.announced.filter(|a| a.1 <= cx.now) else {
             return;
         };
-        let next = (times + 1, now.saturating_add(ANNOUNCE_INTERVAL));
-        link.acd.announced = Some(next).filter(|n| n.0 < ANNOUNCEMENTS);
-        let addresses: Vec<Ipv4Addr> = link.addresses.iter().map(|n| n.address).collect();
-        for address in addresses {
+        let next = (times + 1, cx.now.saturating_add(ANNOUNCE_INTERVAL));
+        self.announced = Some(next).filter(|n| n.0 < ANNOUNCEMENTS);
+        for network in &interface.addresses {
             if times == 0 {
                 // A probe: some answer nothing else that is about their own address.
-                self.claim(interface, Ipv4Addr::UNSPECIFIED, address, out);
+                claim(cx, on, interface, Ipv4Addr::UNSPECIFIED, network.address);
             }
-            self.claim(interface, address, address, out);
+            claim(cx, on, interface, network.address, network.address);
         }
     }
 
-    fn claim(
-        &mut self,
-        interface: InterfaceId,
-        sender: Ipv4Addr,
-        address: Ipv4Addr,
-        out: &mut dyn Egress,
-    ) {
-        let mac = self.links.get(interface.index()).map(|l| l.mac);
-        let arp = Arp {
-            operation: REQUEST,
-            sender_mac: mac.unwrap_or_default(),
-            sender,
-            target_mac: Mac::default(),
-            target: address,
-        };
-        self.send_arp(interface, &arp, Mac::BROADCAST, out);
-    }
-
-    /// Somebody sent an ARP packet from one of our addresses.
+    /// Somebody sent an ARP packet from one of the interface's addresses. `name` is the
+    /// interface's, to be told.
     pub(crate) fn conflict(
         &mut self,
-        now: Instant,
-        input: InterfaceId,
+        cx: &mut Cx<'_>,
+        (on, interface): (InterfaceId, &Interface),
+        name: &str,
         arp: &Arp,
-        out: &mut dyn Egress,
     ) {
-        let Some(link) = self.links.get_mut(input.index()) else {
-            return;
-        };
-        let all = &mut link.acd.conflicts;
-        let known = all.iter_mut().find(|c| c.address == arp.sender);
+        let now = cx.now;
+        let known = self.conflicts.iter_mut().find(|c| c.address == arp.sender);
         let defend = match known {
             Some(conflict) => {
-                (conflict.station, conflict.noticed) = (arp.sender_mac, now);
+                (conflict.mac, conflict.noticed) = (arp.sender_mac, now);
                 let defend = now.saturating_since(conflict.defended) >= DEFEND_INTERVAL;
                 if defend {
                     conflict.defended = now;
@@ -138,22 +116,38 @@ impl Router {
                 defend
             }
             None => {
-                all.push(Conflict {
+                self.conflicts.push(Conflict {
                     address: arp.sender,
-                    station: arp.sender_mac,
+                    mac: arp.sender_mac,
                     defended: now,
                     noticed: now,
                 });
                 true
             }
         };
-        self.drop_frames(input, DropReason::ArpConflict, 1);
+        cx.drop_frames(on, DropReason::ArpConflict, 1);
         if defend {
-            let name = self.config().interfaces.get(input.index());
-            let name = name.map_or("", |i| i.name.as_str());
             let text = format!("{name}: {} also uses our {}", arp.sender_mac, arp.sender);
-            self.notice(text);
-            self.claim(input, arp.sender, arp.sender, out);
+            cx.out.notice(text);
+            claim(cx, on, interface, arp.sender, arp.sender);
         }
     }
+}
+
+/// Sends an announcement, or a probe if `sender` is unspecified (RFC 5227 1.1).
+fn claim(
+    cx: &mut Cx<'_>,
+    on: InterfaceId,
+    interface: &Interface,
+    sender: Ipv4Addr,
+    address: Ipv4Addr,
+) {
+    let arp = Arp {
+        operation: REQUEST,
+        sender_mac: interface.mac,
+        sender,
+        target_mac: Mac::default(),
+        target: address,
+    };
+    send_arp(cx, on, &arp, Mac::BROADCAST);
 }

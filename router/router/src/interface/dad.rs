@@ -1,47 +1,81 @@
 //! Whether the router's IPv6 addresses are its own: Duplicate Address Detection (RFC 4862 5.4).
 
-use alloc::format;
-use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
-use crate::frame::InterfaceId;
-use crate::interface::link::DadState;
-use crate::neighbor::nud::CONGESTED;
-use crate::neighbor::table::Entry;
-use crate::router::{Egress, Router};
-use crate::time::Instant;
 use wire::addr::{Mac, solicited_node};
 use wire::ipv6::ALL_NODES;
 use wire::ndp::Ndp;
 
+use crate::cx::Cx;
+use crate::frame::InterfaceId;
+use crate::interface::Interface;
+use crate::interface::addresses::{DadState, Ipv6Addresses};
+use crate::interface::output::send_ndp;
+use crate::time::Instant;
+
 /// How long others have to object (RetransTimer, RFC 4861 10).
 const OBJECTION: Duration = Duration::from_secs(1);
+/// How long to wait when there was no room to ask.
+const CONGESTED: Duration = Duration::from_millis(20);
 
-impl Router {
-    /// Asks and decides about the addresses of an interface where that is due.
-    pub(crate) fn dad_due(&mut self, now: Instant, interface: InterfaceId, out: &mut dyn Egress) {
-        let transmits = self
-            .config()
-            .interfaces
-            .get(interface.index())
-            .map_or(1, |i| i.dad_transmits);
-        let mut proven = alloc::vec::Vec::new();
-        for at in 0.. {
-            let link = self.links.get_mut(interface.index()).filter(|l| l.up);
-            let v6 = link.and_then(|l| l.v6.as_mut());
-            let Some(address) = v6.and_then(|v6| v6.addresses.get_mut(at)) else {
-                break;
-            };
-            let DadState::Tentative { asked, due } = address.state else {
-                continue;
-            };
-            let target = address.network.address;
-            if due > now {
-                continue;
-            }
-            if asked >= transmits {
-                address.state = DadState::Unique;
+/// An address that is asked about.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    address: Ipv6Addr,
+    /// How often it was asked about.
+    asked: u8,
+    /// When it is asked about next, or taken to be unique.
+    due: Instant,
+}
+
+/// The tentative addresses of an interface.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dad(Vec<Probe>);
+
+impl Dad {
+    /// Begins with the tentative ones of these addresses, unless `old` is asking about them
+    /// already.
+    pub(crate) fn start(&mut self, now: Instant, addresses: &Ipv6Addresses, old: Option<&Self>) {
+        let tentative = addresses.iter().filter(|a| a.state == DadState::Tentative);
+        let probes = tentative.map(|a| {
+            let address = a.network.address;
+            let old = old.into_iter().flat_map(|old| &old.0);
+            let known = old.copied().find(|p| p.address == address);
+            known.unwrap_or(Probe {
+                address,
+                asked: 0,
+                due: now,
+            })
+        });
+        self.0 = probes.collect();
+    }
+
+    /// When something is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.0.iter().map(|p| p.due).min()
+    }
+
+    /// Somebody else has an address: it isn't asked about any more.
+    pub(crate) fn stop(&mut self, address: Ipv6Addr) {
+        self.0.retain(|p| p.address != address);
+    }
+
+    /// Asks and decides where that is due, after `transmits` questions about each address
+    /// (DupAddrDetectTransmits). Returns those that are unique from now on.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Cx<'_>,
+        on: InterfaceId,
+        interface: &mut Interface,
+        transmits: u8,
+    ) -> Vec<Ipv6Addr> {
+        let mut proven = Vec::new();
+        let now = cx.now;
+        for probe in self.0.iter_mut().filter(|p| p.due <= now) {
+            let target = probe.address;
+            if probe.asked >= transmits {
                 proven.push(target);
                 continue;
             }
@@ -50,105 +84,43 @@ impl Router {
                 target,
                 station: None,
             };
-            let nobody = Ipv6Addr::UNSPECIFIED;
-            let sent = self.send_nd(
-                interface,
-                nobody,
-                group,
-                Mac::of_group(group),
-                question,
-                out,
-            );
-            let (asked, pause) = if sent {
-                (asked + 1, OBJECTION)
+            let addresses = (Ipv6Addr::UNSPECIFIED, group);
+            let mac = Mac::of_group(group);
+            let pause = if send_ndp(cx, (on, interface), addresses, mac, question) {
+                probe.asked += 1;
+                OBJECTION
             } else {
-                (asked, CONGESTED)
+                CONGESTED
             };
-            let due = now.saturating_add(pause);
-            self.set_dad_state(interface, target, DadState::Tentative { asked, due });
+            probe.due = now.saturating_add(pause);
         }
-        if !proven.is_empty() {
-            self.rebuild();
-            self.announce6(now, interface, &proven, out);
-        }
-    }
-
-    /// Somebody else has an address that we were about to use: nobody gets it from us.
-    pub(crate) fn duplicate_detected(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        address: Ipv6Addr,
-    ) {
-        self.set_dad_state(interface, address, DadState::Duplicate);
-        let name = self.config().interfaces.get(interface.index());
-        let name = String::from(name.map_or("", |i| i.name.as_str()));
-        let Some(link) = self.links.get_mut(interface.index()) else {
-            return;
-        };
-        if link.disable_duplicate6() {
-            self.forget_neighbors6(interface);
-            self.rebuild();
-            let text = format!("{name}: IPv6 is disabled, somebody has {address} already");
-            return self.notice(text);
-        }
-        if let Some(v6) = &mut link.v6 {
-            v6.listener.listen(now, v6.groups());
-        }
-        self.notice(format!(
-            "{name}: {address} isn't used, somebody has it already"
-        ));
-    }
-
-    /// Nothing is sent to the IPv6 neighbours on an interface any more.
-    fn forget_neighbors6(&mut self, interface: InterfaceId) {
-        for index in 0..self.neighbors.slots() {
-            let gone = |e: &&Entry| e.interface == interface && e.address.is_ipv6();
-            if self.neighbors.entry(index).filter(gone).is_some() {
-                self.forget(index);
+        self.0.retain(|p| !proven.contains(&p.address));
+        for &address in &proven {
+            if let Some(v6) = &mut interface.v6 {
+                v6.set_state(address, DadState::Unique);
             }
         }
+        proven
     }
+}
 
-    fn set_dad_state(&mut self, interface: InterfaceId, address: Ipv6Addr, state: DadState) {
-        let link = self.links.get_mut(interface.index());
-        let all = link.and_then(|l| l.v6.as_mut()).map(|v6| &mut v6.addresses);
-        for own in all.into_iter().flatten() {
-            if own.network.address == address {
-                own.state = state;
-            }
-        }
-    }
-
-    /// Tells the link of an interface that it has these addresses (RFC 4861 7.2.6), so that
-    /// who knew them elsewhere forgets that.
-    fn announce6(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        addresses: &[Ipv6Addr],
-        out: &mut dyn Egress,
-    ) {
-        let Some(link) = self.links.get_mut(interface.index()) else {
-            return;
+/// Tells a link that the router has these addresses (RFC 4861 7.2.6), so that who knew them
+/// elsewhere forgets that.
+pub(crate) fn announce(
+    cx: &mut Cx<'_>,
+    on: InterfaceId,
+    interface: &Interface,
+    addresses: &[Ipv6Addr],
+) {
+    for &target in addresses {
+        let announcement = Ndp::Advertisement {
+            target,
+            station: Some(interface.mac),
+            router: true,
+            solicited: false,
+            overrides: true,
         };
-        let mac = link.mac;
-        // Reports on groups had no source before (RFC 3590 4).
-        if addresses.iter().any(|a| a.is_unicast_link_local())
-            && let Some(v6) = &mut link.v6
-        {
-            v6.listener.repeat(now);
-        }
-        for &target in addresses {
-            let announcement = Ndp::Advertisement {
-                target,
-                station: Some(mac),
-                router: true,
-                solicited: false,
-                overrides: true,
-            };
-            let all = Mac::of_group(ALL_NODES);
-            self.send_nd(interface, target, ALL_NODES, all, announcement, out);
-        }
+        let all = Mac::of_group(ALL_NODES);
+        send_ndp(cx, (on, interface), (target, ALL_NODES), all, announcement);
     }
 }

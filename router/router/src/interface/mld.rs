@@ -5,13 +5,15 @@ use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
+use crate::cx::Cx;
 use crate::frame::InterfaceId;
-use crate::router::{Egress, Router};
+use crate::interface::Interface;
+use crate::interface::output::send_to_group;
 use crate::time::Instant;
 use wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
 
-/// Within how long it is reported again (RFC 3810 9.11), in milliseconds.
-const UNSOLICITED_MS: u64 = 1000;
+/// Unsolicited Report Interval (RFC 3810 9.11), in milliseconds.
+const UNSOLICITED_REPORT_INTERVAL_MS: u64 = 1000;
 /// How long it is from one query to the next if no querier says (RFC 3810 9.2).
 const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 
@@ -26,7 +28,7 @@ struct Change {
 
 /// What is to be reported on a link, and when.
 #[derive(Clone, Debug)]
-pub(crate) struct Listener {
+pub(crate) struct MldListener {
     /// The groups that are listened to.
     groups: Vec<Ipv6Addr>,
     /// What has changed, and when to report that next.
@@ -42,7 +44,7 @@ pub(crate) struct Listener {
     version_1_until: Option<Instant>,
 }
 
-impl Default for Listener {
+impl Default for MldListener {
     fn default() -> Self {
         Self {
             groups: Vec::new(),
@@ -56,7 +58,7 @@ impl Default for Listener {
     }
 }
 
-impl Listener {
+impl MldListener {
     /// From now on these groups are listened to, and no others: what is new or gone is
     /// reported (RFC 3810 6.1).
     pub(crate) fn listen(&mut self, now: Instant, groups: Vec<Ipv6Addr>) {
@@ -128,33 +130,25 @@ impl Listener {
     }
 }
 
-impl Router {
-    /// A query arrived.
-    pub(crate) fn mld_query(&mut self, now: Instant, input: InterfaceId, query: Query) {
+impl MldListener {
+    /// Takes in a query.
+    pub(crate) fn query(&mut self, cx: &mut Cx<'_>, query: Query) {
         let millis = u64::try_from(query.within.as_millis()).unwrap_or(u64::MAX);
-        let delay = Duration::from_millis(self.random(millis));
-        let v6 = self
-            .links
-            .get_mut(input.index())
-            .and_then(|l| l.v6.as_mut());
-        let Some(v6) = v6 else { return };
+        let delay = Duration::from_millis(cx.rng.up_to(millis));
         if query.version_1 {
             // RFC 3810 9.12.
-            let present = v6.listener.interval * v6.listener.robustness.into() + query.within;
-            v6.listener.version_1_until = Some(now.saturating_add(present));
+            let present = self.interval * self.robustness.into() + query.within;
+            self.version_1_until = Some(cx.now.saturating_add(present));
         } else {
-            v6.listener.robustness = query.robustness;
-            v6.listener.interval = query.interval;
+            self.robustness = query.robustness;
+            self.interval = query.interval;
         }
-        if query
-            .group
-            .is_some_and(|g| !v6.listener.groups.contains(&g))
-        {
+        if query.group.is_some_and(|g| !self.groups.contains(&g)) {
             return;
         }
-        let at = now.saturating_add(delay);
+        let at = cx.now.saturating_add(delay);
         // Two questions at a time are answered as one, about everything.
-        v6.listener.answer = Some(match v6.listener.answer {
+        self.answer = Some(match self.answer {
             None => (at, query.group),
             Some((due, group)) if group == query.group => (due.min(at), group),
             Some((due, _)) => (due.min(at), None),
@@ -162,27 +156,27 @@ impl Router {
     }
 
     /// Reports what is due on a link.
-    pub(crate) fn mld_due(&mut self, now: Instant, interface: InterfaceId, out: &mut dyn Egress) {
-        let again = Duration::from_millis(self.random(UNSOLICITED_MS));
-        let v6 = self
-            .links
-            .get_mut(interface.index())
-            .and_then(|l| l.v6.as_mut());
-        let Some(v6) = v6.filter(|v6| v6.listener.due().is_some_and(|at| at <= now)) else {
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
+        let again = Duration::from_millis(cx.rng.up_to(UNSOLICITED_REPORT_INTERVAL_MS));
+        let Some(v6) = interface.v6.as_ref() else {
             return;
         };
+        if self.due().is_none_or(|at| at > cx.now) {
+            return;
+        }
         // Before the link-local address may be used the report has none (RFC 3590).
         let source = v6.source().unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let version_1 = v6.listener.is_version_1(now) && !source.is_unspecified();
-        let changes = v6.listener.changes(now, again);
-        let answer = v6.listener.answer(now);
+        let version_1 = self.is_version_1(cx.now) && !source.is_unspecified();
+        let changes = self.changes(cx.now, again);
+        let answer = self.answer(cx.now);
         for records in [changes, answer] {
             if version_1 {
                 for (record, group) in records {
-                    self.send_group(interface, message_version_1(source, record, group), out);
+                    let message = message_version_1(source, record, group);
+                    send_to_group(cx, (on, interface), message);
                 }
             } else if !records.is_empty() {
-                self.send_group(interface, report(source, &records), out);
+                send_to_group(cx, (on, interface), report(source, &records));
             }
         }
     }

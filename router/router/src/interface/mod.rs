@@ -1,9 +1,113 @@
-//! Interfaces, and the protocols that each runs on its link.
+//! Interfaces: what lanes read of them, and the protocol machines that each has.
 
 pub(crate) mod acd;
+pub(crate) mod addresses;
 pub(crate) mod dad;
-pub(crate) mod link;
+pub(crate) mod machines;
 pub(crate) mod mld;
+pub(crate) mod output;
 pub(crate) mod router_advert;
-pub(crate) mod timers;
 pub(crate) mod vlan_map;
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use config::{Allowed, Attachment, InterfaceConfig, ReversePath};
+use wire::addr::{Ipv4Network, Mac};
+
+use crate::frame::InterfaceId;
+use crate::rate_limit::RateLimit;
+use addresses::{DadState, Ipv6Addresses};
+
+/// The MTU of a vif until its backend says another, in bytes.
+const DEFAULT_MTU: u16 = 1500;
+
+/// An interface as lanes see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Interface {
+    /// Its MAC address.
+    pub(crate) mac: Mac,
+    /// Its link works.
+    pub(crate) up: bool,
+    /// The largest IP packet that the link offers to carry, in bytes.
+    pub(crate) offered_mtu: u16,
+    /// The smaller of that and the configured MTU.
+    pub(crate) mtu: u16,
+    /// Its IPv4 addresses with their networks.
+    pub(crate) addresses: Vec<Ipv4Network>,
+    /// The rule about the sources of what it receives.
+    pub(crate) rpf: Option<ReversePath>,
+    /// What is allowed on it that isn't usually.
+    pub(crate) allow: Allowed,
+    /// How many redirects may be sent.
+    pub(crate) redirects: RateLimit,
+    /// The number of the routing table that is used for what comes from here.
+    pub(crate) vrf: u8,
+    /// The interface whose addresses ICMP errors come from, if it isn't this one.
+    pub(crate) icmp_source: Option<InterfaceId>,
+    /// Its IPv6 addresses, where it has any.
+    pub(crate) v6: Option<Ipv6Addresses>,
+    /// The same where IPv6 is disabled, because somebody else has the address that is made of
+    /// the MAC address, and so probably that one too (RFC 4862 5.4.5).
+    pub(crate) disabled6: Option<Ipv6Addresses>,
+}
+
+impl Interface {
+    /// An interface whose link is down, unless it is a loopback, which is up by itself.
+    pub(crate) fn new(config: &InterfaceConfig) -> Self {
+        let up = config.attachment == Attachment::Loopback;
+        let mtu = if up { u16::MAX } else { DEFAULT_MTU };
+        let source = config.source.and_then(|at| u8::try_from(at).ok());
+        let mut interface = Self {
+            mac: Mac::default(),
+            up,
+            offered_mtu: mtu,
+            mtu,
+            addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
+            rpf: config.rpf,
+            allow: config.allow,
+            redirects: RateLimit::default(),
+            vrf: u8::try_from(config.vrf).unwrap_or(0),
+            icmp_source: source.map(InterfaceId),
+            v6: Ipv6Addresses::new(config),
+            disabled6: None,
+        };
+        interface.set_mtu(config);
+        interface
+    }
+
+    /// Follows the MTU that the link offers, as far as the configuration has it.
+    pub(crate) fn set_mtu(&mut self, config: &InterfaceConfig) {
+        self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
+    }
+
+    /// Disables IPv6 if the address made of the MAC address is a duplicate. Returns `true` if it
+    /// was.
+    pub(crate) fn disable_duplicate6(&mut self) -> bool {
+        let made = self.mac.link_local();
+        let duplicate = |v6: &mut Ipv6Addresses| v6.state(made) == Some(DadState::Duplicate);
+        let disabled = self.v6.take_if(duplicate);
+        let news = disabled.is_some();
+        self.disabled6 = disabled.or(self.disabled6.take());
+        news
+    }
+
+    /// Returns `true` if a host on this link can have this address.
+    pub(crate) fn has_host(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.addresses.iter().any(|n| {
+                n.contains(address)
+                    && n.broadcast() != Some(address)
+                    && n.network_address() != Some(address)
+            }),
+            IpAddr::V6(address) => self.v6.as_ref().is_some_and(|v6| v6.has_host(address)),
+        }
+    }
+
+    /// The IPv4 address to use towards a host: the one in its network, or else the primary
+    /// one.
+    pub(crate) fn address_towards(&self, host: Ipv4Addr) -> Option<Ipv4Addr> {
+        let near = self.addresses.iter().find(|n| n.contains(host));
+        near.or(self.addresses.first()).map(|n| n.address)
+    }
+}

@@ -1,15 +1,13 @@
 //! Which interface the frames of a VLAN are for.
 //!
 //! The router itself never sees a tag: whoever receives for it takes them off when it is told
-//! so ([`Verdict::Tagged`]), and puts those of the outgoing interface on ([`Router::port`]).
+//! so ([`Verdict::Tagged`](crate::Verdict::Tagged)), and puts those of the outgoing interface on ([`Tables::port`](crate::Tables::port)).
 
 use alloc::vec::Vec;
 
 use wire::vlan::{MAX_TAGS, TAG_LEN, Tags};
 
-use crate::forward::lane::Lane;
-use crate::frame::{FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
-use crate::router::Router;
+use crate::frame::{Header, InterfaceId};
 use config::{Attachment, Config};
 
 impl Header {
@@ -19,7 +17,7 @@ impl Header {
     }
 
     /// Takes the tags off. The bytes that thereby come into reach, those from
-    /// [`HEADER_LEN`] on of the frame as it was, are `next`; as many of them as the tags had
+    /// [`HEADER_LEN`](crate::HEADER_LEN) on of the frame as it was, are `next`; as many of them as the tags had
     /// are used.
     pub fn untag(&mut self, next: [u8; MAX_TAGS * TAG_LEN]) {
         let len = self.tags_len();
@@ -29,14 +27,14 @@ impl Header {
 
 /// Which interfaces share a vif, and which tags tell them apart.
 #[derive(Debug, Default)]
-pub(crate) struct Vlans {
+pub(crate) struct VlanMap {
     /// The vif of each interface, named by the interface that is the vif, and its tags.
     ports: Vec<(InterfaceId, Tags)>,
     /// The same by vif and tags, in order, for those with tags.
     tagged: Vec<(InterfaceId, Tags, InterfaceId)>,
 }
 
-impl Vlans {
+impl VlanMap {
     pub(crate) fn new(config: &Config) -> Self {
         let mut vlans = Self::default();
         for (interface, config) in (0u8..).map(InterfaceId).zip(&config.interfaces) {
@@ -65,42 +63,12 @@ impl Vlans {
     }
 
     /// The interface on this vif whose frames have these tags.
-    fn find(&self, vif: InterfaceId, tags: Tags) -> Option<InterfaceId> {
+    pub(crate) fn find(&self, vif: InterfaceId, tags: Tags) -> Option<InterfaceId> {
         if tags.is_empty() {
             return Some(vif);
         }
         let at = |&(v, t, _): &(InterfaceId, Tags, InterfaceId)| (v, t).cmp(&(vif, tags));
         let found = self.tagged.binary_search_by(at).ok()?;
         self.tagged.get(found).map(|&(_, _, interface)| interface)
-    }
-}
-
-impl Router {
-    /// Where frames for an interface leave: the interface that is the vif, and the tags they
-    /// get.
-    pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
-        self.vlans.port(interface)
-    }
-
-    /// The verdict on a tagged frame, if its tags are those of an interface. It no longer
-    /// counts as received here.
-    pub(crate) fn tagged(
-        &self,
-        lane: &mut Lane,
-        input: InterfaceId,
-        header: &Header,
-        meta: &FrameMeta,
-    ) -> Option<Verdict> {
-        // Only what comes from a vif has tags.
-        let (vif, own) = self.vlans.port(input);
-        if vif != input || !own.is_empty() {
-            return None;
-        }
-        let len = HEADER_LEN.min(meta.len as usize);
-        let (tags, _) = Tags::parse(header.0.get(..len)?)?;
-        let interface = self.vlans.find(vif, tags)?;
-        lane.for_others.packets += 1;
-        lane.for_others.bytes += u64::from(meta.len);
-        Some(Verdict::Tagged(interface))
     }
 }

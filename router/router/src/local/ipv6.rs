@@ -3,186 +3,149 @@
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use crate::DropReason;
-use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::local::reassembly::Piece;
-use crate::router::{Egress, Router};
-use crate::slow::packet::Waiting;
-use crate::slow::packet::complete_checksum;
-use crate::time::Instant;
 use wire::addr::Mac;
 use wire::icmpv6::{
     self, ECHO_REQUEST, MLD_QUERY, NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION,
     ROUTER_SOLICITATION,
 };
 use wire::ipv6::{self, HEADER_LEN, Ipv6};
-use wire::ipv6_extension::{self, Content, Refused};
+use wire::ipv6_extension::{self, Content};
 use wire::mld::Query;
 
-impl Router {
+use crate::DropReason;
+use crate::drop_reason::Refused;
+use crate::frame::InterfaceId;
+use crate::local::reassembly::Piece;
+use crate::local::source_address::source6;
+use crate::packet::{Ip, Packet};
+use crate::step::Step;
+
+/// What is behind the extension headers of a packet.
+#[derive(Clone, Copy)]
+struct Upper {
+    protocol: u8,
+    /// Where it begins, in bytes from the IPv6 header.
+    at: usize,
+}
+
+impl Step<'_> {
     /// Takes in a packet for one of the router's addresses or groups.
-    pub(crate) fn deliver6(
-        &mut self,
-        now: Instant,
-        mut waiting: Waiting,
-        ip: &Ipv6,
-        out: &mut dyn Egress,
-    ) {
-        complete_checksum(&mut waiting);
-        let input = waiting.input;
-        let vrf = self.vrf_of(input);
-        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        match ipv6_extension::walk(packet, ip)
-            .and_then(|found| ipv6_extension::check_fragment(found, ip))
-        {
-            Err(refused) => self.refuse(now, &waiting, refused, out),
-            Ok(Content::Nothing) => self.with_counters(input, |c| c.consumed += 1),
+    pub(crate) fn deliver6(&mut self, mut packet: Packet, ip: &Ipv6) {
+        packet.complete_checksum();
+        let input = packet.input;
+        let bytes = packet.ip_bytes();
+        let content = ipv6_extension::walk(bytes, ip)
+            .and_then(|found| ipv6_extension::check_fragment(found, ip));
+        match content {
+            Err(refused) => self.refuse6(&packet, refused.into()),
+            Ok(Content::Nothing) => self.cx.count(input, |c| c.consumed += 1),
             Ok(Content::Upper { protocol, at }) => {
-                self.upper(now, &waiting, ip, protocol, at, out);
+                self.upper(&packet, ip, Upper { protocol, at });
             }
             Ok(Content::Fragment(fragment)) => {
-                let piece = Piece::v6(vrf, packet, ip, fragment);
-                match self.reassembly.add(now, input, &piece) {
-                    Err(reason) => self.drop_frames(input, reason, 1),
-                    Ok(None) => self.with_counters(input, |c| c.consumed += 1),
-                    Ok(Some(packet)) => {
-                        let ethernet = waiting.bytes.get(..ETHERNET_LEN).unwrap_or(&[]);
-                        let bytes = [ethernet, &packet].concat();
-                        let meta = FrameMeta::plain(bytes.len());
-                        let whole = Waiting {
-                            bytes,
-                            meta,
-                            ..waiting
-                        };
-                        self.reassembled(now, &whole, out);
-                    }
+                let piece = Piece::v6(self.tables.vrf_of(input), bytes, ip, fragment);
+                match self.state.reassembly.add(self.cx.now, input, &piece) {
+                    Err(reason) => self.cx.drop_frames(input, reason, 1),
+                    Ok(None) => self.cx.count(input, |c| c.consumed += 1),
+                    Ok(Some(whole)) => self.reassembled(&packet, &whole),
                 }
             }
         }
     }
 
-    fn refuse(&mut self, now: Instant, waiting: &Waiting, refused: Refused, out: &mut dyn Egress) {
-        let Refused(error, reply) = refused;
-        self.drop_frames(waiting.input, error.into(), 1);
-        if let Some(reply) = reply {
-            self.report(now, waiting, reply, out);
+    /// Drops a packet, and tells its sender if that is to know.
+    fn refuse6(&mut self, packet: &Packet, Refused(reason, error): Refused) {
+        self.cx.drop_frames(packet.input, reason, 1);
+        if let Some(error) = error {
+            self.report(packet, error);
         }
     }
 
-    /// A packet made of fragments. It has no fragments inside, nor what must not come in
-    /// pieces (RFC 6980).
-    fn reassembled(&mut self, now: Instant, whole: &Waiting, out: &mut dyn Egress) {
-        let packet = whole.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        let ip = match Ipv6::parse(packet, packet.len()) {
-            Ok(ip) => ip,
-            Err(error) => return self.drop_frames(whole.input, error.into(), 1),
+    /// A packet made of fragments, the last of which is `last`. It has no fragments inside, nor
+    /// what must not come in pieces (RFC 6980).
+    fn reassembled(&mut self, last: &Packet, whole: &[u8]) {
+        let input = last.input;
+        let whole = match Packet::reassembled(&last.ethernet(), whole, input) {
+            Ok(whole) => whole,
+            Err(reason) => return self.cx.drop_frames(input, reason, 1),
         };
-        match ipv6_extension::walk(packet, &ip) {
-            Err(refused) => self.refuse(now, whole, refused, out),
+        let Ip::V6(ip) = whole.ip() else {
+            return self.cx.drop_frames(input, DropReason::BadFragment, 1);
+        };
+        match ipv6_extension::walk(whole.ip_bytes(), &ip) {
+            Err(refused) => self.refuse6(&whole, refused.into()),
             Ok(Content::Upper { protocol, at }) => {
-                let kind = packet.get(at).copied().unwrap_or(0);
+                let kind = whole.ip_bytes().get(at).copied().unwrap_or(0);
                 if protocol == ipv6::ICMP && (133..=137).contains(&kind) {
-                    return self.drop_frames(whole.input, DropReason::BadNd, 1);
+                    return self.cx.drop_frames(input, DropReason::BadNd, 1);
                 }
-                self.upper(now, whole, &ip, protocol, at, out);
+                self.upper(&whole, &ip, Upper { protocol, at });
             }
-            Ok(Content::Fragment(_)) => {
-                self.drop_frames(whole.input, DropReason::BadFragment, 1);
-            }
-            Ok(Content::Nothing) => self.with_counters(whole.input, |c| c.consumed += 1),
+            Ok(Content::Fragment(_)) => self.cx.drop_frames(input, DropReason::BadFragment, 1),
+            Ok(Content::Nothing) => self.cx.count(input, |c| c.consumed += 1),
         }
     }
 
-    /// What is behind the extension headers, at `at` in the packet.
-    fn upper(
-        &mut self,
-        now: Instant,
-        waiting: &Waiting,
-        ip: &Ipv6,
-        protocol: u8,
-        at: usize,
-        out: &mut dyn Egress,
-    ) {
-        let input = waiting.input;
-        let packet = waiting.bytes.get(ETHERNET_LEN..).unwrap_or(&[]);
-        let payload = packet.get(at..ip.total_len).unwrap_or(&[]);
-        let to_group = ip.destination.is_multicast();
+    /// Takes in what is behind the extension headers.
+    fn upper(&mut self, packet: &Packet, ip: &Ipv6, Upper { protocol, at }: Upper) {
+        let input = packet.input;
+        let payload = packet.ip_bytes().get(at..).unwrap_or(&[]);
         if protocol != ipv6::ICMP {
-            if to_group || ip.source.is_unspecified() {
-                return self.drop_frames(input, DropReason::Multicast, 1);
+            if ip.destination.is_multicast() || ip.source.is_unspecified() {
+                return self.cx.drop_frames(input, DropReason::Multicast, 1);
             }
-            self.with_counters(input, |c| c.consumed += 1);
-            return self.serve(
-                now,
-                input,
-                ip,
-                ip.destination,
-                protocol,
-                payload.to_vec(),
-                out,
-            );
+            self.cx.count(input, |c| c.consumed += 1);
+            return self.serve6(input, ip, ip.destination, protocol, payload);
         }
         if !icmpv6::verifies(ip.source, ip.destination, payload) {
-            return self.drop_frames(input, DropReason::BadIcmp, 1);
+            return self.cx.drop_frames(input, DropReason::BadIcmp, 1);
         }
         match payload.first().copied().unwrap_or(0) {
             NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT | ROUTER_SOLICITATION => {
-                let sender = waiting.bytes.get(6..12).and_then(|b| b.first_chunk());
-                let sender = Mac(sender.copied().unwrap_or_default());
-                return self.nd_input(now, input, sender, ip, payload, out);
+                return self.ndp_input(input, Mac(packet.source_mac()), ip, payload);
             }
             // From a querier on the link, and formed as its messages are (RFC 3810 6.2).
             MLD_QUERY
                 if ip.source.is_unicast_link_local()
                     && ip.hop_limit == 1
-                    && ipv6_extension::alerts_of_mld(packet, ip) =>
+                    && ipv6_extension::alerts_of_mld(packet.ip_bytes(), ip) =>
             {
-                if let Some(query) = Query::parse(payload) {
-                    self.mld_query(now, input, query);
+                if let Some(query) = Query::parse(payload)
+                    && let Some(machines) = self.state.machines.get_mut(input.index())
+                {
+                    machines.mld.query(&mut self.cx, query);
                 }
             }
-            ECHO_REQUEST if !ip.source.is_unspecified() => {
-                self.echo(now, input, ip, payload.to_vec(), out);
-            }
+            ECHO_REQUEST if !ip.source.is_unspecified() => self.echo(input, ip, payload),
             // What other routers and hosts say is nothing to this one.
             _ => {}
         }
-        self.with_counters(input, |c| c.consumed += 1);
+        self.cx.count(input, |c| c.consumed += 1);
     }
 
     /// Answers an echo request; one to a group or to any router, from an address of the
     /// interface (RFC 4443 4.2).
-    fn echo(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        ip: &Ipv6,
-        mut message: Vec<u8>,
-        out: &mut dyn Egress,
-    ) {
-        let mut to = ip.destination;
-        if !self.is_local6(input, to) {
-            let Some(source) = self.source6(input, ip.source) else {
-                return;
-            };
-            to = source;
-            icmpv6::fill_checksum(ip.source, to, &mut message);
+    fn echo(&mut self, input: InterfaceId, ip: &Ipv6, message: &[u8]) {
+        if self.tables.is_own6(input, ip.destination) {
+            return self.serve6(input, ip, ip.destination, ipv6::ICMP, message);
         }
-        self.serve(now, input, ip, to, ipv6::ICMP, message, out);
+        let Some(to) = source6(self.tables, input, ip.source) else {
+            return;
+        };
+        let mut message = message.to_vec();
+        icmpv6::fill_checksum(ip.source, to, &mut message);
+        self.serve6(input, ip, to, ipv6::ICMP, &message);
     }
 
     /// Hands a packet to the router's own services, without its extension headers, as if it
     /// were sent to `destination`, and sends their answers.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a packet")]
-    fn serve(
+    fn serve6(
         &mut self,
-        now: Instant,
         input: InterfaceId,
         ip: &Ipv6,
         destination: Ipv6Addr,
         protocol: u8,
-        payload: Vec<u8>,
-        out: &mut dyn Egress,
+        payload: &[u8],
     ) {
         let header = Ipv6 {
             total_len: HEADER_LEN + payload.len(),
@@ -190,10 +153,13 @@ impl Router {
             destination,
             ..*ip
         };
-        let packet = [&header.header()[..], &payload].concat();
-        let vrf = self.vrf_of(input);
-        for bytes in self.vrfs.get_mut(vrf).local.receive(now, packet) {
-            self.originate(now, input, bytes, out);
+        let packet: Vec<u8> = [&header.header()[..], payload].concat();
+        let vrf = usize::from(self.tables.vrf_of(input));
+        let Some(services) = self.state.services.get_mut(vrf) else {
+            return;
+        };
+        for bytes in services.receive(self.cx.now, packet) {
+            self.cx.originate(input, bytes);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The router as a host: packets for its own addresses.
+//! The router as a host: packets that are for it.
 
 pub(crate) mod addresses;
 pub(crate) mod ipv4;

@@ -7,11 +7,8 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::DropReason;
-use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::router::{Egress, Router};
-use crate::slow::packet::Waiting;
+use crate::frame::InterfaceId;
 use crate::time::Instant;
-use wire::icmp_error::IcmpError;
 use wire::ipv4::{Ipv4, MF, OFFSET};
 use wire::ipv6::{self, Ipv6};
 use wire::ipv6_extension::Fragment;
@@ -296,25 +293,6 @@ impl Reassembly {
     /// Forgets everything: interfaces have got other numbers.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
-    }
-}
-
-impl Router {
-    /// Gives up packets whose fragments didn't come.
-    pub(crate) fn expire_fragments(&mut self, now: Instant, out: &mut dyn Egress) {
-        while let Some(expired) = self.reassembly.expire(now) {
-            if let Some(first) = expired.first {
-                let bytes = [&[0; ETHERNET_LEN][..], &first].concat();
-                let about = Waiting {
-                    meta: FrameMeta::plain(bytes.len()),
-                    bytes,
-                    input: expired.input,
-                    originated: false,
-                    hop: None,
-                };
-                self.report(now, &about, IcmpError::ReassemblyTime, out);
-            }
-        }
     }
 }
 

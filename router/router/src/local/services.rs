@@ -16,13 +16,13 @@ use crate::frame::ETHERNET_LEN;
 use crate::time::Instant;
 use wire::ipv6::Ipv6;
 
-pub(crate) struct Local {
+pub(crate) struct Services {
     interface: Interface,
     sockets: SocketSet<'static>,
     port: Port,
 }
 
-impl Local {
+impl Services {
     pub(crate) fn new(seed: u64, now: Instant) -> Self {
         let mut port = Port {
             received: None,

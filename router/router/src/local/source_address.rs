@@ -3,7 +3,7 @@
 use core::net::Ipv6Addr;
 
 use crate::frame::InterfaceId;
-use crate::router::Router;
+use crate::tables::Tables;
 use wire::addr::Ipv6Network;
 
 /// How far an address means the same (RFC 6724 3.1), as the numbers in groups.
@@ -76,28 +76,25 @@ fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Optio
     found.map(|n| n.address)
 }
 
-impl Router {
-    /// The address for packets of the router's own from an interface to `destination`. One
-    /// that reaches as far is taken from other interfaces of its table if this one has none.
-    pub(crate) fn source6(
-        &self,
-        interface: InterfaceId,
-        destination: Ipv6Addr,
-    ) -> Option<Ipv6Addr> {
-        let v6 = |at: usize| self.links.get(at).and_then(|l| l.v6.as_ref());
-        let here = v6(interface.index()).map(|v6| v6.usable());
-        let here = best(destination, here.into_iter().flatten());
-        let wide = |a: &Ipv6Addr| scope(*a) >= scope(destination);
-        here.filter(wide).or_else(|| {
-            let vrf = self.vrf_of(interface);
-            let all = self.links.iter().filter(|l| l.vrf == vrf);
-            let all = all.filter_map(|l| l.v6.as_ref());
-            let global = |n: &Ipv6Network| !n.address.is_unicast_link_local();
-            best(destination, all.flat_map(|v6| v6.usable()).filter(global))
-                .filter(wide)
-                .or(here)
-        })
-    }
+/// The address for packets of the router's own from an interface to `destination`. One that
+/// reaches as far is taken from other interfaces of its table if this one has none.
+pub(crate) fn source6(
+    tables: &Tables,
+    interface: InterfaceId,
+    destination: Ipv6Addr,
+) -> Option<Ipv6Addr> {
+    let here = tables.interface(interface).and_then(|i| i.v6.as_ref());
+    let here = here.into_iter().flat_map(|v6| v6.usable());
+    let here = best(destination, here);
+    let wide = |a: &Ipv6Addr| scope(*a) >= scope(destination);
+    here.filter(wide).or_else(|| {
+        let all = tables.interfaces_in(tables.vrf_of(interface));
+        let all = all.filter_map(|i| i.v6.as_ref());
+        let global = |n: &Ipv6Network| !n.address.is_unicast_link_local();
+        best(destination, all.flat_map(|v6| v6.usable()).filter(global))
+            .filter(wide)
+            .or(here)
+    })
 }
 
 #[cfg(test)]

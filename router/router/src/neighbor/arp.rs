@@ -1,55 +1,56 @@
-//! ARP (RFC 826): what is asked and answered. The states are in
-//! [`nud`](crate::neighbor::nud).
+//! ARP (RFC 826): what is taken in and answered. How neighbors are asked is in
+//! [`solicit`](crate::neighbor::solicit), their states are in [`nud`](crate::neighbor::nud).
+
+use wire::arp::{Arp, REPLY, REQUEST};
+use wire::ipv4;
 
 use crate::DropReason;
-use crate::frame::{ETHERNET_LEN, FrameMeta, InterfaceId};
-use crate::neighbor::table::Purpose;
-use crate::router::{Egress, Router};
-use crate::time::Instant;
-use core::net::Ipv4Addr;
-use wire::addr::Mac;
-use wire::arp::{Arp, REPLY, REQUEST};
-use wire::{ethernet, ipv4};
+use crate::frame::{ETHERNET_LEN, InterfaceId};
+use crate::interface::output::send_arp;
+use crate::neighbor::proxy_arp::is_proxy_for;
+use crate::step::Step;
 
-impl Router {
+impl Step<'_> {
     /// Handles an ARP packet.
-    pub(crate) fn arp_input(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        frame: &[u8],
-        out: &mut dyn Egress,
-    ) {
+    pub(crate) fn arp_input(&mut self, input: InterfaceId, frame: &[u8]) {
         let Some(arp) = Arp::parse(frame.get(ETHERNET_LEN..).unwrap_or(&[])) else {
-            return self.drop_frames(input, DropReason::BadArp, 1);
+            return self.cx.drop_frames(input, DropReason::BadArp, 1);
         };
-        let Some(link) = self.links.get(input.index()).filter(|l| l.up) else {
-            return self.drop_frames(input, DropReason::LinkDown, 1);
+        let Some(interface) = self.tables.interface(input).filter(|i| i.up) else {
+            return self.cx.drop_frames(input, DropReason::LinkDown, 1);
         };
-        if arp.sender_mac == link.mac {
+        if arp.sender_mac == interface.mac {
             // Our own, come back.
-            return self.drop_frames(input, DropReason::OwnSource, 1);
+            return self.cx.drop_frames(input, DropReason::OwnSource, 1);
         }
-        if link.addresses.iter().any(|n| n.address == arp.sender) {
-            return self.conflict(now, input, &arp, out);
+        let mut own = interface.addresses.iter();
+        if own.any(|n| n.address == arp.sender) {
+            let name = self.config.interfaces.get(input.index());
+            let name = name.map_or("", |i| i.name.as_str());
+            if let Some(machines) = self.state.machines.get_mut(input.index()) {
+                let acd = &mut machines.acd;
+                acd.conflict(&mut self.cx, (input, interface), name, &arp);
+            }
+            return;
         }
-        let mac = link.mac;
-        let ours = link.addresses.iter().any(|n| n.address == arp.target);
+        let mac = interface.mac;
+        let mut own = interface.addresses.iter();
+        let ours = own.any(|n| n.address == arp.target);
         let probe = arp.sender.is_unspecified();
-        let here = link.has_host(arp.sender.into());
-        let known = self.neighbors.find(input, arp.sender.into());
+        let here = interface.has_host(arp.sender.into());
+        let known = self.tables.adjacencies.find(input, arp.sender.into());
         // Hosts ask with whatever address the waiting packet has, so any of a host's may ask.
         let request = arp.operation == REQUEST;
         let asked = ours && request;
         let alien = !ipv4::is_martian_source(arp.sender)
-            && !link.addresses.iter().any(|n| n.contains(arp.sender));
+            && !interface.addresses.iter().any(|n| n.contains(arp.sender));
         let welcome = probe || here || known.is_some() || (asked && alien);
         if !welcome {
-            return self.drop_frames(input, DropReason::ForeignArp, 1);
+            return self.cx.drop_frames(input, DropReason::ForeignArp, 1);
         }
-        self.with_counters(input, |c| c.consumed += 1);
+        self.cx.count(input, |c| c.consumed += 1);
         // Who only asks whether an address is free isn't told that it is taken elsewhere.
-        let proxied = !ours && request && here && self.is_proxy_for(input, arp.target);
+        let proxied = !ours && request && here && is_proxy_for(self.tables, input, arp.target);
         if asked || proxied {
             let reply = Arp {
                 operation: REPLY,
@@ -58,55 +59,16 @@ impl Router {
                 target_mac: arp.sender_mac,
                 target: arp.sender,
             };
-            self.send_arp(input, &reply, arp.sender_mac, out);
+            send_arp(&mut self.cx, input, &reply, arp.sender_mac);
         }
         // Merge what is known already; learn anew only from those who are about to talk to us.
         let index = match known {
             Some(index) => Some(index),
-            None if (asked || proxied) && here => {
-                self.neighbor(now, input, arp.sender.into(), Purpose::Learn)
-            }
+            None if (asked || proxied) && here => self.nud().learn(input, arp.sender.into()),
             None => None,
         };
         if let Some(index) = index {
-            self.confirm(now, index, arp.sender_mac, out);
+            self.nud().confirm(index, arp.sender_mac);
         }
-    }
-
-    /// Asks for a neighbour, all stations or, by its own, itself. Whether there was room.
-    pub(crate) fn ask_arp(
-        &mut self,
-        interface: InterfaceId,
-        target: Ipv4Addr,
-        station: Option<Mac>,
-        out: &mut dyn Egress,
-    ) -> bool {
-        let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return true;
-        };
-        let Some(sender) = link.address_towards(target) else {
-            return true;
-        };
-        let request = Arp {
-            operation: REQUEST,
-            sender_mac: link.mac,
-            sender,
-            target_mac: Mac::default(),
-            target,
-        };
-        self.send_arp(interface, &request, station.unwrap_or(Mac::BROADCAST), out)
-    }
-
-    pub(crate) fn send_arp(
-        &mut self,
-        interface: InterfaceId,
-        arp: &Arp,
-        destination: Mac,
-        out: &mut dyn Egress,
-    ) -> bool {
-        let mut frame = [0; ethernet::MIN_FRAME];
-        wire::put(&mut frame, 0, &arp.frame(destination));
-        self.with_counters(interface, |c| c.originated += 1);
-        self.emit(interface, &frame, FrameMeta::plain(frame.len()), out)
     }
 }

@@ -1,90 +1,100 @@
-//! Neighbor Discovery (RFC 4861): what is asked and answered. The states are in
-//! [`nud`](crate::neighbor::nud), the router's own addresses in
-//! [`dad`](crate::interface::dad).
+//! Neighbor Discovery (RFC 4861): what is taken in and answered. How neighbors are asked is in
+//! [`solicit`](crate::neighbor::solicit), their states are in [`nud`](crate::neighbor::nud), those
+//! of the router's own addresses in [`dad`](crate::interface::dad).
 
+use alloc::format;
 use core::net::Ipv6Addr;
 
-use crate::DropReason;
-use crate::frame::{ETHERNET_LEN, InterfaceId};
-use crate::interface::link::DadState;
-use crate::neighbor::table::{Purpose, State};
-use crate::router::{Egress, Router};
-use crate::time::Instant;
-use wire::addr::{Mac, solicited_node};
-use wire::icmpv6;
+use wire::addr::Mac;
 use wire::ipv6::{ALL_NODES, Ipv6, ON_LINK_HOPS};
 use wire::ndp::Ndp;
 
-impl Router {
-    /// Handles a message of Neighbor Discovery whose checksum is right. `sender` is the
-    /// station that its frame came from.
-    pub(crate) fn nd_input(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        sender: Mac,
-        ip: &Ipv6,
-        message: &[u8],
-        out: &mut dyn Egress,
-    ) {
+use crate::DropReason;
+use crate::frame::InterfaceId;
+use crate::interface::addresses::DadState;
+use crate::interface::output::send_ndp;
+use crate::local::source_address::source6;
+use crate::neighbor::table::State;
+use crate::step::Step;
+
+/// A Neighbor Solicitation.
+struct Solicitation {
+    /// The MAC address that its frame came from.
+    sender: Mac,
+    source: Ipv6Addr,
+    target: Ipv6Addr,
+    /// The source link-layer address option.
+    mac: Option<Mac>,
+}
+
+impl Step<'_> {
+    /// Handles a message of Neighbor Discovery whose checksum is right. `sender` is the MAC address
+    /// that its frame came from.
+    pub(crate) fn ndp_input(&mut self, input: InterfaceId, sender: Mac, ip: &Ipv6, message: &[u8]) {
         let parsed = Ndp::parse(message, ip.source, ip.destination);
-        let Some(nd) = parsed.filter(|_| ip.hop_limit == ON_LINK_HOPS) else {
-            return self.drop_frames(input, DropReason::BadNd, 1);
+        let Some(ndp) = parsed.filter(|_| ip.hop_limit == ON_LINK_HOPS) else {
+            return self.cx.drop_frames(input, DropReason::BadNd, 1);
         };
-        match nd {
-            Ndp::Solicitation { target, station } => {
-                self.solicitation(now, input, sender, ip, target, station, out);
-            }
+        let reason = DropReason::NdConflict;
+        match ndp {
+            Ndp::Solicitation { target, station } => self.solicitation(
+                input,
+                &Solicitation {
+                    sender,
+                    source: ip.source,
+                    target,
+                    mac: station,
+                },
+            ),
             Ndp::Advertisement { target, .. } => {
-                let own = self.dad_state_of(input, target);
-                match own {
-                    Some(DadState::Unique) => {
-                        return self.drop_frames(input, DropReason::NdConflict, 1);
-                    }
-                    Some(_) => self.duplicate_detected(now, input, target),
-                    None => self.advertisement(now, input, nd, out),
+                match self.dad_state(input, target) {
+                    Some(DadState::Unique) => return self.cx.drop_frames(input, reason, 1),
+                    Some(_) => self.duplicate(input, target),
+                    None => self.advertisement(input, ndp),
                 }
-                self.with_counters(input, |c| c.consumed += 1);
+                self.cx.count(input, |c| c.consumed += 1);
             }
             Ndp::RouterSolicitation { station } => {
-                self.with_counters(input, |c| c.consumed += 1);
-                if let Some(station) = station {
-                    self.learn(now, input, ip.source, station, out);
+                self.cx.count(input, |c| c.consumed += 1);
+                if let Some(mac) = station {
+                    self.learn(input, ip.source, mac);
                 }
-                self.solicited(now, input);
+                if let Some(machines) = self.state.machines.get_mut(input.index()) {
+                    machines.advertiser.solicited(&mut self.cx);
+                }
             }
         }
     }
 
-    /// One of the router's addresses on a link.
-    fn dad_state_of(&self, input: InterfaceId, address: Ipv6Addr) -> Option<DadState> {
-        let v6 = self.links.get(input.index())?.v6.as_ref()?;
-        v6.address(address).map(|a| a.state)
+    /// The state of one of the router's addresses on a link.
+    fn dad_state(&self, input: InterfaceId, address: Ipv6Addr) -> Option<DadState> {
+        let interface = self.tables.interface(input)?;
+        interface.v6.as_ref()?.state(address)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that one message says")]
-    fn solicitation(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        sender: Mac,
-        ip: &Ipv6,
-        target: Ipv6Addr,
-        station: Option<Mac>,
-        out: &mut dyn Egress,
-    ) {
-        let Some(link) = self.links.get(input.index()) else {
+    fn solicitation(&mut self, input: InterfaceId, asked: &Solicitation) {
+        let &Solicitation {
+            sender,
+            source,
+            target,
+            mac,
+        } = asked;
+        let Some(interface) = self.tables.interface(input) else {
             return;
         };
-        let mac = link.mac;
-        let anycast = link.v6.as_ref().is_some_and(|v6| v6.is_anycast(target));
-        let own = self.dad_state_of(input, target);
-        self.with_counters(input, |c| c.consumed += 1);
-        if ip.source.is_unspecified() {
+        let own_mac = interface.mac;
+        let anycast = interface
+            .v6
+            .as_ref()
+            .is_some_and(|v6| v6.is_anycast(target));
+        let own = self.dad_state(input, target);
+        self.cx.count(input, |c| c.consumed += 1);
+        let unspecified = source.is_unspecified();
+        if unspecified {
             match own {
                 // Somebody wants this address, or our own question came back.
-                Some(DadState::Tentative { .. }) if sender != mac => {
-                    return self.duplicate_detected(now, input, target);
+                Some(DadState::Tentative) if sender != own_mac => {
+                    return self.duplicate(input, target);
                 }
                 Some(DadState::Unique) => {}
                 _ => return,
@@ -93,147 +103,106 @@ impl Router {
             if !anycast && own != Some(DadState::Unique) {
                 return;
             }
-            if let Some(station) = station {
-                self.learn(now, input, ip.source, station, out);
+            if let Some(mac) = mac {
+                self.learn(input, source, mac);
             }
         }
-        let unspecified = ip.source.is_unspecified();
         let answer = Ndp::Advertisement {
             target,
-            station: Some(mac),
+            station: Some(own_mac),
             router: true,
             solicited: !unspecified,
             overrides: !anycast,
         };
         // The answer to an anycast address comes from one of its own.
-        let source = if anycast && own.is_none() {
-            self.source6(input, ip.source)
-        } else {
-            Some(target)
+        let from = match anycast && own.is_none() {
+            true => source6(self.tables, input, source),
+            false => Some(target),
         };
-        let Some(source) = source else { return };
-        if unspecified {
-            self.send_nd(
-                input,
-                source,
-                ALL_NODES,
-                Mac::of_group(ALL_NODES),
-                answer,
-                out,
-            );
-        } else {
-            let to = station.unwrap_or(sender);
-            self.send_nd(input, source, ip.source, to, answer, out);
-        }
+        let (Some(from), Some(interface)) = (from, self.tables.interface(input)) else {
+            return;
+        };
+        let (to, to_mac) = match unspecified {
+            true => (ALL_NODES, Mac::of_group(ALL_NODES)),
+            false => (source, mac.unwrap_or(sender)),
+        };
+        send_ndp(&mut self.cx, (input, interface), (from, to), to_mac, answer);
     }
 
     /// Takes in who has an address on a link, heard from itself: worth to be tried, not known
     /// to be true (RFC 4861 7.2.3).
-    fn learn(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        address: Ipv6Addr,
-        station: Mac,
-        out: &mut dyn Egress,
-    ) {
-        let here = self
-            .links
-            .get(input.index())
-            .is_some_and(|l| l.has_host(address.into()));
-        if here && let Some(index) = self.neighbor(now, input, address.into(), Purpose::Learn) {
-            self.heard(now, index, station, out);
+    fn learn(&mut self, input: InterfaceId, address: Ipv6Addr, mac: Mac) {
+        let interface = self.tables.interface(input);
+        let here = interface.is_some_and(|i| i.has_host(address.into()));
+        if here && let Some(index) = self.nud().learn(input, address.into()) {
+            self.nud().heard(index, mac);
         }
     }
 
-    /// A neighbour's advertisement (RFC 4861 7.2.5).
-    fn advertisement(&mut self, now: Instant, input: InterfaceId, nd: Ndp, out: &mut dyn Egress) {
+    /// A neighbor's advertisement (RFC 4861 7.2.5).
+    fn advertisement(&mut self, input: InterfaceId, ndp: Ndp) {
         let Ndp::Advertisement {
             target,
             station,
             solicited,
             overrides,
             ..
-        } = nd
+        } = ndp
         else {
             return;
         };
         // Only who was asked for is taken note of.
-        let Some(index) = self.neighbors.find(input, target.into()) else {
+        let Some(index) = self.tables.adjacencies.find(input, target.into()) else {
             return;
         };
-        let Some(state) = self.neighbors.entry(index).map(|e| e.state) else {
+        let mut nud = self.nud();
+        let Some(state) = nud.table.entry(index).map(|e| e.state) else {
             return;
         };
-        let known = self.neighbors.station(index).filter(|_| state.is_known());
-        let Some(known) = known else {
-            if let Some(station) = station {
-                if solicited {
-                    self.confirm(now, index, station, out);
-                } else {
-                    self.heard(now, index, station, out);
+        let Some(known) = nud.adjacencies.mac(index).filter(|_| state.is_known()) else {
+            if let Some(mac) = station {
+                match solicited {
+                    true => nud.confirm(index, mac),
+                    false => nud.heard(index, mac),
                 }
             }
             return;
         };
         let other = station.filter(|&s| s != known);
         match (other, overrides) {
-            // It isn't where it was, as somebody says who isn't sure.
+            // Override flag clear: mark STALE (RFC 4861 7.2.5).
             (Some(_), false) => {
                 if state == State::Reachable {
-                    self.make_stale(now, index);
+                    nud.make_stale(index);
                 }
             }
-            (Some(other), true) if solicited => self.confirm(now, index, other, out),
-            (Some(other), true) => self.heard(now, index, other, out),
-            (None, _) if solicited => self.confirm(now, index, known, out),
+            (Some(other), true) if solicited => nud.confirm(index, other),
+            (Some(other), true) => nud.heard(index, other),
+            (None, _) if solicited => nud.confirm(index, known),
             (None, _) => {}
         }
     }
 
-    /// Asks for a neighbour, all that could have its address or, by its station, itself.
-    /// Whether that could be sent.
-    pub(crate) fn ask_nd(
-        &mut self,
-        interface: InterfaceId,
-        target: Ipv6Addr,
-        station: Option<Mac>,
-        out: &mut dyn Egress,
-    ) -> bool {
-        let Some(link) = self.links.get(interface.index()).filter(|l| l.up) else {
-            return true;
+    /// Somebody else has an address that the router was about to use.
+    fn duplicate(&mut self, input: InterfaceId, address: Ipv6Addr) {
+        let (Some(machines), Some(interface)) = (
+            self.state.machines.get_mut(input.index()),
+            self.tables.interfaces.get_mut(input.index()),
+        ) else {
+            return;
         };
-        let Some(v6) = &link.v6 else { return true };
-        let Some(source) = v6
-            .source()
-            .or_else(|| v6.usable().next().map(|n| n.address))
-        else {
-            return false;
+        let disabled = machines.duplicate(self.cx.now, interface, address);
+        let name = self.config.interfaces.get(input.index());
+        let name = name.map_or("", |i| i.name.as_str());
+        let text = match disabled {
+            true => format!("{name}: duplicate address {address} detected, IPv6 is disabled"),
+            false => format!("{name}: duplicate address {address} detected, it isn't used"),
         };
-        let question = Ndp::Solicitation {
-            target,
-            station: Some(link.mac),
-        };
-        let group = solicited_node(target);
-        let (destination, to) = match station {
-            Some(station) => (target, station),
-            None => (group, Mac::of_group(group)),
-        };
-        self.send_nd(interface, source, destination, to, question, out)
-    }
-
-    /// Sends a message to a station.
-    pub(crate) fn send_nd(
-        &mut self,
-        interface: InterfaceId,
-        source: Ipv6Addr,
-        destination: Ipv6Addr,
-        station: Mac,
-        nd: Ndp,
-        out: &mut dyn Egress,
-    ) -> bool {
-        let message = nd.message();
-        let frame = icmpv6::packet(source, destination, ON_LINK_HOPS, ETHERNET_LEN, message);
-        self.send_own(interface, station, frame, out)
+        self.cx.out.notice(text);
+        if disabled {
+            self.nud()
+                .forget_all(|e| e.interface == input && e.address.is_ipv6());
+            self.rebuild();
+        }
     }
 }

@@ -24,17 +24,6 @@ pub(crate) struct Fib {
     copy: Option<FrozenTable>,
 }
 
-/// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3).
-/// Address 0 is among them by itself so that no shorter route can change its answer.
-pub(crate) const SPECIAL: [(u32, u8, DropReason); 6] = [
-    (0x0000_0000, 32, DropReason::MartianDestination),
-    (0x0000_0000, 8, DropReason::MartianDestination),
-    (0x7f00_0000, 8, DropReason::MartianDestination),
-    (0xe000_0000, 4, DropReason::Multicast),
-    (0xf000_0000, 4, DropReason::MartianDestination),
-    (0xffff_ffff, 32, DropReason::Broadcast),
-];
-
 impl Fib {
     /// A table without prefixes.
     pub(crate) fn new() -> Self {

@@ -1,5 +1,6 @@
 //! Routing: tables, what they answer, and what the answers mean.
 
+pub(crate) mod connected;
 pub(crate) mod fib;
 pub(crate) mod flow_hash;
 pub(crate) mod next_hop_group;

@@ -10,21 +10,23 @@ use core::time::Duration;
 use alloc::vec::Vec;
 
 use crate::DropReason;
+use crate::forward::lane::Lane;
 use crate::frame::InterfaceId;
-use crate::interface::link::Link;
-use crate::neighbor::table::{Neighbors, Purpose};
+use crate::interface::Interface;
+use crate::neighbor::adjacency::{Adjacencies, Key};
+use crate::neighbor::table::{NeighborTable, Purpose};
 use crate::route::next_hop_groups::{Groups, Members};
 use crate::route::overlay::Overlay;
 use crate::route::target::Target;
-use crate::route::vrf::Vrf;
-use crate::router::Router;
+use crate::route::vrf::{Vrf, Vrfs};
+use crate::step::Step;
 use crate::time::Instant;
-use config::{self, Config, ConfigError, RouteConfig, RouteSink, RouteTarget};
+use config::{ConfigError, RouteConfig, RouteSink, RouteTarget};
 use lpm::marked;
 use wire::addr::Network;
 
 /// How long single changes of the IPv4 table gather before it is copied.
-const SETTLING: Duration = Duration::from_millis(100);
+pub(crate) const SETTLING: Duration = Duration::from_millis(100);
 
 /// Why a route can't be entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,12 +37,12 @@ pub enum RouteError {
     NoVrf,
 }
 
-/// Whether packets can go to a target that is no group: not while its link is down.
-fn is_usable(target: Target, links: &[Link], neighbors: &Neighbors) -> bool {
-    let is_up = |at: u8| links.get(usize::from(at)).is_some_and(|l| l.up);
+/// Returns `true` if packets can go to a target that is no group: not while its link is down.
+fn is_usable(target: Target, interfaces: &[Interface], adjacencies: &Adjacencies) -> bool {
+    let is_up = |at: u8| interfaces.get(usize::from(at)).is_some_and(|i| i.up);
     match target {
         Target::Neighbor(index) => {
-            let adjacency = neighbors.adjacencies.get(index as usize);
+            let adjacency = adjacencies.get(index as usize);
             adjacency.is_some_and(|a| is_up(a.out))
         }
         Target::OnLink(at) => is_up(at),
@@ -49,79 +51,85 @@ fn is_usable(target: Target, links: &[Link], neighbors: &Neighbors) -> bool {
     }
 }
 
-/// Whether routes to a target are to be hidden.
-fn is_hidden(number: u32, groups: &Groups, links: &[Link], neighbors: &Neighbors) -> bool {
+/// Returns `true` if routes to a target are to be hidden.
+fn is_hidden(
+    number: u32,
+    groups: &Groups,
+    interfaces: &[Interface],
+    adjacencies: &Adjacencies,
+) -> bool {
     match Target::from_number(number) {
         Target::Group(group) => groups.get(group).is_none_or(|g| g.is_empty()),
-        target => !is_usable(target, links, neighbors),
+        target => !is_usable(target, interfaces, adjacencies),
     }
+}
+
+/// The routing tables with what their routes refer to.
+pub(crate) struct Routes<'a> {
+    interfaces: &'a [Interface],
+    adjacencies: &'a mut Adjacencies,
+    vrfs: &'a mut Vrfs,
+    neighbors: &'a mut NeighborTable,
+    stats: &'a mut Lane,
+    links_up: &'a mut u64,
 }
 
 /// A routing table that takes the routes of files.
-struct Table<'a> {
-    router: &'a mut Router,
+struct Table<'a, 'r> {
+    routes: &'a mut Routes<'r>,
     vrf: u8,
 }
 
-impl RouteSink for Table<'_> {
+impl RouteSink for Table<'_, '_> {
     type Target = Target;
 
     fn target(&mut self, target: &RouteTarget) -> Option<Target> {
-        self.router.hold_target(target, None)
+        self.routes.hold_target(target, None)
     }
 
     fn route(&mut self, prefix: Network, target: Target) -> bool {
-        self.router.hold(target);
-        self.router.enter_route(self.vrf, prefix, target)
+        self.routes.hold(target);
+        self.routes.enter(self.vrf, prefix, target)
     }
 
     fn done(&mut self, target: Target) {
-        self.router.release(target);
+        self.routes.release(target);
     }
 }
 
-impl Router {
-    /// Adds a route to its table, or changes where it leads. What was configured counts as any
-    /// other.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RouteError`]; everything is as it was then.
-    pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
-        let number = self.vrf_number(route.vrf).ok_or(RouteError::NoVrf)?;
-        if let RouteTarget::Vrf(to) = route.target {
-            self.vrf_number(to).ok_or(RouteError::NoVrf)?;
+impl Step<'_> {
+    /// The routing tables with what their routes refer to.
+    pub(crate) fn routes(&mut self) -> Routes<'_> {
+        Routes {
+            interfaces: &self.tables.interfaces,
+            adjacencies: &mut self.tables.adjacencies,
+            vrfs: &mut self.tables.vrfs,
+            neighbors: &mut self.state.neighbors,
+            stats: self.cx.stats,
+            links_up: &mut self.state.links_up,
         }
-        let target = self.hold_target(&route.target, route.mtu);
-        let target = target.ok_or(RouteError::TooManyGateways)?;
-        self.enter_route(number, route.prefix, target);
-        Ok(())
     }
 
-    fn vrf_number(&self, vrf: usize) -> Option<u8> {
-        let number = u8::try_from(vrf).ok()?;
-        self.vrfs.numbers().contains(&number).then_some(number)
-    }
-
-    /// Reads the files of routes that the configuration names out of the ramdisk that it came
-    /// from ([`from_ramdisk`](config::from_ramdisk)).
+    /// Reads the configured files of routes out of a ramdisk.
     ///
     /// # Errors
     ///
-    /// The first line that is wrong: an error of line 0 whose text begins with `FILE:LINE`. The
-    /// router has some of the routes then, and is of no use.
-    pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
-        let config = core::mem::replace(&mut self.config, Config::empty());
+    /// The first line that is wrong: an error of line 0 whose text begins with `FILE:LINE`.
+    pub(crate) fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
+        let config = self.config;
         let read = config.route_files.iter().try_for_each(|file| {
             let text = config::ramdisk_file(ramdisk, &file.path)?;
             let vrf = u8::try_from(file.vrf).unwrap_or(0);
-            let mut table = Table { router: self, vrf };
-            let count = config::read_route_file(&config, file, text, &mut table)?;
-            self.route_files.push(count);
+            let mut routes = self.routes();
+            let mut table = Table {
+                routes: &mut routes,
+                vrf,
+            };
+            let count = config::read_route_file(config, file, text, &mut table)?;
+            self.state.route_files.push(count);
             Ok(())
         });
-        self.config = config;
-        for vrf in self.vrfs.all_mut() {
+        for vrf in self.tables.vrfs.all_mut() {
             while !vrf.fib.is_settled() {
                 vrf.fib.settle();
             }
@@ -129,13 +137,60 @@ impl Router {
         read
     }
 
-    /// Removes a route from the default table. Whether there was one with exactly this prefix.
-    pub fn remove_route(&mut self, prefix: Network) -> bool {
-        self.remove_route_in(0, prefix)
+    /// Begins with the routes and neighbors of the configuration.
+    pub(crate) fn start_routes(&mut self) {
+        self.state.route_files.clear();
+        let config = self.config;
+        let mut routes = self.routes();
+        *routes.links_up = routes.up_now();
+        for neighbor in &config.neighbors {
+            routes.pin(neighbor.interface, neighbor.address);
+        }
+        for route in &config.routes {
+            let target = routes.hold_target(&route.target, route.mtu);
+            let none = Target::Drop(DropReason::NeighborTableFull);
+            let vrf = u8::try_from(route.vrf).unwrap_or(0);
+            routes.enter(vrf, route.prefix, target.unwrap_or(none));
+        }
     }
 
-    /// The same in any table, by its index in [`Config::vrfs`].
-    pub fn remove_route_in(&mut self, vrf: usize, prefix: Network) -> bool {
+    /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
+    /// When that is due.
+    pub(crate) fn settle_routes(&mut self) -> Option<Instant> {
+        let (now, settle_at) = (self.cx.now, &mut self.state.settle_at);
+        let vrfs = &mut self.tables.vrfs;
+        if settle_at.is_some_and(|due| due <= now) {
+            vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
+            *settle_at = None;
+        }
+        if vrfs.all_mut().all(|vrf| vrf.fib.is_settled()) {
+            *settle_at = None;
+            return None;
+        }
+        Some(*settle_at.get_or_insert(now.saturating_add(SETTLING)))
+    }
+}
+
+impl Routes<'_> {
+    /// Adds a route to its table, or changes where it leads.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RouteError`]; everything is as it was then.
+    pub(crate) fn insert(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
+        let number = self.vrf_number(route.vrf).ok_or(RouteError::NoVrf)?;
+        if let RouteTarget::Vrf(to) = route.target {
+            self.vrf_number(to).ok_or(RouteError::NoVrf)?;
+        }
+        let target = self.hold_target(&route.target, route.mtu);
+        let target = target.ok_or(RouteError::TooManyGateways)?;
+        self.enter(number, route.prefix, target);
+        Ok(())
+    }
+
+    /// Removes a route from a table, by its index in [`Config::vrfs`](config::Config::vrfs).
+    /// Returns `true` if there was one with exactly this prefix.
+    pub(crate) fn remove(&mut self, vrf: usize, prefix: Network) -> bool {
         let Some(number) = self.vrf_number(vrf) else {
             return false;
         };
@@ -154,20 +209,16 @@ impl Router {
         old.is_some()
     }
 
-    /// How many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
-    /// included.
-    pub fn route_counts(&self) -> (usize, usize) {
-        let tables = self.vrfs.numbers().map(|vrf| self.vrfs.get(vrf));
-        tables.fold((0, 0), |(four, six), vrf| {
-            (four + vrf.fib.v4.routes(), six + vrf.fib6.routes())
-        })
+    fn vrf_number(&self, vrf: usize) -> Option<u8> {
+        let number = u8::try_from(vrf).ok()?;
+        self.vrfs.numbers().contains(&number).then_some(number)
     }
 
-    /// Enters a route whose target is held for it into table `vrf`. Whether it is a new one.
-    pub(crate) fn enter_route(&mut self, vrf: u8, prefix: Network, target: Target) -> bool {
+    /// Enters a route whose target is held for it into a table. Returns `true` if it is a new one.
+    fn enter(&mut self, vrf: u8, prefix: Network, target: Target) -> bool {
         let number = target.number();
         let (vrf, groups) = self.vrfs.split(vrf);
-        let hidden = is_hidden(number, groups, &self.links, &self.neighbors);
+        let hidden = is_hidden(number, groups, self.interfaces, self.adjacencies);
         let value = marked(number, hidden);
         let old = match (prefix.v4(), prefix.v6()) {
             (Some(prefix), _) => {
@@ -183,58 +234,35 @@ impl Router {
         old.is_none()
     }
 
-    /// Begins with the routes and neighbours of the configuration.
-    pub(crate) fn start_routes(&mut self) {
-        self.links_up = self.up_now();
-        self.route_files.clear();
-        let config = core::mem::replace(&mut self.config, Config::empty());
-        for neighbor in &config.neighbors {
-            self.pin(neighbor.interface, neighbor.address);
-        }
-        for route in &config.routes {
-            let target = self.hold_target(&route.target, route.mtu);
-            let none = Target::Drop(DropReason::NeighborTableFull);
-            let vrf = u8::try_from(route.vrf).unwrap_or(0);
-            self.enter_route(vrf, route.prefix, target.unwrap_or(none));
-        }
-        self.config = config;
-    }
-
     fn up_now(&self) -> u64 {
-        let links = self.links.iter().enumerate();
-        links.fold(0, |up, (at, link)| up | u64::from(link.up) << at)
+        let interfaces = self.interfaces.iter().enumerate();
+        interfaces.fold(0, |up, (at, i)| up | u64::from(i.up) << at)
     }
 
-    /// Has groups use what can be used while the links are as they are. Whether they are another
-    /// way than before.
+    /// Has groups use what can be used while the links are as they are. Returns `true` if they are
+    /// another way than before.
     pub(crate) fn note_links(&mut self) -> bool {
         let up = self.up_now();
-        let news = core::mem::replace(&mut self.links_up, up) != up;
+        let news = core::mem::replace(self.links_up, up) != up;
         if news {
-            let (links, neighbors) = (&self.links, &self.neighbors);
-            let usable = |t| is_usable(Target::from_number(t), links, neighbors);
+            let (interfaces, adjacencies) = (self.interfaces, &*self.adjacencies);
+            let usable = |t| is_usable(Target::from_number(t), interfaces, adjacencies);
             self.vrfs.groups.choose(usable);
         }
         news
     }
 
-    /// Lays what the router has in table `vrf` over its routes, and hides those that can't be used
+    /// Replaces what the router has in a table over its routes, and hides those that can't be used
     /// while the links are as they are, if that is new.
-    pub(crate) fn replace_overlays(
+    pub(crate) fn replace_overlay(
         &mut self,
         vrf: u8,
         four: Overlay<u32>,
         six: Overlay<u128>,
         news: bool,
     ) {
-        let Self {
-            vrfs,
-            links,
-            neighbors,
-            ..
-        } = self;
-        let (Vrf { fib, fib6, .. }, groups) = vrfs.split(vrf);
-        let hidden = |target| is_hidden(target, groups, links, neighbors);
+        let (Vrf { fib, fib6, .. }, groups) = self.vrfs.split(vrf);
+        let hidden = |target| is_hidden(target, groups, self.interfaces, self.adjacencies);
         let changed = fib.v4.replace_overlay(four, hidden);
         fib6.replace_overlay(six, hidden);
         if news {
@@ -247,21 +275,7 @@ impl Router {
         fib.settle();
     }
 
-    /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
-    /// When that is due.
-    pub(crate) fn settle_routes(&mut self, now: Instant) -> Option<Instant> {
-        if self.settle_at.is_some_and(|due| due <= now) {
-            self.vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
-            self.settle_at = None;
-        }
-        if self.vrfs.all_mut().all(|vrf| vrf.fib.is_settled()) {
-            self.settle_at = None;
-            return None;
-        }
-        Some(*self.settle_at.get_or_insert(now.saturating_add(SETTLING)))
-    }
-
-    /// The target of a route, held for one user; None if there are too many already.
+    /// The target of a route, held for one user; `None` if there are too many already.
     fn hold_target(&mut self, target: &RouteTarget, mtu: Option<u16>) -> Option<Target> {
         match target {
             RouteTarget::Blackhole => Some(Target::Drop(DropReason::Blackhole)),
@@ -304,8 +318,8 @@ impl Router {
             self.release_all(&members.targets);
             number
         } else {
-            let (links, neighbors) = (&self.links, &self.neighbors);
-            let usable = |t| is_usable(Target::from_number(t), links, neighbors);
+            let (interfaces, adjacencies) = (self.interfaces, &*self.adjacencies);
+            let usable = |t| is_usable(Target::from_number(t), interfaces, adjacencies);
             match self.vrfs.groups.add(members.clone(), usable) {
                 Some(number) => number,
                 None => {
@@ -354,14 +368,14 @@ impl Router {
         }
     }
 
-    /// A neighbour that keeps its index while it is held, which it is once: its target.
+    /// A neighbor that keeps its index while it is held, which it is once: its target.
     fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
         let interface = InterfaceId(u8::try_from(interface).ok()?);
-        let index = self.neighbor(Instant(0), interface, address, Purpose::Learn)?;
+        let key = Key { interface, address };
+        let index = self
+            .neighbors
+            .add(self.adjacencies, self.stats, key, Purpose::Learn)?;
         self.neighbors.entry_mut(index)?.pinned += 1;
         Some(Target::Neighbor(u32::try_from(index).ok()?).number())
     }
 }
-
-#[cfg(test)]
-mod tests;

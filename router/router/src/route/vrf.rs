@@ -6,16 +6,12 @@ use core::net::IpAddr;
 use core::ops::Range;
 
 use crate::DropReason;
-use crate::frame::InterfaceId;
 use crate::local::addresses::LocalAddresses;
-use crate::local::services::Local;
 use crate::route::fib::Fib;
 use crate::route::flow_hash::flow_hash;
 use crate::route::next_hop_groups::Groups;
 use crate::route::overlay::Layers;
 use crate::route::target::Target;
-use crate::router::Router;
-use crate::time::Instant;
 use wire::{be32, be128};
 
 /// A routing table of both families, and what is known of its addresses.
@@ -23,16 +19,15 @@ pub(crate) struct Vrf {
     pub(crate) fib: Fib,
     pub(crate) fib6: Layers<u128>,
     pub(crate) local_addresses: LocalAddresses,
-    pub(crate) local: Local,
 }
 
 impl Vrf {
-    pub(crate) fn new(key: u64, seed: u64, now: Instant) -> Self {
+    /// A table without routes. `key` makes the hash of its addresses hard to foresee.
+    pub(crate) fn new(key: u64) -> Self {
         Self {
             fib: Fib::new(),
             fib6: Layers::new(),
             local_addresses: LocalAddresses::new(key),
-            local: Local::new(seed, now),
         }
     }
 
@@ -135,12 +130,5 @@ impl Vrfs {
             }
         }
         (number, Target::Drop(DropReason::VrfLoop))
-    }
-}
-
-impl Router {
-    /// The number of the table that an interface uses.
-    pub(crate) fn vrf_of(&self, interface: InterfaceId) -> u8 {
-        self.links.get(interface.index()).map_or(0, |l| l.vrf)
     }
 }

@@ -1,114 +1,151 @@
-//! What waits for the slow path, worked off within a budget: punted frames, timers, the router's own
-//! services.
+//! What waits for the slow path, worked off within a budget: punted frames, what steps left to be
+//! done, timers.
 
 use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::forward::punt_queue::Punted;
 use crate::forward::validate::Parsed;
-use crate::frame::{FrameMeta, InterfaceId};
+use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::neighbor::table::NEVER;
-use crate::router::{Egress, Poll, Router};
-use crate::slow::packet::Waiting;
+use crate::outbox::{Egress, Job};
+use crate::packet::{Ip, Packet};
+use crate::step::Step;
 use crate::time::Instant;
+use wire::icmp_error::IcmpError;
 
-impl Router {
-    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
-    /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
-    pub fn punt(
-        &mut self,
-        now: Instant,
-        input: InterfaceId,
-        meta: FrameMeta,
-        read: impl FnOnce(&mut [u8]),
-    ) {
-        let _ = now;
-        self.with_own_lane(|router, lane| lane.punt(router, input, meta, read));
-    }
+/// What [`Router::poll`](crate::Router::poll) left to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Poll {
+    /// The budget ended before the work did: poll again soon.
+    pub more: bool,
+    /// When to poll again even if nothing arrives.
+    pub next: Option<Instant>,
+}
 
-    /// Does the work that waits: punted frames, timers, the router's own services. `budget`
-    /// bounds how many frames and how many neighbours' timers are handled.
-    pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
-        for index in 0..self.links.len() {
-            self.acd_due(
-                now,
-                InterfaceId(u8::try_from(index).unwrap_or(u8::MAX)),
-                out,
-            );
+impl Step<'_> {
+    /// Does the work that waits: at most `budget` punted frames with what they leave to be done,
+    /// and as many neighbors' timers.
+    pub(crate) fn poll(&mut self, budget: usize, egress: &mut dyn Egress) -> Poll {
+        let count = u8::try_from(self.tables.interfaces.len()).unwrap_or(u8::MAX);
+        let all = (0..count).map(InterfaceId);
+        let ports = all.clone().map(|id| (id, self.tables.port(id).0));
+        self.cx.out.begin(ports, egress);
+        self.announce(all.clone());
+        for packet in core::mem::take(&mut self.state.again) {
+            self.route(packet);
         }
-        for waiting in core::mem::take(&mut self.again) {
-            self.route(now, waiting, out);
-        }
-        let mut frames = budget;
-        let mut bytes = core::mem::take(&mut self.scratch);
-        while frames > 0 {
-            let Some(punted) = self.own_lane.punts.pop(&mut bytes) else {
+        self.work_off(egress);
+        let mut bytes = Vec::new();
+        for _ in 0..budget {
+            let Some(punted) = self.cx.stats.punts.pop(&mut bytes) else {
                 break;
             };
-            frames -= 1;
-            bytes = self.punted(now, punted, bytes, out);
+            bytes = self.punted(punted, bytes);
+            self.work_off(egress);
         }
-        self.scratch = bytes;
-        let mut timers = budget;
-        let due = self.neighbor_timers(now, &mut timers, out);
-        self.expire_fragments(now, out);
-        let links = self.link_timers(now, out);
-        let routes = self.settle_routes(now);
-        let next = links
-            .into_iter()
+        let more = self.nud().poll(budget);
+        self.expire_fragments();
+        self.poll_interfaces(all);
+        self.work_off(egress);
+        let routes = self.settle_routes();
+        let machines = self.state.machines.iter().zip(&self.tables.interfaces);
+        let next = machines
+            .filter_map(|(machines, interface)| machines.due(interface))
             .chain(routes)
-            .chain(self.reassembly.next())
-            .chain(Some(self.neighbors.next).filter(|&n| n != NEVER));
+            .chain(self.state.reassembly.next())
+            .chain(Some(self.state.neighbors.next).filter(|&n| n != NEVER));
         Poll {
-            more: due || self.own_lane.punts.len() > 0,
             next: next.min(),
+            more: more || self.cx.stats.has_punts(),
         }
+    }
+
+    /// Announces the IPv4 addresses of interfaces where that is due.
+    fn announce(&mut self, all: impl Iterator<Item = InterfaceId>) {
+        let machines = self.state.machines.iter_mut();
+        for ((id, interface), machines) in all.zip(&self.tables.interfaces).zip(machines) {
+            machines.acd.poll(&mut self.cx, id, interface);
+        }
+    }
+
+    /// Does what is due on interfaces for IPv6.
+    fn poll_interfaces(&mut self, all: impl Iterator<Item = InterfaceId>) {
+        let mut news = false;
+        let machines = self.state.machines.iter_mut();
+        let configs = self.config.interfaces.iter();
+        let interfaces = self.tables.interfaces.iter_mut();
+        for (((id, interface), machines), config) in all.zip(interfaces).zip(machines).zip(configs)
+        {
+            news |= machines.poll6(&mut self.cx, id, interface, config.dad_transmits);
+        }
+        if news {
+            self.rebuild();
+        }
+    }
+
+    /// Gives up packets whose fragments didn't come (RFC 792, RFC 8200 4.5).
+    fn expire_fragments(&mut self) {
+        while self.cx.out.has_room()
+            && let Some(expired) = self.state.reassembly.expire(self.cx.now)
+        {
+            let first = expired.first.as_deref();
+            let about = first.map(|first| {
+                let input = expired.input;
+                Packet::reassembled(&[0; ETHERNET_LEN], first, input)
+            });
+            if let Some(Ok(about)) = about {
+                self.report(&about, IcmpError::ReassemblyTime);
+            }
+        }
+    }
+
+    /// Does what steps left to be done, and sends what came of it.
+    fn work_off(&mut self, egress: &mut dyn Egress) {
+        while let Some(job) = self.cx.out.pop() {
+            match job {
+                Job::Route(packet) => self.route(packet),
+                Job::Report(packet, error) => self.report(&packet, error),
+            }
+            self.cx.out.flush(egress, self.cx.stats);
+        }
+        self.cx.out.flush(egress, self.cx.stats);
     }
 
     /// Handles a punted frame, and returns a buffer for the next one.
-    fn punted(
-        &mut self,
-        now: Instant,
-        punted: Punted,
-        bytes: Vec<u8>,
-        out: &mut dyn Egress,
-    ) -> Vec<u8> {
+    fn punted(&mut self, punted: Punted, bytes: Vec<u8>) -> Vec<u8> {
         let Punted { input, meta, .. } = punted;
-        let parsed = match self.validate(input, &bytes, meta.len as usize) {
-            Parsed::Incomplete => Parsed::Bad(DropReason::Truncated),
-            parsed => parsed,
-        };
-        match parsed {
-            Parsed::Bad(reason) => self.drop_frames(input, reason, 1),
-            Parsed::Arp => self.arp_input(now, input, &bytes, out),
-            Parsed::Incomplete => {}
-            Parsed::Ip(_) | Parsed::Ip6(_) => {
-                let mut waiting = Waiting {
-                    bytes,
-                    meta,
-                    input,
-                    originated: false,
-                    hop: None,
-                };
-                if let Parsed::Ip(ip) = parsed
-                    && !(self.has_good_options(now, &waiting, out)
-                        && self.follow_source_route(now, &mut waiting, ip.destination, out))
-                {
-                    return waiting.bytes;
-                }
-                self.route(now, waiting, out);
-                return Vec::new();
+        let ip = match self.tables.validate(input, &bytes, meta.len as usize) {
+            Parsed::Bad(reason) => {
+                self.cx.drop_frames(input, reason, 1);
+                return bytes;
             }
+            Parsed::Incomplete => {
+                self.cx.drop_frames(input, DropReason::Truncated, 1);
+                return bytes;
+            }
+            Parsed::Arp => {
+                self.arp_input(input, &bytes);
+                return bytes;
+            }
+            Parsed::Ip(ip) => Ip::V4(ip),
+            Parsed::Ip6(ip) => Ip::V6(ip),
+        };
+        let mut packet = Packet::received(bytes, meta, input, ip);
+        if let Ip::V4(ip) = ip
+            && !(self.has_good_options(&packet) && self.follow_source_route(&mut packet, &ip))
+        {
+            return packet.into_frame();
         }
-        bytes
+        self.route(packet);
+        Vec::new()
     }
 
     /// Sends a packet, received or our own, on its way.
-    pub(crate) fn route(&mut self, now: Instant, waiting: Waiting, out: &mut dyn Egress) {
-        if waiting.is_ipv6() {
-            self.route6(now, waiting, out);
-        } else {
-            self.route4(now, waiting, out);
+    fn route(&mut self, packet: Packet) {
+        match packet.ip() {
+            Ip::V4(ip) => self.route4(packet, &ip),
+            Ip::V6(ip) => self.route6(packet, &ip),
         }
     }
 }

@@ -115,7 +115,7 @@ impl Net {
                 self.plug(router, interface);
             } else {
                 let bed = &mut self.routers[router];
-                bed.router.link_down(now, InterfaceId(interface));
+                bed.router.link_down(InterfaceId(interface));
             }
             self.poll_router(router);
         }

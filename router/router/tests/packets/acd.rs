@@ -80,7 +80,7 @@ fn a_conflict_is_forgotten_when_it_is_over() {
     bed.receive(WAN, &claims()[1]);
     assert_eq!(bed.take().len(), 1);
     // With the link it begins anew.
-    bed.router.link_down(bed.now, InterfaceId(WAN));
+    bed.router.link_down(InterfaceId(WAN));
     assert!(conflicts(&bed).is_empty());
     // With a new configuration it doesn't, as long as the addresses stay.
     bed.router

@@ -83,7 +83,7 @@ fn by_default_and_without_the_link_they_are_dropped() {
     off.receive(WAN, &udp(WAN, A, TO_LAN, 40));
     assert_eq!(off.dropped(WAN, DropReason::Broadcast), 1);
     let mut bed = bed();
-    bed.router.link_down(bed.now, InterfaceId(LAN));
+    bed.router.link_down(InterfaceId(LAN));
     bed.receive(WAN, &udp(WAN, A, TO_LAN, 40));
     assert_eq!(bed.dropped(WAN, DropReason::Broadcast), 1);
     bed.router

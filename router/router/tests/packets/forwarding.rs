@@ -398,7 +398,7 @@ fn a_flood_of_punts_is_bounded_and_counted() {
 #[test]
 fn links_go_and_come() {
     let mut bed = bed();
-    bed.router.link_down(bed.now, InterfaceId(LAN));
+    bed.router.link_down(InterfaceId(LAN));
     assert!(!bed.router.all_links_up());
     // Without its link a network isn't there; the default route is.
     bed.receive(WAN, &udp(WAN, A, B, 10));

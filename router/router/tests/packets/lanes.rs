@@ -39,7 +39,7 @@ fn forward(bed: &Bed, lane: &mut Lane) {
         let mut verdicts = [Verdict::Drop; BURST];
         let input = InterfaceId(WAN);
         lane.process(
-            &bed.router,
+            bed.router.tables(),
             bed.now,
             input,
             &mut headers,
@@ -50,7 +50,7 @@ fn forward(bed: &Bed, lane: &mut Lane) {
         assert_eq!(verdicts[1..63], [Verdict::Forward(InterfaceId(LAN)); 62]);
         assert_eq!(verdicts[63], Verdict::Drop);
         assert!(headers[1..63].iter().all(|h| h.0[..6] == host_mac(B)));
-        lane.punt(&bed.router, input, metas[0], |to| {
+        lane.punt(bed.router.tables(), input, metas[0], |to| {
             to.copy_from_slice(&expiring);
         });
     }
@@ -332,6 +332,10 @@ fn fill(change: usize, router: &mut Router) {
 struct NoEgress;
 
 impl Egress for NoEgress {
+    fn room(&self, _: InterfaceId) -> usize {
+        0
+    }
+
     fn send(&mut self, _: InterfaceId, _: &[u8], _: FrameMeta) -> Result<(), NoRoom> {
         Err(NoRoom)
     }
@@ -365,7 +369,14 @@ fn while_routes_change_every_lane_finds_the_old_or_the_new_one() {
         let (lane, router) = entered.parts();
         bursts.map(|(mut headers, metas)| {
             let mut verdicts = [Verdict::Drop; BURST];
-            lane.process(router, begun, input, &mut headers, &metas, &mut verdicts);
+            lane.process(
+                router.tables(),
+                begun,
+                input,
+                &mut headers,
+                &metas,
+                &mut verdicts,
+            );
             assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN)); BURST]);
             headers.map(|header| header.0[5])
         })

@@ -51,7 +51,7 @@ fn it_is_up_without_a_link_and_says_nothing() {
     }
     assert!(bed.take().iter().all(|(out, _)| *out != LOOPBACK));
     for vif in [WAN, LAN] {
-        bed.router.link_down(bed.now, InterfaceId(vif));
+        bed.router.link_down(InterfaceId(vif));
     }
     assert!(bed.router.is_up(InterfaceId(LOOPBACK)));
     assert!(!bed.router.all_links_up());
@@ -59,7 +59,7 @@ fn it_is_up_without_a_link_and_says_nothing() {
     for _ in 0..2 {
         bed.router
             .link_up(bed.now, InterfaceId(LOOPBACK), [2; 6], 1500);
-        bed.router.link_down(bed.now, InterfaceId(LOOPBACK));
+        bed.router.link_down(InterfaceId(LOOPBACK));
         bed.router
             .apply(bed.now, &config::from_toml(CONFIG).unwrap());
         bed.poll();

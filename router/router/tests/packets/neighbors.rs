@@ -298,7 +298,7 @@ fn static_neighbors_stay() {
         bed.pass(100_000);
         bed.receive(LAN, &arp(1, [2, 9, 9, 9, 9, 9], B, [0; 6], LAN_ADDRESS));
         if round == 1 {
-            bed.router.link_down(bed.now, InterfaceId(LAN));
+            bed.router.link_down(InterfaceId(LAN));
             bed.router
                 .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 1500);
             bed.poll();

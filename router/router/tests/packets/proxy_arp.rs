@@ -63,7 +63,7 @@ fn nobody_else_is() {
     bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], A));
     assert!(bed.take().is_empty());
     // Nor for what is gone.
-    bed.router.link_down(bed.now, InterfaceId(LAN));
+    bed.router.link_down(InterfaceId(LAN));
     bed.receive(WAN, &request(A, B));
     assert!(bed.take().is_empty());
     bed.assert_balance();

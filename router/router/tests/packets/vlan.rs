@@ -322,7 +322,7 @@ fn sub_interfaces_follow_their_vif() {
     let up =
         |bed: &Bed| -> Vec<bool> { (0..6).map(|i| bed.router.is_up(InterfaceId(i))).collect() };
     assert_eq!(up(&bed), [true; 6]);
-    bed.router.link_down(bed.now, InterfaceId(WAN));
+    bed.router.link_down(InterfaceId(WAN));
     assert_eq!(up(&bed), [false, true, true, true, false, false]);
     assert!(!bed.router.all_links_up());
     // What was on the VLANs of that vif is forgotten, and out of reach.

@@ -224,7 +224,7 @@ fn fragments_of_two_tables_make_no_packet() {
 fn a_circle_is_left() {
     // A link that is down takes the end of the way with it.
     let mut bed = bed();
-    bed.router.link_down(bed.now, InterfaceId(BLUE1));
+    bed.router.link_down(InterfaceId(BLUE1));
     bed.receive(WAN, &udp(WAN, OUTSIDE, NEAR, 20));
     assert_eq!(bed.dropped(WAN, DropReason::VrfLoop), 1);
     let (_, error) = bed.take().remove(0);

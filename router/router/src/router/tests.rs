@@ -1,5 +1,10 @@
+//! Routes that come and go, and what becomes of them as links do.
+
 use super::*;
+use crate::route::routes::SETTLING;
+use crate::route::target::Target;
 use crate::snapshot::{self, RouteTableSnapshot};
+use config::RouteTarget;
 use config::{Via, from_toml};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -44,7 +49,7 @@ fn route(prefix: &str, target: RouteTarget) -> RouteConfig {
 
 /// What happens to a router.
 #[derive(Clone, Debug)]
-enum Step {
+enum Event {
     Insert(Network, RouteTarget, Option<u16>),
     Remove(Network),
     /// Interface `a` or `b` comes up or goes down.
@@ -89,7 +94,7 @@ fn gateway(six: bool, interface: usize, host: u8) -> Via {
     }
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = Event> {
     let gateways = prop::collection::vec((0usize..2, 10u8..13), 1..4);
     let mtu = prop::option::weighted(0.2, 1280u16..1282);
     let insert = (prefix(), gateways, 0u8..6, mtu).prop_map(|(prefix, gateways, kind, mtu)| {
@@ -108,12 +113,12 @@ fn step() -> impl Strategy<Value = Step> {
                 RouteTarget::Via(all)
             }
         };
-        Step::Insert(prefix, target, mtu)
+        Event::Insert(prefix, target, mtu)
     });
     prop_oneof![
         6 => insert,
-        3 => prefix().prop_map(Step::Remove),
-        1 => (0u8..2, any::<bool>()).prop_map(|(at, up)| Step::Link(at, up)),
+        3 => prefix().prop_map(Event::Remove),
+        1 => (0u8..2, any::<bool>()).prop_map(|(at, up)| Event::Link(at, up)),
     ]
 }
 
@@ -135,9 +140,9 @@ impl Model {
         }
     }
 
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, step: &Event) {
         match step {
-            Step::Insert(prefix, target, mtu) => {
+            Event::Insert(prefix, target, mtu) => {
                 let route = RouteConfig {
                     prefix: *prefix,
                     vrf: 0,
@@ -147,17 +152,17 @@ impl Model {
                 self.router.insert_route(&route).unwrap();
                 self.routes.insert(*prefix, target.clone());
             }
-            Step::Remove(prefix) => {
+            Event::Remove(prefix) => {
                 let found = self.router.remove_route(*prefix);
                 assert_eq!(found, self.routes.remove(prefix).is_some());
             }
-            &Step::Link(at, up) => {
+            &Event::Link(at, up) => {
                 let id = InterfaceId(at);
                 if up {
                     self.router
                         .link_up(Instant(0), id, [2, 0, 0, 0, 0, at], 1500);
                 } else {
-                    self.router.link_down(Instant(0), id);
+                    self.router.link_down(id);
                 }
                 self.up[usize::from(at)] = up;
             }
@@ -213,7 +218,7 @@ impl Model {
     fn named(&self, target: Target) -> String {
         match target {
             Target::Neighbor(index) => {
-                let entry = self.router.neighbors.entry(index as usize).unwrap();
+                let entry = self.router.state.neighbors.entry(index as usize).unwrap();
                 assert!(entry.pinned > 0 && self.up[entry.interface.index()]);
                 entry.address.to_string()
             }
@@ -233,9 +238,10 @@ impl Model {
         let target = match address {
             IpAddr::V4(address) => {
                 let address = address.to_bits();
-                let target = router.vrfs.get(0).fib.lookup(address);
+                let target = router.tables.vrfs.get(0).fib.lookup(address);
                 let mut burst = [address, !address, !address, address];
                 router
+                    .tables
                     .vrfs
                     .get(0)
                     .fib
@@ -244,13 +250,13 @@ impl Model {
                 target
             }
             IpAddr::V6(address) => {
-                Target::from_number(router.vrfs.get(0).fib6.lookup(address.to_bits()))
+                Target::from_number(router.tables.vrfs.get(0).fib6.lookup(address.to_bits()))
             }
         };
         let Target::Group(group) = target else {
             return vec![self.named(target)];
         };
-        let group = router.vrfs.groups.get(group).unwrap();
+        let group = router.tables.vrfs.groups.get(group).unwrap();
         let picks = (0..200u32).map(|i| group.pick(i.wrapping_mul(0x9e37_79b9)).unwrap());
         let mut names: Vec<_> = picks.map(|t| self.named(Target::from_number(t))).collect();
         names.sort();
@@ -267,7 +273,7 @@ proptest! {
         for (step, settled) in steps {
             model.take(&step);
             if settled {
-                model.router.vrfs.get_mut(0).fib.settle();
+                model.router.tables.vrfs.get_mut(0).fib.settle();
             }
             for third in 0..4u16 {
                 for last in [0u8, 1, 2, 3, 255] {
@@ -283,11 +289,11 @@ proptest! {
         }
         let all: Vec<Network> = model.routes.keys().copied().collect();
         for prefix in all {
-            model.take(&Step::Remove(prefix));
+            model.take(&Event::Remove(prefix));
         }
         // Nothing is held any more.
-        prop_assert!(model.router.neighbors.iter().all(|(_, e)| e.pinned == 0));
-        prop_assert!(model.router.vrfs.groups.is_empty());
+        prop_assert!(model.router.state.neighbors.iter().all(|(_, e)| e.pinned == 0));
+        prop_assert!(model.router.tables.vrfs.groups.is_empty());
     }
 }
 
@@ -299,16 +305,16 @@ fn single_changes_are_copied_when_they_had_time_to_gather() {
         router.insert_route(&route(text, target)).unwrap();
     };
     let start = Instant(5);
-    assert!(router.vrfs.get(0).fib.is_settled());
+    assert!(router.tables.vrfs.get(0).fib.is_settled());
     blackhole(&mut router, "192.0.2.0/24");
-    assert!(!router.vrfs.get(0).fib.is_settled());
-    let due = router.settle_routes(start).unwrap();
+    assert!(!router.tables.vrfs.get(0).fib.is_settled());
+    let due = router.step(start).settle_routes().unwrap();
     assert_eq!(due, start.saturating_add(SETTLING));
     blackhole(&mut router, "198.51.100.0/24");
-    assert_eq!(router.settle_routes(start), Some(due));
-    assert_eq!(router.settle_routes(due), None);
-    assert!(router.vrfs.get(0).fib.is_settled());
-    let found = router.vrfs.get(0).fib.lookup(0xc633_6407);
+    assert_eq!(router.step(start).settle_routes(), Some(due));
+    assert_eq!(router.step(due).settle_routes(), None);
+    assert!(router.tables.vrfs.get(0).fib.is_settled());
+    let found = router.tables.vrfs.get(0).fib.lookup(0xc633_6407);
     assert_eq!(found, Target::Drop(DropReason::Blackhole));
 }
 
@@ -371,7 +377,7 @@ fn routes_of_files_are_routes() {
     router.read_route_files(&ramdisk).unwrap();
     assert_eq!(router.route_counts(), (4, 1));
     router.link_up(Instant(0), InterfaceId(0), [2, 0, 0, 0, 0, 1], 1500);
-    let lookup = |router: &Router, address| router.vrfs.get(0).fib.lookup(address);
+    let lookup = |router: &Router, address| router.tables.vrfs.get(0).fib.lookup(address);
     // What needs the other link is hidden, and what is shorter serves.
     let whole = lookup(&router, 0xc000_0201);
     assert!(matches!(whole, Target::Group(_)), "{whole:?}");
@@ -424,11 +430,11 @@ address = ["10.0.2.1/24"]
 /// What a table answers, and where that leads in the end.
 fn answers(router: &Router, vrf: u8, address: [u8; 4]) -> (Target, Target) {
     let address = std::net::Ipv4Addr::from(address);
-    let fib = &router.vrfs.get(vrf).fib;
+    let fib = &router.tables.vrfs.get(vrf).fib;
     let mut burst = [address.to_bits()];
     fib.answer(&mut burst, |target, _| target);
     assert_eq!(Target::from_number(burst[0]), fib.lookup(address.to_bits()));
-    let (_, target) = router.vrfs.find(vrf, address.into());
+    let (_, target) = router.tables.vrfs.find(vrf, address.into());
     (Target::from_number(burst[0]), target)
 }
 
@@ -437,7 +443,7 @@ fn gateway_of(router: &Router, target: Target) -> Option<(IpAddr, u8)> {
     let Target::Neighbor(index) = target else {
         return None;
     };
-    let entry = router.neighbors.entry(index as usize)?;
+    let entry = router.state.neighbors.entry(index as usize)?;
     Some((entry.address, entry.interface.0))
 }
 
@@ -478,7 +484,7 @@ fn routes_come_and_go_in_each_table() {
     assert_eq!(gateway_of(&router, first), Some((address, 0)));
     let (group, _) = answers(&router, 1, there);
     assert!(matches!(group, Target::Group(_)), "{group:?}");
-    assert!(!router.vrfs.groups.is_empty());
+    assert!(!router.tables.vrfs.groups.is_empty());
 
     // From one table into the other, to the same group.
     let leak = network("192.0.2.0/25");
@@ -487,10 +493,10 @@ fn routes_come_and_go_in_each_table() {
         .expect("there is one");
     assert_eq!(answers(&router, 0, there), (Target::Vrf(1), group));
     // Each table hides what can't be used, and shows it again.
-    router.link_down(Instant(0), InterfaceId(2));
+    router.link_down(InterfaceId(2));
     let members = |router: &Router, group| match group {
         Target::Group(group) => {
-            let group = router.vrfs.groups.get(group).unwrap();
+            let group = router.tables.vrfs.groups.get(group).unwrap();
             let all: Vec<u32> = (0..200u32)
                 .map(|i| group.pick(i.wrapping_mul(0x9e37_79b9)).unwrap())
                 .collect();
@@ -505,7 +511,7 @@ fn routes_come_and_go_in_each_table() {
         target => panic!("{target:?}"),
     };
     assert_eq!(members(&router, group), [(address, 1)]);
-    router.link_down(Instant(0), InterfaceId(1));
+    router.link_down(InterfaceId(1));
     let nowhere = Target::Drop(DropReason::NoRoute);
     assert_eq!(answers(&router, 0, there), (Target::Vrf(1), nowhere));
     assert_eq!(answers(&router, 1, there), (nowhere, nowhere));
@@ -537,8 +543,8 @@ fn routes_come_and_go_in_each_table() {
     assert_eq!(answers(&router, 1, [192, 0, 2, 200]).0, group);
     assert!(router.remove_route_in(1, prefix) && router.remove_route(leak));
     assert_eq!(router.route_counts(), (0, 0));
-    assert!(router.vrfs.groups.is_empty());
-    assert!(router.neighbors.iter().all(|(_, e)| e.pinned == 0));
+    assert!(router.tables.vrfs.groups.is_empty());
+    assert!(router.state.neighbors.iter().all(|(_, e)| e.pinned == 0));
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! The way into the fast path: bursts of headers in, verdicts out.
+
+use crate::forward::lane::{Lane, Traffic};
+use crate::frame::{BURST, FrameMeta, Header, InterfaceId, Verdict, Verdicts};
+use crate::tables::Tables;
+use crate::time::Instant;
+
+impl Lane {
+    /// Decides about frames that arrived on one interface, best [`BURST`](crate::BURST) or fewer
+    /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
+    /// slices aren't looked at.
+    ///
+    /// Says what the verdicts have in common.
+    #[inline(always)]
+    pub fn process(
+        &mut self,
+        tables: &Tables,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
+        self.redirect_due = tables.is_redirect_due(now, input);
+        self.for_others = Traffic::default();
+        let mut ways = 0;
+        let mut verdict = Verdicts::Mixed;
+        let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
+        for ((headers, metas), verdicts) in bursts.zip(verdicts.chunks_mut(BURST)) {
+            let count = headers.len().min(metas.len()).min(verdicts.len());
+            if let (Some(headers), Some(metas), Some(verdicts)) = (
+                headers.get_mut(..count),
+                metas.get(..count),
+                verdicts.get_mut(..count),
+            ) {
+                let found = tables.burst(self, input, headers, metas, verdicts);
+                ways += u32::from(ways == 0 || found != verdict);
+                verdict = found;
+            }
+        }
+        if ways > 1 {
+            verdict = Verdicts::Mixed;
+        }
+        let Traffic { packets, bytes } = self.for_others;
+        if packets == 0 {
+            return verdict;
+        }
+        self.with_counters(input, |c| {
+            c.rx_packets -= packets;
+            c.rx_bytes -= bytes;
+        });
+        Verdicts::Tagged
+    }
+}

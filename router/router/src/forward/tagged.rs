@@ -1,0 +1,31 @@
+//! Frames with tags of IEEE 802.1Q: for which interface of the vif they are.
+
+use wire::vlan::Tags;
+
+use crate::forward::lane::Lane;
+use crate::frame::{FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
+use crate::tables::Tables;
+
+impl Tables {
+    /// The verdict on a tagged frame, if its tags are those of an interface. It no longer
+    /// counts as received here.
+    pub(crate) fn tagged(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        header: &Header,
+        meta: &FrameMeta,
+    ) -> Option<Verdict> {
+        // Only what comes from a vif has tags.
+        let (vif, own) = self.vlans.port(input);
+        if vif != input || !own.is_empty() {
+            return None;
+        }
+        let len = HEADER_LEN.min(meta.len as usize);
+        let (tags, _) = Tags::parse(header.0.get(..len)?)?;
+        let interface = self.vlans.find(vif, tags)?;
+        lane.for_others.packets += 1;
+        lane.for_others.bytes += u64::from(meta.len);
+        Some(Verdict::Tagged(interface))
+    }
+}

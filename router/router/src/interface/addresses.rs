@@ -1,0 +1,140 @@
+//! An interface's IPv6 addresses, and which of them may be used.
+
+use alloc::vec::Vec;
+use core::net::Ipv6Addr;
+
+use config::{Attachment, InterfaceConfig};
+use wire::addr::{Ipv6Network, Mac, solicited_node};
+use wire::ipv6::{ALL_NODES, ALL_ROUTERS};
+
+/// The site-local group of all routers (RFC 4291 2.7.1).
+const SITE_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2);
+
+/// What Duplicate Address Detection knows of an address (RFC 4862 5.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DadState {
+    /// Not yet known to be used by nobody else.
+    Tentative,
+    /// Used by nobody else.
+    Unique,
+    /// Used by somebody else.
+    Duplicate,
+}
+
+/// One of the router's IPv6 addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ipv6Address {
+    pub(crate) network: Ipv6Network,
+    pub(crate) state: DadState,
+}
+
+/// The IPv6 addresses of an interface: the link-local one too, while the link is up.
+#[derive(Clone, Debug)]
+pub(crate) struct Ipv6Addresses(Vec<Ipv6Address>);
+
+impl Ipv6Addresses {
+    /// The configured addresses, if there are any.
+    pub(crate) fn new(config: &InterfaceConfig) -> Option<Self> {
+        let state = match config.attachment {
+            // A loopback interface has no neighbors.
+            Attachment::Loopback => DadState::Unique,
+            _ => DadState::Tentative,
+        };
+        let networks = config.addresses.iter().filter_map(|a| a.v6());
+        let addresses: Vec<_> = networks
+            .map(|network| Ipv6Address { network, state })
+            .collect();
+        (!addresses.is_empty()).then_some(Self(addresses))
+    }
+
+    /// Begins on a link that came up: all are tentative, but for those that `old` knows about.
+    pub(crate) fn start(&mut self, mac: Mac, old: Option<&Self>) {
+        if self.link_local().is_none() {
+            let network = Ipv6Network {
+                address: mac.link_local(),
+                len: 64,
+            };
+            let state = DadState::Tentative;
+            self.0.insert(0, Ipv6Address { network, state });
+        }
+        for address in &mut self.0 {
+            let known = old.and_then(|old| old.state(address.network.address));
+            address.state = known.unwrap_or(DadState::Tentative);
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ipv6Address> {
+        self.0.iter()
+    }
+
+    /// The addresses that may be used.
+    pub(crate) fn usable(&self) -> impl Iterator<Item = Ipv6Network> {
+        let unique = |a: &&Ipv6Address| a.state == DadState::Unique;
+        self.iter().filter(unique).map(|a| a.network)
+    }
+
+    /// The link-local address, in whatever state.
+    fn link_local(&self) -> Option<&Ipv6Address> {
+        self.iter()
+            .find(|a| a.network.address.is_unicast_link_local())
+    }
+
+    /// The link-local address, if it may be used.
+    pub(crate) fn source(&self) -> Option<Ipv6Addr> {
+        self.usable()
+            .map(|n| n.address)
+            .find(|a| a.is_unicast_link_local())
+    }
+
+    /// The state of one of the router's addresses here; `None` if it isn't one.
+    pub(crate) fn state(&self, address: Ipv6Addr) -> Option<DadState> {
+        let found = self.iter().find(|a| a.network.address == address);
+        found.map(|a| a.state)
+    }
+
+    /// Sets the state of an address.
+    pub(crate) fn set_state(&mut self, address: Ipv6Addr, state: DadState) {
+        for own in &mut self.0 {
+            if own.network.address == address {
+                own.state = state;
+            }
+        }
+    }
+
+    /// Returns `true` if this means any router of one of the networks here (RFC 4291 2.6.1).
+    pub(crate) fn is_anycast(&self, address: Ipv6Addr) -> bool {
+        self.usable()
+            .any(|n| !n.address.is_unicast_link_local() && n.anycast() == Some(address))
+    }
+
+    /// Returns `true` if a host on this link can have this address.
+    pub(crate) fn has_host(&self, address: Ipv6Addr) -> bool {
+        let own = self.state(address).is_some();
+        let here = || self.iter().any(|a| a.network.contains(address));
+        !own && (address.is_unicast_link_local() || here()) && !self.is_anycast(address)
+    }
+
+    /// The groups listened to that multicast routers need to know of: not that of all nodes
+    /// (RFC 3810 6).
+    pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
+        let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
+        let ours = || {
+            let ours = |a: &&Ipv6Address| a.state != DadState::Duplicate;
+            self.iter().filter(ours).map(|a| a.network)
+        };
+        let anycast = ours().filter_map(|n| n.anycast());
+        let own = ours().map(|n| n.address);
+        for group in own.chain(anycast).map(solicited_node) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// Returns `true` if packets to this group are for the router.
+    pub(crate) fn listens_to(&self, group: Ipv6Addr) -> bool {
+        group == ALL_NODES || self.groups().contains(&group)
+    }
+}

@@ -1,0 +1,342 @@
+//! Adjacencies: all that the fast path needs to send to a neighbor, found by a hash with a secret
+//! key and a bounded number of probes.
+//!
+//! What else is known of a neighbor is under the same index in
+//! [`NeighborTable`](crate::neighbor::table::NeighborTable).
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use wire::addr::Mac;
+
+use crate::frame::{InterfaceId, MAX_INTERFACES};
+
+/// Neighbors of a family that an interface may have, those that are being looked for included.
+pub(crate) const PER_INTERFACE: usize = 1024;
+
+/// Slots that are looked at for a key.
+const PROBES: usize = 8;
+
+/// What the fast path needs to send to a neighbour.
+#[derive(Debug)]
+#[repr(align(32))]
+pub(crate) struct Adjacency {
+    /// Destination and source of the Ethernet header.
+    pub(crate) stations: [u8; 12],
+    /// The longest frame that can be sent there, or 0 while the neighbour isn't known.
+    pub(crate) max_len: u32,
+    /// The interface that leads there.
+    pub(crate) out: u8,
+    /// Whether it was sent to since the flag was last cleared.
+    pub(crate) used: AtomicBool,
+}
+
+impl Adjacency {
+    fn closed(out: InterfaceId) -> Self {
+        Self {
+            stations: [0; 12],
+            max_len: 0,
+            out: out.0,
+            used: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that it is sent to. Written only if that is news: all CPUs read this memory.
+    #[inline(always)]
+    pub(crate) fn touch(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The keyed hash index, apart from the rest so that the fast path can borrow it alone.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// A tag in the upper 40 bits, the neighbour's index in the lower 24.
+    slots: Vec<u64>,
+    shift: u32,
+    key: u64,
+}
+
+/// A slot without a neighbour. Its tag is no IPv4 neighbour's, not even that of 0.0.0.0.
+const EMPTY: u64 = u64::MAX;
+
+/// The tag of an IPv4 neighbour: its interface and address, so that it is the only one.
+fn tag4(interface: u8, address: u32) -> u64 {
+    u64::from(interface) << 32 | u64::from(address)
+}
+
+impl Index {
+    fn new(key: u64) -> Self {
+        let mut index = Self {
+            slots: Vec::new(),
+            shift: 0,
+            key: key | 1,
+        };
+        index.resize(8);
+        index
+    }
+
+    /// Makes room for `2^bits` slots, and some more so that no probe wraps around.
+    fn resize(&mut self, bits: u32) {
+        self.slots = vec![EMPTY; (1 << bits) + PROBES];
+        self.shift = 64 - bits;
+    }
+
+    #[inline(always)]
+    fn home(&self, key: u64) -> usize {
+        // Two rounds: after one alone, some multipliers crowd regular sequences of addresses.
+        let once = key.wrapping_mul(self.key);
+        ((once ^ once >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+    }
+
+    /// The slots where a tag can be.
+    #[inline(always)]
+    fn window(&self, tag: u64) -> &[u64] {
+        let home = self.home(tag);
+        self.slots.get(home..home + PROBES).unwrap_or(&[])
+    }
+
+    /// The neighbour with this IPv4 address on the link of this interface.
+    #[inline(always)]
+    pub(crate) fn find(&self, interface: u8, address: u32) -> Option<usize> {
+        let tag = tag4(interface, address);
+        self.window(tag)
+            .iter()
+            .find(|&&slot| slot >> 24 == tag)
+            .map(|&slot| (slot & 0xff_ffff) as usize)
+    }
+
+    /// The tag of an IPv6 neighbour: a keyed hash that no IPv4 tag looks like. Others may
+    /// have it too.
+    #[inline(always)]
+    fn tag6(&self, interface: u8, address: u128) -> u64 {
+        let (high, low) = ((address >> 64) as u64, address as u64);
+        // Multiply and fold, as the hash of flows does.
+        let mix = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            (product as u64) ^ (product >> 64) as u64
+        };
+        let first = mix(high ^ self.key, 0x9e37_79b9_7f4a_7c15) ^ u64::from(interface);
+        mix(first ^ low, self.key ^ 0xd6e8_feb8_6659_fd93) >> 25 | 1 << 39
+    }
+
+    fn tag(&self, Key { interface, address }: Key) -> u64 {
+        match address {
+            IpAddr::V4(address) => tag4(interface.0, address.to_bits()),
+            IpAddr::V6(address) => self.tag6(interface.0, address.to_bits()),
+        }
+    }
+
+    fn insert(&mut self, tag: u64, index: usize) -> bool {
+        let home = self.home(tag);
+        let Some(window) = self.slots.get_mut(home..home + PROBES) else {
+            return false;
+        };
+        match window.iter_mut().find(|slot| **slot == EMPTY) {
+            Some(slot) => {
+                *slot = tag << 24 | index as u64;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn remove(&mut self, tag: u64, index: usize) {
+        let home = self.home(tag);
+        if let Some(window) = self.slots.get_mut(home..home + PROBES)
+            && let Some(slot) = window
+                .iter_mut()
+                .find(|slot| **slot == tag << 24 | index as u64)
+        {
+            *slot = EMPTY;
+        }
+    }
+}
+
+/// Whose adjacency it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Key {
+    pub(crate) interface: InterfaceId,
+    pub(crate) address: IpAddr,
+}
+
+/// All adjacencies.
+#[derive(Debug)]
+pub(crate) struct Adjacencies {
+    /// By index: a target's number in the forwarding tables.
+    pub(crate) list: Vec<Adjacency>,
+    pub(crate) index: Index,
+    keys: Vec<Option<Key>>,
+    free: Vec<usize>,
+}
+
+impl Adjacencies {
+    /// None. `key` makes the hash hard to foresee.
+    pub(crate) fn new(key: u64) -> Self {
+        Self {
+            list: Vec::new(),
+            index: Index::new(key),
+            keys: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// The adjacency at an index.
+    pub(crate) fn get(&self, index: usize) -> Option<&Adjacency> {
+        self.list.get(index)
+    }
+
+    /// Whose adjacency is at an index; `None` if nobody's.
+    pub(crate) fn key(&self, index: usize) -> Option<Key> {
+        *self.keys.get(index)?
+    }
+
+    /// The index of the adjacency with this address on the link of an interface.
+    pub(crate) fn find(&self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
+        match address {
+            IpAddr::V4(address) => self.index.find(interface.0, address.to_bits()),
+            IpAddr::V6(address) => self.find6(interface.0, address.to_bits()),
+        }
+    }
+
+    /// The same for an IPv6 address.
+    #[inline(always)]
+    pub(crate) fn find6(&self, interface: u8, address: u128) -> Option<usize> {
+        let tag = self.index.tag6(interface, address);
+        let wanted = Key {
+            interface: InterfaceId(interface),
+            address: IpAddr::V6(address.into()),
+        };
+        self.index
+            .window(tag)
+            .iter()
+            .filter(|&&slot| slot >> 24 == tag)
+            .map(|&slot| (slot & 0xff_ffff) as usize)
+            .find(|&index| self.keys.get(index) == Some(&Some(wanted)))
+    }
+
+    /// Adds an adjacency, closed, and returns its index; `None` if the hash finds no place for it.
+    pub(crate) fn insert(&mut self, key: Key) -> Option<usize> {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.list.push(Adjacency::closed(key.interface));
+            self.keys.push(None);
+            self.list.len() - 1
+        });
+        if !self.enter(key, index) {
+            self.free.push(index);
+            return None;
+        }
+        if let (Some(adjacency), Some(own)) = (self.list.get_mut(index), self.keys.get_mut(index)) {
+            *adjacency = Adjacency::closed(key.interface);
+            *own = Some(key);
+        }
+        Some(index)
+    }
+
+    /// Closes an adjacency and frees its index.
+    pub(crate) fn remove(&mut self, index: usize) {
+        if let Some(key) = self.keys.get_mut(index).and_then(Option::take) {
+            self.index.remove(self.index.tag(key), index);
+            self.close(index);
+            self.free.push(index);
+        }
+    }
+
+    /// Enters a key into the hash, which grows with the number of adjacencies.
+    fn enter(&mut self, key: Key, index: usize) -> bool {
+        let tag = self.index.tag(key);
+        let mut bits = 64 - self.index.shift;
+        let crowded = (self.list.len() - self.free.len()) * 4 > 1 << bits;
+        if !crowded && self.index.insert(tag, index) {
+            return true;
+        }
+        // More than this would not help: the table is nearly empty by then.
+        let most = (2 * PER_INTERFACE * MAX_INTERFACES * 8).ilog2();
+        while bits < most {
+            bits += 1;
+            self.index.resize(bits);
+            let mut all = true;
+            for (at, key) in self.keys.iter().enumerate() {
+                if let Some(key) = *key {
+                    all &= self.index.insert(self.index.tag(key), at);
+                }
+            }
+            if all && self.index.insert(tag, index) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lets the fast path send to a neighbor: `stations` are the two MAC addresses of the
+    /// Ethernet header, `max_len` is the longest frame, in bytes.
+    pub(crate) fn open(&mut self, index: usize, stations: [u8; 12], max_len: u32) {
+        if let Some(a) = self.list.get_mut(index) {
+            a.stations = stations;
+            a.max_len = max_len;
+        }
+    }
+
+    /// Keeps the fast path from sending to a neighbor.
+    pub(crate) fn close(&mut self, index: usize) {
+        if let Some(a) = self.list.get_mut(index) {
+            a.max_len = 0;
+        }
+    }
+
+    /// The MAC address of a neighbor, if it was ever known.
+    pub(crate) fn mac(&self, index: usize) -> Option<Mac> {
+        let stations = self.list.get(index)?.stations;
+        stations.first_chunk().copied().map(Mac)
+    }
+
+    /// Sets whether a neighbor was sent to.
+    pub(crate) fn set_used(&mut self, index: usize, used: bool) {
+        if let Some(a) = self.list.get_mut(index) {
+            *a.used.get_mut() = used;
+        }
+    }
+
+    /// Reads and clears whether a neighbor was sent to.
+    pub(crate) fn take_used(&mut self, index: usize) -> bool {
+        self.list
+            .get_mut(index)
+            .is_some_and(|a| core::mem::take(a.used.get_mut()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_is_there(key: u64, ops in prop::collection::vec((0u8..2, 0u32..300, any::<bool>(), any::<bool>()), 0..1000)) {
+            let mut all = Adjacencies::new(key);
+            let mut model = std::collections::HashMap::new();
+            for (interface, address, ipv6, add) in ops {
+                let interface = InterfaceId(interface);
+                let address: IpAddr = match ipv6 {
+                    true => Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(address)).into(),
+                    false => Ipv4Addr::from_bits(0x0a00_0000 + address).into(),
+                };
+                let id = (interface, address);
+                if add && !model.contains_key(&id) {
+                    model.insert(id, all.insert(Key { interface, address }).unwrap());
+                } else if !add && let Some(index) = model.remove(&id) {
+                    all.remove(index);
+                }
+                prop_assert_eq!(all.find(interface, address), model.get(&id).copied());
+            }
+            for (&(interface, address), &index) in &model {
+                prop_assert_eq!(all.find(interface, address), Some(index));
+            }
+        }
+    }
+}

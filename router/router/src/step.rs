@@ -1,0 +1,36 @@
+//! A step of the slow path: the state that it works on, and what it is given.
+//!
+//! What a step does is in the files of its subject: [`slow`](crate::slow) for packets on their
+//! way, [`local`](crate::local) for those that are for the router, [`neighbor`](crate::neighbor)
+//! for ARP and Neighbor Discovery, [`route`](crate::route) for the tables.
+
+use config::Config;
+
+use crate::cx::Cx;
+use crate::neighbor::nud::Nud;
+use crate::state::State;
+use crate::tables::Tables;
+
+/// Everything, for one step.
+pub(crate) struct Step<'a> {
+    /// The configuration in effect.
+    pub(crate) config: &'a Config,
+    /// What lanes read.
+    pub(crate) tables: &'a mut Tables,
+    /// What only the slow path touches.
+    pub(crate) state: &'a mut State,
+    /// The time, counters, randomness, and where output goes.
+    pub(crate) cx: Cx<'a>,
+}
+
+impl<'a> Step<'a> {
+    /// The state machine of neighbors.
+    pub(crate) fn nud(&mut self) -> Nud<'_, 'a> {
+        Nud {
+            interfaces: &self.tables.interfaces,
+            adjacencies: &mut self.tables.adjacencies,
+            table: &mut self.state.neighbors,
+            cx: &mut self.cx,
+        }
+    }
+}

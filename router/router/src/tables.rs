@@ -1,0 +1,91 @@
+//! What lanes read: interfaces, adjacencies, forwarding tables.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use wire::vlan::Tags;
+
+use crate::DropReason;
+use crate::frame::InterfaceId;
+use crate::interface::Interface;
+use crate::interface::vlan_map::VlanMap;
+use crate::neighbor::adjacency::Adjacencies;
+use crate::route::target::Target;
+use crate::route::vrf::Vrfs;
+
+/// What decides about each packet that is plainly forwarded, and nothing else: no queue, no timer
+/// and no state of a protocol. Any number of [lanes](crate::Lane) read it at the same time.
+pub struct Tables {
+    /// By [`InterfaceId`].
+    pub(crate) interfaces: Vec<Interface>,
+    /// Which interfaces share a vif.
+    pub(crate) vlans: VlanMap,
+    /// How to send to each neighbor.
+    pub(crate) adjacencies: Adjacencies,
+    /// The routing tables.
+    pub(crate) vrfs: Vrfs,
+    /// What flows are spread over equal-cost routes by.
+    pub(crate) flow_key: u64,
+}
+
+impl Tables {
+    /// An interface, if there is one with this number.
+    pub(crate) fn interface(&self, id: InterfaceId) -> Option<&Interface> {
+        self.interfaces.get(id.index())
+    }
+
+    /// Returns `true` if an interface has its link.
+    pub fn is_up(&self, interface: InterfaceId) -> bool {
+        self.interface(interface).is_some_and(|i| i.up)
+    }
+
+    /// Where frames for an interface leave: the interface that is the vif, and the tags they
+    /// get.
+    pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
+        self.vlans.port(interface)
+    }
+
+    /// The number of the routing table that an interface uses.
+    pub(crate) fn vrf_of(&self, interface: InterfaceId) -> u8 {
+        self.interface(interface).map_or(0, |i| i.vrf)
+    }
+
+    /// The interfaces that use a routing table.
+    pub(crate) fn interfaces_in(&self, vrf: u8) -> impl Iterator<Item = &Interface> {
+        self.interfaces.iter().filter(move |i| i.vrf == vrf)
+    }
+
+    /// What the tables answer for a destination of packets from an interface. A group is not yet
+    /// resolved.
+    pub(crate) fn route_to(&self, input: InterfaceId, destination: IpAddr) -> Target {
+        self.vrfs.find(self.vrf_of(input), destination).1
+    }
+
+    /// Returns `true` if an address, seen from a table, means all hosts of a network here, as both
+    /// ends do.
+    pub(crate) fn is_network_end(&self, vrf: u8, address: Ipv4Addr) -> bool {
+        let (vrf, _) = self.vrfs.find(vrf, address.into());
+        self.vrfs.get(vrf).local_addresses.reason(address) == Some(DropReason::MartianSource)
+    }
+
+    /// Returns `true` if this is one of the router's unicast addresses, as seen from an interface.
+    pub(crate) fn is_own6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
+        let has = |interface: &Interface| {
+            let v6 = interface.v6.as_ref();
+            v6.is_some_and(|v6| v6.usable().any(|n| n.address == address))
+        };
+        if address.is_unicast_link_local() {
+            return self.interface(input).is_some_and(has);
+        }
+        // Or of a table that a route leads to.
+        let (vrf, _) = self.vrfs.find(self.vrf_of(input), address.into());
+        self.interfaces_in(vrf).any(has)
+    }
+
+    /// One of the router's IPv4 addresses, of the same table, for an interface that has none.
+    pub(crate) fn any_address(&self, interface: InterfaceId) -> Option<Ipv4Addr> {
+        let interfaces = self.interfaces_in(self.vrf_of(interface));
+        let mut addresses = interfaces.flat_map(|i| &i.addresses);
+        addresses.next().map(|n| n.address)
+    }
+}
