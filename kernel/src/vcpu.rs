@@ -37,7 +37,8 @@ unsafe fn vcpu_op(op: u64, index: usize, argument: u64) -> Result<i64, i32> {
 /// An operation that takes no argument.
 fn plain_op(op: u64, index: usize) -> Result<i64, i32> {
     #[expect(unsafe_code, reason = "hypercall")]
-    // SAFETY: callers give an operation without an argument.
+    // SAFETY: such an operation reads no memory; any other one fails at address zero, where nothing
+    // is ever mapped.
     unsafe {
         vcpu_op(op, index, 0)
     }

@@ -98,7 +98,7 @@ pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
     0
 }
 
-/// `bcmp`: whether two ranges differ.
+/// `bcmp` of the C library: not 0 if two ranges differ.
 ///
 /// # Safety
 /// As [`memcmp`].
