@@ -152,7 +152,7 @@ impl Workers {
     /// something for the control plane.
     pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
         let (mut busy, mut wanted, handoff) = self.with(at, |worker, router| {
-            let busy = worker.turn(router, now);
+            let busy = worker.turn(router.tables(), now);
             (busy, worker.needs_control(now), worker.has_handoff())
         });
         if handoff {

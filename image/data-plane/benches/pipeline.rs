@@ -74,7 +74,7 @@ fn run(case: Case, hashed: bool, turns: usize) {
     let (frames, wanted) = (case.frames(), wanted(case));
     for _ in 0..WARM_UP {
         now += PERIOD;
-        plane.turn(&router, now);
+        plane.turn(router.tables(), now);
         Control::new(&mut router, [&mut plane]).serve(now);
         plane.arm(now, 0);
         for backend in [&mut from, &mut to] {

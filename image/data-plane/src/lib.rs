@@ -1,7 +1,7 @@
 //! The data plane: bursts from each vif through the router to the others.
 //!
 //! Each CPU that forwards has a [`Worker`]: one queue of every vif, with pages of its own. Workers
-//! share the router, which they only read; what changes it or them is in [`Control`].
+//! share the router's tables, which they only read; what changes them, or workers, is in [`Control`].
 //!
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
 //! published at its end, with at most one event a ring. Nothing here allocates; frames move

@@ -5,7 +5,7 @@ use core::mem::take;
 
 use netfront_rs::Queue;
 use page_pool::{Frame, HomeId, PagePool};
-use router::{FrameFlags, FrameMeta, Header, InterfaceId, Lane, REWRITTEN, Router};
+use router::{FrameFlags, FrameMeta, Header, InterfaceId, Lane, REWRITTEN, Tables};
 use xen_hal::Hal;
 
 use crate::egress::{self, Refused};
@@ -17,7 +17,7 @@ use crate::vif::Vif;
 /// segments that they would have been.
 pub(crate) fn punt<H: Hal>(
     lane: &mut Lane,
-    router: &Router,
+    tables: &Tables,
     input: InterfaceId,
     meta: FrameMeta,
     pool: &PagePool<H>,
@@ -30,10 +30,10 @@ pub(crate) fn punt<H: Hal>(
                 flags,
                 ..FrameMeta::plain(len)
             };
-            lane.punt(router.tables(), input, meta, |bytes| write(bytes));
+            lane.punt(tables, input, meta, |bytes| write(bytes));
         });
     if !segmented {
-        lane.punt(router.tables(), input, meta, |bytes| {
+        lane.punt(tables, input, meta, |bytes| {
             pool.copy_out(frame, 0, bytes);
         });
     }

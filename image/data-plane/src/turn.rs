@@ -6,7 +6,7 @@ use netfront_rs::Budget;
 use page_pool::PagePool;
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
-    BURST, DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, REWRITTEN, Router, Verdict,
+    BURST, DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, REWRITTEN, Tables, Verdict,
     Verdicts,
 };
 use xen_hal::Hal;
@@ -21,7 +21,7 @@ use crate::worker::{Worker, home_of};
 impl<H: Hal> Worker<H> {
     /// Takes one turn. `now` is in ns, here and elsewhere. Returns `true` if there is more to do
     /// at once, as far as that is known already: [`Worker::arm`] finds out the rest.
-    pub fn turn(&mut self, router: &Router, now: u64) -> bool {
+    pub fn turn(&mut self, tables: &Tables, now: u64) -> bool {
         self.stats.turns += 1;
         let mut busy = false;
         for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
@@ -38,14 +38,14 @@ impl<H: Hal> Worker<H> {
             }
         }
         for index in 0..self.vifs.len() {
-            busy |= self.forward(router, index, now);
+            busy |= self.forward(tables, index, now);
         }
         self.publish();
         busy
     }
 
     /// Takes a burst from one vif through the router. Returns `true` if there may be another.
-    fn forward(&mut self, router: &Router, index: usize, now: u64) -> bool {
+    fn forward(&mut self, tables: &Tables, index: usize, now: u64) -> bool {
         if !self.vifs[index]
             .as_ref()
             .is_some_and(|vif| vif.up && vif.queue.rx_pending())
@@ -100,7 +100,7 @@ impl<H: Hal> Worker<H> {
             ..
         } = &mut *self.burst;
         *in_common = self.lane.process(
-            router.tables(),
+            tables,
             Instant(now),
             input,
             &mut headers[..count],
@@ -108,16 +108,16 @@ impl<H: Hal> Worker<H> {
             &mut verdicts[..count],
         );
         if *in_common == Verdicts::Tagged {
-            self.untag(router, index, count, now);
+            self.untag(tables, index, count, now);
         }
-        self.dispatch(router, index, count, now);
+        self.dispatch(tables, index, count, now);
         count == room
     }
 
     /// Takes the tags off frames of the burst of `count` that came from vif `index`, and lets the
     /// router decide about them as frames of the interfaces that they are for.
     #[cold]
-    fn untag(&mut self, router: &Router, index: usize, count: usize, now: u64) {
+    fn untag(&mut self, tables: &Tables, index: usize, count: usize, now: u64) {
         let pool = self.vifs[index].as_ref().map(|vif| vif.pool);
         let pool = pool.and_then(|pool| self.pools[pool].as_mut());
         let Some(pool) = pool else { return };
@@ -152,7 +152,7 @@ impl<H: Hal> Worker<H> {
             }
             inputs[run.clone()].fill(interface);
             self.lane.process(
-                router.tables(),
+                tables,
                 Instant(now),
                 interface,
                 &mut headers[run.clone()],
@@ -164,7 +164,7 @@ impl<H: Hal> Worker<H> {
 
     /// Does what the router decided with the burst of `count` frames that came from vif `index`,
     /// in runs of the same verdict: frames of one flow come in trains.
-    fn dispatch(&mut self, router: &Router, index: usize, count: usize, now: u64) {
+    fn dispatch(&mut self, tables: &Tables, index: usize, count: usize, now: u64) {
         let Some(from) = self.vifs[index].as_ref().map(|vif| vif.pool) else {
             return;
         };
@@ -188,7 +188,7 @@ impl<H: Hal> Worker<H> {
             let frames = &mut frames[run.clone()];
             match verdict {
                 Verdict::Forward(out)
-                    if lacks_queue(&self.ports, &self.vifs, out) && router.is_up(out) =>
+                    if lacks_queue(&self.ports, &self.vifs, out) && tables.is_up(out) =>
                 {
                     let Some(pool) = self.pools[from].as_mut() else {
                         return;
@@ -231,7 +231,7 @@ impl<H: Hal> Worker<H> {
                         if verdict == Verdict::Punt {
                             let tagged = *in_common == Verdicts::Tagged;
                             let input = if tagged { *input } else { input_vif };
-                            punt(&mut self.lane, router, input, *meta, pool, frame);
+                            punt(&mut self.lane, tables, input, *meta, pool, frame);
                         }
                         pool.free(take(frame));
                     }

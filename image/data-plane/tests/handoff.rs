@@ -88,7 +88,7 @@ impl Bed {
         self.now += MS;
         let now = self.now;
         while (0..2).fold(false, |busy, at| {
-            let more = self.planes[at].turn(&self.router, now);
+            let more = self.planes[at].turn(self.router.tables(), now);
             let handed = self.planes[at].has_handoff() && self.control().hand_off(now);
             busy | more | handed
         }) {}

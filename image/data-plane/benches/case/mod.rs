@@ -180,7 +180,7 @@ pub(crate) fn measured(
 ) -> Option<u64> {
     let mut ports = Bounded::<u32, 64>::new();
     loop {
-        if plane.turn(router, now) {
+        if plane.turn(router.tables(), now) {
             continue;
         }
         ports.clear();
