@@ -2,18 +2,37 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::attachment::DraftAttachment;
-use super::draft::{
-    At, DAD_TRANSMITS, Draft, DraftInterface, DraftRoute, DraftTarget, ICMP_ERROR_RATE, MTU_MIN,
-    VIF_MAX, parse_network, parse_via,
-};
-use super::model::Allowed;
-use super::suggest::did_you_mean;
-use super::{Config, ConfigError, check};
+use crate::check::check;
+use crate::draft::{Action, At, Draft, DraftAttachment, DraftInterface, DraftRoute, DraftTarget};
+use crate::error::ConfigError;
+use crate::limits::VIF_MAX;
+use crate::model::{Config, InterfaceConfig};
+use crate::notation::{self, MTU_MIN};
+use crate::suggest::did_you_mean;
+use wire::addr::Network;
 
-const WORDS: [&str; 5] = ["ip", "mtu", "route", "hostname", "log"];
+/// What the words say.
+#[derive(Default)]
+struct Words {
+    hostname: Option<String>,
+    addresses: Vec<(u8, Network)>,
+    mtus: Vec<(u8, u16)>,
+    routes: Vec<DraftRoute>,
+}
+
+/// Takes what stands behind `KEY=`, or says what is wrong with it.
+type Take = fn(&mut Words, &str) -> Result<(), String>;
+
+const KEYS: [(&str, Take); 5] = [
+    ("ip", Words::ip),
+    ("mtu", Words::mtu),
+    ("route", Words::route),
+    ("hostname", Words::hostname),
+    ("log", |_, _| Ok(())),
+];
 
 /// Reads and checks words such as `ip=0:10.0.0.1/24 route=0.0.0.0/0,10.0.0.254`.
 ///
@@ -26,74 +45,106 @@ const WORDS: [&str; 5] = ["ip", "mtu", "route", "hostname", "log"];
 ///
 /// The first word that is unknown or wrong. The line is always 0.
 pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
-    let mut draft = Draft::default();
-    let mut mtus: Vec<(u8, u16)> = Vec::new();
+    let mut words = Words::default();
     for word in text.split_ascii_whitespace() {
-        let fail = |what: &str| Err(ConfigError::new(0, format!("\"{word}\": {what}")));
-        let named = |error: ConfigError| ConfigError::new(0, format!("\"{word}\": {}", error.text));
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        match key {
-            "log" => {}
-            "hostname" => draft.hostname = Some(value.to_owned()),
-            "ip" => {
-                let Some((vif, address)) = numbered(value) else {
-                    return fail("wanted ip=VIF:ADDRESS/LEN with a VIF from 0 to 15");
-                };
-                let address = parse_network(0, address).map_err(named)?;
-                interface(&mut draft, vif).addresses.push(address);
-            }
-            "mtu" => match numbered(value).map(|(vif, mtu)| (vif, mtu.parse())) {
-                Some((vif, Ok(mtu))) if mtu >= MTU_MIN => mtus.push((vif, mtu)),
-                _ => return fail("wanted mtu=VIF:BYTES with a VIF from 0 to 15"),
-            },
-            "route" => {
-                let Some((prefix, target)) = value.split_once(',') else {
-                    return fail("wanted route=PREFIX,TARGET");
-                };
-                let prefix = parse_network(0, prefix).map_err(named)?;
-                let target = match target {
-                    "blackhole" => DraftTarget::Blackhole,
-                    "unreachable" => DraftTarget::Unreachable,
-                    "prohibit" => DraftTarget::Prohibit,
-                    name if name.starts_with("vif") => DraftTarget::Interface(At {
-                        line: 0,
-                        value: name.to_owned(),
-                    }),
-                    gateways => DraftTarget::Via(
-                        gateways
-                            .split(',')
-                            .map(|gateway| parse_via(0, gateway))
-                            .collect::<Result<_, _>>()
-                            .map_err(named)?,
-                    ),
-                };
-                draft.routes.push(DraftRoute {
-                    prefix,
-                    vrf: None,
-                    via_vrf: None,
-                    target,
-                    mtu: None,
-                });
-            }
-            _ => {
-                let hint = did_you_mean(key, WORDS);
-                return Err(ConfigError::new(
-                    0,
-                    format!("unknown word \"{word}\"{hint}"),
-                ));
+        let Some((_, take)) = KEYS.iter().find(|(known, _)| *known == key) else {
+            let hint = did_you_mean(key, &mut KEYS.iter().map(|(known, _)| *known));
+            let text = format!("unknown word \"{word}\"{hint}");
+            return Err(ConfigError::new(0, text));
+        };
+        take(&mut words, value)
+            .map_err(|what| ConfigError::new(0, format!("\"{word}\": {what}")))?;
+    }
+    let interfaces = words.interfaces();
+    if interfaces.is_empty() {
+        let text = "no interface is configured (ip=VIF:ADDRESS/LEN)";
+        return Err(ConfigError::new(0, text));
+    }
+    check(Draft {
+        hostname: words.hostname,
+        interfaces,
+        routes: words.routes,
+        ..Draft::default()
+    })
+}
+
+impl Words {
+    fn ip(&mut self, value: &str) -> Result<(), String> {
+        let Some((vif, address)) = numbered(value) else {
+            let wanted = "wanted ip=VIF:ADDRESS/LEN with a VIF from 0 to 15";
+            return Err(wanted.to_owned());
+        };
+        self.addresses.push((vif, notation::network(address)?));
+        Ok(())
+    }
+
+    fn mtu(&mut self, value: &str) -> Result<(), String> {
+        match numbered(value).map(|(vif, mtu)| (vif, mtu.parse())) {
+            Some((vif, Ok(mtu))) if mtu >= MTU_MIN => self.mtus.push((vif, mtu)),
+            _ => return Err("wanted mtu=VIF:BYTES with a VIF from 0 to 15".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, value: &str) -> Result<(), String> {
+        let Some((prefix, target)) = value.split_once(',') else {
+            return Err("wanted route=PREFIX,TARGET".to_owned());
+        };
+        let prefix = notation::network(prefix)?;
+        let target = if let Some(action) = Action::named(target) {
+            DraftTarget::Drop(action)
+        } else if target.starts_with("vif") {
+            DraftTarget::Interface(target.to_owned())
+        } else {
+            let gateways = target.split(',').map(notation::via);
+            let gateways = gateways.map(|gateway| Ok(At::new(0, gateway?)));
+            DraftTarget::Via(gateways.collect::<Result<_, String>>()?)
+        };
+        self.routes.push(DraftRoute {
+            prefix: At::new(0, prefix),
+            vrf: None,
+            via_vrf: None,
+            target: At::new(0, target),
+            mtu: None,
+        });
+        Ok(())
+    }
+
+    fn hostname(&mut self, value: &str) -> Result<(), String> {
+        self.hostname = Some(value.to_owned());
+        Ok(())
+    }
+
+    /// Returns the interfaces in the order in which they were first mentioned, those without an
+    /// address last.
+    fn interfaces(&self) -> Vec<DraftInterface> {
+        let with_address = self.addresses.iter().map(|&(vif, _)| vif);
+        let mut vifs: Vec<u8> = Vec::new();
+        for vif in with_address.chain(self.mtus.iter().map(|&(vif, _)| vif)) {
+            if !vifs.contains(&vif) {
+                vifs.push(vif);
             }
         }
+        vifs.into_iter().map(|vif| self.interface(vif)).collect()
     }
-    for (vif, mtu) in mtus {
-        interface(&mut draft, vif).mtu = Some(mtu);
+
+    fn interface(&self, vif: u8) -> DraftInterface {
+        let addresses = self.addresses.iter().filter(|&&(of, _)| of == vif);
+        let mut mtus = self.mtus.iter().filter(|&&(of, _)| of == vif);
+        DraftInterface {
+            line: 0,
+            config: InterfaceConfig {
+                mtu: mtus.next_back().map(|&(_, mtu)| mtu),
+                ..InterfaceConfig::new(format!("vif{vif}"))
+            },
+            attachment: At::new(0, DraftAttachment::Vif(vif)),
+            addresses: addresses.map(|&(_, address)| At::new(0, address)).collect(),
+            source: None,
+            vrf: None,
+            advertise: None,
+        }
     }
-    if draft.interfaces.is_empty() {
-        return Err(ConfigError::new(
-            0,
-            "no interface is configured (ip=VIF:ADDRESS/LEN)",
-        ));
-    }
-    check::check(draft)
 }
 
 /// Splits `VIF:REST`.
@@ -104,39 +155,6 @@ fn numbered(value: &str) -> Option<(u8, &str)> {
     }
     let vif = vif.parse().ok()?;
     (vif <= VIF_MAX).then_some((vif, rest))
-}
-
-fn interface(draft: &mut Draft, vif: u8) -> &mut DraftInterface {
-    let wanted = DraftAttachment::Vif(vif);
-    let at = match draft
-        .interfaces
-        .iter()
-        .position(|i| i.attachment.value == wanted)
-    {
-        Some(at) => at,
-        None => {
-            draft.interfaces.push(DraftInterface {
-                line: 0,
-                name: format!("vif{vif}"),
-                attachment: At {
-                    line: 0,
-                    value: wanted,
-                },
-                addresses: Vec::new(),
-                mtu: None,
-                rpf: None,
-                allow: Allowed::default(),
-                source: None,
-                vrf: None,
-                dad_transmits: DAD_TRANSMITS,
-                icmp_error_rate: ICMP_ERROR_RATE,
-                advertise: None,
-            });
-            draft.interfaces.len() - 1
-        }
-    };
-    #[expect(clippy::indexing_slicing, reason = "at was found or pushed just above")]
-    &mut draft.interfaces[at]
 }
 
 #[cfg(test)]

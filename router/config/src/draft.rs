@@ -1,21 +1,39 @@
-//! A configuration that has been read but not checked: names instead of indices, and the
-//! line each thing came from.
+//! A configuration that has been read but not checked: names instead of indices, and the line
+//! that each thing came from.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::ConfigError;
-use super::attachment::DraftAttachment;
-use super::model::{Allowed, ReversePath};
-use super::router_advert::DraftAdvertise;
+use crate::error::ConfigError;
+use crate::model::{AdvertiseConfig, InterfaceConfig, PrefixConfig};
 use wire::addr::{Mac, Network};
+use wire::vlan::Tag;
 
-/// A value and the line it was written on.
-#[derive(Clone, Debug)]
+/// A value and the line it was written on, 0 if there are no lines.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct At<T> {
     pub(crate) line: u32,
     pub(crate) value: T,
+}
+
+impl<T> At<T> {
+    pub(crate) fn new(line: u32, value: T) -> Self {
+        Self { line, value }
+    }
+
+    pub(crate) fn into_value(self) -> T {
+        self.value
+    }
+
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+        At::new(self.line, change(self.value))
+    }
+
+    /// Returns what is wrong with the value.
+    pub(crate) fn error(&self, text: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.line, text)
+    }
 }
 
 /// Where it was written makes no difference.
@@ -35,20 +53,35 @@ pub(crate) struct Draft {
     pub(crate) neighbors: Vec<DraftNeighbor>,
 }
 
+/// An interface. What needs nothing but reading is in `config` at once, the rest comes there from
+/// the fields beside it as it is checked.
 #[derive(Debug)]
 pub(crate) struct DraftInterface {
     pub(crate) line: u32,
-    pub(crate) name: String,
+    pub(crate) config: InterfaceConfig,
     pub(crate) attachment: At<DraftAttachment>,
     pub(crate) addresses: Vec<At<Network>>,
-    pub(crate) mtu: Option<u16>,
-    pub(crate) rpf: Option<ReversePath>,
-    pub(crate) allow: Allowed,
     pub(crate) source: Option<At<String>>,
     pub(crate) vrf: Option<At<String>>,
-    pub(crate) dad_transmits: u8,
-    pub(crate) icmp_error_rate: u32,
-    pub(crate) advertise: Option<At<DraftAdvertise>>,
+    pub(crate) advertise: Option<DraftAdvertise>,
+}
+
+/// An [`Attachment`](crate::Attachment) whose parent has a name and no number yet.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum DraftAttachment {
+    Vif(u8),
+    Mac(Mac),
+    Loopback,
+    Vlan { parent: At<String>, tag: Tag },
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftAdvertise {
+    pub(crate) line: u32,
+    /// All but the prefixes.
+    pub(crate) config: AdvertiseConfig,
+    /// `None` for those of the interface's networks.
+    pub(crate) prefixes: Option<Vec<PrefixConfig>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +90,7 @@ pub(crate) struct DraftRoute {
     pub(crate) vrf: Option<At<String>>,
     /// The table that its gateways are in, or that it leads to, if another.
     pub(crate) via_vrf: Option<At<String>>,
-    pub(crate) target: DraftTarget,
+    pub(crate) target: At<DraftTarget>,
     pub(crate) mtu: Option<At<u16>>,
 }
 
@@ -70,11 +103,32 @@ pub(crate) struct DraftRouteFile {
 #[derive(Debug)]
 pub(crate) enum DraftTarget {
     Via(Vec<At<DraftVia>>),
-    Interface(At<String>),
-    Vrf(At<String>),
+    Interface(String),
+    /// The one that `via_vrf` names.
+    Vrf,
+    Drop(Action),
+}
+
+/// What is done with packets that are sent nowhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
     Blackhole,
     Unreachable,
     Prohibit,
+}
+
+impl Action {
+    pub(crate) const ALL: [(&'static str, Self); 3] = [
+        ("blackhole", Self::Blackhole),
+        ("unreachable", Self::Unreachable),
+        ("prohibit", Self::Prohibit),
+    ];
+
+    /// Returns the action with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == name)?;
+        Some(found.1)
+    }
 }
 
 /// A gateway, with the interface of its link if that was said.
@@ -90,71 +144,4 @@ pub(crate) struct DraftNeighbor {
     pub(crate) interface: At<String>,
     pub(crate) address: At<IpAddr>,
     pub(crate) mac: At<Mac>,
-}
-
-/// Smallest MTU that a link may have (RFC 791 3.2).
-pub(crate) const MTU_MIN: u16 = 68;
-
-/// DupAddrDetectTransmits where nothing else is asked for (RFC 4862 5.1).
-pub(crate) const DAD_TRANSMITS: u8 = 1;
-/// Traceroute and mtr need a few dozen at once and some ten a second each.
-pub(crate) const ICMP_ERROR_RATE: u32 = 200;
-
-/// The highest vif number.
-pub(crate) const VIF_MAX: u8 = 15;
-
-/// Reads `ADDRESS`, with `%INTERFACE` behind it (RFC 4007 11) and `@WEIGHT` at the end if need
-/// be.
-pub(crate) fn parse_via(line: u32, text: &str) -> Result<At<DraftVia>, ConfigError> {
-    use alloc::format;
-    let (address, weight) = match text.split_once('@') {
-        None => (text, 1),
-        Some((address, weight)) => match weight.parse::<u8>() {
-            Ok(weight) if weight > 0 && !weight_has_sign(text) => (address, weight),
-            _ => {
-                let text = format!("weight \"{weight}\" of {address} isn't a number from 1 to 255");
-                return Err(ConfigError::new(line, text));
-            }
-        },
-    };
-    let (address, zone) = match address.split_once('%') {
-        None => (address, None),
-        Some((address, zone)) => (address, Some(String::from(zone))),
-    };
-    let address = parse_address(line, address)?;
-    let value = DraftVia {
-        address,
-        zone,
-        weight,
-    };
-    Ok(At { line, value })
-}
-
-fn weight_has_sign(text: &str) -> bool {
-    text.contains('+')
-}
-
-/// Reads an IP address.
-pub(crate) fn parse_address(line: u32, text: &str) -> Result<IpAddr, ConfigError> {
-    text.parse().map_err(|_| {
-        ConfigError::new(
-            line,
-            alloc::format!("\"{text}\" isn't an IP address (such as 10.0.0.1 or 2001:db8::1)"),
-        )
-    })
-}
-
-/// Reads an address with a prefix length.
-pub(crate) fn parse_network(line: u32, text: &str) -> Result<At<Network>, ConfigError> {
-    match text.parse() {
-        Ok(value) => Ok(At { line, value }),
-        Err(_) => {
-            let hint = if text.parse::<IpAddr>().is_ok() {
-                "lacks its prefix length (such as /24)"
-            } else {
-                "isn't an address with a prefix length (such as 10.0.0.1/24)"
-            };
-            Err(ConfigError::new(line, alloc::format!("\"{text}\" {hint}")))
-        }
-    }
 }

@@ -62,6 +62,28 @@ pub struct InterfaceConfig {
     pub advertise: Option<AdvertiseConfig>,
 }
 
+impl InterfaceConfig {
+    /// Returns an interface with this name that is attached to nothing and has no addresses; all
+    /// else is as it is where a configuration says nothing of it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            attachment: Attachment::Loopback,
+            addresses: Vec::new(),
+            mtu: None,
+            vrf: 0,
+            rpf: None,
+            allow: Allowed::default(),
+            source: None,
+            // RFC 4862 5.1.
+            dad_transmits: 1,
+            // Traceroute and mtr need a few dozen at once and some ten a second each.
+            icmp_error_rate: 200,
+            advertise: None,
+        }
+    }
+}
+
 /// What an interface does only if told to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Allowed {
@@ -134,6 +156,20 @@ pub struct PrefixConfig {
     pub valid_lifetime_s: u32,
     /// How long addresses of it are preferred, in seconds.
     pub preferred_lifetime_s: u32,
+}
+
+impl PrefixConfig {
+    /// Returns a prefix with the values of RFC 4861 6.2.1.
+    pub fn new(prefix: Ipv6Network) -> Self {
+        Self {
+            prefix,
+            on_link: true,
+            // Hosts on Ethernet need 64 bits for their part (RFC 2464 4).
+            autonomous: prefix.len == 64,
+            valid_lifetime_s: 2_592_000,
+            preferred_lifetime_s: 604_800,
+        }
+    }
 }
 
 impl AdvertiseConfig {

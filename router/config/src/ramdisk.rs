@@ -4,9 +4,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::tar::{Entry, TarError, entries, is_tar};
-use super::toml_file::{from_archive, from_toml};
-use super::{Config, ConfigError};
+use crate::error::ConfigError;
+use crate::model::Config;
+use crate::tar::{Entry, TarError, entries, is_tar};
+use crate::toml_file::{from_archive, from_toml};
 
 /// The name of the configuration file in an archive.
 pub const CONFIG_FILE: &str = "ringway.toml";
@@ -91,8 +92,8 @@ fn files(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, ConfigError>>
 
 #[cfg(test)]
 mod tests {
-    use super::super::tar::tests::file;
     use super::*;
+    use crate::tar::tests::file;
 
     const GOOD: &[u8] = b"[interface.a]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n";
 

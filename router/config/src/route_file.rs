@@ -6,13 +6,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::ConfigError;
-use super::check::{named, networks, not_a_loopback, not_a_route};
-use super::draft::{At, parse_network, parse_via};
-use super::gateway::{Gateways, OnLink};
-use super::model::{Config, RouteConfig, RouteFile, RouteTarget};
-use super::suggest::did_you_mean;
-use super::vrf::same_vrf;
+use crate::check::interfaces::Interfaces;
+use crate::check::next_hop::{NextHops, OnLink};
+use crate::check::route::Connected;
+use crate::draft::{Action, At, DraftTarget};
+use crate::error::ConfigError;
+use crate::model::{Config, InterfaceConfig, RouteConfig, RouteFile, RouteTarget};
+use crate::notation;
+use crate::suggest::did_you_mean;
 use wire::addr::Network;
 
 /// What takes the routes of a file.
@@ -20,10 +21,10 @@ pub trait RouteSink {
     /// A target, made ready for many routes.
     type Target: Copy;
 
-    /// Makes a target ready; None if there are too many already.
+    /// Makes a target ready. Returns `None` if there are too many already.
     fn target(&mut self, target: &RouteTarget) -> Option<Self::Target>;
 
-    /// Takes a route. Whether it is the first with its prefix.
+    /// Takes a route. Returns `true` if it is the first with its prefix.
     fn route(&mut self, prefix: Network, target: Self::Target) -> bool;
 
     /// No more routes of this file will use a target.
@@ -43,11 +44,15 @@ pub fn read<S: RouteSink>(
     sink: &mut S,
 ) -> Result<usize, ConfigError> {
     let mut reader = Reader {
-        config,
         vrf: file.vrf,
-        connected: networks(&config.interfaces, file.vrf),
-        on_link: on_link(config),
-        names: config.interfaces.iter().map(|i| i.name.as_str()).collect(),
+        connected: Connected::new(&config.interfaces),
+        next_hops: NextHops {
+            interfaces: Interfaces {
+                all: &config.interfaces,
+                vrfs: &config.vrfs,
+            },
+            on_link: on_link(config),
+        },
         known: BTreeMap::new(),
         last: None,
         sink,
@@ -85,13 +90,10 @@ fn on_link(config: &Config) -> Vec<OnLink> {
 type Words<'a> = (bool, &'a str);
 
 struct Reader<'a, S: RouteSink> {
-    config: &'a Config,
     /// The table that the routes are in.
     vrf: usize,
-    connected: Vec<(Network, &'a str)>,
-    /// What `[[route]]` puts on the links of interfaces.
-    on_link: Vec<OnLink>,
-    names: Vec<&'a str>,
+    connected: Connected<'a>,
+    next_hops: NextHops<'a>,
     /// The targets met so far. Many routes have the same one.
     known: BTreeMap<Words<'a>, S::Target>,
     last: Option<(Words<'a>, S::Target)>,
@@ -99,7 +101,7 @@ struct Reader<'a, S: RouteSink> {
 }
 
 impl<'a, S: RouteSink> Reader<'a, S> {
-    /// Takes a line. Whether it has a route.
+    /// Takes a line. Returns `true` if it has a route.
     fn line(&mut self, line: u32, text: &'a [u8]) -> Result<bool, ConfigError> {
         let fail = |text: String| Err(ConfigError::new(line, text));
         let text = text.split(|&b| b == b'#').next().unwrap_or(text);
@@ -113,8 +115,8 @@ impl<'a, S: RouteSink> Reader<'a, S> {
         let Some((prefix, words)) = text.split_once(|c: char| c.is_ascii_whitespace()) else {
             return fail(format!("{text} lacks its next hop"));
         };
-        let prefix = parse_network(line, prefix)?.value;
-        not_a_route(line, prefix, &self.connected)?;
+        let prefix = notation::network(prefix).map_err(|text| ConfigError::new(line, text))?;
+        self.connected.allow(line, self.vrf, prefix)?;
         let words = (prefix.address.is_ipv6(), words.trim_ascii());
         let target = match self.last {
             Some((last, target)) if last == words => target,
@@ -137,7 +139,9 @@ impl<'a, S: RouteSink> Reader<'a, S> {
         if let Some(&target) = self.known.get(&words) {
             return Ok(target);
         }
-        let read = self.read_target(line, prefix, words.1)?;
+        let draft = draft(line, words.1, self.next_hops.interfaces.all);
+        let draft = draft.map_err(|text| ConfigError::new(line, text))?;
+        let read = self.next_hops.target(prefix, self.vrf, self.vrf, &draft)?;
         let Some(target) = self.sink.target(&read) else {
             let text = format!("{prefix}: too many different gateways before this one");
             return Err(ConfigError::new(line, text));
@@ -145,57 +149,34 @@ impl<'a, S: RouteSink> Reader<'a, S> {
         self.known.insert(words, target);
         Ok(target)
     }
+}
 
-    fn read_target(
-        &self,
-        line: u32,
-        prefix: Network,
-        words: &str,
-    ) -> Result<RouteTarget, ConfigError> {
-        let is_address = |word: &str| word.contains(['.', ':']);
-        match words {
-            "blackhole" => Ok(RouteTarget::Blackhole),
-            "unreachable" => Ok(RouteTarget::Unreachable),
-            "prohibit" => Ok(RouteTarget::Prohibit),
-            word if self.names.contains(&word) => {
-                let name = At {
-                    line,
-                    value: String::from(word),
-                };
-                let at = named(&self.names, &name)?;
-                not_a_loopback(&self.config.interfaces, at, line)?;
-                same_vrf(
-                    &self.config.vrfs,
-                    self.config.interfaces.get(at),
-                    self.vrf,
-                    line,
-                )?;
-                Ok(RouteTarget::Interface(at))
+/// Reads what a line says behind the prefix.
+fn draft(
+    line: u32,
+    words: &str,
+    interfaces: &[InterfaceConfig],
+) -> Result<At<DraftTarget>, String> {
+    let names = || interfaces.iter().map(|i| i.name.as_str());
+    let target = if let Some(action) = Action::named(words) {
+        DraftTarget::Drop(action)
+    } else if names().any(|name| name == words) {
+        DraftTarget::Interface(String::from(words))
+    } else {
+        let gateway = |word: &str| {
+            if !word.contains(['.', ':']) {
+                let actions = Action::ALL.iter().map(|(action, _)| *action);
+                let hint = did_you_mean(word, &mut names().chain(actions));
+                return Err(format!(
+                    "\"{word}\" is no gateway, interface or action{hint}"
+                ));
             }
-            words => {
-                let gateway = |word: &str| {
-                    if !is_address(word) {
-                        let actions = ["blackhole", "unreachable", "prohibit"];
-                        let known = self.names.iter().copied().chain(actions);
-                        let hint = did_you_mean(word, known);
-                        let text = format!("\"{word}\" is no gateway, interface or action{hint}");
-                        return Err(ConfigError::new(line, text));
-                    }
-                    let gateway = parse_via(line, word)?;
-                    let there = Gateways {
-                        interfaces: &self.config.interfaces,
-                        on_link: &self.on_link,
-                        names: &self.names,
-                        vrfs: &self.config.vrfs,
-                        vrf: self.vrf,
-                    };
-                    there.via(prefix, &gateway)
-                };
-                let gateways = words.split_ascii_whitespace().map(gateway);
-                Ok(RouteTarget::Via(gateways.collect::<Result<_, _>>()?))
-            }
-        }
-    }
+            Ok(At::new(line, notation::via(word)?))
+        };
+        let gateways = words.split_ascii_whitespace().map(gateway);
+        DraftTarget::Via(gateways.collect::<Result<_, _>>()?)
+    };
+    Ok(At::new(line, target))
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// ` (did you mean "…"?)` for the word nearest to `word`, or nothing if none is near.
-pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+/// Returns ` (did you mean "…"?)` with the word nearest to `word`, or nothing if none is near.
+pub(crate) fn did_you_mean(word: &str, known: &mut dyn Iterator<Item = &str>) -> String {
     let nearest = known
-        .into_iter()
         .map(|k| (distance(word, k), k))
         .min_by_key(|&(d, _)| d);
     match nearest {
@@ -18,7 +17,7 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
-/// How many letters must be changed, added, removed or swapped with their neighbour to
+/// Returns how many letters must be changed, added, removed or swapped with their neighbour to
 /// turn one word into the other. Long words are far from everything.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > 32 || b.len() > 32 {
@@ -62,13 +61,13 @@ mod tests {
             ("MTU", ""),
             ("colour", ""),
         ] {
-            let hint = did_you_mean(word, known);
+            let hint = did_you_mean(word, &mut known.into_iter());
             if wanted.is_empty() {
                 assert_eq!(hint, "", "{word}");
             } else {
                 assert!(hint.contains(wanted), "{word}: {hint}");
             }
         }
-        assert_eq!(did_you_mean(&"x".repeat(1000), known), "");
+        assert_eq!(did_you_mean(&"x".repeat(1000), &mut known.into_iter()), "");
     }
 }

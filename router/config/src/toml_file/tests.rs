@@ -1,7 +1,8 @@
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::*;
-use crate::{Attachment, ReversePath, RouteTarget, Via};
+use crate::{Allowed, Attachment, ReversePath, RouteTarget, Via};
 use wire::addr::Network;
 use wire::vlan::{Tag, TagProtocol};
 

@@ -1,0 +1,177 @@
+//! What routes lead to: gateways, each on the link of an interface, and interfaces.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::address::is_link_local;
+use super::interfaces::Interfaces;
+use super::vrf;
+use crate::draft::{Action, At, DraftTarget, DraftVia};
+use crate::error::ConfigError;
+use crate::model::{InterfaceConfig, RouteTarget, Via};
+use wire::addr::Network;
+
+/// What a route puts on the link of an interface (an index).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnLink {
+    /// The table of the route.
+    pub(crate) vrf: usize,
+    pub(crate) prefix: Network,
+    pub(crate) interface: usize,
+}
+
+/// Where next hops can be: on the links of interfaces.
+pub(crate) struct NextHops<'a> {
+    pub(crate) interfaces: Interfaces<'a>,
+    pub(crate) on_link: Vec<OnLink>,
+}
+
+impl NextHops<'_> {
+    /// Returns what a route for `prefix` in the table `vrf` leads to, its next hops being in the
+    /// table `beyond`.
+    pub(crate) fn target(
+        &self,
+        prefix: Network,
+        vrf: usize,
+        beyond: usize,
+        target: &At<DraftTarget>,
+    ) -> Result<RouteTarget, ConfigError> {
+        Ok(match &target.value {
+            DraftTarget::Via(gateways) => {
+                let gateways = gateways.iter().map(|gateway| {
+                    let interface = self.link_of(prefix, beyond, gateway)?;
+                    Ok(Via {
+                        address: gateway.value.address,
+                        interface,
+                        weight: gateway.value.weight,
+                    })
+                });
+                RouteTarget::Via(gateways.collect::<Result<_, _>>()?)
+            }
+            DraftTarget::Interface(name) => {
+                let (at, interface) = self.interfaces.with_link(target.line, name)?;
+                self.interfaces.same_vrf(target.line, interface, beyond)?;
+                RouteTarget::Interface(at)
+            }
+            DraftTarget::Vrf if beyond == vrf => {
+                let text = format!("route {prefix} leads to the vrf that it is in");
+                return Err(target.error(text));
+            }
+            DraftTarget::Vrf => RouteTarget::Vrf(beyond),
+            DraftTarget::Drop(Action::Blackhole) => RouteTarget::Blackhole,
+            DraftTarget::Drop(Action::Unreachable) => RouteTarget::Unreachable,
+            DraftTarget::Drop(Action::Prohibit) => RouteTarget::Prohibit,
+        })
+    }
+
+    /// Returns the interface on whose link a gateway of a route for `prefix` is.
+    fn link_of(
+        &self,
+        prefix: Network,
+        vrf: usize,
+        gateway: &At<DraftVia>,
+    ) -> Result<usize, ConfigError> {
+        let DraftVia {
+            address, ref zone, ..
+        } = gateway.value;
+        let fail = |text: String| Err(gateway.error(text));
+        if address.is_ipv4() != prefix.address.is_ipv4() {
+            return fail(format!("gateway {address} isn't of the family of {prefix}"));
+        }
+        if is_link_local(address) {
+            return self.link_named(vrf, gateway);
+        }
+        if let Some(zone) = zone {
+            return fail(format!(
+                "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
+            ));
+        }
+        for (at, interface) in self.interfaces.of_vrf(vrf) {
+            if is_neighbor(interface, address).map_err(|text| gateway.error(text))? {
+                return Ok(at);
+            }
+        }
+        // A route may put it on a link, beside a single address there.
+        let on_link = self.on_link.iter();
+        let nearest = on_link
+            .filter(|o| o.vrf == vrf && o.prefix.contains(address))
+            .max_by_key(|o| o.prefix.len);
+        if let Some(nearest) = nearest {
+            return Ok(nearest.interface);
+        }
+        let Interfaces { all, vrfs } = self.interfaces;
+        let on = |i: &&InterfaceConfig| i.addresses.iter().any(|a| a.contains(address));
+        let hint = match all.iter().find(on) {
+            Some(i) => format!(
+                " in vrf {} (did you mean vrf \"{}\"?)",
+                vrf::name(vrfs, vrf),
+                vrf::name(vrfs, i.vrf)
+            ),
+            None => String::new(),
+        };
+        fail(format!(
+            "gateway {address} isn't on the network of any interface{hint}"
+        ))
+    }
+
+    /// The same for one whose address means something on its link only.
+    fn link_named(&self, vrf: usize, gateway: &At<DraftVia>) -> Result<usize, ConfigError> {
+        let DraftVia {
+            address, ref zone, ..
+        } = gateway.value;
+        let fail = |text: String| Err(gateway.error(text));
+        let has_v6 = |i: &&InterfaceConfig| i.addresses.iter().any(|a| a.address.is_ipv6());
+        let Some(zone) = zone else {
+            let example = self.interfaces.all.iter().find(has_v6);
+            let example = example.map_or("wan", |i| &i.name);
+            return fail(format!(
+                "gateway {address} is link-local and must name its interface \
+                 (did you mean \"{address}%{example}\"?)"
+            ));
+        };
+        let (at, interface) = self.interfaces.with_link(gateway.line, zone)?;
+        self.interfaces.same_vrf(gateway.line, interface, vrf)?;
+        if !has_v6(&interface) {
+            return fail(format!(
+                "gateway {address}: {zone} has no IPv6 address (fe80::1/64 would do)"
+            ));
+        }
+        if interface.addresses.iter().any(|a| a.address == address) {
+            return fail(format!(
+                "gateway {address} is this router (interface {zone})"
+            ));
+        }
+        Ok(at)
+    }
+}
+
+/// Returns `true` if a gateway is on a network of an interface.
+fn is_neighbor(interface: &InterfaceConfig, gateway: IpAddr) -> Result<bool, String> {
+    let name = &interface.name;
+    for network in &interface.addresses {
+        if network.address == gateway {
+            return Err(format!(
+                "gateway {gateway} is this router (interface {name})"
+            ));
+        }
+        if !network.contains(gateway) {
+            continue;
+        }
+        let is_end = network.v4().is_some_and(|n| {
+            let ends = [n.broadcast(), n.network_address()];
+            ends.into_iter().flatten().any(|end| end == gateway)
+        });
+        if is_end {
+            return Err(format!(
+                "gateway {gateway} isn't a host address of {network}"
+            ));
+        }
+        // Another address of this network may still turn out to be the gateway.
+        if !interface.addresses.iter().any(|a| a.address == gateway) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

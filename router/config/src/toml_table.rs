@@ -1,0 +1,350 @@
+//! A table of a TOML file, asked key by key.
+//!
+//! A [`Table`] remembers what it was asked for: any other key in it is unknown. So the name of a
+//! key stands where the key is read, and nowhere else. A value that is wrong doesn't end the reading
+//! but is kept until [`Table::finish`], which returns the mistake on the earliest line.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::draft::At;
+use crate::error::ConfigError;
+use crate::suggest::did_you_mean;
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// Where the lines of a file end.
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn new(text: &str) -> Self {
+        let bytes = text.bytes().enumerate();
+        Self(bytes.filter(|&(_, b)| b == b'\n').map(|(i, _)| i).collect())
+    }
+
+    /// Returns the line that a span of bytes begins on.
+    pub(crate) fn of(&self, span: &Range<usize>) -> u32 {
+        let before = self.0.partition_point(|&end| end < span.start);
+        u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1))
+    }
+}
+
+/// A table, and what is known of its reading so far.
+pub(crate) struct Table<'a> {
+    lines: &'a Lines,
+    /// What messages call it, such as `interface.lan`; empty for the file as a whole.
+    path: String,
+    line: u32,
+    /// In the order of the file.
+    entries: Vec<Entry<'a>>,
+    asked: Vec<&'static str>,
+    mistake: Option<ConfigError>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    key: &'a str,
+    line: u32,
+    value: &'a Value<'a>,
+}
+
+/// Reads a table, and says what is wrong with it.
+type Read<'a, T> = fn(Table<'a>) -> Result<T, ConfigError>;
+
+impl<'a> Table<'a> {
+    /// Returns the table that is the file as a whole.
+    pub(crate) fn of_file(lines: &'a Lines, whole: &'a DeTable<'a>) -> Self {
+        Self::new(lines, String::new(), 0, whole)
+    }
+
+    fn new(lines: &'a Lines, path: String, line: u32, table: &'a DeTable<'a>) -> Self {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| key.span().start);
+        let entries = entries.into_iter().map(|(key, value)| Entry {
+            key: key.get_ref(),
+            line: lines.of(&key.span()),
+            value,
+        });
+        Self {
+            lines,
+            path,
+            line,
+            entries: entries.collect(),
+            asked: Vec::new(),
+            mistake: None,
+        }
+    }
+
+    /// Returns what messages call the table.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Keeps a mistake, unless there is one on an earlier line.
+    pub(crate) fn note(&mut self, mistake: ConfigError) {
+        if self.mistake.as_ref().is_none_or(|m| mistake.line < m.line) {
+            self.mistake = Some(mistake);
+        }
+    }
+
+    /// Returns the one of two that is given; both are a mistake, on the line of the second.
+    pub(crate) fn one_of<T>(
+        &mut self,
+        one: Option<At<T>>,
+        other: Option<At<T>>,
+        both: &str,
+    ) -> Option<At<T>> {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                self.note(ConfigError::new(one.line.max(other.line), both));
+                Some(if other.line < one.line { other } else { one })
+            }
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Ends the reading: what wasn't asked for is unknown. Returns the table's path and line, for
+    /// what its keys don't say together.
+    pub(crate) fn finish(mut self) -> Result<At<String>, ConfigError> {
+        let mut entries = self.entries.iter();
+        if let Some(entry) = entries.find(|entry| !self.asked.contains(&entry.key)) {
+            let hint = did_you_mean(entry.key, &mut self.asked.iter().copied());
+            let place = if self.path.is_empty() { "" } else { " in " };
+            let text = format!("unknown key \"{}\"{place}{}{hint}", entry.key, self.path);
+            self.note(ConfigError::new(entry.line, text));
+        }
+        match self.mistake {
+            Some(mistake) => Err(mistake),
+            None => Ok(At::new(self.line, self.path)),
+        }
+    }
+
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.ask(key)?;
+        self.kept(key, value, "true or false", value.get_ref().as_bool())
+    }
+
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        Some(self.str(key)?.map(ToOwned::to_owned))
+    }
+
+    /// Reads a text of which `parse` makes something else, or says what is wrong with it.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Option<At<T>> {
+        let text = self.str(key)?;
+        self.parse(text, parse)
+    }
+
+    /// Reads one of several words, each of which means something.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<At<T>> {
+        let text = self.str(key)?;
+        if let Some(&(_, meant)) = choices.iter().find(|(word, _)| *word == text.value) {
+            return Some(At::new(text.line, meant));
+        }
+        self.unknown_word(key, text, &mut choices.iter().map(|(word, _)| *word));
+        None
+    }
+
+    /// Reads a number in a range.
+    pub(crate) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<At<T>>
+    where
+        T: Copy + Into<u64> + TryFrom<u64>,
+    {
+        let number = self.integer(key, (*range.start()).into(), (*range.end()).into())?;
+        Some(At::new(number.line, T::try_from(number.value).ok()?))
+    }
+
+    /// Reads a number in a range, `default` if there is none.
+    pub(crate) fn number_or<T>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> T
+    where
+        T: Copy + Into<u64> + TryFrom<u64>,
+    {
+        self.number(key, range).map_or(default, At::into_value)
+    }
+
+    /// Reads a list of texts. The line is that of the list.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Option<At<Vec<At<T>>>> {
+        let texts = self.texts(key)?;
+        let parsed = texts.value.iter().map(|&text| self.parse(text, parse));
+        let all = parsed.collect::<Option<_>>()?;
+        Some(At::new(texts.line, all))
+    }
+
+    /// Reads a table inside of this one.
+    pub(crate) fn table<T>(&mut self, key: &'static str, read: Read<'a, T>) -> Option<T> {
+        let value = self.ask(key)?;
+        let table = self.inner(self.path_of(key), self.line_of(value), value);
+        self.noted(table.and_then(read))
+    }
+
+    /// Reads a list of tables, up to the first that is wrong.
+    pub(crate) fn tables<T>(&mut self, key: &'static str, read: Read<'a, T>) -> Option<Vec<T>> {
+        let mut all = Vec::new();
+        self.each_table(key, &mut |table| read(table).map(|item| all.push(item)))?;
+        Some(all)
+    }
+
+    /// Reads tables whose names are the user's choice, up to the first that is wrong.
+    pub(crate) fn named_tables<T>(
+        &mut self,
+        key: &'static str,
+        read: fn(&str, Table<'a>) -> Result<T, ConfigError>,
+    ) -> Vec<T> {
+        let mut all = Vec::new();
+        self.each_named(key, &mut |name, table| {
+            read(name, table).map(|item| all.push(item))
+        });
+        all
+    }
+
+    /// Remembers that there is such a key. Returns its value.
+    fn ask(&mut self, key: &'static str) -> Option<&'a Value<'a>> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(entry.value)
+    }
+
+    fn line_of(&self, value: &Value<'_>) -> u32 {
+        self.lines.of(&value.span())
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            return key.to_owned();
+        }
+        format!("{}.{key}", self.path)
+    }
+
+    fn wrong_kind(&self, what: &str, value: &Value<'_>, wanted: &str) -> ConfigError {
+        let kind = value.get_ref().type_str();
+        let text = format!("\"{what}\" is {wanted}, not {kind}");
+        ConfigError::new(self.line_of(value), text)
+    }
+
+    /// Returns what was found in a value, and notes that it is of the wrong kind if that is nothing.
+    fn kept<T>(
+        &mut self,
+        what: &str,
+        value: &Value<'_>,
+        wanted: &str,
+        found: Option<T>,
+    ) -> Option<T> {
+        if found.is_none() {
+            self.note(self.wrong_kind(what, value, wanted));
+        }
+        found
+    }
+
+    fn str(&mut self, key: &'static str) -> Option<At<&'a str>> {
+        let value = self.ask(key)?;
+        let text = self.kept(key, value, "a string", value.get_ref().as_str())?;
+        Some(At::new(self.line_of(value), text))
+    }
+
+    fn texts(&mut self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
+        let value = self.ask(key)?;
+        let found = value.get_ref().as_array();
+        let list = self.kept(key, value, "a list of strings", found)?;
+        let mut texts = Vec::with_capacity(list.len());
+        for item in list.iter() {
+            let text = self.kept(key, item, "a string", item.get_ref().as_str())?;
+            texts.push(At::new(self.line_of(item), text));
+        }
+        Some(At::new(self.line_of(value), texts))
+    }
+
+    fn parse<T>(&mut self, text: At<&str>, parse: fn(&str) -> Result<T, String>) -> Option<At<T>> {
+        match parse(text.value) {
+            Ok(value) => Some(At::new(text.line, value)),
+            Err(wrong) => {
+                self.note(text.error(wrong));
+                None
+            }
+        }
+    }
+
+    fn unknown_word(&mut self, key: &str, text: At<&str>, words: &mut dyn Iterator<Item = &str>) {
+        let hint = did_you_mean(text.value, words);
+        self.note(text.error(format!("unknown {key} \"{}\"{hint}", text.value)));
+    }
+
+    fn integer(&mut self, key: &'static str, least: u64, most: u64) -> Option<At<u64>> {
+        let value = self.ask(key)?;
+        let wanted = format!("a number from {least} to {most}");
+        let number = self.kept(key, value, &wanted, value.get_ref().as_integer())?;
+        let line = self.line_of(value);
+        match u64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(n) if (least..=most).contains(&n) => Some(At::new(line, n)),
+            _ => {
+                let text = format!("\"{key}\" is {wanted}, not {}", number.as_str());
+                self.note(ConfigError::new(line, text));
+                None
+            }
+        }
+    }
+
+    /// Returns a value of this table as a table.
+    fn inner(&self, path: String, line: u32, value: &'a Value<'a>) -> Result<Self, ConfigError> {
+        match value.get_ref().as_table() {
+            Some(table) => Ok(Self::new(self.lines, path, line, table)),
+            None => Err(self.wrong_kind(&path, value, "a table")),
+        }
+    }
+
+    fn each_table(
+        &mut self,
+        key: &'static str,
+        read: &mut dyn FnMut(Self) -> Result<(), ConfigError>,
+    ) -> Option<()> {
+        let value = self.ask(key)?;
+        let path = self.path_of(key);
+        let wanted = format!("a list of tables ([[{path}]])");
+        let list = self.kept(&path, value, &wanted, value.get_ref().as_array())?;
+        let read = list
+            .iter()
+            .try_for_each(|item| read(self.inner(path.clone(), self.line_of(item), item)?));
+        self.noted(read)
+    }
+
+    fn each_named(
+        &mut self,
+        key: &'static str,
+        read: &mut dyn FnMut(&str, Self) -> Result<(), ConfigError>,
+    ) -> Option<()> {
+        let value = self.ask(key)?;
+        let outer = self.inner(self.path_of(key), self.line_of(value), value);
+        let read = outer.and_then(|outer| {
+            outer.entries.iter().try_for_each(|entry| {
+                let path = outer.path_of(entry.key);
+                read(entry.key, outer.inner(path, entry.line, entry.value)?)
+            })
+        });
+        self.noted(read)
+    }
+
+    fn noted<T>(&mut self, read: Result<T, ConfigError>) -> Option<T> {
+        read.map_err(|error| self.note(error)).ok()
+    }
+}
