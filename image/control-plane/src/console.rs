@@ -1,5 +1,6 @@
 //! The console: a prompt, the commands that are typed there or given in xenstore, and their text.
 
+mod answer;
 mod command_line;
 mod commands;
 mod line_editor;

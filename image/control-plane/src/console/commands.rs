@@ -1,13 +1,14 @@
 //! The commands.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 
-use router::snapshot;
+use router::{InterfaceId, snapshot};
 
+use super::answer::Answer;
 use super::command_line::{Command, Parsed, completions, help, parse};
-use super::{show_machine, show_router};
 use crate::data_plane_control::DataPlane;
 use crate::platform::{CrashKind, Platform, with_data_plane};
 
@@ -18,7 +19,7 @@ struct Context<'a> {
 }
 
 /// What runs a command: it gets the words behind the command's own.
-type Run = for<'a> fn(&Context<'a>, &str, &mut dyn Write) -> fmt::Result;
+type Run = for<'a> fn(&Context<'a>, &str) -> Answer;
 
 const fn command(words: &'static str, help: &'static str, run: Run) -> Command<Run> {
     Command {
@@ -33,7 +34,7 @@ const COMMANDS: [Command<Run>; 10] = [
     command(
         "show interfaces",
         "interfaces, links and addresses",
-        |cx, _, out| show_router::interfaces(&snapshot::interfaces(cx.data_plane.router()), out),
+        |cx, _| Answer::Interfaces(snapshot::interfaces(cx.data_plane.router())),
     ),
     Command {
         words: "show routes",
@@ -44,26 +45,24 @@ const COMMANDS: [Command<Run>; 10] = [
     command(
         "show vrfs",
         "routing tables and their interfaces",
-        |cx, _, out| show_router::vrfs(&snapshot::vrfs(cx.data_plane.router()), out),
+        |cx, _| Answer::Vrfs(snapshot::vrfs(cx.data_plane.router())),
     ),
     command(
         "show neighbors",
         "neighbors and their MAC addresses",
-        |cx, _, out| show_router::neighbors(&snapshot::neighbors(cx.data_plane.router()), out),
+        |cx, _| Answer::Neighbors(snapshot::neighbors(cx.data_plane.router())),
     ),
-    command(
-        "show counters",
-        "every counter, for scripts",
-        |cx, _, out| show_router::counters(&snapshot::counters(cx.data_plane.router()), out),
-    ),
-    command("show version", "what this is", |cx, _, out| {
+    command("show counters", "every counter, for scripts", |cx, _| {
+        Answer::Counters(snapshot::counters(cx.data_plane.router()))
+    }),
+    command("show version", "what this is", |cx, _| {
         let hostname = &cx.data_plane.router().config().hostname;
-        writeln!(out, "{hostname}: ringway {}", env!("CARGO_PKG_VERSION"))
+        Answer::Line(format!("{hostname}: ringway {}", env!("CARGO_PKG_VERSION")))
     }),
     command("show vifs", "rings, pages and backends", show_vifs),
     command("show cpu", "time used, sleeps, events", show_cpu),
-    command("show memory", "pages and heap", |cx, _, out| {
-        show_machine::memory(&cx.platform.memory(), out)
+    command("show memory", "pages and heap", |cx, _| {
+        Answer::Memory(cx.platform.memory())
     }),
     Command {
         words: "crash",
@@ -73,8 +72,20 @@ const COMMANDS: [Command<Run>; 10] = [
     },
 ];
 
-/// Runs one line; what it says goes to `out`.
+/// Runs one line; what it says goes to `out`. Workers are stopped while the command finds out what
+/// there is, not while that becomes text.
 pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
+    let written = match parse(&COMMANDS, line) {
+        Ok(Parsed::Nothing) => Ok(()),
+        Ok(Parsed::Help) => help(&COMMANDS, out),
+        Ok(Parsed::Run { run, arguments }) => answer(platform, run, arguments).write(out),
+        Err(error) => writeln!(out, "{error}"),
+    };
+    // Nothing that is written to here fails.
+    let _ = written;
+}
+
+fn answer(platform: &dyn Platform, run: Run, arguments: &str) -> Answer {
     with_data_plane(platform, |data_plane| {
         data_plane.gather_counters();
         data_plane.reap(platform.now_ns());
@@ -85,14 +96,8 @@ pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
             platform,
             data_plane,
         };
-        // Nothing that is written to here fails.
-        let _ = match parse(&COMMANDS, line) {
-            Ok(Parsed::Nothing) => Ok(()),
-            Ok(Parsed::Help) => help(&COMMANDS, out),
-            Ok(Parsed::Run { run, arguments }) => run(&context, arguments, out),
-            Err(error) => writeln!(out, "{error}"),
-        };
-    });
+        run(&context, arguments)
+    })
 }
 
 /// What the last word of `line` could become.
@@ -101,46 +106,49 @@ pub fn complete(line: &str) -> Vec<String> {
     completions(&COMMANDS, line)
 }
 
-fn show_routes(cx: &Context<'_>, which: &str, out: &mut dyn Write) -> fmt::Result {
+fn show_routes(cx: &Context<'_>, which: &str) -> Answer {
     let router = cx.data_plane.router();
     let names = &router.config().vrfs;
     let vrf = match which.split_ascii_whitespace().collect::<Vec<_>>()[..] {
         [] => 0,
         ["vrf", wanted] => match names.iter().position(|name| name == wanted) {
             Some(vrf) => vrf,
-            None => return writeln!(out, "no vrf \"{wanted}\", there are: {}", names.join(", ")),
+            None => {
+                let names = names.join(", ");
+                return Answer::Line(format!("no vrf \"{wanted}\", there are: {names}"));
+            }
         },
-        _ => return writeln!(out, "\"show routes\" takes \"vrf NAME\" or nothing"),
+        _ => return Answer::Line("\"show routes\" takes \"vrf NAME\" or nothing".into()),
     };
-    match snapshot::routes(router, vrf) {
-        Some(table) => show_router::routes(&table, out),
-        None => Ok(()),
+    snapshot::routes(router, vrf).map_or(Answer::Done, Answer::Routes)
+}
+
+fn show_vifs(cx: &Context<'_>, _: &str) -> Answer {
+    let config = cx.data_plane.router().config();
+    let interfaces = (0..).map(InterfaceId).zip(&config.interfaces);
+    Answer::Vifs {
+        vifs: interfaces
+            .take(config.vifs())
+            .map(|(id, interface)| (interface.name.clone(), cx.data_plane.vif(id)))
+            .collect(),
+        workers: cx.data_plane.workers(),
+        quarantined_pages: cx.platform.memory().quarantined_pages,
     }
 }
 
-fn show_vifs(cx: &Context<'_>, _: &str, out: &mut dyn Write) -> fmt::Result {
-    let config = cx.data_plane.router().config();
-    let interfaces = (0..).map(router::InterfaceId).zip(&config.interfaces);
-    let vifs: Vec<_> = interfaces
-        .take(config.vifs())
-        .map(|(id, interface)| (interface.name.as_str(), cx.data_plane.vif(id)))
-        .collect();
-    let quarantined = cx.platform.memory().quarantined_pages;
-    show_machine::vifs(&vifs, &cx.data_plane.workers(), quarantined, out)
-}
-
-fn show_cpu(cx: &Context<'_>, _: &str, out: &mut dyn Write) -> fmt::Result {
-    let workers = cx.data_plane.workers();
-    let cpus: Vec<_> = (0..)
-        .zip(&workers)
-        .map(|(cpu, worker)| (cx.platform.cpu_times(cpu), worker))
-        .collect();
-    show_machine::cpus(&cpus, &cx.platform.hypercalls(), out)
+fn show_cpu(cx: &Context<'_>, _: &str) -> Answer {
+    Answer::Cpus {
+        cpus: (0..)
+            .zip(cx.data_plane.workers())
+            .map(|(cpu, worker)| (cx.platform.cpu_times(cpu), worker))
+            .collect(),
+        hypercalls: cx.platform.hypercalls(),
+    }
 }
 
 /// Tests what `on_crash` of the domain's configuration does, on the CPU that is named, or the
 /// first.
-fn crash(cx: &Context<'_>, words: &str, out: &mut dyn Write) -> fmt::Result {
+fn crash(cx: &Context<'_>, words: &str) -> Answer {
     let mut how = CrashKind::Panic;
     let mut cpu = 0;
     for word in words.split_ascii_whitespace() {
@@ -150,12 +158,15 @@ fn crash(cx: &Context<'_>, words: &str, out: &mut dyn Write) -> fmt::Result {
             "stack" => how = CrashKind::Stack,
             _ => match word.parse() {
                 Ok(number) => cpu = number,
-                Err(_) => return writeln!(out, "{word}: panic, fault, stack or a CPU's number"),
+                Err(_) => {
+                    return Answer::Line(format!("{word}: panic, fault, stack or a CPU's number"));
+                }
             },
         }
     }
     if cx.platform.crash(cpu, how) {
-        return Ok(());
+        return Answer::Done;
     }
-    writeln!(out, "no CPU {cpu}, there are {}", cx.platform.workers())
+    let workers = cx.platform.workers();
+    Answer::Line(format!("no CPU {cpu}, there are {workers}"))
 }

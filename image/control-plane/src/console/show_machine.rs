@@ -1,5 +1,6 @@
 //! Vifs, CPUs and memory as text.
 
+use alloc::string::String;
 use core::fmt::{self, Write};
 
 use data_plane::{PoolSnapshot, QueueSnapshot, VifSnapshot, WorkerSnapshot};
@@ -12,9 +13,9 @@ use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
 /// # Errors
 /// Those of `out`; so for the other functions here.
 pub(super) fn vifs(
-    vifs: &[(&str, Option<VifSnapshot>)],
+    vifs: &[(String, Option<VifSnapshot>)],
     workers: &[WorkerSnapshot],
-    quarantined: usize,
+    quarantined_pages: usize,
     out: &mut dyn Write,
 ) -> fmt::Result {
     for (name, vif) in vifs {
@@ -47,7 +48,7 @@ pub(super) fn vifs(
             )?;
         }
     }
-    writeln!(out, "pages never given back: {quarantined}")
+    writeln!(out, "pages never given back: {quarantined_pages}")
 }
 
 fn queue(queue: &QueueSnapshot, out: &mut dyn Write) -> fmt::Result {
@@ -71,7 +72,7 @@ fn queue(queue: &QueueSnapshot, out: &mut dyn Write) -> fmt::Result {
 /// What CPUs and their workers did. Where there are several, each name begins with the CPU that it is
 /// about.
 pub(super) fn cpus(
-    cpus: &[(CpuTimes, &WorkerSnapshot)],
+    cpus: &[(CpuTimes, WorkerSnapshot)],
     hypercalls: &Hypercalls,
     out: &mut dyn Write,
 ) -> fmt::Result {

@@ -27,8 +27,7 @@ pub(super) fn interfaces(
     // With one routing table only there is nothing to say of it.
     const VRF_COLUMN: usize = 3;
     let apart = interfaces.iter().any(|it| it.vrf.is_some());
-    let mut rows = Vec::new();
-    for interface in interfaces {
+    let rows = interfaces.iter().map(|interface| {
         let mac = interface.mac.map(|mac| mac.to_string());
         let addresses: Vec<String> = interface.addresses.iter().map(address).collect();
         let counters = &interface.counters;
@@ -46,8 +45,8 @@ pub(super) fn interfaces(
         if apart {
             row.insert(VRF_COLUMN, interface.vrf.clone().unwrap_or_default());
         }
-        rows.push(row);
-    }
+        row
+    });
     let mut head = alloc::vec![
         "INTERFACE",
         "LINK",
@@ -62,7 +61,7 @@ pub(super) fn interfaces(
     if apart {
         head.insert(VRF_COLUMN, "VRF");
     }
-    table(out, &head, &rows)
+    table(out, &head, rows)
 }
 
 fn attachment(attachment: &AttachmentSnapshot) -> String {
@@ -94,16 +93,12 @@ fn address(address: &AddressSnapshot) -> String {
 
 /// Connected networks and configured routes of a table; those that can't be used now are marked.
 pub(super) fn routes(snapshot: &RouteTableSnapshot, out: &mut dyn fmt::Write) -> fmt::Result {
-    let rows: Vec<Vec<String>> = snapshot
-        .routes
-        .iter()
-        .map(|route| {
-            let mtu = route.mtu.map(|mtu| format!(", mtu {mtu}"));
-            let target = target(&route.target) + &mtu.unwrap_or_default();
-            alloc::vec![route.prefix.to_string(), target]
-        })
-        .collect();
-    table(out, &["PREFIX", "TARGET"], &rows)?;
+    let rows = snapshot.routes.iter().map(|route| {
+        let mtu = route.mtu.map(|mtu| format!(", mtu {mtu}"));
+        let target = target(&route.target) + &mtu.unwrap_or_default();
+        alloc::vec![route.prefix.to_string(), target]
+    });
+    table(out, &["PREFIX", "TARGET"], rows)?;
     for file in &snapshot.files {
         writeln!(out, "{}: {} routes", file.path, file.routes)?;
     }
@@ -159,36 +154,30 @@ fn marked(port: &PortSnapshot) -> String {
 
 /// The routing tables and the interfaces that use them.
 pub(super) fn vrfs(vrfs: &[VrfSnapshot], out: &mut dyn fmt::Write) -> fmt::Result {
-    let rows: Vec<Vec<String>> = vrfs
-        .iter()
-        .map(|vrf| {
-            alloc::vec![
-                vrf.name.clone(),
-                vrf.static_routes.to_string(),
-                vrf.interfaces.join(" ")
-            ]
-        })
-        .collect();
-    table(out, &["VRF", "STATIC ROUTES", "INTERFACES"], &rows)
+    let rows = vrfs.iter().map(|vrf| {
+        alloc::vec![
+            vrf.name.clone(),
+            vrf.static_routes.to_string(),
+            vrf.interfaces.join(" ")
+        ]
+    });
+    table(out, &["VRF", "STATIC ROUTES", "INTERFACES"], rows)
 }
 
 /// Neighbours and what is known about them.
 pub(super) fn neighbors(neighbors: &[NeighborSnapshot], out: &mut dyn fmt::Write) -> fmt::Result {
-    let rows: Vec<Vec<String>> = neighbors
-        .iter()
-        .map(|neighbor| {
-            let mac = neighbor.mac.map(|mac| mac.to_string());
-            alloc::vec![
-                neighbor.address.to_string(),
-                neighbor.interface.clone(),
-                mac.unwrap_or(String::from("-")),
-                String::from(state(neighbor.state)),
-                neighbor.waiting.to_string(),
-            ]
-        })
-        .collect();
+    let rows = neighbors.iter().map(|neighbor| {
+        let mac = neighbor.mac.map(|mac| mac.to_string());
+        alloc::vec![
+            neighbor.address.to_string(),
+            neighbor.interface.clone(),
+            mac.unwrap_or(String::from("-")),
+            String::from(state(neighbor.state)),
+            neighbor.waiting.to_string(),
+        ]
+    });
     let head = ["ADDRESS", "INTERFACE", "MAC", "STATE", "WAITING"];
-    table(out, &head, &rows)
+    table(out, &head, rows)
 }
 
 fn state(state: NeighborState) -> &'static str {

@@ -7,46 +7,47 @@ use core::fmt;
 
 /// Writes rows with their columns aligned. The last column isn't padded.
 ///
+/// Rows are made twice, the first time for the widths of columns: a long table needs the memory of
+/// one row.
+///
 /// # Errors
 /// Those of `out`.
-pub(super) fn table(out: &mut dyn fmt::Write, head: &[&str], rows: &[Vec<String>]) -> fmt::Result {
-    let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|r| r.get(column))
-            .map(|c| c.chars().count());
-        cells
-            .chain(head.get(column).map(|h| h.len()))
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut text = String::new();
-        for (cell, width) in cells.zip(&widths) {
-            text += &format!("{cell:<width$}  ");
+pub(super) fn table(
+    out: &mut dyn fmt::Write,
+    head: &[&str],
+    rows: impl Iterator<Item = Vec<String>> + Clone,
+) -> fmt::Result {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
+    for row in rows.clone() {
+        for (width, cell) in widths.iter_mut().zip(&row) {
+            *width = cell.chars().count().max(*width);
         }
-        writeln!(out, "{}", text.trim_end())
-    };
-    line(&mut head.iter().copied())?;
+    }
+    write_row(out, &widths, head)?;
     for row in rows {
-        line(&mut row.iter().map(String::as_str))?;
+        write_row(out, &widths, &row)?;
     }
     Ok(())
 }
 
+fn write_row<T: AsRef<str>>(out: &mut dyn fmt::Write, widths: &[usize], row: &[T]) -> fmt::Result {
+    let mut text = String::new();
+    for (cell, width) in row.iter().zip(widths) {
+        text += &format!("{:<width$}  ", cell.as_ref());
+    }
+    writeln!(out, "{}", text.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let row = |cells: [&str; 3]| cells.map(String::from).to_vec();
-        let rows = vec![row(["a", "größer", "x"]), row(["long name", "", "y z"])];
+        let rows = [row(["a", "größer", "x"]), row(["long name", "", "y z"])];
         let mut out = String::new();
-        table(&mut out, &["NAME", "B", "C"], &rows).unwrap();
+        table(&mut out, &["NAME", "B", "C"], rows.into_iter()).unwrap();
         assert_eq!(
             out,
             "NAME       B       C\n\

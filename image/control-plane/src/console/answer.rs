@@ -1,0 +1,62 @@
+//! What a command finds out, before it is text.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use data_plane::{VifSnapshot, WorkerSnapshot};
+use router::snapshot::{
+    CountersSnapshot, InterfaceSnapshot, NeighborSnapshot, RouteTableSnapshot, VrfSnapshot,
+};
+
+use super::{show_machine, show_router};
+use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
+
+/// What a command finds out.
+pub(super) enum Answer {
+    Interfaces(Vec<InterfaceSnapshot>),
+    Routes(RouteTableSnapshot),
+    Vrfs(Vec<VrfSnapshot>),
+    Neighbors(Vec<NeighborSnapshot>),
+    Counters(CountersSnapshot),
+    Vifs {
+        /// By the names of their interfaces; `None` for one that isn't connected.
+        vifs: Vec<(String, Option<VifSnapshot>)>,
+        workers: Vec<WorkerSnapshot>,
+        quarantined_pages: usize,
+    },
+    Cpus {
+        cpus: Vec<(CpuTimes, WorkerSnapshot)>,
+        hypercalls: Hypercalls,
+    },
+    Memory(MemoryUse),
+    /// A line of text.
+    Line(String),
+    /// Nothing to say.
+    Done,
+}
+
+impl Answer {
+    /// Writes it as text.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(super) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        match self {
+            Self::Interfaces(interfaces) => show_router::interfaces(interfaces, out),
+            Self::Routes(table) => show_router::routes(table, out),
+            Self::Vrfs(vrfs) => show_router::vrfs(vrfs, out),
+            Self::Neighbors(neighbors) => show_router::neighbors(neighbors, out),
+            Self::Counters(counters) => show_router::counters(counters, out),
+            Self::Vifs {
+                vifs,
+                workers,
+                quarantined_pages,
+            } => show_machine::vifs(vifs, workers, *quarantined_pages, out),
+            Self::Cpus { cpus, hypercalls } => show_machine::cpus(cpus, hypercalls, out),
+            Self::Memory(memory) => show_machine::memory(memory, out),
+            Self::Line(text) => writeln!(out, "{text}"),
+            Self::Done => Ok(()),
+        }
+    }
+}
