@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use control_plane::{CpuTimes, CrashKind, DataPlane, Hypercalls, MemoryUse, Platform, Rss};
 use kernel::{XenHal, console, grant, hypercall, memory, run_state, time};
-use netfront_rs::Steering;
+use netfront_rs::RssSession;
 use router::Router;
 use xen_hal::{DomId, HalError, PAGE_SIZE};
 
@@ -50,7 +50,7 @@ impl Platform for Machine {
     }
 
     fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError> {
-        Ok(Box::new(Steering::new(XenHal::of(0), backend, queues)?))
+        Ok(Box::new(RssSession::new(XenHal::of(0), backend, queues)?))
     }
 
     fn memory(&self) -> MemoryUse {

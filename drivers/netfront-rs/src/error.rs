@@ -11,6 +11,7 @@ use xen_hal::HalError;
 use xen_ring::Corrupt;
 
 /// The backend broke the protocol. The queue does nothing more until it is closed.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerFault {
     /// The index of the receive ring is impossible.
@@ -86,6 +87,7 @@ impl fmt::Display for PeerFault {
 impl core::error::Error for PeerFault {}
 
 /// Why a frame was not taken for sending.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// No room in the ring now.
@@ -134,7 +136,16 @@ pub struct Unsent {
     pub why: SendError,
 }
 
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl core::error::Error for Unsent {}
+
 /// Why there is no queue.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueError {
     /// The machine has no more pages, grants or event channels.

@@ -15,7 +15,7 @@ mod send;
 mod terms;
 
 use netif::messages::{MAX_SLOTS, RX_WORDS, RxRequest, TX_WORDS};
-use netif::{Features, Ports, QueueInfo};
+use netif::{Checksum, Features, Ports, QueueInfo};
 use page_pool::{HomeId, OnePageFrames, PagePool, PoolId, QueueId};
 use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage};
 use xen_ring::FrontRing;
@@ -204,7 +204,7 @@ impl<H: Hal> Queue<H> {
         pool.post(self.home, |free| {
             rx.fill(room, |index| {
                 let (page, gref) = free.next()?;
-                posted[usize::from(index as u8)] = page;
+                *posted.get_mut(usize::from(index as u8))? = page;
                 Some(RxRequest { id: page, gref }.encode())
             })
         })
@@ -213,7 +213,9 @@ impl<H: Hal> Queue<H> {
     /// The page in a slot of the receive ring.
     #[inline]
     fn posted(&self, index: u32) -> u16 {
-        self.posted[usize::from(index as u8)]
+        // Any 8 bits are an index of it.
+        let page = self.posted.get(usize::from(index as u8));
+        page.copied().unwrap_or_default()
     }
 
     /// Shows the backend all that was put on the rings, and sends the events it asked for.
@@ -395,4 +397,11 @@ impl<H: Hal> Queue<H> {
         self.one_page.exclude_all();
         fault
     }
+}
+
+/// The checksum state of `NETRXF_*`, whose two bits are swapped against those of [`Checksum`].
+#[inline]
+const fn checksum_of(flags: u32) -> Checksum {
+    // Both bits are in the product, one bit too far left.
+    Checksum::from_bits_retain(((flags & 3).wrapping_mul(5) >> 1 & 3) as u8)
 }

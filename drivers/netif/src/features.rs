@@ -1,9 +1,9 @@
-//! What the two sides can, as keys of xenstore.
+//! The features that the two ends negotiate, as keys of xenstore.
 
 use bitflags::bitflags;
 
 bitflags! {
-    /// What one side says it takes from the other (netif.h; the keys are in [`KEYS`]).
+    /// What one end says that it takes from the other (netif.h; the keys are in [`KEYS`]).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Features: u32 {
         /// Packets are copied into the frontend's pages. Backends say so with
@@ -37,11 +37,11 @@ bitflags! {
 /// A key of xenstore that speaks of a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its name, below the directory of the side that says so.
+    /// Its name, below the directory of the end that says so.
     pub name: &'static str,
     /// The feature.
     pub feature: Features,
-    /// Whether "1" says that the feature is not there.
+    /// `true` if "1" says that the feature is not there.
     pub negated: bool,
 }
 
@@ -79,7 +79,7 @@ pub const KEYS: [Key; 11] = [
 ];
 
 impl Features {
-    /// Reads a side's features: `is_set` says whether a key is there with a value other
+    /// Reads the features of one end. `is_set` returns `true` if a key is there with a value other
     /// than 0.
     #[must_use]
     pub fn read(mut is_set: impl FnMut(&'static str) -> bool) -> Self {

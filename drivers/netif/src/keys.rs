@@ -50,7 +50,7 @@ pub const MAX_QUEUES: usize = 8;
 /// A key below the frontend's directory and its value; `None` if it must not be there.
 pub type Entry = (Cow<'static, str>, Option<String>);
 
-/// How many queues may be used with a backend whose [`MAX_QUEUES_KEY`] holds `value`: 1 to
+/// Number of queues that may be used with a backend whose [`MAX_QUEUES_KEY`] holds `value`: 1 to
 /// [`MAX_QUEUES`], and 1 if the key is missing or makes no sense.
 #[must_use]
 pub fn max_queues(value: Option<&[u8]>) -> usize {

@@ -4,15 +4,22 @@
 //! messages are whole words in little-endian order (rings exist on such machines only), so
 //! they are taken apart by shifts and no byte of a shared page is ever seen as a struct.
 
+mod control;
+mod extra;
+
 use bitflags::bitflags;
 use xen_hal::GrantRef;
+
+pub use self::control::{
+    CTRL_WORDS, CtrlRequest, CtrlResponse, CtrlStatus, CtrlType, HASH_ALGORITHM_NONE,
+    HASH_ALGORITHM_TOEPLITZ, HashTypes, MAX_HASH_MAPPING_SIZE,
+};
+pub use self::extra::{BadExtra, Extra, ExtraInfo, Gso, GsoKind, is_lone_hash};
 
 /// Words of a transmit slot (12 octets).
 pub const TX_WORDS: usize = 3;
 /// Words of a receive slot (8 octets).
 pub const RX_WORDS: usize = 2;
-/// Words of a slot of the control ring (16 octets).
-pub const CTRL_WORDS: usize = 4;
 /// Slots of a packet that every backend must take (`XEN_NETIF_NR_SLOTS_MIN`).
 pub const MAX_SLOTS: usize = 18;
 /// Slots of a received packet, beside those of its extra infos. netif.h gives no number; this
@@ -49,20 +56,6 @@ bitflags! {
         const EXTRA_INFO = 1 << 3;
         /// The old way to announce a large packet; never asked for, so never legal.
         const GSO_PREFIX = 1 << 4;
-    }
-
-    /// What a hash is calculated over (`XEN_NETIF_CTRL_HASH_TYPE_*`). Of several that fit a
-    /// packet, it is the one of more fields.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct HashTypes: u32 {
-        /// Addresses of IPv4.
-        const IPV4 = 1 << 0;
-        /// Addresses of IPv4 and ports of TCP.
-        const IPV4_TCP = 1 << 1;
-        /// Addresses of IPv6.
-        const IPV6 = 1 << 2;
-        /// Addresses of IPv6 and ports of TCP.
-        const IPV6_TCP = 1 << 3;
     }
 
     /// What is known of a packet's TCP or UDP checksum. The bits are those of [`TxFlags`].
@@ -230,293 +223,6 @@ impl RxResponse {
             word(self.id, self.offset),
             word(self.flags.bits(), self.status.cast_unsigned()),
         ]
-    }
-}
-
-/// What a large packet holds (`XEN_NETIF_GSO_TYPE_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GsoKind {
-    /// TCP in IPv4.
-    TcpV4,
-    /// TCP in IPv6.
-    TcpV6,
-}
-
-/// How a large packet is to be cut (`u.gso` of `netif_extra_info_t`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gso {
-    /// What it holds.
-    pub kind: GsoKind,
-    /// Octets of payload for each segment; not 0.
-    pub size: u16,
-}
-
-/// `netif_extra_info_t`, the 8 octets that fit either slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExtraInfo {
-    /// What it says.
-    pub extra: Extra,
-    /// Whether another one follows (`XEN_NETIF_EXTRA_FLAG_MORE`).
-    pub more: bool,
-}
-
-/// What an extra info says (`XEN_NETIF_EXTRA_TYPE_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extra {
-    /// How to cut the packet.
-    Gso(Gso),
-    /// Accept packets for a multicast address.
-    McastAdd([u8; 6]),
-    /// No longer accept them.
-    McastDel([u8; 6]),
-    /// The packet's hash.
-    Hash {
-        /// `_XEN_NETIF_CTRL_HASH_TYPE_*`.
-        kind: u8,
-        /// `XEN_NETIF_CTRL_HASH_ALGORITHM_*`.
-        algorithm: u8,
-        /// The hash.
-        value: u32,
-    },
-    /// A type from after this was written.
-    Unknown(u8),
-}
-
-/// Whether a slot holds a hash, and no other extra info follows.
-#[inline]
-#[must_use]
-pub fn is_lone_hash(words: [u32; 2]) -> bool {
-    let [kind, flags, ..] = words[0].to_le_bytes();
-    kind == EXTRA_HASH && flags & EXTRA_FLAG_MORE == 0
-}
-
-/// An extra info that can't be: of no type, or a cut into nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadExtra {
-    /// The type it gave.
-    pub kind: u8,
-}
-
-const EXTRA_GSO: u8 = 1;
-const EXTRA_MCAST_ADD: u8 = 2;
-const EXTRA_MCAST_DEL: u8 = 3;
-const EXTRA_HASH: u8 = 4;
-const EXTRA_FLAG_MORE: u8 = 1;
-
-impl ExtraInfo {
-    /// From words of the slot.
-    ///
-    /// # Errors
-    /// [`BadExtra`].
-    pub const fn decode(words: [u32; 2]) -> Result<Self, BadExtra> {
-        let [kind, flags, a, b] = words[0].to_le_bytes();
-        let [c, d, e, f] = words[1].to_le_bytes();
-        let extra = match kind {
-            EXTRA_GSO => {
-                let size = u16::from_le_bytes([a, b]);
-                let kind = match c {
-                    1 if size != 0 => GsoKind::TcpV4,
-                    2 if size != 0 => GsoKind::TcpV6,
-                    _ => return Err(BadExtra { kind }),
-                };
-                Extra::Gso(Gso { kind, size })
-            }
-            EXTRA_MCAST_ADD => Extra::McastAdd([a, b, c, d, e, f]),
-            EXTRA_MCAST_DEL => Extra::McastDel([a, b, c, d, e, f]),
-            EXTRA_HASH => Extra::Hash {
-                kind: a,
-                algorithm: b,
-                value: words[1],
-            },
-            0 => return Err(BadExtra { kind }),
-            _ => Extra::Unknown(kind),
-        };
-        Ok(Self {
-            extra,
-            more: flags & EXTRA_FLAG_MORE != 0,
-        })
-    }
-
-    /// As words of the slot.
-    #[must_use]
-    pub const fn encode(self) -> [u32; 2] {
-        let flags = if self.more { EXTRA_FLAG_MORE } else { 0 };
-        let (kind, a) = match self.extra {
-            Extra::Gso(Gso { kind, size }) => {
-                let [low, high] = size.to_le_bytes();
-                let kind = match kind {
-                    GsoKind::TcpV4 => 1,
-                    GsoKind::TcpV6 => 2,
-                };
-                (EXTRA_GSO, [low, high, kind, 0, 0, 0])
-            }
-            Extra::McastAdd(address) => (EXTRA_MCAST_ADD, address),
-            Extra::McastDel(address) => (EXTRA_MCAST_DEL, address),
-            Extra::Hash {
-                kind,
-                algorithm,
-                value,
-            } => {
-                let [v0, v1, v2, v3] = value.to_le_bytes();
-                (EXTRA_HASH, [kind, algorithm, v0, v1, v2, v3])
-            }
-            Extra::Unknown(kind) => (kind, [0; 6]),
-        };
-        [
-            u32::from_le_bytes([kind, flags, a[0], a[1]]),
-            u32::from_le_bytes([a[2], a[3], a[4], a[5]]),
-        ]
-    }
-}
-
-/// `XEN_NETIF_CTRL_HASH_ALGORITHM_NONE`: the backend chooses queues as it likes.
-pub const HASH_ALGORITHM_NONE: u32 = 0;
-/// `XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ`.
-pub const HASH_ALGORITHM_TOEPLITZ: u32 = 1;
-
-/// The most entries of the table of queues: those that Linux's netback has room for
-/// (`XEN_NETBK_MAX_HASH_MAPPING_SIZE`).
-pub const MAX_HASH_MAPPING_SIZE: u32 = 128;
-
-/// What is asked for on the control ring (`XEN_NETIF_CTRL_TYPE_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum CtrlType {
-    /// Which [`HashTypes`] the backend can calculate.
-    GetHashFlags = 1,
-    /// Calculate those in `data[0]`.
-    SetHashFlags = 2,
-    /// Take a key of `data[1]` octets from the start of the page granted as `data[0]`.
-    SetHashKey = 3,
-    /// How many entries the table of queues may have.
-    GetHashMappingSize = 4,
-    /// The table of queues has `data[0]` entries, all 0; with none, the queue is the hash
-    /// modulo the number of queues.
-    SetHashMappingSize = 5,
-    /// Take `data[1]` entries of the table, from number `data[2]` on, from the start of the
-    /// page granted as `data[0]`.
-    SetHashMapping = 6,
-    /// Hash as `data[0]` says: `HASH_ALGORITHM_*`.
-    SetHashAlgorithm = 7,
-    /// How many pages can be granted for good.
-    GetGrefMappingSize = 8,
-    /// Grant pages for good.
-    AddGrefMapping = 9,
-    /// No longer.
-    DelGrefMapping = 10,
-}
-
-/// `struct xen_netif_ctrl_request`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CtrlRequest {
-    /// Echoed in the response.
-    pub id: u16,
-    /// A [`CtrlType`], echoed in the response.
-    pub kind: u16,
-    /// As the type says; 0 where it says nothing.
-    pub data: [u32; 3],
-}
-
-impl CtrlRequest {
-    /// As words of the slot.
-    #[must_use]
-    pub const fn encode(self) -> [u32; CTRL_WORDS] {
-        let [a, b, c] = self.data;
-        [word(self.id, self.kind), a, b, c]
-    }
-
-    /// From words of the slot, for a backend.
-    #[must_use]
-    pub const fn decode(words: [u32; CTRL_WORDS]) -> Self {
-        let [first, a, b, c] = words;
-        Self {
-            id: low(first),
-            kind: high(first),
-            data: [a, b, c],
-        }
-    }
-}
-
-/// What became of a request (`XEN_NETIF_CTRL_STATUS_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CtrlStatus {
-    /// It was done.
-    Success,
-    /// The backend can't do such a thing.
-    NotSupported,
-    /// It makes no sense to the backend.
-    InvalidParameter,
-    /// It is more than the backend has room for.
-    BufferOverflow,
-    /// A status from after this was written, so not a success.
-    Unknown(u32),
-}
-
-impl CtrlStatus {
-    const fn decode(status: u32) -> Self {
-        match status {
-            0 => Self::Success,
-            1 => Self::NotSupported,
-            2 => Self::InvalidParameter,
-            3 => Self::BufferOverflow,
-            _ => Self::Unknown(status),
-        }
-    }
-
-    const fn encode(self) -> u32 {
-        match self {
-            Self::Success => 0,
-            Self::NotSupported => 1,
-            Self::InvalidParameter => 2,
-            Self::BufferOverflow => 3,
-            Self::Unknown(status) => status,
-        }
-    }
-}
-
-impl core::fmt::Display for CtrlStatus {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Success => f.write_str("success"),
-            Self::NotSupported => f.write_str("not supported"),
-            Self::InvalidParameter => f.write_str("invalid parameter"),
-            Self::BufferOverflow => f.write_str("too large"),
-            Self::Unknown(status) => write!(f, "unknown status {status}"),
-        }
-    }
-}
-
-/// `struct xen_netif_ctrl_response`, three words of the slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CtrlResponse {
-    /// Reflects the id of the request.
-    pub id: u16,
-    /// Reflects its type.
-    pub kind: u16,
-    /// What became of it.
-    pub status: CtrlStatus,
-    /// As the type says, if it was a success.
-    pub data: u32,
-}
-
-impl CtrlResponse {
-    /// From words of the slot.
-    #[must_use]
-    pub const fn decode(words: [u32; 3]) -> Self {
-        let [first, status, data] = words;
-        Self {
-            id: low(first),
-            kind: high(first),
-            status: CtrlStatus::decode(status),
-            data,
-        }
-    }
-
-    /// As words of the slot, for a backend.
-    #[must_use]
-    pub const fn encode(self) -> [u32; 3] {
-        let first = word(self.id, self.kind);
-        [first, self.status.encode(), self.data]
     }
 }
 

@@ -16,6 +16,10 @@
 /// Octets of the key: enough for the longest input, addresses of IPv6 and ports.
 pub const KEY_LEN: usize = 40;
 /// The key, with which both directions of a flow hash the same.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a constant, so it would not compile"
+)]
 pub const KEY: [u8; KEY_LEN] = {
     let mut key = [0x6d; KEY_LEN];
     let mut at = 1;

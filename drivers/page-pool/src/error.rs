@@ -5,6 +5,7 @@ use core::fmt;
 use xen_hal::HalError;
 
 /// Why the pool can't do it.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolError {
     /// The machine has no more pages or grants.

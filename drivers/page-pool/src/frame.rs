@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use netif::messages::MAX_SLOTS;
 use netif::{Checksum, Gso};
+use xen_hal::SharedPage;
 
 /// Bytes of a frame that are copied to private memory when it is received.
 pub const HEADER_LEN: usize = 64;
@@ -29,8 +30,10 @@ enum First<'a> {
 impl<'a> FirstBytes<'a> {
     /// The first bytes of a page.
     #[inline]
-    pub(crate) fn shared(words: &'a [AtomicU64; HEADER_LEN / 8]) -> Self {
-        Self(First::Shared(words))
+    #[expect(clippy::indexing_slicing, reason = "a page is longer than this")]
+    pub(crate) fn of_page(page: &'a SharedPage) -> Self {
+        let (chunks, _) = page.words64().as_chunks();
+        Self(First::Shared(&chunks[0]))
     }
 
     /// First bytes that were gathered from several pages.

@@ -1,7 +1,9 @@
 //! Homes: to whom a page returns when it is free.
 
+use core::ops::{Index, IndexMut};
+
 /// Homes of a pool; a power of two. The last is for pages without one.
-pub(crate) const HOMES: usize = 32;
+const HOMES: usize = 32;
 /// The home of pages whose home was removed.
 pub(crate) const SPARE: HomeId = HomeId(HOMES as u8 - 1);
 /// Index of no page. There are never that many pages, so a lookup finds nothing.
@@ -31,9 +33,44 @@ impl HomeId {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..HOMES as u8).map(Self)
     }
+}
 
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize & (HOMES - 1)
+/// Something of every home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Homes<T>([T; HOMES]);
+
+impl<T: Copy> Homes<T> {
+    /// The same of every home.
+    pub(crate) const fn all(of_each: T) -> Self {
+        Self([of_each; HOMES])
+    }
+}
+
+impl<T> Homes<T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut()
+    }
+}
+
+impl<T> Index<HomeId> for Homes<T> {
+    type Output = T;
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in bounds")]
+    fn index(&self, home: HomeId) -> &T {
+        &self.0[usize::from(home.0) & (HOMES - 1)]
+    }
+}
+
+impl<T> IndexMut<HomeId> for Homes<T> {
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in bounds")]
+    fn index_mut(&mut self, home: HomeId) -> &mut T {
+        &mut self.0[usize::from(home.0) & (HOMES - 1)]
     }
 }
 

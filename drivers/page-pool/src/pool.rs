@@ -30,7 +30,7 @@ pub use self::account::{Account, Closed, PoolStats};
 pub use self::rings::{Fragment, FreePages, QueueId};
 use crate::error::PoolError;
 use crate::frame::{Frame, kind};
-use crate::home::{HOMES, Home, HomeId, NO_PAGE, SPARE, Terms};
+use crate::home::{Home, HomeId, Homes, NO_PAGE, SPARE, Terms};
 
 /// What is known of a page. Nothing of this is visible to the peer.
 ///
@@ -69,8 +69,8 @@ pub struct PagePool<H: Hal> {
     id: PoolId,
     slots: Vec<PageSlot>,
     parts: Vec<Part>,
-    homes: [Home; HOMES],
-    terms: [Terms; HOMES],
+    homes: Homes<Home>,
+    terms: Homes<Terms>,
     /// Which [`QueueId`]s are taken, a bit each.
     queues: u64,
 }
@@ -83,8 +83,8 @@ impl<H: Hal> PagePool<H> {
     #[must_use]
     pub fn new(hal: H, peer: DomId) -> Self {
         let id = PoolId(NEXT_ID.fetch_add(1, Ordering::Relaxed) % kind::POOLS);
-        let mut homes = [Home::ABSENT; HOMES];
-        homes[SPARE.index()].exists = true;
+        let mut homes = Homes::all(Home::ABSENT);
+        homes[SPARE].exists = true;
         Self {
             hal,
             peer,
@@ -92,7 +92,7 @@ impl<H: Hal> PagePool<H> {
             slots: Vec::new(),
             parts: Vec::new(),
             homes,
-            terms: [Terms::default(); HOMES],
+            terms: Homes::all(Terms::default()),
             queues: 0,
         }
     }
@@ -145,12 +145,12 @@ impl<H: Hal> PagePool<H> {
             if let Some(slot) = self.slots.get_mut(usize::from(index)) {
                 slot.home = home;
             }
-            self.homes[SPARE.index()].present -= 1;
+            self.homes[SPARE].present -= 1;
             self.push(index);
         }
         let total = self.slots.iter().filter(|slot| slot.home == home).count();
-        self.homes[home.index()].exists = true;
-        self.terms[home.index()].floor = u32::try_from(total / 4).unwrap_or(u32::MAX);
+        self.homes[home].exists = true;
+        self.terms[home].floor = u32::try_from(total / 4).unwrap_or(u32::MAX);
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl<H: Hal> PagePool<H> {
         if !self.has_home(home) {
             return Err(PoolError::NoSuchHome);
         }
-        if self.terms[home.index()].posted > 0 {
+        if self.terms[home].posted > 0 {
             return Err(PoolError::InUse);
         }
         while let Some(index) = self.pop(home) {
@@ -175,27 +175,27 @@ impl<H: Hal> PagePool<H> {
         for slot in self.slots.iter_mut().filter(|slot| slot.home == home) {
             slot.home = SPARE;
         }
-        self.homes[home.index()] = Home::ABSENT;
-        self.terms[home.index()] = Terms::default();
+        self.homes[home] = Home::ABSENT;
+        self.terms[home] = Terms::default();
         Ok(())
     }
 
     /// Returns `true` if there is such a home.
     #[must_use]
     pub fn has_home(&self, home: HomeId) -> bool {
-        self.homes[home.index()].exists
+        self.homes[home].exists
     }
 
     /// Sets how many pages of `home` are kept for receiving.
     pub fn set_floor(&mut self, home: HomeId, pages: usize) {
-        self.terms[home.index()].floor = u32::try_from(pages).unwrap_or(u32::MAX);
+        self.terms[home].floor = u32::try_from(pages).unwrap_or(u32::MAX);
     }
 
     /// Number of pages that `home` may still lend before it falls below its floor.
     #[must_use]
     #[inline]
     pub fn lendable(&self, home: HomeId) -> usize {
-        let (home, terms) = (&self.homes[home.index()], &self.terms[home.index()]);
+        let (home, terms) = (&self.homes[home], &self.terms[home]);
         home.present.saturating_sub(terms.floor) as usize
     }
 
@@ -205,7 +205,7 @@ impl<H: Hal> PagePool<H> {
     #[inline]
     pub fn may_lend(&self, frame: &Frame) -> bool {
         self.slots.get(usize::from(frame.head)).is_some_and(|slot| {
-            let home = slot.home.index();
+            let home = slot.home;
             self.homes[home].present >= self.terms[home].floor
         })
     }
@@ -216,7 +216,7 @@ impl<H: Hal> PagePool<H> {
     #[must_use]
     #[inline]
     pub fn may_lend_from(&self, home: HomeId) -> bool {
-        self.homes[home.index()].present >= self.terms[home.index()].floor
+        self.homes[home].present >= self.terms[home].floor
     }
 
     /// Gives spare pages back to the machine, as far as no used ones have a higher index, and
@@ -241,12 +241,12 @@ impl<H: Hal> PagePool<H> {
             self.hal.free_page(page);
         }
         self.parts.truncate(self.slots.len());
-        let spare = &mut self.homes[SPARE.index()];
+        let spare = &mut self.homes[SPARE];
         spare.head = NO_PAGE;
         spare.present = 0;
         // As long as the pages that are left; one too short where the last was looked at.
         for (index, is_free) in free.into_iter().enumerate() {
-            if is_free && self.slots[index].home == SPARE {
+            if is_free && self.slots.get(index).is_some_and(|slot| slot.home == SPARE) {
                 self.push(index as u16);
             }
         }
@@ -257,9 +257,12 @@ impl<H: Hal> PagePool<H> {
     fn free_map(&self) -> Vec<bool> {
         let mut free = vec![false; self.slots.len()];
         for home in HomeId::all() {
-            let mut index = self.homes[home.index()].head;
-            while let Some(slot) = self.slots.get(usize::from(index)) {
-                let seen = core::mem::replace(&mut free[usize::from(index)], true);
+            let mut index = self.homes[home].head;
+            while let (Some(slot), Some(is_free)) = (
+                self.slots.get(usize::from(index)),
+                free.get_mut(usize::from(index)),
+            ) {
+                let seen = core::mem::replace(is_free, true);
                 debug_assert!(!seen && slot.home == home, "a free list is broken");
                 if seen {
                     break;
@@ -273,9 +276,9 @@ impl<H: Hal> PagePool<H> {
     /// Where all pages are.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        let mut homes = [Account::default(); HOMES];
+        let mut homes = Homes::all(Account::default());
         for (slot, is_free) in self.slots.iter().zip(self.free_map()) {
-            let account = &mut homes[slot.home.index()];
+            let account = &mut homes[slot.home];
             let sending = slot.sending != QueueId::NONE;
             debug_assert!(!(is_free && sending), "a free page is on a ring");
             *match (is_free, sending) {
@@ -284,7 +287,7 @@ impl<H: Hal> PagePool<H> {
                 (false, false) => &mut account.held,
             } += 1;
         }
-        for (account, terms) in homes.iter_mut().zip(&self.terms) {
+        for (account, terms) in homes.iter_mut().zip(self.terms.iter()) {
             account.posted = terms.posted as usize;
             // More posted than there are would show as a sum that is too large.
             account.held = account.held.saturating_sub(account.posted);
@@ -311,8 +314,8 @@ impl<H: Hal> PagePool<H> {
                 closed.leaked += 1;
             }
         }
-        self.homes = [Home::ABSENT; HOMES];
-        self.terms = [Terms::default(); HOMES];
+        self.homes = Homes::all(Home::ABSENT);
+        self.terms = Homes::all(Terms::default());
         closed
     }
 }
@@ -321,7 +324,7 @@ impl<H: Hal> PagePool<H> {
 impl<H: Hal> PagePool<H> {
     /// Up to `max` free pages of a home.
     fn free_pages(&self, home: HomeId, max: usize) -> impl Iterator<Item = &PageSlot> {
-        let mut index = self.homes[home.index()].head;
+        let mut index = self.homes[home].head;
         core::iter::from_fn(move || {
             let slot = self.slots.get(usize::from(index))?;
             index = slot.next;
@@ -364,7 +367,7 @@ impl<H: Hal> PagePool<H> {
     /// Takes a page from a free list. It still counts as present.
     #[inline]
     fn pop(&mut self, home: HomeId) -> Option<u16> {
-        let home = &mut self.homes[home.index()];
+        let home = &mut self.homes[home];
         let index = home.head;
         home.head = self.slots.get(usize::from(index))?.next;
         Some(index)
@@ -374,8 +377,8 @@ impl<H: Hal> PagePool<H> {
 impl PageSlot {
     /// Puts the page `index` on the free list of its home.
     #[inline]
-    fn go_home(&mut self, index: u16, homes: &mut [Home; HOMES]) {
-        let home = &mut homes[self.home.index()];
+    fn go_home(&mut self, index: u16, homes: &mut Homes<Home>) {
+        let home = &mut homes[self.home];
         self.next = home.head;
         self.sending = QueueId::NONE;
         home.head = index;

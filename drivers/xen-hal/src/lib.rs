@@ -75,6 +75,7 @@ pub enum Access {
 }
 
 /// Why a request to the machine failed.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HalError {
     /// No free page.
@@ -101,6 +102,14 @@ impl core::error::Error for HalError {}
 /// page must not be used for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillInUse;
+
+impl core::fmt::Display for StillInUse {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the peer still maps the page")
+    }
+}
+
+impl core::error::Error for StillInUse {}
 
 /// What a driver needs of the machine.
 ///

@@ -36,7 +36,8 @@ impl ByteRing {
     /// power of two.
     #[must_use]
     pub const fn new(data: usize, size: usize, cons: usize, prod: usize) -> Self {
-        assert!(size.is_power_of_two() && data <= PAGE_SIZE && size <= PAGE_SIZE - data);
+        assert!(size.is_power_of_two() && data <= PAGE_SIZE);
+        assert!(size <= PAGE_SIZE.saturating_sub(data));
         assert!(
             cons < PAGE_SIZE && cons.is_multiple_of(4),
             "the consumer's index"
@@ -59,8 +60,16 @@ impl ByteRing {
         self.size
     }
 
+    /// An index, which [`ByteRing::new`] saw to be in the page.
     fn load(page: &SharedPage, word: usize) -> u32 {
-        page.words32()[word].load(Ordering::Relaxed)
+        let index = page.words32().get(word);
+        index.map_or(0, |index| index.load(Ordering::Relaxed))
+    }
+
+    fn store(page: &SharedPage, word: usize, value: u32) {
+        if let Some(index) = page.words32().get(word) {
+            index.store(value, Ordering::Relaxed);
+        }
     }
 
     /// Bytes between two indices, one of which is the peer's.
@@ -82,9 +91,10 @@ impl ByteRing {
         page: &'a SharedPage,
         from: u32,
     ) -> impl Iterator<Item = &'a core::sync::atomic::AtomicU8> {
-        let data = &page.bytes()[self.data..self.data + self.size];
-        let (before, after) = data.split_at(from as usize % self.size);
-        after.iter().chain(before)
+        let data = page.bytes().iter().skip(self.data).take(self.size);
+        // The size is a power of two.
+        let start = from as usize & self.size.saturating_sub(1);
+        data.clone().skip(start).chain(data.take(start))
     }
 }
 
@@ -122,7 +132,8 @@ impl ByteProducer {
     /// # Errors
     /// As for [`ByteProducer::used`].
     pub fn free(&self, page: &SharedPage) -> Result<usize, Corrupt> {
-        self.used(page).map(|used| self.ring.size - used)
+        self.used(page)
+            .map(|used| self.ring.size.saturating_sub(used))
     }
 
     /// Writes as much of `bytes` as there is room for and shows it to the peer. Returns how
@@ -132,14 +143,14 @@ impl ByteProducer {
     /// As for [`ByteProducer::used`].
     pub fn write(&mut self, page: &SharedPage, bytes: &[u8]) -> Result<usize, Corrupt> {
         let len = self.free(page)?.min(bytes.len());
-        for (cell, byte) in self.ring.cells(page, self.prod).zip(&bytes[..len]) {
+        for (cell, byte) in self.ring.cells(page, self.prod).zip(bytes.iter().take(len)) {
             cell.store(*byte, Ordering::Relaxed);
         }
         // Not more than a page, so it fits.
         self.prod = self.prod.wrapping_add(u32::try_from(len).unwrap_or(0));
         // xen_wmb: the peer sees the bytes before the index.
         fence(Ordering::Release);
-        page.words32()[self.ring.prod].store(self.prod, Ordering::Relaxed);
+        ByteRing::store(page, self.ring.prod, self.prod);
         Ok(len)
     }
 }
@@ -180,13 +191,17 @@ impl ByteConsumer {
     /// As for [`ByteConsumer::used`].
     pub fn read(&mut self, page: &SharedPage, into: &mut [u8]) -> Result<usize, Corrupt> {
         let len = self.used(page)?.min(into.len());
-        for (byte, cell) in into[..len].iter_mut().zip(self.ring.cells(page, self.cons)) {
+        for (byte, cell) in into
+            .iter_mut()
+            .take(len)
+            .zip(self.ring.cells(page, self.cons))
+        {
             *byte = cell.load(Ordering::Relaxed);
         }
         self.cons = self.cons.wrapping_add(u32::try_from(len).unwrap_or(0));
         // xen_mb: the bytes are read before the peer may overwrite them.
         fence(Ordering::SeqCst);
-        page.words32()[self.ring.cons].store(self.cons, Ordering::Relaxed);
+        ByteRing::store(page, self.ring.cons, self.cons);
         Ok(len)
     }
 }

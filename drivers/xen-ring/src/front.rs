@@ -1,6 +1,6 @@
 //! The frontend's half of a request and response ring (io/ring.h).
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use xen_hal::{PAGE_SIZE, SharedPage};
 
@@ -19,6 +19,14 @@ const WORDS: usize = PAGE_SIZE / 4;
 /// There is no free slot for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+impl core::fmt::Display for Full {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no free slot in the ring")
+    }
+}
+
+impl core::error::Error for Full {}
 
 /// A ring of requests and responses whose slots are `W` 32-bit words, in one page.
 ///
@@ -46,6 +54,9 @@ impl<const W: usize> FrontRing<W> {
         assert!(W > 0 && W < 64, "slots of 1 to 63 words");
         1 << ((WORDS - FIRST_SLOT) / W).ilog2()
     };
+
+    /// The bits of an index that say which slot it is of.
+    const MASK: u32 = Self::SLOTS - 1;
 
     /// Initialises `page` as an empty ring (`XEN_FRONT_RING_INIT`).
     #[must_use]
@@ -202,7 +213,7 @@ impl<const W: usize> FrontRing<W> {
     pub fn response<const N: usize>(&self, index: u32) -> [u32; N] {
         const { assert!(N <= W, "a response is no longer than its slot") }
         let slot = self.slot(index);
-        core::array::from_fn(|i| slot[i].load(Ordering::Relaxed))
+        core::array::from_fn(|i| slot.get(i).map_or(0, |cell| cell.load(Ordering::Relaxed)))
     }
 
     /// Frees the slots of the next `count` responses for requests.
@@ -240,11 +251,12 @@ impl<const W: usize> FrontRing<W> {
         self.page.words32()[RSP_EVENT].store(self.consumed, Ordering::Relaxed);
     }
 
+    /// The words of a slot. The mask lets through no more than there are, which is a constant.
     #[inline]
-    fn slot(&self, index: u32) -> &[core::sync::atomic::AtomicU32; W] {
-        // The chunks are a constant number, more than the mask lets through.
+    fn slot(&self, index: u32) -> &[AtomicU32] {
         let (_, slots) = self.page.words32().split_at(FIRST_SLOT);
-        &slots.as_chunks().0[(index & (Self::SLOTS - 1)) as usize]
+        let slot = slots.as_chunks::<W>().0.get((index & Self::MASK) as usize);
+        slot.map_or(&[], |slot| slot)
     }
 
     #[inline]

@@ -3,6 +3,8 @@
 //! [`FakeStore`] keeps a real little tree, with transactions that conflict, watches and
 //! permissions. It can also be slow, cut its bytes anywhere, answer out of order, or lie.
 
+#![expect(clippy::indexing_slicing, reason = "a fake panics if it is misused")]
+
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::rc::Rc;

@@ -21,6 +21,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
 
 extern crate alloc;
 

@@ -127,6 +127,14 @@ pub struct Oversize {
     pub len: u32,
 }
 
+impl fmt::Display for Oversize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message of {} bytes, more than there may be", self.len)
+    }
+}
+
+impl core::error::Error for Oversize {}
+
 /// Finds messages in a byte stream.
 ///
 /// Holds at most one incomplete message beyond what [`Decoder::push`] was last given.
@@ -150,7 +158,7 @@ impl Decoder {
     /// # Errors
     /// [`Oversize`], and from then on at every call.
     pub fn next_message(&mut self) -> Result<Option<Message>, Oversize> {
-        let rest = &self.bytes[self.taken..];
+        let rest = self.bytes.get(self.taken..).unwrap_or_default();
         let Some((header, rest)) = rest.split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
@@ -246,6 +254,8 @@ impl fmt::Display for Errno {
     }
 }
 
+impl core::error::Error for Errno {}
+
 /// Splits a payload into its NUL-terminated strings; a last one without its NUL counts too.
 ///
 /// Like C's string lists: `a\0b\0` is two strings, the empty payload none.
@@ -275,8 +285,7 @@ impl<'a> DirectoryPart<'a> {
         let rest = rest.strip_prefix(b"\0")?;
         // The end of the list is marked by an empty string.
         let (list, last) = match rest {
-            [0] => (&rest[..0], true),
-            [.., 0, 0] => (&rest[..rest.len() - 1], true),
+            [list @ .., 0] if list.is_empty() || list.ends_with(b"\0") => (list, true),
             [.., 0] => (rest, false),
             _ => return None,
         };

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use data_plane::{Control, Worker};
-use netfront_rs::Steering;
+use netfront_rs::RssSession;
 use router::Router;
 use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, HalError};
@@ -104,7 +104,7 @@ impl Platform for FakeMachine {
     }
 
     fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError> {
-        Ok(Box::new(Steering::new(self.hal, backend, queues)?))
+        Ok(Box::new(RssSession::new(self.hal, backend, queues)?))
     }
 
     fn memory(&self) -> MemoryUse {

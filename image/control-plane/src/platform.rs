@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use netfront_rs::{Outcome, PeerFault, Steering};
+use netfront_rs::{PeerFault, RssOutcome, RssSession};
 use netif::ControlInfo;
 use router::Router;
 use xen_hal::{DomId, Hal, HalError};
@@ -86,7 +86,7 @@ pub(crate) fn with_router<T>(platform: &dyn Platform, f: impl FnOnce(&Router) ->
     result.unwrap_or_else(|| unreachable!("the platform calls it once"))
 }
 
-/// What is said to a backend about queues, over the control ring of a vif ([`Steering`]).
+/// What is said to a backend about queues, over the control ring of a vif ([`RssSession`]).
 pub trait Rss {
     /// What the backend must be told before the frontend is connected.
     fn info(&self) -> ControlInfo;
@@ -99,13 +99,13 @@ pub trait Rss {
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
-    fn advance(&mut self) -> Result<Option<Outcome>, PeerFault>;
+    fn advance(&mut self) -> Result<Option<RssOutcome>, PeerFault>;
 
     /// Ends the ring. Returns how many pages the backend didn't let go of.
     fn close(self: Box<Self>) -> usize;
 }
 
-impl<H: Hal> Rss for Steering<H> {
+impl<H: Hal> Rss for RssSession<H> {
     fn info(&self) -> ControlInfo {
         Self::info(self)
     }
@@ -114,7 +114,7 @@ impl<H: Hal> Rss for Steering<H> {
         Self::take_pending(self)
     }
 
-    fn advance(&mut self) -> Result<Option<Outcome>, PeerFault> {
+    fn advance(&mut self) -> Result<Option<RssOutcome>, PeerFault> {
         Self::advance(self)
     }
 

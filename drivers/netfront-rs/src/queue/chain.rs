@@ -1,17 +1,13 @@
 //! Received packets that are more than one plain slot: chains of pages, extra infos, failures.
 
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
-)]
+#![deny(clippy::arithmetic_side_effects)]
 
 use netif::Gso;
 use netif::messages::{Extra, ExtraInfo, MAX_RX_SLOTS, MAX_TX_SIZE, RX_WORDS, RxFlags, RxResponse};
 use page_pool::{Fragment, Frame, FrameHeader, PagePool};
 use xen_hal::{Hal, PAGE_SIZE};
 
-use super::Queue;
-use super::receive::checksum_of;
+use super::{Queue, checksum_of};
 use crate::error::PeerFault;
 
 /// Extra infos of one received packet. There are four types, each of use once.

@@ -1,19 +1,16 @@
 //! Receiving: plain packets in a loop without calls, packets with a hash in another, the rest by
 //! [`Queue::receive_chain`].
 
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
-)]
+#![deny(clippy::arithmetic_side_effects)]
 
 use netif::Checksum;
 use netif::messages::{RX_WORDS, RxFlags, is_lone_hash};
 use page_pool::{FirstBytes, Frame, FrameInfo, PagePool};
 use xen_hal::{Hal, PAGE_SIZE};
 
-use super::Queue;
 use super::chain::Chain;
 use super::terms::Budget;
+use super::{Queue, checksum_of};
 use crate::error::PeerFault;
 
 /// Flags of a response that is not all of its packet.
@@ -23,13 +20,6 @@ const CHAINED: RxFlags = RxFlags::MORE_DATA
 
 /// The two words of `netif_rx_response_t`.
 type Words = [u32; RX_WORDS];
-
-/// The checksum state of `NETRXF_*`, whose two bits are swapped against those of [`Checksum`].
-#[inline]
-pub(super) const fn checksum_of(flags: u32) -> Checksum {
-    // Both bits are in the product, one bit too far left.
-    Checksum::from_bits_retain(((flags & 3).wrapping_mul(5) >> 1 & 3) as u8)
-}
 
 /// Returns `true` if a packet in one slot took more, for extra infos that can be done without.
 fn is_plain_but_for_extras(frame: &Frame, slots: u32) -> bool {

@@ -1,9 +1,6 @@
 //! Sending: frames put on the transmit ring, and pages taken back from it.
 
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
-)]
+#![deny(clippy::arithmetic_side_effects)]
 
 use core::sync::atomic::Ordering;
 

@@ -1,6 +1,6 @@
 //! Where the pages of a pool are, for statistics and tests.
 
-use crate::home::{HOMES, HomeId, SPARE};
+use crate::home::{HomeId, Homes, SPARE};
 
 /// Where the pages of a home are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,20 +29,20 @@ impl Account {
 pub struct PoolStats {
     /// Pages in the pool.
     pub total: usize,
-    pub(super) homes: [Account; HOMES],
+    pub(super) homes: Homes<Account>,
 }
 
 impl PoolStats {
     /// The pages of one home.
     #[must_use]
     pub fn home(&self, home: HomeId) -> Account {
-        self.homes[home.index()]
+        self.homes[home]
     }
 
     /// Pages whose home was removed.
     #[must_use]
     pub fn spare(&self) -> Account {
-        self.homes[SPARE.index()]
+        self.homes[SPARE]
     }
 
     /// The pages of all homes; always as many as [`PoolStats::total`].

@@ -61,7 +61,7 @@ impl<H: Hal> PagePool<H> {
             if done == 0 {
                 break;
             }
-            to.copy_in(&mut copy, at, &buffer[..done]);
+            to.copy_in(&mut copy, at, buffer.get(..done)?);
             at += done;
         }
         copy.set_checksum(frame.checksum());
@@ -76,7 +76,9 @@ impl<H: Hal> PagePool<H> {
     pub fn copy_out(&self, frame: &Frame, offset: usize, into: &mut [u8]) -> usize {
         let mut done = 0;
         self.each_part(frame, offset, into.len(), |page, at, len| {
-            done += page.read(at, &mut into[done..done + len]);
+            if let Some(into) = into.get_mut(done..done + len) {
+                done += page.read(at, into);
+            }
         });
         done
     }
@@ -86,7 +88,9 @@ impl<H: Hal> PagePool<H> {
     pub fn copy_in(&self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
         let mut done = 0;
         self.each_part(frame, offset, from.len(), |page, at, len| {
-            done += page.write(at, &from[done..done + len]);
+            if let Some(from) = from.get(done..done + len) {
+                done += page.write(at, from);
+            }
         });
         done
     }
@@ -108,7 +112,8 @@ impl<H: Hal> PagePool<H> {
                 cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
             }
         } else {
-            self.copy_in(frame, 0, &header[..len.min(HEADER_LEN)]);
+            let header = header.get(..len).unwrap_or(header);
+            self.copy_in(frame, 0, header);
         }
     }
 
@@ -224,7 +229,7 @@ impl<H: Hal> PagePool<H> {
             };
             head = index;
         }
-        self.homes[home.index()].present -= count as u32;
+        self.homes[home].present -= count as u32;
         let parts = if count > 1 { kind::PARTS } else { 0 };
         let kind = count as u32 | parts | self.kind();
         Some(Frame { kind, head, len })

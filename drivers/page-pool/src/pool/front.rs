@@ -73,7 +73,7 @@ impl<H: Hal> PagePool<H> {
             let mut buffer = [0; PIECE];
             let mut end = here;
             while end > 0 {
-                let piece = &mut buffer[..end.min(PIECE)];
+                let (piece, _) = buffer.split_at_mut(end.min(PIECE));
                 end -= piece.len();
                 slot.page.read(at + end, piece);
                 slot.page.write(start + len + end, piece);

@@ -65,8 +65,7 @@ impl PageSlot {
     #[must_use]
     #[inline]
     pub fn first_bytes(&self) -> FirstBytes<'_> {
-        let (words, _) = self.page.words64().as_chunks();
-        FirstBytes::shared(&words[0])
+        FirstBytes::of_page(&self.page)
     }
 
     /// The grant by which the peer knows the page.
@@ -94,9 +93,9 @@ impl<H: Hal> PagePool<H> {
 
     /// Gives the id back, and the pages that are on the queue's transmit ring to their homes.
     pub fn remove_queue(&mut self, queue: QueueId) {
-        for index in 0..self.slots.len() {
-            if self.slots[index].sending == queue {
-                self.push(index as u16);
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if slot.sending == queue {
+                slot.go_home(index as u16, &mut self.homes);
             }
         }
         self.queues &= !(1 << (queue.0 - 1));
@@ -127,22 +126,22 @@ impl<H: Hal> PagePool<H> {
     /// Lets `post` put free pages of `home` on a receive ring. It returns how many it took.
     #[inline]
     pub fn post(&mut self, home: HomeId, post: impl FnOnce(&mut FreePages<'_>) -> u32) -> u32 {
-        let list = &mut self.homes[home.index()];
+        let list = &mut self.homes[home];
         let mut free = FreePages {
             slots: &self.slots,
             next: list.head,
         };
         let count = post(&mut free);
         list.head = free.next;
-        self.terms[home.index()].posted += count;
+        self.terms[home].posted += count;
         count
     }
 
     /// Counts pages of `home` that were posted and are no longer, nor present.
     #[inline]
     pub fn count_received(&mut self, home: HomeId, pages: u32) {
-        self.terms[home.index()].posted -= pages;
-        self.homes[home.index()].present -= pages;
+        self.terms[home].posted -= pages;
+        self.homes[home].present -= pages;
     }
 
     /// Makes a frame of pages that a packet was received into, from its first fragment to its
@@ -226,7 +225,7 @@ impl<H: Hal> PagePool<H> {
     ) -> Option<u32> {
         // Pages of one home come in trains; they go onto its free list together.
         let mut home = home;
-        let mut free = self.homes[home.index()].head;
+        let mut free = self.homes[home].head;
         let mut first = *index;
         let odd = loop {
             if *index == end {
@@ -238,9 +237,9 @@ impl<H: Hal> PagePool<H> {
                 break Some(id);
             };
             if slot.home != home {
-                self.homes[home.index()].put_back(free, index.wrapping_sub(first));
+                self.homes[home].put_back(free, index.wrapping_sub(first));
                 home = slot.home;
-                free = self.homes[home.index()].head;
+                free = self.homes[home].head;
                 first = *index;
             }
             slot.next = free;
@@ -248,7 +247,7 @@ impl<H: Hal> PagePool<H> {
             free = id as u16;
             *index = index.wrapping_add(1);
         };
-        self.homes[home.index()].put_back(free, index.wrapping_sub(first));
+        self.homes[home].put_back(free, index.wrapping_sub(first));
         odd
     }
 

@@ -1,8 +1,7 @@
-//! Which queue a packet from the backend comes on: by a Toeplitz hash of its flow (netif.h,
-//! "Hash types" and after).
+//! How a backend is told to choose queues by a Toeplitz hash of the flow (netif.h, "Hash types" and
+//! after): the requests and what follows from each response, without the ring that they go over.
 //!
-//! Without it the backend chooses as it likes. [`Setup`] is the conversation that configures it,
-//! without the ring that it is held over; [`Steering`](crate::Steering) has both.
+//! A backend that isn't told chooses as it likes.
 
 use netif::messages::{
     CtrlStatus, CtrlType, HASH_ALGORITHM_NONE, HASH_ALGORITHM_TOEPLITZ, HashTypes,
@@ -13,9 +12,9 @@ use xen_hal::GrantRef;
 
 use crate::control::{Request, Response};
 
-/// The table of queues, for its page: entry by entry, as 32-bit words. Every queue has as many
-/// entries among the first `n`, if `n` is a multiple of their number.
-pub fn table(queues: usize) -> impl Iterator<Item = u32> {
+/// The hash mapping, for its page: a queue for each entry, as 32-bit words. Every queue has as many
+/// of the first `n` entries as any other, if `n` is a multiple of their number.
+pub(crate) fn hash_mapping(queues: usize) -> impl Iterator<Item = u32> {
     (0..MAX_HASH_MAPPING_SIZE).map(move |entry| entry % divisor(queues))
 }
 
@@ -24,14 +23,14 @@ fn divisor(queues: usize) -> u32 {
     u32::try_from(queues).unwrap_or(u32::MAX).max(1)
 }
 
-/// How the conversation ended.
+/// How [`RssSession`](crate::RssSession) ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RssOutcome {
     /// The backend chooses queues by hash.
-    Steered {
-        /// Of what; other packets have hash 0.
+    Configured {
+        /// What it hashes; other packets have hash 0.
         types: HashTypes,
-        /// Entries of the table; with none, the queue is the hash modulo the number of queues.
+        /// Entries of the hash mapping; with none, the queue is the hash modulo the number of queues.
         entries: u32,
     },
     /// The backend didn't want something, and chooses queues as it likes.
@@ -42,28 +41,28 @@ pub enum Outcome {
         status: CtrlStatus,
     },
     /// There is one queue, so nothing was asked.
-    Needless,
+    SingleQueue,
 }
 
-impl core::fmt::Display for Outcome {
+impl core::fmt::Display for RssOutcome {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Outcome::Steered { .. } => f.write_str("queues are chosen by flow"),
-            Outcome::Refused { step, status } => {
+            RssOutcome::Configured { .. } => f.write_str("queues are chosen by flow"),
+            RssOutcome::Refused { step, status } => {
                 write!(f, "queues are chosen by the backend ({step:?}: {status})")
             }
-            Outcome::Needless => f.write_str("there is one queue"),
+            RssOutcome::SingleQueue => f.write_str("there is one queue"),
         }
     }
 }
 
-/// The conversation, as it goes on. [`Setup::next_request`] and [`Setup::on_response`] take
-/// turns until there is an [`Setup::outcome`].
+/// The requests and responses, one by one. [`RssSetup::next_request`] and [`RssSetup::on_response`] take
+/// turns until there is an [`RssSetup::outcome`].
 ///
 /// It is to start once the backend is `XenbusStateConnected`: before that it may not know how
-/// many queues there are, and refuse the table.
+/// many queues there are, and refuse the hash mapping.
 #[derive(Debug)]
-pub struct Setup {
+pub(crate) struct RssSetup {
     queues: u32,
     key: GrantRef,
     mapping: GrantRef,
@@ -76,7 +75,7 @@ pub struct Setup {
 enum State {
     Ask(Step),
     Wait(Step),
-    Finished(Outcome),
+    Finished(RssOutcome),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,18 +83,18 @@ enum Step {
     Do(CtrlType),
     /// Half a configuration is worse than none: with flags but no key, all hashes are 0. The
     /// algorithm is unset.
-    Undo(Outcome),
+    Undo(RssOutcome),
 }
 
-impl Setup {
-    /// For a vif with so many queues. The pages start with [`KEY`](netif::toeplitz::KEY) and with [`table`], and stay
-    /// granted until the end; the backend needs only to read them.
+impl RssSetup {
+    /// For a vif with this many queues. The pages start with [`KEY`](netif::toeplitz::KEY) and with
+    /// [`hash_mapping`], and stay granted until the end; the backend needs only to read them.
     #[must_use]
-    pub fn new(queues: usize, key: GrantRef, mapping: GrantRef) -> Self {
+    pub(crate) fn new(queues: usize, key: GrantRef, mapping: GrantRef) -> Self {
         let state = if queues > 1 {
             State::Ask(Step::Do(CtrlType::SetHashAlgorithm))
         } else {
-            State::Finished(Outcome::Needless)
+            State::Finished(RssOutcome::SingleQueue)
         };
         Self {
             queues: divisor(queues),
@@ -108,7 +107,7 @@ impl Setup {
     }
 
     /// The request to be sent now, if there is one.
-    pub fn next_request(&mut self) -> Option<Request> {
+    pub(crate) fn next_request(&mut self) -> Option<Request> {
         let State::Ask(step) = self.state else {
             return None;
         };
@@ -130,7 +129,7 @@ impl Setup {
     }
 
     /// Takes the response to the last request.
-    pub fn on_response(&mut self, response: Response) {
+    pub(crate) fn on_response(&mut self, response: Response) {
         let step = match self.state {
             State::Wait(Step::Do(step)) => step,
             State::Wait(Step::Undo(outcome)) => {
@@ -141,12 +140,12 @@ impl Setup {
         };
         self.state = match self.follow(step, response) {
             Ok(Some(next)) => State::Ask(Step::Do(next)),
-            Ok(None) => State::Finished(Outcome::Steered {
+            Ok(None) => State::Finished(RssOutcome::Configured {
                 types: self.types,
                 entries: self.entries,
             }),
             Err(status) => {
-                let outcome = Outcome::Refused { step, status };
+                let outcome = RssOutcome::Refused { step, status };
                 match step {
                     CtrlType::SetHashAlgorithm => State::Finished(outcome),
                     _ => State::Ask(Step::Undo(outcome)),
@@ -155,7 +154,7 @@ impl Setup {
         };
     }
 
-    /// What comes after a step; the reason if nothing does.
+    /// The step after this one, `None` after the last.
     fn follow(
         &mut self,
         step: CtrlType,
@@ -188,7 +187,7 @@ impl Setup {
 
     /// How it ended, once it has.
     #[must_use]
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<RssOutcome> {
         match self.state {
             State::Finished(outcome) => Some(outcome),
             State::Ask(_) | State::Wait(_) => None,
@@ -215,7 +214,7 @@ mod tests {
             .map(|sum| toeplitz(&KEY, &sum.to_be_bytes()))
             .collect();
         for queues in 2..=MAX_QUEUES {
-            let table: Vec<u32> = table(queues).collect();
+            let table: Vec<u32> = hash_mapping(queues).collect();
             let entries = table.len() - table.len() % queues;
             for size in [entries, queues] {
                 let mut share = vec![0_u32; queues];
@@ -231,9 +230,9 @@ mod tests {
     #[test]
     fn one_queue_needs_nothing() {
         for queues in [0, 1] {
-            let mut setup = Setup::new(queues, GrantRef(8), GrantRef(9));
+            let mut setup = RssSetup::new(queues, GrantRef(8), GrantRef(9));
             assert_eq!(setup.next_request(), None);
-            assert_eq!(setup.outcome(), Some(Outcome::Needless));
+            assert_eq!(setup.outcome(), Some(RssOutcome::SingleQueue));
         }
     }
 
@@ -247,7 +246,7 @@ mod tests {
     #[test]
     fn the_sequence() {
         use CtrlType::*;
-        let mut setup = Setup::new(3, GrantRef(8), GrantRef(9));
+        let mut setup = RssSetup::new(3, GrantRef(8), GrantRef(9));
         for (kind, data, answer) in [
             (SetHashAlgorithm, [1, 0, 0], 0),
             // Types that nobody knows are not asked for.
@@ -265,12 +264,19 @@ mod tests {
         }
         let types = HashTypes::IPV4 | HashTypes::IPV4_TCP | HashTypes::IPV6;
         let entries = 126;
-        assert_eq!(setup.outcome(), Some(Outcome::Steered { types, entries }));
+        assert_eq!(
+            setup.outcome(),
+            Some(RssOutcome::Configured { types, entries })
+        );
         assert_eq!(setup.next_request(), None);
     }
 
     /// Answers everything with success but the given step. Returns what was asked.
-    fn converse(mut setup: Setup, odd: CtrlType, answer: Response) -> (Vec<Request>, Outcome) {
+    fn converse(
+        mut setup: RssSetup,
+        odd: CtrlType,
+        answer: Response,
+    ) -> (Vec<Request>, RssOutcome) {
         let mut asked = Vec::new();
         loop {
             if let Some(outcome) = setup.outcome() {
@@ -303,9 +309,9 @@ mod tests {
         };
         for (at, step) in steps.into_iter().enumerate() {
             for status in [CtrlStatus::InvalidParameter, CtrlStatus::Unknown(99)] {
-                let setup = Setup::new(2, GrantRef(8), GrantRef(9));
+                let setup = RssSetup::new(2, GrantRef(8), GrantRef(9));
                 let (asked, outcome) = converse(setup, step, Response { status, data: 0 });
-                assert_eq!(outcome, Outcome::Refused { step, status });
+                assert_eq!(outcome, RssOutcome::Refused { step, status });
                 let kinds: Vec<_> = asked.iter().take(at + 1).map(|ask| ask.kind).collect();
                 assert_eq!(kinds, steps[..=at]);
                 // There is nothing to be undone after the first.
@@ -317,9 +323,9 @@ mod tests {
 
     #[test]
     fn a_backend_that_hashes_nothing() {
-        let setup = Setup::new(2, GrantRef(8), GrantRef(9));
+        let setup = RssSetup::new(2, GrantRef(8), GrantRef(9));
         let (_, outcome) = converse(setup, CtrlType::GetHashFlags, success(0xf0));
-        let expected = Outcome::Refused {
+        let expected = RssOutcome::Refused {
             step: CtrlType::GetHashFlags,
             status: CtrlStatus::NotSupported,
         };
@@ -329,11 +335,11 @@ mod tests {
     #[test]
     fn without_room_for_a_table_there_is_none() {
         for (room, expected) in [(0, 0), (3, 0), (4, 4), (7, 4), (128, 128), (1 << 31, 128)] {
-            let setup = Setup::new(4, GrantRef(8), GrantRef(9));
+            let setup = RssSetup::new(4, GrantRef(8), GrantRef(9));
             let (asked, outcome) = converse(setup, CtrlType::GetHashMappingSize, success(room));
             let types = HashTypes::all();
             let entries = expected;
-            assert_eq!(outcome, Outcome::Steered { types, entries });
+            assert_eq!(outcome, RssOutcome::Configured { types, entries });
             let size = Request {
                 kind: CtrlType::SetHashMappingSize,
                 data: [entries, 0, 0],
@@ -346,7 +352,7 @@ mod tests {
 
     #[test]
     fn answers_that_nobody_asked_for_change_nothing() {
-        let mut setup = Setup::new(2, GrantRef(8), GrantRef(9));
+        let mut setup = RssSetup::new(2, GrantRef(8), GrantRef(9));
         setup.on_response(success(0));
         let request = setup.next_request().map(|request| request.kind);
         assert_eq!(request, Some(CtrlType::SetHashAlgorithm));

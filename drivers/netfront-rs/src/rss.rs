@@ -1,4 +1,5 @@
-//! Packets of a flow on one queue: the control ring and what is said over it.
+//! Receive-side scaling (RSS): packets of a flow on one queue, which the backend is asked for over
+//! the control ring.
 
 use netif::ControlInfo;
 use netif::toeplitz::KEY;
@@ -6,7 +7,7 @@ use xen_hal::{Access, DomId, Granted, Hal, HalError, SharedPage};
 
 use crate::control::ControlRing;
 use crate::error::PeerFault;
-use crate::hash::{Outcome, Setup, table};
+use crate::rss_setup::{RssOutcome, RssSetup, hash_mapping};
 use crate::shared::share;
 
 /// Gets a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING) to choose queues by
@@ -19,18 +20,18 @@ use crate::shared::share;
 /// It has a price with Linux's netback: each packet that it has a hash of comes with an extra
 /// info that holds it, so it takes a second slot of the receive ring and isn't a plain one.
 #[derive(Debug)]
-pub struct Steering<H: Hal> {
+pub struct RssSession<H: Hal> {
     hal: H,
     ring: ControlRing<H>,
-    setup: Setup,
-    /// The pages with key and table, until the end of the conversation.
+    setup: RssSetup,
+    /// The pages with key and hash mapping, until the end of the conversation.
     pages: Option<[(SharedPage, Granted); 2]>,
     /// Pages that the backend didn't let go of.
     lost: usize,
 }
 
-impl<H: Hal> Steering<H> {
-    /// For a vif with so many queues, whose backend is in domain `backend`.
+impl<H: Hal> RssSession<H> {
+    /// For a vif with this many queues, whose backend is in domain `backend`.
     ///
     /// # Errors
     /// [`HalError`]; nothing is left behind.
@@ -45,10 +46,10 @@ impl<H: Hal> Steering<H> {
         };
         let [(key, key_grant), (mapping, mapping_grant)] = &pages;
         key.write(0, &KEY);
-        for (entry, queue) in table(queues).enumerate() {
+        for (entry, queue) in hash_mapping(queues).enumerate() {
             mapping.write(4 * entry, &queue.to_le_bytes());
         }
-        let setup = Setup::new(queues, key_grant.reference(), mapping_grant.reference());
+        let setup = RssSetup::new(queues, key_grant.reference(), mapping_grant.reference());
         Ok(Self {
             hal,
             ring,
@@ -64,13 +65,13 @@ impl<H: Hal> Steering<H> {
         self.ring.info()
     }
 
-    /// Goes on as far as the backend has answered. Returns how it ended, once it has.
+    /// Goes on as far as the backend has answered. Returns the outcome, once there is one.
     ///
     /// A backend that never answers leaves it at that: it chooses queues as it likes.
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
-    pub fn advance(&mut self) -> Result<Option<Outcome>, PeerFault> {
+    pub fn advance(&mut self) -> Result<Option<RssOutcome>, PeerFault> {
         // Each turn is a step of the setup, of which there are few.
         loop {
             if let Some(response) = self.ring.take_response()? {
@@ -91,14 +92,14 @@ impl<H: Hal> Steering<H> {
         Ok(outcome)
     }
 
-    /// Takes the pending state of the event channel: whether there may be something to
-    /// [`Steering::advance`] for.
+    /// Takes the pending state of the event channel. Returns `true` if there may be something to
+    /// [`RssSession::advance`] for.
     pub fn take_pending(&self) -> bool {
         self.ring.take_pending()
     }
 
-    /// Ends the ring. Returns how many pages the backend didn't let go of; they are never used
-    /// again.
+    /// Ends the ring. Returns the number of pages that the backend didn't let go of; they are
+    /// never used again.
     ///
     /// To be called when the backend is done (`XenbusStateClosed`) or gone.
     pub fn close(mut self) -> usize {
@@ -113,7 +114,7 @@ impl<H: Hal> Steering<H> {
     }
 }
 
-/// The pages for key and table.
+/// Shares the pages for key and hash mapping.
 fn share_pages<H: Hal>(hal: H, backend: DomId) -> Result<[(SharedPage, Granted); 2], HalError> {
     let key = share(hal, backend, Access::ReadOnly)?;
     match share(hal, backend, Access::ReadOnly) {
@@ -142,19 +143,19 @@ mod tests {
 
     const DOM0: DomId = DomId(0);
 
-    fn connected(queues: usize) -> (FakeHal, Steering<FakeHal>, ControlBackend) {
+    fn connected(queues: usize) -> (FakeHal, RssSession<FakeHal>, ControlBackend) {
         let hal = FakeHal::new();
-        let steering = Steering::new(hal, DOM0, queues).unwrap();
+        let steering = RssSession::new(hal, DOM0, queues).unwrap();
         let back = ControlBackend::connect(hal, DOM0, steering.info());
         (hal, steering, back)
     }
 
     /// Lets both go on until neither does.
     fn settle(
-        steering: &mut Steering<FakeHal>,
+        steering: &mut RssSession<FakeHal>,
         back: &mut ControlBackend,
         hashing: &mut Hashing,
-    ) -> Result<Option<Outcome>, PeerFault> {
+    ) -> Result<Option<RssOutcome>, PeerFault> {
         let mut outcome = steering.advance()?;
         while back.serve(hashing) > 0 {
             assert!(steering.take_pending(), "the answer's event");
@@ -172,7 +173,7 @@ mod tests {
             let outcome = settle(&mut steering, &mut back, &mut hashing);
             let entries = 128 - 128 % queues as u32;
             let types = HashTypes::all();
-            assert_eq!(outcome, Ok(Some(Outcome::Steered { types, entries })));
+            assert_eq!(outcome, Ok(Some(RssOutcome::Configured { types, entries })));
             assert_eq!(hashing.key, KEY);
             assert_eq!((hal.pages(), hal.grants()), (1, 1), "only the ring is left");
 
@@ -205,7 +206,7 @@ mod tests {
             hashing.refuse = Some(step);
             let outcome = settle(&mut steering, &mut back, &mut hashing);
             let status = CtrlStatus::NotSupported;
-            assert_eq!(outcome, Ok(Some(Outcome::Refused { step, status })));
+            assert_eq!(outcome, Ok(Some(RssOutcome::Refused { step, status })));
             assert_eq!(hashing.queue_of(&[0; 8]), None);
             assert_eq!((hal.pages(), hal.grants()), (1, 1));
             assert_eq!(steering.close(), 0);
@@ -219,7 +220,7 @@ mod tests {
         hashing.max_entries = 0;
         let outcome = settle(&mut steering, &mut back, &mut hashing);
         let types = HashTypes::all();
-        let expected = Outcome::Steered { types, entries: 0 };
+        let expected = RssOutcome::Configured { types, entries: 0 };
         assert_eq!(outcome, Ok(Some(expected)));
         assert!(hashing.queue_of(&[1; 8]).is_some_and(|queue| queue < 3));
     }
@@ -247,7 +248,7 @@ mod tests {
         hal.hold(xen_hal::GrantRef(ring.0 + 1));
         hal.hold(ring);
         let outcome = settle(&mut steering, &mut back, &mut hashing);
-        assert!(matches!(outcome, Ok(Some(Outcome::Steered { .. }))));
+        assert!(matches!(outcome, Ok(Some(RssOutcome::Configured { .. }))));
         assert_eq!(steering.close(), 2);
         assert_eq!((hal.pages(), hal.grants(), hal.ports()), (2, 2, 0));
     }
@@ -258,7 +259,7 @@ mod tests {
             for fail in [FakeHal::fail_page_after, FakeHal::fail_grant_after] {
                 let hal = FakeHal::new();
                 fail(hal, n);
-                assert!(Steering::new(hal, DOM0, 2).is_err());
+                assert!(RssSession::new(hal, DOM0, 2).is_err());
                 assert_eq!((hal.pages(), hal.grants(), hal.ports()), (0, 0, 0));
             }
         }
