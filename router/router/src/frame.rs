@@ -5,11 +5,6 @@ use bitflags::bitflags;
 /// How many bytes of a frame [`Router::process`](crate::Router::process) looks at.
 pub const HEADER_LEN: usize = 64;
 
-/// How many bytes, from the start of a [`Header`], the caller writes back to a frame that
-/// is forwarded. An IPv4 header without options ends at byte 34; the rest is unchanged and
-/// is here to make whole words.
-pub const REWRITTEN: usize = 40;
-
 /// How many frames [`Router::process`](crate::Router::process) takes in one call.
 pub const BURST: usize = 64;
 
@@ -78,7 +73,8 @@ pub use config::{MAX_INTERFACES, MAX_VIFS};
 /// What is to become of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Write back [`REWRITTEN`] bytes of the header and send the frame on this interface.
+    /// Write back [as many bytes](crate::Lane::rewritten) of the header as may have changed and
+    /// send the frame on this interface.
     Forward(InterfaceId),
     /// Hand the frame to [`Router::punt`](crate::Router::punt).
     Punt,

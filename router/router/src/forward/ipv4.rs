@@ -13,6 +13,7 @@ use crate::DropReason;
 use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::{Lane, Traffic};
 use crate::forward::segments_fit::segments_fit4;
+use crate::forward::stages::{Burst, Stages};
 use crate::frame::{
     BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
 };
@@ -73,8 +74,9 @@ impl Header {
 impl Tables {
     /// At most [`BURST`] frames; the slices have one length.
     #[inline(never)]
-    pub(crate) fn burst(
+    pub(crate) fn burst<S: Stages>(
         &self,
+        stages: &mut S,
         lane: &mut Lane,
         input: InterfaceId,
         headers: &mut [Header],
@@ -84,11 +86,7 @@ impl Tables {
         let count = headers.len();
         let up = self.interface(input).filter(|l| l.up);
         let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
-            verdicts.fill(Verdict::Drop);
-            let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
-            lane.count_received(input, count as u64, bytes);
-            lane.drop_frames(input, DropReason::LinkDown, count as u64);
-            return Verdicts::Mixed;
+            return link_is_down(lane, input, metas, verdicts);
         };
         // The six bytes that a frame must begin with, shifted to be free of what follows.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
@@ -120,46 +118,47 @@ impl Tables {
         lane.count_received(input, count as u64, bytes);
         let mut decided = 0;
         if others != 0 {
-            decided = self.look_closer(
-                lane,
-                input,
-                mac,
+            let frames = Burst {
                 headers,
                 metas,
                 verdicts,
-                &mut lookups,
-                others,
-            );
+            };
+            decided = self.look_closer(stages, lane, (input, mac), frames, &mut lookups, others);
             if decided.count_ones() as usize == count {
                 return Verdicts::Mixed;
             }
         }
+        let all = u64::MAX >> (BURST - count);
+        if S::ACTIVE {
+            let mut burst = Burst {
+                headers,
+                metas,
+                verdicts,
+            };
+            decided |= stages.before_lookup(&mut burst, all & !decided);
+            for (header, lookup) in headers.iter().zip(&mut lookups) {
+                *lookup = u32::from_be(header.u32_at(30));
+            }
+        }
         if let Some(lookups) = lookups.get_mut(..count) {
-            let index = &self.adjacencies.index;
-            self.vrfs
-                .get(vrf)
-                .fib
-                .answer(lookups, |target, destination| {
-                    let interface = target.wrapping_sub(ON_LINK);
-                    if interface >= MAX_INTERFACES as u32 {
-                        return target;
-                    }
-                    let found = index.find(interface as u8, destination);
-                    found.map_or(target, |neighbor| neighbor as u32)
-                });
+            self.look_up(vrf, lookups);
         }
         if lane.redirect_due {
-            let which = !decided & u64::MAX >> (BURST - count);
             let answer = |at| lookups.get(at).copied().unwrap_or(0);
-            decided |= self.punt_detour(input, headers, verdicts, which, answer);
+            decided |= self.punt_detour(input, headers, verdicts, all & !decided, answer);
+        }
+        if S::ACTIVE {
+            let mut burst = Burst {
+                headers,
+                metas,
+                verdicts,
+            };
+            let target = |at: usize| lookups.get(at).copied().unwrap_or(0);
+            decided |= stages.after_lookup(&mut burst, &target, all & !decided);
         }
 
         if decided != 0 {
-            for (at, lookup) in lookups.iter_mut().enumerate() {
-                if decided >> at & 1 != 0 {
-                    *lookup = NO_NEIGHBOR;
-                }
-            }
+            withdraw(&mut lookups, decided);
         }
         let adjacencies = &self.adjacencies.list[..];
         let Some(traffic) = lane.traffic.first_chunk_mut() else {
@@ -174,6 +173,22 @@ impl Tables {
             self.resolve_rest(lane, input, headers, metas, verdicts, &lookups, others);
         }
         Verdicts::Mixed
+    }
+
+    /// Replaces destinations by the numbers of the targets that table `vrf` answers, those on a
+    /// link by the neighbor there if it is known.
+    #[inline(always)]
+    fn look_up(&self, vrf: u8, lookups: &mut [u32]) {
+        let index = &self.adjacencies.index;
+        let fib = &self.vrfs.get(vrf).fib;
+        fib.answer(lookups, |target, destination| {
+            let interface = target.wrapping_sub(ON_LINK);
+            if interface >= MAX_INTERFACES as u32 {
+                return target;
+            }
+            let found = index.find(interface as u8, destination);
+            found.map_or(target, |neighbor| neighbor as u32)
+        });
     }
 
     /// Whether frames of an interface come from an address, its octets as they stand in memory,
@@ -203,24 +218,19 @@ impl Tables {
     /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get
     /// their destination into `lookups`. Returns those whose verdict is there, or that were IPv6.
     #[inline(never)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "they are all that is known of a burst"
-    )]
-    fn look_closer(
+    fn look_closer<S: Stages>(
         &self,
+        stages: &mut S,
         lane: &mut Lane,
-        input: InterfaceId,
-        mac: u64,
-        headers: &mut [Header],
-        metas: &[FrameMeta],
-        verdicts: &mut [Verdict],
+        (input, mac): (InterfaceId, u64),
+        mut burst: Burst<'_>,
         lookups: &mut [u32; BURST],
         others: u64,
     ) -> u64 {
         let mut decided = 0u64;
         let mut ipv6 = 0u64;
-        let frames = headers.iter().zip(metas).zip(verdicts.iter_mut());
+        let frames = burst.headers.iter().zip(burst.metas);
+        let frames = frames.zip(burst.verdicts.iter_mut());
         for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
             if others >> at & 1 == 0 {
                 continue;
@@ -234,7 +244,7 @@ impl Tables {
             }
         }
         if ipv6 != 0 {
-            self.burst6(lane, input, mac, headers, metas, verdicts, ipv6);
+            self.burst6(stages, lane, (input, mac), &mut burst, ipv6);
         }
         decided | ipv6
     }
@@ -319,6 +329,32 @@ impl Tables {
             Target::Local | Target::Group(_) | Target::Vrf(_) => None,
         }
     }
+}
+
+/// Has the frames in `decided`, a bit for each, go to no neighbor.
+#[inline(always)]
+fn withdraw(lookups: &mut [u32; BURST], decided: u64) {
+    for (at, lookup) in lookups.iter_mut().enumerate() {
+        if decided >> at & 1 != 0 {
+            *lookup = NO_NEIGHBOR;
+        }
+    }
+}
+
+/// Drops a burst that came in on an interface without a link.
+#[cold]
+fn link_is_down(
+    lane: &mut Lane,
+    input: InterfaceId,
+    metas: &[FrameMeta],
+    verdicts: &mut [Verdict],
+) -> Verdicts {
+    verdicts.fill(Verdict::Drop);
+    let bytes = metas.iter().map(|m| u64::from(m.len)).sum();
+    let count = metas.len() as u64;
+    lane.count_received(input, count, bytes);
+    lane.drop_frames(input, DropReason::LinkDown, count);
+    Verdicts::Mixed
 }
 
 /// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, and

@@ -3,9 +3,11 @@
 use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::Lane;
 use crate::forward::segments_fit::segments_fit6;
+use crate::forward::stages::{Burst, Stages};
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
 use crate::route::target::Target;
 use crate::tables::Tables;
+use lpm::Table;
 use wire::{be128, ipv6};
 
 /// Bytes of the Ethernet and IPv6 headers.
@@ -17,32 +19,103 @@ const HOP_LIMIT: usize = ETHERNET_LEN + 7;
 const SOURCE: usize = ETHERNET_LEN + 8;
 const DESTINATION: usize = ETHERNET_LEN + 24;
 
+/// What is looked up for a burst. Frames of one flow come in trains: one lookup serves all of a
+/// train.
+struct Lookups {
+    asked: [u128; BURST],
+    answers: [u32; BURST],
+    count: usize,
+    /// Which one each frame has.
+    of: [u8; BURST],
+}
+
+impl Lookups {
+    /// Those of the frames in `which`, still without answers.
+    #[inline(always)]
+    fn new(headers: &[Header], which: u64) -> Self {
+        let mut lookups = Self {
+            asked: [0; BURST],
+            answers: [0; BURST],
+            count: 0,
+            of: [0; BURST],
+        };
+        for (at, (header, of)) in headers.iter().zip(&mut lookups.of).enumerate() {
+            if which >> at & 1 == 0 {
+                continue;
+            }
+            let destination = header.u128_at(DESTINATION);
+            let last = lookups.asked.get(lookups.count.wrapping_sub(1));
+            if last != Some(&destination)
+                && let Some(next) = lookups.asked.get_mut(lookups.count)
+            {
+                *next = destination;
+                lookups.count += 1;
+            }
+            *of = lookups.count.wrapping_sub(1) as u8;
+        }
+        lookups
+    }
+
+    /// Asks a table.
+    #[inline(always)]
+    fn ask(&mut self, table: &Table<u128>) {
+        let asked = self.asked.get(..self.count);
+        if let (Some(asked), Some(answers)) = (asked, self.answers.get_mut(..self.count)) {
+            table.lookup_batch(asked, answers);
+        }
+    }
+
+    /// The answer for a frame.
+    fn answer(&self, at: usize) -> u32 {
+        let lookup = self.of.get(at).map_or(0, |&of| usize::from(of));
+        self.answers.get(lookup).copied().unwrap_or(0)
+    }
+}
+
 impl Tables {
     /// The frames in `which`, a bit for each, all with EtherType and version of IPv6. `mac` is
-    /// the station that they must be for, its first byte in bits 16 to 23.
+    /// the MAC address that they must be for, its first byte in bits 16 to 23.
     #[inline(never)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "they are all that is known of a burst"
-    )]
-    pub(crate) fn burst6(
+    pub(crate) fn burst6<S: Stages>(
         &self,
+        stages: &mut S,
         lane: &mut Lane,
-        input: InterfaceId,
-        mac: u64,
-        headers: &mut [Header],
-        metas: &[FrameMeta],
-        verdicts: &mut [Verdict],
+        (input, mac): (InterfaceId, u64),
+        burst: &mut Burst<'_>,
         which: u64,
     ) {
         let link = self.interface(input);
-        let enabled = link.is_some_and(|l| l.v6.is_some());
-        let rpf = link.and_then(|l| l.rpf);
-        let vrf = self.vrf_of(input);
+        let mut forward = self.validate_burst6(lane, (input, mac), burst, which);
+        if let Some(rule) = link.and_then(|l| l.rpf) {
+            let (headers, verdicts) = (&*burst.headers, &mut *burst.verdicts);
+            forward = self.filter_sources6(lane, rule, input, headers, verdicts, forward);
+        }
+        forward &= !stages.before_lookup(burst, forward);
+        let mut lookups = Lookups::new(burst.headers, forward);
+        lookups.ask(self.vrfs.get(self.vrf_of(input)).fib6.table());
+        let answer = |at| lookups.answer(at);
+        if lane.redirect_due {
+            let (headers, verdicts) = (&*burst.headers, &mut *burst.verdicts);
+            forward &= !self.punt_detour(input, headers, verdicts, forward, answer);
+        }
+        forward &= !stages.after_lookup(burst, &answer, forward);
         let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
+        self.send_burst6(lane, (input, link_max), burst, &lookups, forward);
+    }
+
+    /// Checks the headers of the frames in `which`. Returns those that are to be forwarded.
+    #[inline(always)]
+    fn validate_burst6(
+        &self,
+        lane: &mut Lane,
+        (input, mac): (InterfaceId, u64),
+        burst: &mut Burst<'_>,
+        which: u64,
+    ) -> u64 {
+        let enabled = self.interface(input).is_some_and(|l| l.v6.is_some());
+        let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
         let (mut forward, mut other) = (0u64, 0u64);
-        let local = &self.vrfs.get(vrf).local_addresses;
-        for (at, (header, meta)) in headers.iter().zip(metas).enumerate() {
+        for (at, (header, meta)) in burst.headers.iter().zip(burst.metas).enumerate() {
             if which >> at & 1 == 0 {
                 continue;
             }
@@ -62,58 +135,37 @@ impl Tables {
         while other != 0 {
             let at = other.trailing_zeros() as usize;
             other &= other - 1;
-            if let (Some(header), Some(meta)) = (headers.get(at), metas.get(at))
-                && let Some(verdict) = verdicts.get_mut(at)
+            if let (Some(header), Some(meta)) = (burst.headers.get(at), burst.metas.get(at))
+                && let Some(verdict) = burst.verdicts.get_mut(at)
                 && self.is_forwardable(lane, input, header, meta, verdict)
             {
                 forward |= 1 << at;
             }
         }
-        if let Some(rule) = rpf {
-            forward = self.filter_sources6(lane, rule, input, headers, verdicts, forward);
-        }
+        forward
+    }
 
-        // Frames of one flow come in trains: one lookup serves all of a train.
-        let mut asked = [0u128; BURST];
-        let mut answers = [0u32; BURST];
-        let mut lookup_of = [0u8; BURST];
-        let mut lookups = 0usize;
-        let frames = headers.iter().zip(&mut lookup_of).enumerate();
-        for (at, (header, lookup)) in frames {
-            if forward >> at & 1 == 0 {
-                continue;
-            }
-            let destination = header.u128_at(DESTINATION);
-            let last = asked.get(lookups.wrapping_sub(1));
-            if last != Some(&destination)
-                && let Some(next) = asked.get_mut(lookups)
-            {
-                *next = destination;
-                lookups += 1;
-            }
-            *lookup = lookups.wrapping_sub(1) as u8;
-        }
-        if let (Some(asked), Some(answers)) = (asked.get(..lookups), answers.get_mut(..lookups)) {
-            let table = self.vrfs.get(vrf).fib6.table();
-            table.lookup_batch(asked, answers);
-        }
-        if lane.redirect_due {
-            let answer = |at: usize| {
-                let lookup = lookup_of.get(at).map_or(0, |&l| usize::from(l));
-                answers.get(lookup).copied().unwrap_or(0)
-            };
-            forward &= !self.punt_detour(input, headers, verdicts, forward, answer);
-        }
-
+    /// Rewrites the headers of the frames in `forward` that go to a known neighbor, and decides
+    /// about the others. `link_max` is the longest frame of the link that they came in on.
+    #[inline(always)]
+    fn send_burst6(
+        &self,
+        lane: &mut Lane,
+        (input, link_max): (InterfaceId, u32),
+        burst: &mut Burst<'_>,
+        lookups: &Lookups,
+        forward: u64,
+    ) {
         let known = self.adjacencies.list.len();
         let mut last_on_link = None;
-        let frames = headers.iter_mut().zip(metas).zip(verdicts).zip(&lookup_of);
-        for (at, (((header, meta), verdict), lookup)) in frames.enumerate() {
+        let headers = burst.headers.iter_mut();
+        let frames = headers.zip(burst.metas).zip(burst.verdicts.iter_mut());
+        for (at, (((header, meta), verdict), lookup)) in frames.zip(&lookups.of).enumerate() {
             if forward >> at & 1 == 0 {
                 continue;
             }
             let lookup = usize::from(*lookup) % BURST;
-            let answer = answers[lookup];
+            let answer = lookups.answers[lookup];
             let mut index = answer as usize;
             if index >= known {
                 let found = match last_on_link {

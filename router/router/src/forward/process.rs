@@ -1,6 +1,7 @@
 //! The way into the fast path: bursts of headers in, verdicts out.
 
 use crate::forward::lane::{Lane, Traffic};
+use crate::forward::stages::{Plain, Stages};
 use crate::frame::{BURST, FrameMeta, Header, InterfaceId, Verdict, Verdicts};
 use crate::tables::Tables;
 use crate::time::Instant;
@@ -21,8 +22,28 @@ impl Lane {
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
     ) -> Verdicts {
+        self.process_in(&mut Plain, tables, now, input, headers, metas, verdicts)
+    }
+
+    /// The same with certain stages.
+    #[inline(always)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are all that is known of a burst"
+    )]
+    pub(crate) fn process_in<S: Stages>(
+        &mut self,
+        stages: &mut S,
+        tables: &Tables,
+        now: Instant,
+        input: InterfaceId,
+        headers: &mut [Header],
+        metas: &[FrameMeta],
+        verdicts: &mut [Verdict],
+    ) -> Verdicts {
         self.redirect_due = tables.is_redirect_due(now, input);
         self.for_others = Traffic::default();
+        self.rewritten = S::REWRITTEN;
         let mut ways = 0;
         let mut verdict = Verdicts::Mixed;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
@@ -33,7 +54,7 @@ impl Lane {
                 metas.get(..count),
                 verdicts.get_mut(..count),
             ) {
-                let found = tables.burst(self, input, headers, metas, verdicts);
+                let found = tables.burst(stages, self, input, headers, metas, verdicts);
                 ways += u32::from(ways == 0 || found != verdict);
                 verdict = found;
             }
