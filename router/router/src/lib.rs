@@ -18,6 +18,7 @@
 //! addresses is for the router, whichever interface it arrives on, as is usual for routers.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
 
 extern crate alloc;
 

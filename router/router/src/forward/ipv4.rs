@@ -423,6 +423,7 @@ impl Sent {
     #[cold]
     #[inline(never)]
     fn add_to(self, all: &mut [Traffic; MAX_INTERFACES], next: u8) -> Self {
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
         let all = &mut all[usize::from(self.out) % MAX_INTERFACES];
         all.packets += u64::from(self.packets);
         all.bytes += self.bytes;

@@ -165,6 +165,7 @@ impl Tables {
                 continue;
             }
             let lookup = usize::from(*lookup) % BURST;
+            #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
             let answer = lookups.answers[lookup];
             let mut index = answer as usize;
             if index >= known {

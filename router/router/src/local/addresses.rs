@@ -68,6 +68,7 @@ impl LocalAddresses {
     /// Whether packets from this address, its octets as they stand in memory, need a closer
     /// look.
     #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "one for each octet")]
     pub(crate) fn may_be_local_or_martian(&self, address: u32) -> bool {
         let [octet, ..] = address.to_ne_bytes();
         self.martian_octets[usize::from(octet)]

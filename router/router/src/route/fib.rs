@@ -98,6 +98,10 @@ impl Fib {
     /// The same in a table without a copy, where lookups miss the cache: all together, so that
     /// the misses overlap.
     #[inline(never)]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "remainders of the length, and a count of at most that"
+    )]
     fn answer_at_once(&self, burst: &mut [u32], go_on: impl Fn(u32, u32) -> u32) {
         let (mut asked, mut answers) = ([0u32; BURST], [0u32; BURST]);
         let mut count = 0usize;
