@@ -69,3 +69,6 @@ impl Cx<'_> {
         self.out.push(Job::Report(packet, error), self.stats);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;

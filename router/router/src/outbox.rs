@@ -162,3 +162,6 @@ impl Outbox {
         core::mem::take(&mut self.notices)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,3 +210,6 @@ fn read(frame: &[u8]) -> Result<Ip, DropReason> {
         Err(Unreadable::Incomplete) => Err(DropReason::Truncated),
     }
 }
+
+#[cfg(test)]
+mod tests;

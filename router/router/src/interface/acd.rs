@@ -151,3 +151,6 @@ fn claim(
     };
     send_arp(cx, on, &arp, Mac::BROADCAST);
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,6 @@ pub(crate) fn announce(
         send_ndp(cx, (on, interface), (target, ALL_NODES), all, announcement);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ impl Machines {
         disabled
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,3 +181,6 @@ impl MldListener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ const INITIAL: u8 = 3;
 const INITIAL_INTERVAL_MS: u64 = 16_000;
 /// MAX_RA_DELAY_TIME: within how long a solicitation is answered, in ms.
 const ANSWER_MS: u64 = 500;
+/// How long to wait when there was no room, in ms.
+const NO_ROOM_MS: u64 = 500;
 /// MIN_DELAY_BETWEEN_RAS.
 const APART: Duration = Duration::from_secs(3);
 
@@ -34,8 +36,9 @@ pub(crate) struct RouterAdvertiser {
     last: Option<Instant>,
     /// How many were sent, as far as that matters.
     sent: u8,
-    /// The link is to learn that the router is no default router any more.
-    final_ra_pending: bool,
+    /// When the link is to learn that the router is no default router any more (RFC 4861 6.2.5);
+    /// `None` if it isn't.
+    final_due: Option<Instant>,
 }
 
 impl RouterAdvertiser {
@@ -49,16 +52,14 @@ impl RouterAdvertiser {
 
     /// Goes on after `old`, with other things to say.
     pub(crate) fn start(&mut self, now: Instant, old: Option<&Self>) {
-        self.final_ra_pending = false;
-        let Some(old) = old.filter(|old| old.config.is_some()) else {
-            return;
-        };
-        if self.config.is_some() {
+        let Some(old) = old else { return };
+        if self.config.is_none() {
+            let advertised = old.config.is_some() && old.last.is_some();
+            self.final_due = old.final_due.or(advertised.then_some(now));
+        } else if old.config.is_some() {
             self.last = old.last;
             self.due = old.earliest(now);
             self.sent = 0;
-        } else {
-            self.final_ra_pending = old.last.is_some();
         }
     }
 
@@ -68,9 +69,10 @@ impl RouterAdvertiser {
         last.map_or(now, |last| now.max(last))
     }
 
-    /// When the next one is due, if any is to be sent.
+    /// When the next one is due; `None` if there is nothing to say.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.config.as_ref().map(|_| self.due)
+        let usual = self.config.as_ref().map(|_| self.due);
+        usual.or(self.final_due)
     }
 
     /// A host asks who routes here.
@@ -80,21 +82,25 @@ impl RouterAdvertiser {
         self.due = self.due.min(at);
     }
 
-    /// Stops advertising. Returns `true` if the link is to be told so (RFC 4861 6.2.5).
+    /// Stops advertising. Returns `true` if the link is still to be told so (RFC 4861 6.2.5).
     pub(crate) fn cease(&mut self) -> bool {
         let advertised = self.config.take().is_some() && self.last.is_some();
-        self.final_ra_pending |= advertised;
-        self.final_ra_pending
+        if advertised {
+            self.final_due = Some(Instant(0));
+        }
+        self.final_due.is_some()
     }
 
-    /// Advertises if it is time to.
+    /// Advertises if it is time to, and the link-local address may be used.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         let v6 = interface.v6.as_ref();
         if v6.is_none_or(|v6| v6.source().is_none()) {
             return;
         }
-        if core::mem::take(&mut self.final_ra_pending) {
-            advertise(cx, (on, interface), &AdvertiseConfig::silent(), 0);
+        if self.final_due.take_if(|at| *at <= cx.now).is_some()
+            && !advertise(cx, (on, interface), &AdvertiseConfig::silent(), 0)
+        {
+            self.final_due = Some(cx.now.saturating_add(Duration::from_millis(NO_ROOM_MS)));
         }
         let Some(config) = self.config.as_ref().filter(|_| self.due <= cx.now) else {
             return;
@@ -104,8 +110,8 @@ impl RouterAdvertiser {
         let spread = 1000 * (u64::saturating_sub(most, least));
         let usual = 1000 * u64::from(config.min_interval_s) + cx.rng.up_to(spread);
         let pause = match self.sent {
-            // Without room it is said again soon.
-            _ if !sent => ANSWER_MS,
+            // What found no room is said again soon.
+            _ if !sent => NO_ROOM_MS,
             0..INITIAL => usual.min(INITIAL_INTERVAL_MS),
             _ => usual,
         };
@@ -160,3 +166,6 @@ fn advertise(
     let packet = icmpv6::packet(source, ALL_NODES, ON_LINK_HOPS, ETHERNET_LEN, message);
     send_to_group(cx, (on, interface), packet)
 }
+
+#[cfg(test)]
+mod tests;

@@ -315,6 +315,59 @@ mod tests {
     use proptest::prelude::*;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
+    const KEY: Key = Key {
+        interface: InterfaceId(1),
+        address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)),
+    };
+
+    #[test]
+    fn an_adjacency_begins_closed_whoever_had_its_index_before() {
+        let mut all = Adjacencies::new(1);
+        let index = all.insert(KEY).unwrap();
+        all.open(index, [2; 12], 1514);
+        all.get(index).unwrap().touch();
+        all.remove(index);
+        assert_eq!(
+            (all.key(index), all.find(KEY.interface, KEY.address)),
+            (None, None)
+        );
+        assert_eq!(all.get(index).unwrap().max_len, 0, "a lane may still look");
+        all.remove(index);
+        let other = Key {
+            interface: InterfaceId(2),
+            ..KEY
+        };
+        assert_eq!(all.insert(other), Some(index));
+        let adjacency = all.get(index).unwrap();
+        assert_eq!((adjacency.max_len, adjacency.out), (0, 2));
+        assert_eq!(all.mac(index), Some(Mac::default()));
+        assert_eq!(all.key(index), Some(other));
+        assert!(!all.take_used(index));
+        assert_ne!(all.insert(KEY), Some(index), "freed once, used once");
+    }
+
+    #[test]
+    fn a_closed_adjacency_keeps_its_mac_address() {
+        let mut all = Adjacencies::new(1);
+        let index = all.insert(KEY).unwrap();
+        all.open(index, [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1], 1514);
+        assert_eq!(all.get(index).unwrap().max_len, 1514);
+        all.close(index);
+        assert_eq!(all.get(index).unwrap().max_len, 0);
+        assert_eq!(all.mac(index), Some(Mac([2, 0, 0, 0, 0, 9])));
+    }
+
+    #[test]
+    fn that_it_was_sent_to_is_read_once() {
+        let mut all = Adjacencies::new(1);
+        let index = all.insert(KEY).unwrap();
+        all.get(index).unwrap().touch();
+        assert!(all.take_used(index) && !all.take_used(index));
+        all.set_used(index, true);
+        assert!(all.take_used(index));
+        assert!(!all.take_used(99), "nobody");
+    }
+
     proptest! {
         #[test]
         fn the_index_finds_what_is_there(key: u64, ops in prop::collection::vec((0u8..2, 0u32..300, any::<bool>(), any::<bool>()), 0..1000)) {

@@ -285,3 +285,6 @@ impl Nud<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,3 +72,6 @@ fn solicitation(
     };
     send_ndp(cx, (on, interface), (source, destination), to, question)
 }
+
+#[cfg(test)]
+mod tests;
