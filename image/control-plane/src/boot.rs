@@ -4,7 +4,8 @@ use log::LevelFilter;
 use router::{Config, ConfigError, Instant, Router};
 
 /// Makes a router as the ramdisk says if there is one, else as the command line does; where that
-/// can't be used, one that forwards nothing, and the error.
+/// can't be used, one that forwards nothing, and the error. What should be written otherwise is
+/// logged.
 ///
 /// `seed` is for what others must not guess, `now` Xen's system time.
 #[must_use]
@@ -19,6 +20,9 @@ pub fn configured_router(
         None => router::config::from_extra(command_line),
     };
     let configured = config.and_then(|config| {
+        for warning in &config.warnings {
+            log::warn!(target: "config", "{warning}");
+        }
         let mut router = Router::new(&config, seed, now);
         router.read_route_files(ramdisk.unwrap_or(&[]))?;
         Ok(router)

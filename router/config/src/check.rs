@@ -52,6 +52,7 @@ pub(crate) fn check(draft: Draft) -> Result<Config, ConfigError> {
         routes,
         route_files,
         neighbors,
+        warnings: draft.warnings,
     })
 }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Warning};
 use crate::model::{AdvertiseConfig, InterfaceConfig, PrefixConfig};
 use wire::addr::{Mac, Network};
 use wire::vlan::Tag;
@@ -51,6 +51,7 @@ pub(crate) struct Draft {
     pub(crate) routes: Vec<DraftRoute>,
     pub(crate) route_files: Vec<DraftRouteFile>,
     pub(crate) neighbors: Vec<DraftNeighbor>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// An interface. What needs nothing but reading is in `config` at once, the rest comes there from

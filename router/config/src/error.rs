@@ -1,4 +1,4 @@
-//! What is wrong with a configuration.
+//! What is wrong with a configuration, and what could be written better.
 
 use alloc::string::String;
 use core::fmt;
@@ -32,3 +32,22 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+/// A key that has another name now. The old one goes on working.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Warning {
+    /// The line, counted from 1.
+    pub line: u32,
+    /// The key as it is spelled there.
+    pub old: &'static str,
+    /// The key as it is to be spelled.
+    pub new: &'static str,
+}
+
+/// Writes `line <line>: "<old>" is now spelled "<new>"`.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, old, new } = self;
+        write!(f, "line {line}: \"{old}\" is now spelled \"{new}\"")
+    }
+}

@@ -23,7 +23,7 @@ mod toml_table;
 extern crate std;
 
 pub use command_line::from_extra;
-pub use error::ConfigError;
+pub use error::{ConfigError, Warning};
 pub use limits::{MAX_INTERFACES, MAX_VIFS};
 pub use model::{
     AdvertiseConfig, Allowed, Attachment, Config, DEFAULT_VRF, InterfaceConfig, NeighborConfig,

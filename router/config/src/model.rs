@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 
+use crate::error::Warning;
 use wire::addr::{Ipv6Network, Mac, Network};
 use wire::ndp_router_advert::{Preference, RouteInformation};
 use wire::vlan::Tag;
@@ -29,6 +30,8 @@ pub struct Config {
     pub route_files: Vec<RouteFile>,
     /// Static neighbours of both families.
     pub neighbors: Vec<NeighborConfig>,
+    /// What should be written otherwise, in the order of lines, for whoever looks after the router.
+    pub warnings: Vec<Warning>,
 }
 
 /// One interface.
@@ -312,6 +315,7 @@ impl Config {
             routes: Vec::new(),
             route_files: Vec::new(),
             neighbors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }

@@ -114,7 +114,7 @@ mod tests {
         let named = |paths: &[&str]| {
             let tables = paths
                 .iter()
-                .map(|p| format!("[[route-file]]\npath = \"{p}\"\n"));
+                .map(|p| format!("[[route_file]]\npath = \"{p}\"\n"));
             let mut text = GOOD.to_vec();
             tables.for_each(|t| text.extend_from_slice(t.as_bytes()));
             text
@@ -147,6 +147,24 @@ mod tests {
         let error = from_ramdisk(&named(&["a.routes"])).unwrap_err();
         assert_eq!(error.line, 5);
         assert!(error.text.contains("tar archive"), "{error}");
+    }
+
+    #[test]
+    fn the_old_spelling_of_route_file() {
+        let mut text = GOOD.to_vec();
+        text.extend(b"[[route-file]]\npath = \"a\"\n[[route-file]]\npath = \"b\"\n");
+        let mut archive = file("ringway.toml", b'0', &text);
+        archive.extend(file("a", b'0', b""));
+        archive.extend(file("b", b'0', b""));
+        let config = from_ramdisk(&archive).unwrap();
+        assert_eq!(config.route_files.len(), 2);
+        let [warning] = config.warnings.as_slice() else {
+            panic!("{:?}", config.warnings);
+        };
+        assert_eq!(
+            (warning.line, warning.old, warning.new),
+            (4, "route-file", "route_file")
+        );
     }
 
     #[test]

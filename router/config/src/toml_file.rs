@@ -8,6 +8,7 @@ mod router_advert;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use toml::de::DeTable;
 
@@ -16,7 +17,7 @@ use crate::draft::{At, Draft};
 use crate::error::ConfigError;
 use crate::model::Config;
 use crate::suggest::did_you_mean;
-use crate::toml_table::{Lines, Table};
+use crate::toml_table::{Source, Table};
 
 /// Reads and checks a configuration file.
 ///
@@ -49,7 +50,7 @@ pub(crate) fn from_archive(text: &str, names: &[String]) -> Result<Config, Confi
         let mut earlier = draft.route_files.iter().take(at);
         if let Some(first) = earlier.find(|f| (&f.path, &f.vrf) == (&file.path, &file.vrf)) {
             let first = first.path.line;
-            let text = format!("route-file \"{path}\" is already on line {first}");
+            let text = format!("route_file \"{path}\" is already on line {first}");
             return Err(ConfigError::new(line, text));
         }
     }
@@ -57,24 +58,28 @@ pub(crate) fn from_archive(text: &str, names: &[String]) -> Result<Config, Confi
 }
 
 fn read(text: &str) -> Result<Draft, ConfigError> {
-    let lines = Lines::new(text);
+    let source = Source::new(text);
     let whole = DeTable::parse(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| lines.of(&span));
+        let line = error.span().map_or(0, |span| source.line_of(&span));
         ConfigError::new(line, error.message())
     })?;
-    let mut table = Table::of_file(&lines, whole.get_ref());
+    let mut table = Table::of_file(&source, whole.get_ref());
     let draft = Draft {
         hostname: table.text("hostname").map(At::into_value),
         interfaces: table.named_tables("interface", interface::read),
         vrfs: table.named_tables("vrf", vrf),
         routes: table.tables("route", route::route).unwrap_or_default(),
         route_files: table
-            .tables("route-file", route::route_file)
+            .tables("route_file", route::route_file)
             .unwrap_or_default(),
         neighbors: table.tables("neighbor", neighbor::read).unwrap_or_default(),
+        warnings: Vec::new(),
     };
     table.finish()?;
-    Ok(draft)
+    Ok(Draft {
+        warnings: source.into_warnings(),
+        ..draft
+    })
 }
 
 /// Reads the table `[vrf.NAME]`, which says nothing but that there is one.

@@ -4,40 +4,68 @@
 //! key stands where the key is read, and nowhere else. A value that is wrong doesn't end the reading
 //! but is kept until [`Table::finish`], which returns the mistake on the earliest line.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::draft::At;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Warning};
 use crate::suggest::did_you_mean;
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// Where the lines of a file end.
-pub(crate) struct Lines(Vec<usize>);
+/// Keys that have another name now, and that name. The old one goes on working.
+const OLD_SPELLINGS: [(&str, &str); 4] = [
+    ("directed-broadcast", "directed_broadcast"),
+    ("proxy-arp", "proxy_arp"),
+    ("route-file", "route_file"),
+    ("source-route", "source_route"),
+];
 
-impl Lines {
+/// What all tables of a file share.
+pub(crate) struct Source {
+    /// Where its lines end.
+    line_ends: Vec<usize>,
+    /// In the order of lines.
+    warnings: Cell<Vec<Warning>>,
+}
+
+impl Source {
     pub(crate) fn new(text: &str) -> Self {
         let bytes = text.bytes().enumerate();
-        Self(bytes.filter(|&(_, b)| b == b'\n').map(|(i, _)| i).collect())
+        Self {
+            line_ends: bytes.filter(|&(_, b)| b == b'\n').map(|(i, _)| i).collect(),
+            warnings: Cell::default(),
+        }
     }
 
     /// Returns the line that a span of bytes begins on.
-    pub(crate) fn of(&self, span: &Range<usize>) -> u32 {
-        let before = self.0.partition_point(|&end| end < span.start);
+    pub(crate) fn line_of(&self, span: &Range<usize>) -> u32 {
+        let before = self.line_ends.partition_point(|&end| end < span.start);
         u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1))
+    }
+
+    pub(crate) fn into_warnings(self) -> Vec<Warning> {
+        self.warnings.into_inner()
+    }
+
+    fn warn(&self, warning: Warning) {
+        let mut warnings = self.warnings.take();
+        let at = warnings.partition_point(|earlier| earlier.line <= warning.line);
+        warnings.insert(at, warning);
+        self.warnings.set(warnings);
     }
 }
 
 /// A table, and what is known of its reading so far.
 pub(crate) struct Table<'a> {
-    lines: &'a Lines,
+    source: &'a Source,
     /// What messages call it, such as `interface.lan`; empty for the file as a whole.
     path: String,
     line: u32,
@@ -47,11 +75,31 @@ pub(crate) struct Table<'a> {
     mistake: Option<ConfigError>,
 }
 
-#[derive(Clone, Copy)]
 struct Entry<'a> {
+    /// As it is to be spelled.
     key: &'a str,
+    /// As it is spelled, if otherwise.
+    old: Option<&'static str>,
     line: u32,
     value: &'a Value<'a>,
+}
+
+impl<'a> Entry<'a> {
+    fn new(source: &Source, key: &'a Spanned<Cow<'a, str>>, value: &'a Value<'a>) -> Self {
+        let written = key.get_ref().as_ref();
+        let renamed = OLD_SPELLINGS.iter().find(|&&(old, _)| old == written);
+        Self {
+            key: renamed.map_or(written, |&(_, new)| new),
+            old: renamed.map(|&(old, _)| old),
+            line: source.line_of(&key.span()),
+            value,
+        }
+    }
+
+    /// Returns the key as the user spelled it.
+    fn written(&self) -> &'a str {
+        self.old.unwrap_or(self.key)
+    }
 }
 
 /// Reads a table, and says what is wrong with it.
@@ -59,20 +107,17 @@ type Read<'a, T> = fn(Table<'a>) -> Result<T, ConfigError>;
 
 impl<'a> Table<'a> {
     /// Returns the table that is the file as a whole.
-    pub(crate) fn of_file(lines: &'a Lines, whole: &'a DeTable<'a>) -> Self {
-        Self::new(lines, String::new(), 0, whole)
+    pub(crate) fn of_file(source: &'a Source, whole: &'a DeTable<'a>) -> Self {
+        Self::new(source, String::new(), 0, whole)
     }
 
-    fn new(lines: &'a Lines, path: String, line: u32, table: &'a DeTable<'a>) -> Self {
+    fn new(source: &'a Source, path: String, line: u32, table: &'a DeTable<'a>) -> Self {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_unstable_by_key(|(key, _)| key.span().start);
-        let entries = entries.into_iter().map(|(key, value)| Entry {
-            key: key.get_ref(),
-            line: lines.of(&key.span()),
-            value,
-        });
+        let entries = entries.into_iter();
+        let entries = entries.map(|(key, value)| Entry::new(source, key, value));
         Self {
-            lines,
+            source,
             path,
             line,
             entries: entries.collect(),
@@ -114,9 +159,13 @@ impl<'a> Table<'a> {
     pub(crate) fn finish(mut self) -> Result<At<String>, ConfigError> {
         let mut entries = self.entries.iter();
         if let Some(entry) = entries.find(|entry| !self.asked.contains(&entry.key)) {
-            let hint = did_you_mean(entry.key, &mut self.asked.iter().copied());
+            let hint = did_you_mean(entry.written(), &mut self.asked.iter().copied());
             let place = if self.path.is_empty() { "" } else { " in " };
-            let text = format!("unknown key \"{}\"{place}{}{hint}", entry.key, self.path);
+            let text = format!(
+                "unknown key \"{}\"{place}{}{hint}",
+                entry.written(),
+                self.path
+            );
             self.note(ConfigError::new(entry.line, text));
         }
         match self.mistake {
@@ -222,12 +271,23 @@ impl<'a> Table<'a> {
     /// Remembers that there is such a key. Returns its value.
     fn ask(&mut self, key: &'static str) -> Option<&'a Value<'a>> {
         self.asked.push(key);
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        Some(entry.value)
+        let mut found = self.entries.iter().filter(|entry| entry.key == key);
+        let entry = found.next()?;
+        let (line, value) = (entry.line, entry.value);
+        if let Some(old) = entry.old {
+            let new = key;
+            self.source.warn(Warning { line, old, new });
+        }
+        if let Some(other) = found.next() {
+            let (one, two) = (entry.written(), other.written());
+            let text = format!("\"{two}\" and \"{one}\" on line {line} are the same key");
+            self.note(ConfigError::new(other.line, text));
+        }
+        Some(value)
     }
 
     fn line_of(&self, value: &Value<'_>) -> u32 {
-        self.lines.of(&value.span())
+        self.source.line_of(&value.span())
     }
 
     fn path_of(&self, key: &str) -> String {
@@ -308,7 +368,7 @@ impl<'a> Table<'a> {
     /// Returns a value of this table as a table.
     fn inner(&self, path: String, line: u32, value: &'a Value<'a>) -> Result<Self, ConfigError> {
         match value.get_ref().as_table() {
-            Some(table) => Ok(Self::new(self.lines, path, line, table)),
+            Some(table) => Ok(Self::new(self.source, path, line, table)),
             None => Err(self.wrong_kind(&path, value, "a table")),
         }
     }
@@ -337,8 +397,9 @@ impl<'a> Table<'a> {
         let outer = self.inner(self.path_of(key), self.line_of(value), value);
         let read = outer.and_then(|outer| {
             outer.entries.iter().try_for_each(|entry| {
-                let path = outer.path_of(entry.key);
-                read(entry.key, outer.inner(path, entry.line, entry.value)?)
+                let name = entry.written();
+                let path = outer.path_of(name);
+                read(name, outer.inner(path, entry.line, entry.value)?)
             })
         });
         self.noted(read)

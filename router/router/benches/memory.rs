@@ -96,7 +96,7 @@ unsafe impl GlobalAlloc for Measured {
 
 const CONFIG: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"2001:db8::1/64\"]\n\
                       [interface.lan]\nvif = 1\naddress = [\"10.1.0.1/24\"]\n\
-                      [[route-file]]\npath = \"routes\"\n";
+                      [[route_file]]\npath = \"routes\"\n";
 
 /// A file with so many routes of each family, in order of their prefixes or in none.
 fn file(four: usize, six: usize, shuffled: bool) -> String {

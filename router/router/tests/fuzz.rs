@@ -17,10 +17,10 @@ mtu = 1280
 vif = 1
 address = ["10.0.1.1/24", "10.0.2.1/31", "2001:db8:1::1/64"]
 rpf = "loose"
-directed-broadcast = true
+directed_broadcast = true
 redirects = true
-source-route = true
-proxy-arp = true
+source_route = true
+proxy_arp = true
 [interface.lan7]
 parent = "lan"
 vlan = 7

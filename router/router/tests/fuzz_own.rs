@@ -15,7 +15,7 @@ const CONFIG: &str = r#"
 [interface.wan]
 vif = 0
 mtu = 1280
-source-route = true
+source_route = true
 address = ["10.0.0.1/24", "2001:db8::1/64"]
 [interface.lan]
 vif = 1

@@ -269,11 +269,11 @@ const STEPS: &str = r#"
 [vrf.red]
 [interface.left]
 vif = 0
-source-route = true
+source_route = true
 address = ["10.0.0.1/24"]
 [interface.right]
 vif = 1
-directed-broadcast = true
+directed_broadcast = true
 address = ["10.0.1.1/24"]
 [interface.blue]
 vif = 2

@@ -11,7 +11,7 @@ from support.network import CONFIG, LEFT
 from support.packets import BROADCAST, IPV4, ethernet, read_error, read_ip, udp4
 from support.wire import Wire
 
-ALLOWED = CONFIG.replace("vif     = 1", "vif     = 1\ndirected-broadcast = true")
+ALLOWED = CONFIG.replace("vif     = 1", "vif     = 1\ndirected_broadcast = true")
 TO_RIGHT, TO_LEFT = "10.0.1.255", "10.0.0.255"
 VIFS = ("xenbr0", "xenbr1")
 

@@ -26,7 +26,7 @@ hostname = "source-route"
 [interface.left]
 vif          = 0
 address      = ["{NEAR}/24"]
-source-route = true
+source_route = true
 
 [interface.right]
 vif     = 1

@@ -21,7 +21,7 @@ via    = ["10.0.0.2"]
 prefix = "203.0.113.0/24"
 action = "blackhole"
 """
-PROXY = CONFIG.replace("vif     = 0", "vif     = 0\nproxy-arp = true") + ROUTES
+PROXY = CONFIG.replace("vif     = 0", "vif     = 0\nproxy_arp = true") + ROUTES
 LINUX = (
     "ip=0:10.0.0.1/24 ip=1:10.0.1.1/24 route=192.0.2.0/24,10.0.1.2 route=198.51.100.0/24,10.0.0.2 "
     "sysctl.net.ipv4.conf.all.proxy_arp=1"

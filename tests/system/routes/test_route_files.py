@@ -20,7 +20,7 @@ address = ["10.0.0.1/24", "2001:db8:0::1/64"]
 vif     = 1
 address = ["10.0.1.1/24", "2001:db8:1::1/64"]
 
-[[route-file]]
+[[route_file]]
 path = "internet.routes"
 """
 

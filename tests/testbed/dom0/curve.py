@@ -46,7 +46,7 @@ rpf     = "strict"
 prefix = "0.0.0.0/0"
 via    = ["10.0.1.2"]
 
-[[route-file]]
+[[route_file]]
 path = "internet.routes"
 """
 COLUMNS = (

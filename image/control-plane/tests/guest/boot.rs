@@ -1,5 +1,9 @@
 //! From the start to `ready`.
 
+use std::sync::Mutex;
+
+use log::{LevelFilter, Log, Metadata, Record};
+
 use crate::guest::{Guest, MS, SECOND};
 
 pub(crate) const TWO: &str = r#"
@@ -89,6 +93,41 @@ fn a_configuration_that_cant_be_used_is_told_and_forwards_nothing() {
     assert!(guest.vifs[&0].queues.is_empty(), "the vif stays down");
     // It can be asked all the same.
     assert!(guest.command("show version").concat().contains("ringway"));
+}
+
+/// Warnings about configurations.
+struct Warnings(Mutex<Vec<String>>);
+
+static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
+
+impl Log for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "config"
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = format!("{} {}", record.level(), record.args());
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn an_old_spelling_works_and_is_warned_of() {
+    log::set_logger(&WARNINGS).unwrap();
+    log::set_max_level(LevelFilter::Warn);
+    let mut guest = Guest::start(&TWO.replace("vif = 0", "vif = 0\nproxy-arp = true"), 1);
+    guest.add_vif(0);
+    guest.add_vif(1);
+    guest.run();
+    assert_eq!(guest.state(), "ready");
+    assert_eq!(
+        *WARNINGS.0.lock().unwrap(),
+        ["WARN line 5: \"proxy-arp\" is now spelled \"proxy_arp\""]
+    );
 }
 
 #[test]

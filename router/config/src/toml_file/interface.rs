@@ -27,10 +27,10 @@ pub(super) fn read(name: &str, mut table: Table<'_>) -> Result<DraftInterface, C
         dad_transmits: table.number_or("dad_transmits", 0..=10, default.dad_transmits),
         icmp_error_rate: table.number_or("icmp_error_rate", 0..=1_000_000, default.icmp_error_rate),
         allow: Allowed {
-            directed_broadcast: table.flag("directed-broadcast").unwrap_or(false),
+            directed_broadcast: table.flag("directed_broadcast").unwrap_or(false),
             redirects: table.flag("redirects").unwrap_or(false),
-            source_route: table.flag("source-route").unwrap_or(false),
-            proxy_arp: table.flag("proxy-arp").unwrap_or(false),
+            source_route: table.flag("source_route").unwrap_or(false),
+            proxy_arp: table.flag("proxy_arp").unwrap_or(false),
         },
         ..default
     };

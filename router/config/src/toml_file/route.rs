@@ -1,4 +1,4 @@
-//! The tables `[[route]]` and `[[route-file]]`.
+//! The tables `[[route]]` and `[[route_file]]`.
 
 use alloc::borrow::ToOwned;
 
@@ -51,7 +51,7 @@ pub(super) fn route_file(mut table: Table<'_>) -> Result<DraftRouteFile, ConfigE
     let path = table.text("path");
     let vrf = table.text("vrf");
     let whole = table.finish()?;
-    let mut path = path.ok_or_else(|| whole.error("a route-file needs \"path\""))?;
+    let mut path = path.ok_or_else(|| whole.error("a route_file needs \"path\""))?;
     if let Some(rest) = path.value.strip_prefix("./") {
         path.value = rest.to_owned();
     }

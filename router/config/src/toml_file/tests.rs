@@ -1,3 +1,4 @@
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -575,7 +576,7 @@ fn a_route_may_put_a_gateway_on_a_link() {
 #[test]
 fn what_is_done_only_if_told_to() {
     let config =
-        with("directed-broadcast = true\nredirects = true\nsource-route = true\nproxy-arp = true")
+        with("directed_broadcast = true\nredirects = true\nsource_route = true\nproxy_arp = true")
             .unwrap();
     assert_eq!(config.interfaces[0].allow, Allowed::default());
     let all = Allowed {
@@ -586,16 +587,101 @@ fn what_is_done_only_if_told_to() {
     };
     assert_eq!(config.interfaces[1].allow, all);
     for (more, wanted) in [
-        ("directed-broadcast = 1", "true or false"),
-        ("source-route = \"yes\"", "true or false"),
-        ("source_route = true", "did you mean \"source-route\"?"),
+        ("directed_broadcast = 1", "true or false"),
+        ("source_route = \"yes\"", "true or false"),
+        ("source_rout = true", "did you mean \"source_route\"?"),
         (
-            "directed_broadcast = true",
-            "did you mean \"directed-broadcast\"?",
+            "directed_broadcasts = true",
+            "did you mean \"directed_broadcast\"?",
         ),
     ] {
         let error = with(more).unwrap_err();
         assert!(error.text.contains(wanted), "{more}: {error}");
+    }
+}
+
+#[test]
+fn old_spellings_go_on_working_with_a_warning() {
+    let old = "source-route = true\nproxy-arp = true\ndirected-broadcast = true\n";
+    let new = old.replace('-', "_");
+    let from_old = with(old).unwrap();
+    let warnings = from_old.warnings.iter().map(ToString::to_string);
+    assert_eq!(
+        warnings.collect::<Vec<_>>(),
+        [
+            "line 10: \"source-route\" is now spelled \"source_route\"",
+            "line 11: \"proxy-arp\" is now spelled \"proxy_arp\"",
+            "line 12: \"directed-broadcast\" is now spelled \"directed_broadcast\"",
+        ]
+    );
+    let from_new = with(&new).unwrap();
+    assert_eq!(from_new.warnings, []);
+    let without_warnings = Config {
+        warnings: Vec::new(),
+        ..from_old
+    };
+    assert_eq!(without_warnings, from_new);
+    for (more, line, wanted) in [
+        (
+            "proxy-arp = true\nproxy_arp = false",
+            11,
+            "\"proxy_arp\" and \"proxy-arp\" on line 10 are the same key",
+        ),
+        ("proxy-arp = 1", 10, "\"proxy_arp\" is true or false"),
+        // In a table that never had it.
+        (
+            "[[route]]\nproxy-arp = true",
+            11,
+            "unknown key \"proxy-arp\" in route",
+        ),
+        // Others never had another spelling.
+        (
+            "icmp-error-rate = 1",
+            10,
+            "did you mean \"icmp_error_rate\"?",
+        ),
+    ] {
+        let error = with(more).unwrap_err();
+        assert_eq!(error.line, line, "{more}: {error}");
+        assert!(error.text.contains(wanted), "{more}: {error}");
+    }
+    // Names are the user's, however they are spelled.
+    let named = with("[interface.proxy-arp]\nvif = 2\n[vrf.route-file]").unwrap();
+    assert_eq!(named.interfaces[2].name, "proxy-arp");
+    assert_eq!(named.vrfs[1], "route-file");
+    assert_eq!(named.warnings, []);
+}
+
+#[test]
+fn the_mistake_on_the_earliest_line_is_reported() {
+    let text = "[interface.a]\nvif = 0\n[[route]]\nprefix = 1\nvia = 2\n\
+                [interface.b]\nvif = 99\n";
+    let error = from_toml(text).unwrap_err();
+    assert_eq!(error.to_string(), "4: \"prefix\" is a string, not integer");
+}
+
+#[test]
+fn every_table_knows_its_keys() {
+    for table in [
+        "",
+        "[interface.six]",
+        "[interface.six.advertise]",
+        "[[interface.six.advertise.prefix]]",
+        "[[interface.six.advertise.route]]",
+        "[vrf.blue]",
+        "[[route]]",
+        "[[route_file]]",
+        "[[neighbor]]",
+    ] {
+        let error = from_toml(&format!("{table}\ncolour = 1\n")).unwrap_err();
+        let place = match table.trim_matches(['[', ']']) {
+            "" => String::new(),
+            path => format!(" in {path}"),
+        };
+        assert_eq!(
+            error.to_string(),
+            format!("2: unknown key \"colour\"{place}")
+        );
     }
 }
 

@@ -366,7 +366,7 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
 
 #[test]
 fn routes_of_files_are_routes() {
-    let toml = format!("{CONFIG}[[route-file]]\npath = \"a\"\n[[route-file]]\npath = \"b\"\n");
+    let toml = format!("{CONFIG}[[route_file]]\npath = \"a\"\n[[route_file]]\npath = \"b\"\n");
     let with = |b: &str| {
         let a = "192.0.2.0/24 10.0.0.9 10.0.1.9\n192.0.2.0/25 10.0.1.9\n::/0 2001:db8:1::9\n";
         archive(&[("ringway.toml", &toml), ("a", a), ("b", b)])
@@ -550,8 +550,8 @@ fn routes_come_and_go_in_each_table() {
 #[test]
 fn routes_of_a_file_are_in_its_table() {
     let toml = format!(
-        "{VRFS}[[route-file]]\npath = \"a\"\n[[route-file]]\npath = \"a\"\nvrf = \"blue\"\n\
-         [[route-file]]\npath = \"b\"\nvrf = \"blue\"\n"
+        "{VRFS}[[route_file]]\npath = \"a\"\n[[route_file]]\npath = \"a\"\nvrf = \"blue\"\n\
+         [[route_file]]\npath = \"b\"\nvrf = \"blue\"\n"
     );
     let with = |b: &str| {
         let a = "192.0.2.0/24 10.0.0.9\n::/0 blackhole\n";

@@ -9,7 +9,7 @@ const TO_LAN: [u8; 4] = [10, 0, 1, 255];
 
 /// A router that lets directed broadcasts go to lan.
 fn bed() -> Bed {
-    let text = CONFIG.replace("vif = 1", "vif = 1\ndirected-broadcast = true");
+    let text = CONFIG.replace("vif = 1", "vif = 1\ndirected_broadcast = true");
     Bed::ready(&text, &[(WAN, A), (LAN, B)])
 }
 

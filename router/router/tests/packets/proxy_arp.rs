@@ -8,7 +8,7 @@ const B: [u8; 4] = [10, 0, 1, 9];
 
 /// A router that answers on wan for what isn't there.
 fn bed() -> Bed {
-    let text = CONFIG.replace("vif = 0", "vif = 0\nproxy-arp = true");
+    let text = CONFIG.replace("vif = 0", "vif = 0\nproxy_arp = true");
     Bed::ready(&text, &[(LAN, B)])
 }
 

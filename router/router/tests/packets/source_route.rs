@@ -19,7 +19,7 @@ const STRICT: u8 = 137;
 
 /// Source routes are allowed on wan.
 fn bed_with(more: &str) -> Bed {
-    let text = CONFIG.replace("vif = 0", &format!("vif = 0\nsource-route = true\n{more}"));
+    let text = CONFIG.replace("vif = 0", &format!("vif = 0\nsource_route = true\n{more}"));
     let mut bed = Bed::ready(&text, &[(WAN, A), (WAN, GATEWAY), (LAN, B)]);
     bed.receive(LAN, &arp(1, host_mac(C), C, [0; 6], SECOND_ADDRESS));
     bed.sent.clear();
@@ -197,7 +197,7 @@ fn errors_quote_the_packet_as_it_came() {
     // Without a route it is the source route that failed.
     let text = CONFIG
         .replace("0.0.0.0/0", "98.0.0.0/8")
-        .replace("vif = 0", "vif = 0\nsource-route = true");
+        .replace("vif = 0", "vif = 0\nsource_route = true");
     let mut bed = Bed::ready(&text, &[(WAN, A)]);
     let frame = datagram(WAN_ADDRESS, &route(LOOSE, 4, &[FAR]));
     bed.receive(WAN, &frame);
@@ -221,8 +221,8 @@ fn nothing_is_sent_to_groups_or_all_hosts_or_nobody() {
         for kind in [LOOSE, STRICT] {
             // Even where broadcasts from elsewhere are.
             let text = CONFIG
-                .replace("vif = 0", "vif = 0\nsource-route = true")
-                .replace("vif = 1", "vif = 1\ndirected-broadcast = true");
+                .replace("vif = 0", "vif = 0\nsource_route = true")
+                .replace("vif = 1", "vif = 1\ndirected_broadcast = true");
             let mut bed = Bed::ready(&text, &[(WAN, A), (LAN, B)]);
             bed.receive(WAN, &datagram(WAN_ADDRESS, &route(kind, 4, &[next])));
             assert_eq!(bed.take(), [], "{next:?}");
@@ -463,7 +463,7 @@ fn frames_that_wait_for_a_neighbour_take_the_step_when_it_answers() {
 #[test]
 fn a_step_stays_in_the_table_of_the_interface() {
     let text = "[vrf.blue]\n[vrf.red]\n\
-                [interface.blue0]\nvif = 0\nvrf = \"blue\"\nsource-route = true\naddress = [\"10.0.0.1/24\"]\n\
+                [interface.blue0]\nvif = 0\nvrf = \"blue\"\nsource_route = true\naddress = [\"10.0.0.1/24\"]\n\
                 [interface.blue1]\nvif = 1\nvrf = \"blue\"\naddress = [\"10.0.1.1/24\"]\n\
                 [interface.red]\nvif = 2\nvrf = \"red\"\naddress = [\"10.0.1.1/24\", \"10.0.2.1/24\"]\n";
     let mut bed = Bed::ready(text, &[(WAN, A), (LAN, B)]);
