@@ -6,6 +6,12 @@ extern crate alloc;
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+mod join;
+mod signal;
 mod tasks;
+mod timers;
 
-pub use tasks::{Clock, Either, Signal, Sleep, Tasks, Timers, join_all, select};
+pub use join::{Either, join_all, select};
+pub use signal::Signal;
+pub use tasks::Tasks;
+pub use timers::{Clock, Sleep, Timers};

@@ -28,8 +28,8 @@ pub const MAX_LANES: usize = 8;
 const APART: usize = 128;
 
 /// The layout for a block such that what one CPU writes never shares a cache line with what
-/// another reads: for allocators. Smaller blocks than that stay as they are: they hold nothing that is
-/// written for each frame, and are many.
+/// another reads: for allocators. Smaller blocks than that stay as they are: they hold nothing that
+/// is written for each frame, and are many.
 #[must_use]
 pub fn apart(layout: Layout) -> Layout {
     if layout.size() < APART {
@@ -48,7 +48,7 @@ struct Lane<L, R>(TicketLock<L, R>);
 ///
 /// [`LaneLock::enter`] gives a CPU its lane and a view of what is shared, and writes to no memory
 /// that another CPU uses. [`LaneLock::stop_all`] gives everything to one, once all lanes are left.
-/// Both take their turn: neither can keep the other from it for ever. `R` says how to wait.
+/// Both take their turn: neither can keep the other from it for ever. `R` is how to wait.
 pub struct LaneLock<L, S, R: RelaxStrategy> {
     lanes: Vec<Lane<L, R>>,
     shared: UnsafeCell<S>,

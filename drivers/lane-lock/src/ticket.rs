@@ -7,7 +7,7 @@ use spin::RelaxStrategy;
 
 use crate::sync::{AtomicU32, Ordering, UnsafeCell};
 
-/// A value, and a lock for it. `R` says how to wait.
+/// A value, and a lock for it. `R` is how to wait.
 pub(crate) struct TicketLock<T, R> {
     /// The ticket of who comes next.
     next: AtomicU32,

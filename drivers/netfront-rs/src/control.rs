@@ -21,7 +21,7 @@ pub struct Request {
 /// What the backend says to the last request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Whether it was done.
+    /// What became of it.
     pub status: CtrlStatus,
     /// The answer, if it was a question and a success.
     pub data: u32,
@@ -85,8 +85,8 @@ impl<H: Hal> ControlRing<H> {
         }
     }
 
-    /// Sends a request, with an event. Returns whether it was sent: it isn't while another is
-    /// under way, nor after a violation, which [`ControlRing::take_response`] tells.
+    /// Sends a request, with an event. Returns `false` if it wasn't sent: while another is
+    /// under way, and after a violation, which [`ControlRing::take_response`] tells.
     #[must_use]
     pub fn request(&mut self, request: Request) -> bool {
         if self.asked.is_some() || self.fault.is_some() {
@@ -149,20 +149,20 @@ impl<H: Hal> ControlRing<H> {
         }))
     }
 
-    /// Whether a request is under way.
+    /// Returns `true` if a request is under way.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.asked.is_some() && self.fault.is_none()
     }
 
-    /// Takes the pending state of the event channel: whether an event came. To be called before
-    /// [`ControlRing::take_response`], so that the event of a later response isn't lost.
+    /// Takes the pending state of the event channel. Returns `true` if an event came. To be called
+    /// before [`ControlRing::take_response`], so that the event of a later response isn't lost.
     pub fn take_pending(&self) -> bool {
         self.hal.take_pending(self.port)
     }
 
-    /// Ends the ring: closes the event channel and takes the page from the backend. Returns how
-    /// many pages the backend didn't let go of; they are never used again.
+    /// Ends the ring: closes the event channel and takes the page from the backend. Returns the
+    /// number of pages that the backend didn't let go of; they are never used again.
     ///
     /// To be called when the backend is done (`XenbusStateClosed`) or gone.
     pub fn close(self) -> usize {

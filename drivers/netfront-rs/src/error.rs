@@ -29,7 +29,7 @@ pub enum PeerFault {
     RxBounds {
         /// Where it starts.
         offset: u16,
-        /// How long it is.
+        /// Its length in bytes.
         len: u16,
     },
     /// A receive response has flags that are not legal where it stands.

@@ -30,7 +30,8 @@ pub enum RssOutcome {
     Configured {
         /// What it hashes; other packets have hash 0.
         types: HashTypes,
-        /// Entries of the hash mapping; with none, the queue is the hash modulo the number of queues.
+        /// Entries of the hash mapping; with none, the queue is the hash modulo the number of
+        /// queues.
         entries: u32,
     },
     /// The backend didn't want something, and chooses queues as it likes.
@@ -56,8 +57,8 @@ impl core::fmt::Display for RssOutcome {
     }
 }
 
-/// The requests and responses, one by one. [`RssSetup::next_request`] and [`RssSetup::on_response`] take
-/// turns until there is an [`RssSetup::outcome`].
+/// The requests and responses, one by one. [`RssSetup::next_request`] and [`RssSetup::on_response`]
+/// take turns until there is an [`RssSetup::outcome`].
 ///
 /// It is to start once the backend is `XenbusStateConnected`: before that it may not know how
 /// many queues there are, and refuse the hash mapping.

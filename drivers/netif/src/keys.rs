@@ -42,7 +42,7 @@ pub struct ControlInfo {
     pub port: Port,
 }
 
-/// The backend's key for how many queues it takes; see [`max_queues`].
+/// The backend's key for the number of queues that it takes; see [`max_queues`].
 pub const MAX_QUEUES_KEY: &str = "multi-queue-max-queues";
 /// The most queues of a vif. Linux's netback takes 8 unless it is told otherwise.
 pub const MAX_QUEUES: usize = 8;

@@ -220,7 +220,8 @@ impl<H: Hal> PagePool<H> {
     }
 
     /// Gives spare pages back to the machine, as far as no used ones have a higher index, and
-    /// the peer doesn't map them. Returns how many.
+    /// the peer doesn't map them. Returns the
+    /// number of pages.
     pub fn trim(&mut self) -> usize {
         let before = self.slots.len();
         let mut free = self.free_map();

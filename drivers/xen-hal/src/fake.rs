@@ -39,7 +39,7 @@ pub struct Grant {
     pub page: usize,
     /// What it may do.
     pub access: Access,
-    /// Whether the peer maps it, so that the grant can't be ended.
+    /// `true` if the peer maps it, so that the grant can't be ended.
     pub held: bool,
 }
 
@@ -220,7 +220,7 @@ impl PeerPage {
     }
 }
 
-/// Whether a countdown to a failure has come to its end.
+/// Returns `true` if a countdown to a failure has come to its end.
 fn fails(countdown: &mut Option<u32>) -> bool {
     match countdown {
         None => false,

@@ -32,7 +32,7 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Says that a grant is in force; for implementations of [`Hal`].
+    /// Notes that a grant is in force; for implementations of [`Hal`].
     pub const fn new(reference: GrantRef, peer: DomId, access: Access) -> Self {
         Self {
             reference,
@@ -168,6 +168,6 @@ pub unsafe trait Hal: Copy {
     /// Sends an event (`EVTCHNOP_send`): one hypercall.
     fn notify(self, port: Port);
 
-    /// Takes the pending state of `port`: whether an event came since the last call.
+    /// Takes the pending state of `port`. Returns `true` if an event came since the last call.
     fn take_pending(self, port: Port) -> bool;
 }

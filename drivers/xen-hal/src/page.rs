@@ -72,7 +72,8 @@ impl SharedPage {
 }
 
 impl SharedPage {
-    /// Copies out bytes from `offset` on; stops at the end of the page. Returns how many.
+    /// Copies out bytes from `offset` on; stops at the end of the page. Returns the number of
+    /// bytes.
     pub fn read(&self, offset: usize, into: &mut [u8]) -> usize {
         let len = into.len().min(PAGE_SIZE.saturating_sub(offset));
         let mut done = 0;
@@ -87,7 +88,8 @@ impl SharedPage {
         len
     }
 
-    /// Copies bytes in from `offset` on; stops at the end of the page. Returns how many.
+    /// Copies bytes in from `offset` on; stops at the end of the page. Returns the number of
+    /// bytes.
     ///
     /// Whole words are stored, so bytes beside the range are rewritten with what they held.
     pub fn write(&self, offset: usize, from: &[u8]) -> usize {

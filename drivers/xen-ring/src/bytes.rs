@@ -54,7 +54,7 @@ impl ByteRing {
         }
     }
 
-    /// How many bytes it holds.
+    /// Bytes that it holds.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size

@@ -49,7 +49,7 @@ pub struct FrontRing<const W: usize> {
 }
 
 impl<const W: usize> FrontRing<W> {
-    /// How many slots the ring has: what fits, rounded down to a power of two (`RING_SIZE`).
+    /// Number of slots of the ring: what fits, rounded down to a power of two (`RING_SIZE`).
     pub const SLOTS: u32 = {
         assert!(W > 0 && W < 64, "slots of 1 to 63 words");
         1 << ((WORDS - FIRST_SLOT) / W).ilog2()
@@ -148,7 +148,7 @@ impl<const W: usize> FrontRing<W> {
     }
 
     /// Pushes `most` requests, or fewer if there are no more free slots or `request` has none for
-    /// the index it is given. Returns how many were pushed.
+    /// the index it is given. Returns the number of requests pushed.
     #[inline]
     pub fn fill(&mut self, most: u32, mut request: impl FnMut(u32) -> Option<[u32; W]>) -> u32 {
         let start = self.pushed;
@@ -163,7 +163,7 @@ impl<const W: usize> FrontRing<W> {
         index.wrapping_sub(start)
     }
 
-    /// Shows all pushed requests to the peer. Returns whether it asked to be notified
+    /// Shows all pushed requests to the peer. Returns `true` if it asked to be notified
     /// (`RING_PUSH_REQUESTS_AND_CHECK_NOTIFY`).
     #[must_use = "the peer may sleep until it is notified"]
     #[inline]
@@ -184,7 +184,7 @@ impl<const W: usize> FrontRing<W> {
         new.wrapping_sub(event) < new.wrapping_sub(old)
     }
 
-    /// How many responses are there to be consumed (`RING_HAS_UNCONSUMED_RESPONSES`).
+    /// Number of responses to be consumed (`RING_HAS_UNCONSUMED_RESPONSES`).
     ///
     /// # Errors
     /// [`Corrupt`] if the peer claims to have answered more than it was asked

@@ -66,11 +66,11 @@ pub struct LinuxBackend {
     /// Its own state, in its memory.
     pub state: XenbusState,
     seen: Option<XenbusState>,
-    /// How often it mapped the rings.
+    /// Number of times that it mapped the rings.
     pub connects: u32,
-    /// Whether it holds them mapped.
+    /// `true` while it maps them.
     pub mapped: bool,
-    /// Whether its driver is there at all.
+    /// `true` while its driver is loaded.
     pub alive: bool,
 }
 
@@ -90,7 +90,7 @@ impl LinuxBackend {
         }
     }
 
-    /// Looks at the frontend and answers. Returns whether anything was new.
+    /// Looks at the frontend and answers. Returns `true` if anything was new.
     pub fn step(&mut self) -> bool {
         use XenbusState::{Closed, Closing, Connected, InitWait, Initialising, Unknown};
         let Some(front) = self.server.get(&format!("{}/state", self.front)) else {

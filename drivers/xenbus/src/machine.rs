@@ -12,7 +12,7 @@
 //! | Closing, Closed | Closed | nothing is mapped any more: [`Handler::disconnect`] |
 //! | Initialising | InitWait | the next round, if the device is still wanted |
 //!
-//! A frontend in Initialising asks the backend to begin anew from whatever state it is in, so
+//! A frontend in Initialising asks the backend to begin again from whatever state it is in, so
 //! that is how a round starts. A backend may also close before it ever connects, vanish and
 //! come back elsewhere, or have the whole device removed under it; each is met where it can
 //! happen, and none is waited for longer than it takes.
@@ -86,7 +86,7 @@ pub enum Ended {
 /// Why a connection ends.
 #[derive(Clone, Copy)]
 enum Cause {
-    /// The backend closed or began anew.
+    /// The backend closed or began again.
     BackendClosed,
     /// Something failed on this side, or the data path found a fault.
     Fault,
@@ -230,7 +230,7 @@ impl<H: Handler> Machine<'_, H> {
         cause
     }
 
-    /// Starts a round. Returns whether the backend is ready (or else closing).
+    /// Starts a round. Returns `true` if the backend is ready, `false` if it is closing.
     async fn wait_until_ready(&mut self) -> Result<bool, DeviceError> {
         // The toolstack leaves a new device in this state.
         if self.device.frontend_state().await? != Initialising {
@@ -242,7 +242,7 @@ impl<H: Handler> Machine<'_, H> {
                 Ok(InitWait | Initialised) => return Ok(true),
                 Ok(Closing) => return Ok(false),
                 // Connected is what is left of an earlier life of this frontend; the backend
-                // will notice that it began anew.
+                // will notice that it began again.
                 Ok(Unknown | Initialising | Connected | Closed | Reconfiguring | Reconfigured)
                 | Err(DeviceError::BackendGone) => {}
                 Err(error) => return Err(error),
@@ -398,7 +398,7 @@ impl Backoff {
     }
 }
 
-/// Says when it goes on.
+/// A pause in nanoseconds, as a log line has it.
 struct Again(u64);
 
 impl fmt::Display for Again {

@@ -1,6 +1,6 @@
 //! What the toolstack asks of the whole domain (`control/shutdown`, xenstore-paths).
 
-use crate::state::trim;
+use crate::keys::trim;
 use xenstore::wire::Errno;
 use xenstore::{Store, StoreError, Watch};
 

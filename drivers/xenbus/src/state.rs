@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::keys::trim;
+
 /// Where one end of a device is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum XenbusState {
@@ -54,17 +56,6 @@ impl XenbusState {
     pub fn number(self) -> u8 {
         self as u8
     }
-}
-
-/// Cuts what tools leave around a value: blanks, and the NUL of C strings.
-pub(crate) fn trim(value: &[u8]) -> &[u8] {
-    let blank = |b: &u8| b.is_ascii_whitespace() || *b == 0;
-    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|b| !blank(b))
-        .map_or(start, |last| last + 1);
-    &value[start..end]
 }
 
 /// The value of a `state` key.

@@ -25,22 +25,35 @@
 
 extern crate alloc;
 
-mod client;
+mod connection;
+mod error;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+mod reply;
 mod ring;
+mod store;
+mod transaction;
+mod transport;
+mod view;
+mod watch;
 pub mod wire;
 
 use executor::{Tasks, Timers};
 
-pub use client::{Access, Counters, Store, StoreError, Transaction, Transport, Watch};
+pub use connection::StoreCounters;
+pub use error::StoreError;
 pub use ring::RingTransport;
+pub use store::Store;
+pub use transaction::Transaction;
+pub use transport::Transport;
+pub use view::View;
+pub use watch::Watch;
 pub use wire::Errno;
 
 /// Runs the control plane once: bytes in and out, due timers, woken tasks, and what those
 /// tasks want to send.
 ///
-/// Returns whether there may be more to do right away. Never blocks, and does a bounded
+/// Returns `true` if there may be more to do right away. Never blocks, and does a bounded
 /// amount of work; a caller with packets waiting may go back to them between turns.
 pub fn turn(store: &Store, timers: &Timers, tasks: &Tasks) -> bool {
     let moved = store.pump();

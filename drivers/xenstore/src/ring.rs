@@ -3,7 +3,7 @@
 use xen_hal::{Hal, Port, SharedPage};
 use xen_ring::{ByteConsumer, ByteProducer, Corrupt, STORE_REQ, STORE_RSP};
 
-use crate::client::Transport;
+use crate::transport::Transport;
 
 /// The domain's end of the page and event channel that it was started with.
 #[derive(Debug)]

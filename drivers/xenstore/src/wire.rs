@@ -103,7 +103,7 @@ impl Header {
         }
     }
 
-    /// Whether this is a message of `kind`.
+    /// Returns `true` if this is a message of `kind`.
     #[must_use]
     pub fn is(&self, kind: Kind) -> bool {
         self.kind == kind as u32
@@ -272,7 +272,7 @@ pub struct DirectoryPart<'a> {
     pub generation: &'a [u8],
     /// The piece of the list, in which every name ends in NUL.
     pub list: &'a [u8],
-    /// Whether the list ends with this piece.
+    /// `true` if the list ends with this piece.
     pub last: bool,
 }
 

@@ -15,13 +15,13 @@ const MAX_EXTRAS: usize = 8;
 
 /// What [`Queue::receive_chain`] found.
 pub(super) enum Chain {
-    /// A packet, its first bytes, and how many slots it took.
+    /// A packet, its first bytes, and the number of slots it took.
     Frame {
         frame: Frame,
         header: FrameHeader,
         slots: u32,
     },
-    /// A packet that the backend failed to deliver, and how many slots that took.
+    /// A packet that the backend failed to deliver, and the number of slots that took.
     Failed { slots: u32 },
     /// The first slots of a packet; the rest isn't there yet.
     Partial,

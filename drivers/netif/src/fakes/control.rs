@@ -71,8 +71,7 @@ impl ControlBackend {
         self.ring.set(RSP_PROD, value);
     }
 
-    /// Does what is asked as an honest backend, and answers. Returns how many requests there
-    /// were.
+    /// Does what is asked as an honest backend, and answers. Returns the number of requests.
     pub fn serve(&mut self, hashing: &mut Hashing) -> usize {
         let mut served = 0;
         while let Some(request) = self.take() {
@@ -114,7 +113,7 @@ pub struct Hashing {
 }
 
 impl Hashing {
-    /// A backend of so many queues that wasn't told anything.
+    /// A backend of this many queues that wasn't told anything.
     #[must_use]
     pub fn new(queues: u32) -> Self {
         Self {

@@ -28,7 +28,7 @@ pub const HASH_ALGORITHM_NONE: u32 = 0;
 /// `XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ`.
 pub const HASH_ALGORITHM_TOEPLITZ: u32 = 1;
 
-/// The most entries of the table of queues: those that Linux's netback has room for
+/// The most entries of the hash mapping: those that Linux's netback has room for
 /// (`XEN_NETBK_MAX_HASH_MAPPING_SIZE`).
 pub const MAX_HASH_MAPPING_SIZE: u32 = 128;
 
@@ -42,17 +42,17 @@ pub enum CtrlType {
     SetHashFlags = 2,
     /// Take a key of `data[1]` octets from the start of the page granted as `data[0]`.
     SetHashKey = 3,
-    /// How many entries the table of queues may have.
+    /// The number of entries that the hash mapping may have.
     GetHashMappingSize = 4,
-    /// The table of queues has `data[0]` entries, all 0; with none, the queue is the hash
+    /// The hash mapping has `data[0]` entries, all 0; with none, the queue is the hash
     /// modulo the number of queues.
     SetHashMappingSize = 5,
-    /// Take `data[1]` entries of the table, from number `data[2]` on, from the start of the
+    /// Take `data[1]` entries of the hash mapping, from number `data[2]` on, from the start of the
     /// page granted as `data[0]`.
     SetHashMapping = 6,
     /// Hash as `data[0]` says: `HASH_ALGORITHM_*`.
     SetHashAlgorithm = 7,
-    /// How many pages can be granted for good.
+    /// The number of pages that can be granted for good.
     GetGrefMappingSize = 8,
     /// Grant pages for good.
     AddGrefMapping = 9,

@@ -83,7 +83,8 @@ impl<H: Hal> PagePool<H> {
         done
     }
 
-    /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns the number of bytes.
+    /// Overwrites bytes of the frame from `offset` on; stops at its end. Returns the number of
+    /// bytes.
     #[inline(never)]
     pub fn copy_in(&self, frame: &mut Frame, offset: usize, from: &[u8]) -> usize {
         let mut done = 0;

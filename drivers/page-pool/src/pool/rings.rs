@@ -123,7 +123,7 @@ impl<H: Hal> PagePool<H> {
 
 /// Receiving.
 impl<H: Hal> PagePool<H> {
-    /// Lets `post` put free pages of `home` on a receive ring. It returns how many it took.
+    /// Lets `post` put free pages of `home` on a receive ring. It returns the number it took.
     #[inline]
     pub fn post(&mut self, home: HomeId, post: impl FnOnce(&mut FreePages<'_>) -> u32) -> u32 {
         let list = &mut self.homes[home];

@@ -1,11 +1,19 @@
 //! Being told of changes.
 
-use super::*;
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use core::fmt;
+use core::mem;
+use core::task::{Context, Poll};
+
+use crate::connection::{Connection, token_text};
+use crate::error::StoreError;
+use crate::wire::Kind;
 
 /// A watch. It ends when this is dropped.
 pub struct Watch {
-    pub(super) shared: Rc<RefCell<Shared>>,
-    pub(super) token: u32,
+    pub(crate) connection: Rc<RefCell<Connection>>,
+    pub(crate) token: u32,
 }
 
 impl Watch {
@@ -23,11 +31,11 @@ impl Watch {
     /// # Errors
     /// [`StoreError`] if the connection is lost.
     pub fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<(), StoreError>> {
-        let mut shared = self.shared.borrow_mut();
-        if let Some(error) = shared.failed {
+        let mut connection = self.connection.borrow_mut();
+        if let Some(error) = connection.failed {
             return Poll::Ready(Err(error));
         }
-        let Some(watched) = shared.watched.get_mut(&self.token) else {
+        let Some(watched) = connection.watched.get_mut(&self.token) else {
             return Poll::Pending;
         };
         if mem::take(&mut watched.changed) {
@@ -40,11 +48,11 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut shared = self.shared.borrow_mut();
-        if let Some(watched) = shared.watched.remove(&self.token) {
+        let mut connection = self.connection.borrow_mut();
+        if let Some(watched) = connection.watched.remove(&self.token) {
             let token = token_text(self.token);
             let payload: [&[u8]; 4] = [watched.path.as_bytes(), b"\0", token.as_bytes(), b"\0"];
-            shared.post_and_forget(Kind::Unwatch, 0, &payload);
+            connection.post_and_forget(Kind::Unwatch, 0, &payload);
         }
     }
 }

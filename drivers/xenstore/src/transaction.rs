@@ -1,6 +1,16 @@
 //! Changes that take effect at once or not at all.
 
-use super::*;
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use core::mem;
+use core::ops::Deref;
+use core::task::{Poll, Waker};
+
+use crate::connection::{Connection, parse_tx_id};
+use crate::error::StoreError;
+use crate::store::Store;
+use crate::view::View;
+use crate::wire::{Errno, Kind};
 
 /// How often a transaction is tried before it is given up.
 const TRANSACTION_ATTEMPTS: usize = 16;
@@ -22,9 +32,9 @@ impl Store {
             let _turn = self.turn_to_open().await;
             let reply = self.request(Kind::TransactionStart, &[b"\0"]).await?;
             let tx_id = parse_tx_id(&reply).ok_or(StoreError::Malformed)?;
-            let shared = Rc::clone(&self.shared);
+            let connection = Rc::clone(&self.connection);
             let transaction = Transaction {
-                access: Access { shared, tx_id },
+                view: View { connection, tx_id },
                 ended: false,
             };
             let result = body(&transaction).await?;
@@ -39,12 +49,12 @@ impl Store {
 
     async fn turn_to_open(&self) -> Turn {
         core::future::poll_fn(|cx| {
-            let mut shared = self.shared.borrow_mut();
-            if shared.open_transactions < TRANSACTIONS_OPEN {
-                shared.open_transactions += 1;
-                return Poll::Ready(Turn(Rc::clone(&self.shared)));
+            let mut connection = self.connection.borrow_mut();
+            if connection.open_transactions < TRANSACTIONS_OPEN {
+                connection.open_transactions += 1;
+                return Poll::Ready(Turn(Rc::clone(&self.connection)));
             }
-            shared.waiting_to_open.push(cx.waker().clone());
+            connection.waiting_to_open.push(cx.waker().clone());
             Poll::Pending
         })
         .await
@@ -52,28 +62,28 @@ impl Store {
 }
 
 /// The right to have one transaction open.
-struct Turn(Rc<RefCell<Shared>>);
+struct Turn(Rc<RefCell<Connection>>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut shared = self.0.borrow_mut();
-        shared.open_transactions -= 1;
-        let waiting = mem::take(&mut shared.waiting_to_open);
-        drop(shared);
+        let mut connection = self.0.borrow_mut();
+        connection.open_transactions -= 1;
+        let waiting = mem::take(&mut connection.waiting_to_open);
+        drop(connection);
         waiting.into_iter().for_each(Waker::wake);
     }
 }
 
-/// Access within a transaction. Discarded if it is dropped uncommitted.
+/// The nodes as a transaction sees them. Discarded if it is dropped uncommitted.
 #[derive(Debug)]
 pub struct Transaction {
-    access: Access,
+    view: View,
     ended: bool,
 }
 
 impl Transaction {
     async fn commit(mut self) -> Result<(), StoreError> {
-        let request = self.access.clone();
+        let request = self.view.clone();
         self.ended = true;
         request
             .request(Kind::TransactionEnd, &[b"T\0"])
@@ -83,18 +93,18 @@ impl Transaction {
 }
 
 impl Deref for Transaction {
-    type Target = Access;
+    type Target = View;
 
-    fn deref(&self) -> &Access {
-        &self.access
+    fn deref(&self) -> &View {
+        &self.view
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.ended {
-            let mut shared = self.access.shared.borrow_mut();
-            shared.post_and_forget(Kind::TransactionEnd, self.access.tx_id, &[b"F\0"]);
+            let mut connection = self.view.connection.borrow_mut();
+            connection.post_and_forget(Kind::TransactionEnd, self.view.tx_id, &[b"F\0"]);
         }
     }
 }

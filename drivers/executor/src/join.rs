@@ -1,0 +1,81 @@
+//! Waiting for several futures.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::Poll;
+
+/// Runs futures side by side and waits for all; their outputs come in their order.
+///
+/// Requests to another domain that are made this way share one round trip.
+pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    core::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (future, slot) in running.iter_mut().zip(&mut done) {
+            if slot.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => *slot = Some(output),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// What [`select`] saw end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Either<A, B> {
+    /// The first future.
+    First(A),
+    /// The second one.
+    Second(B),
+}
+
+/// Runs two futures until one ends, and drops the other. `a` is polled first.
+pub async fn select<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    core::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = a.as_mut().poll(cx) {
+            return Poll::Ready(Either::First(output));
+        }
+        b.as_mut().poll(cx).map(Either::Second)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Signal, Tasks};
+    use alloc::rc::Rc;
+    use core::cell::RefCell;
+
+    #[test]
+    fn join_all_keeps_order() {
+        let tasks = Tasks::new();
+        let signals: Vec<Signal<u8>> = (0..3).map(|_| Signal::new()).collect();
+        let out = Rc::new(RefCell::new(Vec::new()));
+        let (waiting, into) = (signals.clone(), Rc::clone(&out));
+        tasks.spawn(async move {
+            let all = join_all(waiting.iter().map(Signal::taken)).await;
+            *into.borrow_mut() = all;
+        });
+        for (index, value) in [(2, 2), (0, 0), (1, 1)] {
+            tasks.poll();
+            assert!(out.borrow().is_empty());
+            signals[index].raise(value);
+        }
+        tasks.poll();
+        assert_eq!(*out.borrow(), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,122 @@
+//! Keys of a directory of xenstore, and what their values mean.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use executor::join_all;
+use xenstore::{StoreError, View};
+
+/// Why a key can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// It isn't there.
+    Missing(String),
+    /// Its value makes no sense.
+    Malformed {
+        /// The key.
+        key: String,
+        /// What it holds (the start, if that is long).
+        value: String,
+    },
+    /// xenstore failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for KeyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(key) => write!(f, "key {key} is missing"),
+            Self::Malformed { key, value } => write!(f, "key {key} holds {value:?}"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+/// Some keys of a directory, read in one round trip.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(BTreeMap<String, Vec<u8>>);
+
+impl Keys {
+    /// Reads keys of `directory`; those that are missing are left out.
+    pub(crate) async fn read(
+        view: &View,
+        directory: &str,
+        keys: &[&str],
+    ) -> Result<Self, StoreError> {
+        let paths: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{directory}/{key}"))
+            .collect();
+        let values = join_all(paths.iter().map(|path| view.read_optional(path))).await;
+        let mut found = BTreeMap::new();
+        for (key, value) in keys.iter().zip(values) {
+            if let Some(value) = value? {
+                found.insert((*key).to_string(), value);
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// The raw value.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice)
+    }
+
+    /// The value of a key that may be missing.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn get<T: FromStr>(&self, key: &str) -> Result<Option<T>, KeyError> {
+        let Some(raw) = self.raw(key) else {
+            return Ok(None);
+        };
+        let value = core::str::from_utf8(trim(raw))
+            .ok()
+            .and_then(|text| text.parse().ok());
+        value.map(Some).ok_or_else(|| KeyError::Malformed {
+            key: key.to_string(),
+            value: String::from_utf8_lossy(&raw[..raw.len().min(64)]).into_owned(),
+        })
+    }
+
+    /// The value of a key that must be there.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], [`KeyError::Malformed`].
+    pub fn require<T: FromStr>(&self, key: &str) -> Result<T, KeyError> {
+        self.get(key)?
+            .ok_or_else(|| KeyError::Missing(key.to_string()))
+    }
+
+    /// A `feature-…` key: a number, and a missing one is off.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn flag(&self, key: &str) -> Result<bool, KeyError> {
+        Ok(self.get::<u32>(key)?.unwrap_or(0) != 0)
+    }
+}
+
+/// Cuts what tools leave around a value: blanks, and the NUL of C strings.
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
+    let blank = |b: &u8| b.is_ascii_whitespace() || *b == 0;
+    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|b| !blank(b))
+        .map_or(start, |last| last + 1);
+    &value[start..end]
+}
