@@ -7,10 +7,10 @@ use control_plane::{CpuTimes, CrashKind, DataPlane, Hypercalls, MemoryUse, Platf
 use kernel::{XenHal, console, grant, hypercall, memory, run_state, time};
 use netfront_rs::RssSession;
 use router::Router;
+use workers::{Crash, Workers};
 use xen_hal::{DomId, HalError, PAGE_SIZE};
 
 use crate::HEAP;
-use crate::workers::Workers;
 
 /// The kernel, and the workers that forward.
 pub(crate) struct Machine {
@@ -38,7 +38,7 @@ impl Platform for Machine {
     }
 
     fn read_router(&self, f: &mut dyn FnMut(&Router)) {
-        self.workers.with(0, |_, router| f(router));
+        self.workers.router(|router| f(router));
     }
 
     fn wake_workers(&self) {
@@ -87,6 +87,11 @@ impl Platform for Machine {
     }
 
     fn crash(&self, cpu: usize, how: CrashKind) -> bool {
+        let how = match how {
+            CrashKind::Panic => Crash::Panic,
+            CrashKind::Fault => Crash::Fault,
+            CrashKind::Stack => Crash::Stack,
+        };
         self.workers.crash(cpu, how)
     }
 

@@ -5,9 +5,7 @@
 
 extern crate alloc;
 
-mod clock;
 mod machine;
-mod workers;
 
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -19,13 +17,12 @@ use kernel::heap::KernelHeap;
 use kernel::{XenHal, console, event, fault, sched, time};
 use log::LevelFilter;
 use router::Instant;
+use workers::{LoopClock, MAX_PORTS, Workers};
 use xen_boot::{BootError, BootInfo};
 use xen_hal::Port;
 use xenstore::{RingTransport, Store};
 
-use crate::clock::LoopClock;
 use crate::machine::Machine;
-use crate::workers::{MAX_PORTS, Workers};
 
 /// How long the console's reader has at the end for what is left to print, in ns.
 const CONSOLE_DRAIN_NS: u64 = 1_000_000_000;
@@ -87,7 +84,7 @@ fn start_log(command_line: &str, pages: usize) {
 fn run(workers: &Workers, mut control_plane: ControlPlane, store_port: Port) -> ! {
     let console_port = console::port();
     let mut ports = heapless::Vec::<u32, MAX_PORTS>::new();
-    let mut clock = LoopClock::new();
+    let mut clock = LoopClock::look();
     loop {
         let now = clock.now();
         let (mut busy, wanted) = workers.turn(0, now);

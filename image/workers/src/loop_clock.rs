@@ -7,14 +7,14 @@ use kernel::{run_state, time};
 const TURNS: u32 = 4;
 
 /// The system time, not always looked up.
-pub(crate) struct LoopClock {
+pub struct LoopClock {
     now: u64,
     turns: u32,
 }
 
 impl LoopClock {
     /// Looks at the clock.
-    pub(crate) fn new() -> Self {
+    pub fn look() -> Self {
         Self {
             now: time::now(),
             turns: 0,
@@ -22,25 +22,25 @@ impl LoopClock {
     }
 
     /// What the time was when it was last known, in ns.
-    pub(crate) fn now(&self) -> u64 {
+    pub fn now(&self) -> u64 {
         self.now
     }
 
     /// After a turn that is followed by another at once.
-    pub(crate) fn turned(&mut self) {
+    pub fn turned(&mut self) {
         self.turns += 1;
         if self.turns == TURNS {
-            *self = Self::new();
+            *self = Self::look();
         }
     }
 
     /// Before a sleep, when the time was looked up anyway.
-    pub(crate) fn set(&mut self, now: u64) {
+    pub fn set(&mut self, now: u64) {
         *self = Self { now, turns: 0 };
     }
 
     /// After a sleep. Without one the time is still what it was.
-    pub(crate) fn woke(&mut self) {
+    pub fn woke(&mut self) {
         self.now = self.now.max(run_state::running_since());
     }
 }

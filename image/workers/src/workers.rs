@@ -4,7 +4,6 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use control_plane::CrashKind;
 use data_plane::{Control, MAX_WORKERS, Worker};
 use heapless::Vec as Bounded;
 use kernel::{XenHal, event, fault, run_state, smp, sync};
@@ -13,33 +12,45 @@ use router::Router;
 use spin::Once;
 use xen_hal::Port;
 
-use crate::clock::LoopClock;
+use crate::loop_clock::LoopClock;
 
 /// The channels of all vifs, three for each of 16, those of xenstore, console and other CPUs,
 /// rounded up.
-pub(crate) const MAX_PORTS: usize = 64;
+pub const MAX_PORTS: usize = 64;
 
 type Lanes = LaneLock<Worker<XenHal>, Router, sync::Yield>;
 
 /// The workers, one for each CPU, and the router that they share.
-pub(crate) struct Workers {
+pub struct Workers {
     lanes: Lanes,
     /// By which each CPU is woken, if there are several.
     wakers: Bounded<Port, MAX_WORKERS>,
     /// A CPU has something for the control plane.
     attention: AtomicBool,
-    /// How each CPU is to crash, as a number ([`CRASHES`]); 0 if it isn't.
+    /// How each CPU is to crash, as a number of [`Crash`]; 0 if it isn't.
     crashes: [AtomicU8; MAX_WORKERS],
 }
 
-/// Ways to crash, each as its index and 1.
-const CRASHES: [CrashKind; 3] = [CrashKind::Panic, CrashKind::Fault, CrashKind::Stack];
+/// A way to end as a bug would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// A panic.
+    Panic = 1,
+    /// An access to memory that isn't there.
+    Fault,
+    /// The stack's end.
+    Stack,
+}
 
-fn crash_now(how: CrashKind) -> ! {
-    match how {
-        CrashKind::Panic => panic!("asked to by the command \"crash\""),
-        CrashKind::Fault => fault::provoke_page_fault(),
-        CrashKind::Stack => fault::provoke_stack_overflow(),
+impl Crash {
+    const ALL: [Self; 3] = [Self::Panic, Self::Fault, Self::Stack];
+
+    fn now(self) -> ! {
+        match self {
+            Self::Panic => panic!("asked to by the command \"crash\""),
+            Self::Fault => fault::provoke_page_fault(),
+            Self::Stack => fault::provoke_stack_overflow(),
+        }
     }
 }
 
@@ -48,7 +59,7 @@ static WORKERS: Once<Workers> = Once::new();
 impl Workers {
     /// Makes a worker for each CPU that can be woken, of the memory that is free, and starts those
     /// CPUs.
-    pub(crate) fn start(router: Router, now: u64) -> &'static Self {
+    pub fn start(router: Router, now: u64) -> &'static Self {
         let wakers = wakers();
         let count = wakers.len().max(1);
         let free = kernel::memory::stats().free;
@@ -71,16 +82,17 @@ impl Workers {
     }
 
     /// How many there are.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.lanes.len()
     }
 
+    /// Calls `f` with the router, while others may forward with it.
+    pub fn router<T>(&self, f: impl FnOnce(&Router) -> T) -> T {
+        self.with(0, |_, router| f(router))
+    }
+
     /// Calls `f` with the worker of CPU `at` and the router.
-    pub(crate) fn with<T>(
-        &self,
-        at: usize,
-        f: impl FnOnce(&mut Worker<XenHal>, &Router) -> T,
-    ) -> T {
+    fn with<T>(&self, at: usize, f: impl FnOnce(&mut Worker<XenHal>, &Router) -> T) -> T {
         let Some(mut lane) = self.lanes.enter(at) else {
             unreachable!("there are as many lanes as CPUs were started");
         };
@@ -89,24 +101,24 @@ impl Workers {
     }
 
     /// Calls `f` with everything, while no CPU forwards.
-    pub(crate) fn control<T>(&self, f: impl FnOnce(&mut Control<'_, XenHal>) -> T) -> T {
+    pub fn control<T>(&self, f: impl FnOnce(&mut Control<'_, XenHal>) -> T) -> T {
         let mut all = self.lanes.stop_all();
         let (router, workers) = all.parts();
         f(&mut Control::new(router, workers))
     }
 
     /// Returns `true` if a CPU asked for the control plane since this was last asked.
-    pub(crate) fn take_attention(&self) -> bool {
+    pub fn take_attention(&self) -> bool {
         self.has_attention() && self.attention.swap(false, Ordering::Acquire)
     }
 
     /// The same, and it stays so.
-    pub(crate) fn has_attention(&self) -> bool {
+    pub fn has_attention(&self) -> bool {
         self.attention.load(Ordering::Acquire)
     }
 
     /// Asks for the control plane.
-    pub(crate) fn call_attention(&self) {
+    pub fn call_attention(&self) {
         if !self.attention.swap(true, Ordering::AcqRel)
             && let Some(&first) = self.wakers.first()
         {
@@ -115,20 +127,18 @@ impl Workers {
     }
 
     /// Has all other CPUs look at their vifs again.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         for &port in self.wakers.iter().skip(1) {
             event::notify(port);
         }
     }
 
     /// Has CPU `at` crash. Returns `false` if there is no such CPU.
-    pub(crate) fn crash(&self, at: usize, how: CrashKind) -> bool {
+    pub fn crash(&self, at: usize, how: Crash) -> bool {
         match self.crashes.get(..self.count()).and_then(|all| all.get(at)) {
-            Some(_) if at == 0 => crash_now(how),
+            Some(_) if at == 0 => how.now(),
             Some(crash) => {
-                let number = CRASHES.iter().position(|&it| it == how);
-                let number = number.map_or(0, |at| at as u8 + 1);
-                crash.store(number, Ordering::Relaxed);
+                crash.store(how as u8, Ordering::Relaxed);
                 self.wake();
                 true
             }
@@ -140,17 +150,14 @@ impl Workers {
     fn crash_if_asked(&self, at: usize) {
         let wanted = self.crashes.get(at);
         let wanted = wanted.map_or(0, |crash| crash.load(Ordering::Relaxed));
-        if let Some(&how) = usize::from(wanted)
-            .checked_sub(1)
-            .and_then(|at| CRASHES.get(at))
-        {
-            crash_now(how);
+        if let Some(how) = Crash::ALL.iter().find(|&&how| how as u8 == wanted) {
+            how.now();
         }
     }
 
     /// Takes a turn of CPU `at`. Returns two flags: there is more to do at once, and there is
     /// something for the control plane.
-    pub(crate) fn turn(&self, at: usize, now: u64) -> (bool, bool) {
+    pub fn turn(&self, at: usize, now: u64) -> (bool, bool) {
         let (mut busy, mut wanted, handoff) = self.with(at, |worker, router| {
             let busy = worker.turn(router.tables(), now);
             (busy, worker.needs_control(now), worker.has_handoff())
@@ -166,7 +173,7 @@ impl Workers {
 
     /// Prepares CPU `at` for a sleep: forgets its events, adds their channels to those that it
     /// waits for, and asks for new ones. Returns until when it may sleep, if it may.
-    pub(crate) fn arm(
+    pub fn arm(
         &self,
         at: usize,
         clock: &mut LoopClock,
@@ -205,7 +212,7 @@ fn wakers() -> Bounded<Port, MAX_WORKERS> {
 fn forward(at: usize) -> ! {
     let workers = WORKERS.wait();
     let mut ports = Bounded::<u32, MAX_PORTS>::new();
-    let mut clock = LoopClock::new();
+    let mut clock = LoopClock::look();
     loop {
         let (busy, wanted) = workers.turn(at, clock.now());
         if wanted {
