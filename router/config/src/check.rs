@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use crate::draft::{Draft, DraftInterface};
 use crate::error::ConfigError;
-use crate::model::{Config, InterfaceConfig, RouteFile};
+use crate::model::{Config, DEFAULT_HOSTNAME, InterfaceConfig, RouteFile};
 use interfaces::Interfaces;
 
 pub(crate) fn check(draft: Draft) -> Result<Config, ConfigError> {
@@ -57,7 +57,7 @@ pub(crate) fn check(draft: Draft) -> Result<Config, ConfigError> {
 }
 
 fn hostname(given: Option<String>) -> Result<String, ConfigError> {
-    let hostname = given.unwrap_or_else(|| String::from("ringway"));
+    let hostname = given.unwrap_or_else(|| String::from(DEFAULT_HOSTNAME));
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     if hostname.is_empty() || hostname.len() > 63 || !hostname.bytes().all(legal) {
         let text = format!("hostname \"{hostname}\" isn't 1 to 63 letters, digits, \"-\" or \".\"");

@@ -12,6 +12,9 @@ use wire::vlan::Tag;
 /// The routing table of interfaces and routes that name no other.
 pub const DEFAULT_VRF: &str = "default";
 
+/// What a router is called that has no other name.
+pub(crate) const DEFAULT_HOSTNAME: &str = "ringway";
+
 /// A complete configuration that can be applied as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -44,16 +47,16 @@ pub struct InterfaceConfig {
     /// Its addresses with the networks on its link, of both families; the first of a family
     /// is the primary one.
     pub addresses: Vec<Network>,
-    /// The largest IP packet to send, in bytes; `None` takes what the link offers.
+    /// The largest IP packet to send, in bytes; `None` for what the link offers.
     pub mtu: Option<u16>,
     /// The routing table that it uses, an index into [`Config::vrfs`].
     pub vrf: usize,
-    /// What is asked of the sources of packets from this interface.
+    /// What is asked of the sources of packets from this interface; `None` for nothing.
     pub rpf: Option<ReversePath>,
     /// What it does only if told to.
     pub allow: Allowed,
     /// The interface (an index) whose addresses ICMP errors about packets from this one come
-    /// from, if it isn't this one.
+    /// from; `None` for this one.
     pub source: Option<usize>,
     /// How often others are asked whether they have one of the IPv6 addresses before it is
     /// used (DupAddrDetectTransmits, RFC 4862 5.1).
@@ -61,7 +64,7 @@ pub struct InterfaceConfig {
     /// How many ICMP errors about packets from there are sent in a second (RFC 1812 4.3.2.8, RFC 4443
     /// 2.4 (f)), half as many at once; 0 for none.
     pub icmp_error_rate: u32,
-    /// The router advertisements sent there, if any.
+    /// The router advertisements sent there; `None` for none.
     pub advertise: Option<AdvertiseConfig>,
 }
 
@@ -100,7 +103,7 @@ pub struct Allowed {
     pub proxy_arp: bool,
 }
 
-/// Whether packets may come from where their source isn't (RFC 3704 2).
+/// Which sources packets from an interface may have (RFC 3704 2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReversePath {
     /// The source must be routed to the interface that the packet came from; with several
@@ -126,11 +129,12 @@ pub struct AdvertiseConfig {
     pub other: bool,
     /// The hop limit hosts are to use; 0 leaves it to them (AdvCurHopLimit).
     pub hop_limit: u8,
-    /// How long hosts are to believe in a neighbour, in ms; 0 leaves it to them.
+    /// How long hosts are to take a neighbour as reachable, in ms; 0 leaves it to them
+    /// (AdvReachableTime).
     pub reachable_time_ms: u32,
-    /// How long hosts are to wait for an answer, in ms; 0 leaves it to them.
+    /// How long hosts are to wait for an answer, in ms; 0 leaves it to them (AdvRetransTimer).
     pub retrans_timer_ms: u32,
-    /// The MTU hosts are to use, in bytes, if smaller than the link's.
+    /// The MTU hosts are to use, in bytes; `None` for the link's.
     pub mtu: Option<u16>,
     /// Which of several default routers is better (RFC 4191).
     pub preference: Preference,
@@ -142,7 +146,7 @@ pub struct AdvertiseConfig {
     pub dns: Vec<Ipv6Addr>,
     /// Domains to search for names in (RFC 8106).
     pub dns_search: Vec<String>,
-    /// How long these two are valid, in seconds.
+    /// How long the servers and domains are valid, in seconds.
     pub dns_lifetime_s: u32,
 }
 
@@ -176,7 +180,7 @@ impl PrefixConfig {
 }
 
 impl AdvertiseConfig {
-    /// What an interface that stops to advertise says: nothing but that it does.
+    /// Returns what an interface says that stops advertising: nothing but that it does.
     pub fn silent() -> Self {
         Self {
             min_interval_s: 200,
@@ -234,7 +238,7 @@ pub struct RouteConfig {
     pub vrf: usize,
     /// What is done with packets to them.
     pub target: RouteTarget,
-    /// The largest packet that may go there, in bytes, if less than the interface's.
+    /// The largest packet that may go there, in bytes; `None` for the interface's MTU.
     pub mtu: Option<u16>,
 }
 
@@ -247,7 +251,7 @@ pub enum RouteTarget {
     Interface(usize),
     /// Looks its destination up in another routing table, an index into [`Config::vrfs`].
     Vrf(usize),
-    /// Drops it without a word.
+    /// Drops it, and reports nothing.
     Blackhole,
     /// Drops it and reports the network as unreachable.
     Unreachable,
@@ -273,20 +277,20 @@ pub struct NeighborConfig {
     pub interface: usize,
     /// Its address.
     pub address: IpAddr,
-    /// Its Ethernet address.
+    /// Its MAC address.
     pub mac: Mac,
 }
 
 impl Config {
-    /// How many interfaces are vifs. They come first.
+    /// Returns the number of interfaces that are vifs. They come first.
     pub fn vifs(&self) -> usize {
         let vif =
             |i: &InterfaceConfig| matches!(i.attachment, Attachment::Vif(_) | Attachment::Mac(_));
         self.interfaces.iter().filter(|&i| vif(i)).count()
     }
 
-    /// Whether interface `at` is in the same place as interface `other_at` of another
-    /// configuration: it has the same name, and comes from the same vif with the same tags.
+    /// Returns `true` if interface `at` is in the same place as interface `other_at` of another
+    /// configuration: it has the same name, and its frames come from the same vif with the same tags.
     pub fn is_same_place(&self, at: usize, other: &Self, other_at: usize) -> bool {
         match (self.interfaces.get(at), other.interfaces.get(other_at)) {
             (Some(this), Some(that)) if this.name == that.name => {
@@ -305,11 +309,11 @@ impl Config {
         }
     }
 
-    /// A configuration without interfaces, for a router whose real one can't be used:
+    /// Returns a configuration without interfaces, for a router whose real one can't be used:
     /// everything is dropped.
     pub fn empty() -> Self {
         Self {
-            hostname: String::from("ringway"),
+            hostname: String::from(DEFAULT_HOSTNAME),
             interfaces: Vec::new(),
             vrfs: alloc::vec![String::from(DEFAULT_VRF)],
             routes: Vec::new(),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::ConfigError;
 use crate::model::Config;
-use crate::tar::{Entry, TarError, entries, is_tar};
+use crate::tar::{Entry, entries, is_tar};
 use crate::toml_file::{from_archive, from_toml};
 
 /// The name of the configuration file in an archive.
@@ -42,7 +42,7 @@ pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
     from_archive(text(file)?, &names)
 }
 
-/// A file in a ramdisk that is an archive.
+/// Returns a file in a ramdisk that is an archive.
 ///
 /// # Errors
 ///
@@ -58,19 +58,15 @@ pub fn file<'a>(ramdisk: &'a [u8], path: &str) -> Result<&'a [u8], ConfigError> 
     Err(ConfigError::new(0, text))
 }
 
-/// The text of a configuration file.
+/// Returns the text of a configuration file.
 fn text(file: &[u8]) -> Result<&str, ConfigError> {
-    let end = file
-        .iter()
-        .rposition(|&b| b != 0)
-        .map_or(0, |last| last + 1);
-    let file = file.get(..end).unwrap_or(file);
-    if file.is_empty() {
+    let Some(last) = file.iter().rposition(|&b| b != 0) else {
         return Err(ConfigError::new(0, "the ramdisk is empty"));
-    }
+    };
+    let file = file.get(..=last).unwrap_or(file);
     core::str::from_utf8(file).map_err(|error| {
-        let valid = file.get(..error.valid_up_to()).unwrap_or(&[]);
-        let line = valid.iter().filter(|&&b| b == b'\n').count() + 1;
+        let valid = file.iter().take(error.valid_up_to());
+        let line = valid.filter(|&&b| b == b'\n').count() + 1;
         let text = "not UTF-8 text (the ramdisk is a TOML file, or a tar archive with \
                     ringway.toml)";
         ConfigError::new(u32::try_from(line).unwrap_or(0), text)
@@ -79,14 +75,7 @@ fn text(file: &[u8]) -> Result<&str, ConfigError> {
 
 fn files(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, ConfigError>> {
     entries(archive).map(|entry| {
-        entry.map_err(|error| {
-            let what = match error {
-                TarError::Checksum => "a header has a wrong checksum",
-                TarError::Number => "a header has a malformed number",
-                TarError::Truncated => "it ends in the middle of a file",
-            };
-            ConfigError::new(0, format!("the ramdisk's tar archive: {what}"))
-        })
+        entry.map_err(|error| ConfigError::new(0, format!("the ramdisk's tar archive: {error}")))
     })
 }
 

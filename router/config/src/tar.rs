@@ -1,5 +1,7 @@
 //! Reading tar archives: ustar as POSIX.1-1988 has it, and GNU tar's old and new headers.
 
+use core::fmt;
+
 /// A regular file in an archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
@@ -10,8 +12,9 @@ pub struct Entry<'a> {
     pub data: &'a [u8],
 }
 
-/// The archive is damaged.
+/// How an archive is damaged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum TarError {
     /// A header's checksum is wrong.
     Checksum,
@@ -21,14 +24,26 @@ pub enum TarError {
     Truncated,
 }
 
+impl fmt::Display for TarError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checksum => "a header has a wrong checksum",
+            Self::Number => "a header has a malformed number",
+            Self::Truncated => "it ends in the middle of a file",
+        })
+    }
+}
+
+impl core::error::Error for TarError {}
+
 const BLOCK: usize = 512;
 
-/// Whether this could be a tar archive rather than text.
+/// Returns `true` if this could be a tar archive rather than text.
 pub(crate) fn is_tar(bytes: &[u8]) -> bool {
     bytes.get(257..262) == Some(b"ustar")
 }
 
-/// The regular files of an archive, in order. After an error there is nothing more.
+/// Returns the regular files of an archive, in order. After an error there is nothing more.
 pub fn entries(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, TarError>> {
     let mut rest = archive;
     let mut long_name = false;
@@ -73,41 +88,56 @@ fn next(archive: &[u8]) -> Result<Option<Step<'_>>, TarError> {
     if header.iter().all(|&b| b == 0) {
         return Ok(None);
     }
-    let field = |at: core::ops::Range<usize>| header.get(at).unwrap_or(&[]);
-    let sum: u32 = header
-        .iter()
-        .enumerate()
-        .map(|(i, &b)| {
-            if (148..156).contains(&i) {
-                u32::from(b' ')
-            } else {
-                u32::from(b)
-            }
-        })
-        .sum();
-    if octal(field(148..156)) != Some(u64::from(sum)) {
+    let header = Header::of(header).ok_or(TarError::Truncated)?;
+    if octal(header.checksum) != Some(u64::from(header.sum)) {
         return Err(TarError::Checksum);
     }
-    let size = octal(field(124..136)).ok_or(TarError::Number)?;
+    let size = octal(header.size).ok_or(TarError::Number)?;
     let size = usize::try_from(size).map_err(|_| TarError::Truncated)?;
     let padded = size
         .checked_next_multiple_of(BLOCK)
         .ok_or(TarError::Truncated)?;
     let data = rest.get(..size).ok_or(TarError::Truncated)?;
     // The padding of the last file may be missing.
-    let rest = rest.get(padded..).unwrap_or(&[]);
-    let name = field(0..100);
-    let name = name.split(|&b| b == 0).next().unwrap_or(name);
+    let rest = rest.get(padded..).unwrap_or_default();
+    let name = header.name.split(|&b| b == 0).next().unwrap_or_default();
     let name = name.strip_prefix(b"./").unwrap_or(name);
-    let kind = field(156..157).first().copied().unwrap_or(0);
     Ok(Some(Step {
-        kind,
+        kind: header.kind,
         entry: Entry { name, data },
         rest,
     }))
 }
 
-/// An octal number with spaces before and a space or NUL after it.
+/// What is of use in a header.
+struct Header<'a> {
+    name: &'a [u8],
+    size: &'a [u8],
+    checksum: &'a [u8],
+    kind: u8,
+    /// The sum of its bytes, those of the checksum being spaces.
+    sum: u32,
+}
+
+impl<'a> Header<'a> {
+    fn of(block: &'a [u8; BLOCK]) -> Option<Self> {
+        let (name, rest) = block.split_at_checked(100)?;
+        let (_mode_and_owner, rest) = rest.split_at_checked(24)?;
+        let (size, rest) = rest.split_at_checked(12)?;
+        let (_time, rest) = rest.split_at_checked(12)?;
+        let (checksum, rest) = rest.split_at_checked(8)?;
+        let sum = |bytes: &[u8]| bytes.iter().map(|&b| u32::from(b)).sum::<u32>();
+        Some(Self {
+            name,
+            size,
+            checksum,
+            kind: *rest.first()?,
+            sum: sum(block) - sum(checksum) + 8 * u32::from(b' '),
+        })
+    }
+}
+
+/// Reads an octal number with spaces before and a space or NUL after it.
 fn octal(field: &[u8]) -> Option<u64> {
     let start = field.iter().position(|&b| b != b' ')?;
     let digits = field.get(start..)?;
