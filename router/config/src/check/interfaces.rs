@@ -37,7 +37,7 @@ impl<'a> Interfaces<'a> {
     ) -> Result<(usize, &'a InterfaceConfig), ConfigError> {
         let (at, interface) = self.named(line, name)?;
         if interface.attachment == Attachment::Loopback {
-            let text = format!("{name} is a loopback: nobody is there");
+            let text = format!("{name} is a loopback, and loopback interfaces have no neighbors");
             return Err(ConfigError::new(line, text));
         }
         Ok((at, interface))

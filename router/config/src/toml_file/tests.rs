@@ -376,13 +376,13 @@ fn mistakes_name_line_and_reason() {
         (
             "[interface.c]\ntype = \"loopback\"\n[[route]]\nprefix = \"10.9.0.0/16\"\ninterface = \"c\"",
             14,
-            "c is a loopback: nobody is there",
+            "c is a loopback, and loopback interfaces have no neighbors",
         ),
         (
             "[interface.c]\ntype = \"loopback\"\n[[neighbor]]\ninterface = \"c\"\n\
              address = \"10.9.0.1\"\nmac = \"02:00:00:00:00:01\"",
             13,
-            "c is a loopback: nobody is there",
+            "c is a loopback, and loopback interfaces have no neighbors",
         ),
         (
             "[interface.c]\nvif = 2\nsource = \"wna\"",
