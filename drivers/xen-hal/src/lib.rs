@@ -1,11 +1,4 @@
-//! The seam between Xen drivers and the machine they run on.
-//!
-//! A driver reaches the hypervisor only through [`Hal`]. The guest's kernel implements
-//! it with hypercalls; [`fake::FakeHal`] (feature `fake`) implements it in memory for
-//! tests on the host. Memory that another domain can write is a [`SharedPage`], which
-//! can be read and written only through atomics: a race with the peer can give wrong
-//! bytes, never undefined behaviour.
-
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 #[cfg(any(test, feature = "fake"))]

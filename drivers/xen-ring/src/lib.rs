@@ -1,14 +1,7 @@
-//! Rings in pages shared with another domain.
+#![doc = include_str!("../README.md")]
 //!
-//! [`FrontRing`] is the frontend's half of a request and response ring (Xen's io/ring.h), as
-//! used by network and block devices. [`ByteProducer`] and [`ByteConsumer`] are the two ends
-//! of the byte rings of console and xenstore (io/console.h, io/xs_wire.h).
-//!
-//! The peer may write anything into the page at any time. Whatever it controls is loaded
-//! once and checked before it is used; an index that can't be right is [`Corrupt`], after
-//! which the ring is of no more use. What this domain itself has written is never read back:
-//! its own indices are kept in private memory. The peer's barriers pair with the fences here,
-//! which carry the names of the macros that they mirror.
+//! The peer's barriers pair with the fences here, which carry the names of the macros that they
+//! mirror.
 
 #![no_std]
 #![forbid(unsafe_code)]
