@@ -1,4 +1,4 @@
-//! What a protocol machine is given for a step.
+//! The context of a step: what a protocol machine is given beside its own state.
 
 use alloc::vec::Vec;
 
@@ -15,18 +15,18 @@ use crate::{Counters, DropReason};
 /// The time, counters, randomness, and where output goes.
 #[derive(Debug)]
 pub(crate) struct Cx<'a> {
-    /// The time of this step.
+    /// The time of the step.
     pub(crate) now: Instant,
-    /// Where the slow path counts.
+    /// The counters of the slow path.
     pub(crate) stats: &'a mut Lane,
-    /// Numbers that others can't foresee.
+    /// The source of numbers that others can't foresee.
     pub(crate) rng: &'a mut Rng,
-    /// What is left to be done.
+    /// Where the step leaves what is to be done after it.
     pub(crate) out: &'a mut Outbox,
 }
 
 impl Cx<'_> {
-    /// Counts dropped frames.
+    /// Counts frames that are dropped.
     pub(crate) fn drop_frames(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.stats.drop_frames(interface, reason, frames);
     }
@@ -36,21 +36,21 @@ impl Cx<'_> {
         self.stats.with_counters(interface, f);
     }
 
-    /// Sends a whole frame on a link. Returns `false` if there is no room for it; it counts as
-    /// dropped then.
+    /// Sends a whole frame. Returns `false` if there is no room for it; it counts as dropped then.
     pub(crate) fn send(&mut self, interface: InterfaceId, frame: Vec<u8>, meta: FrameMeta) -> bool {
         self.out.send(interface, frame, meta, self.stats)
     }
 
-    /// Sends a whole frame that the router made. Returns `false` if there is no room for it.
+    /// Sends a whole frame that the router made, and counts it as originated. Returns `false` if there
+    /// is no room for it; it counts as dropped then.
     pub(crate) fn send_own(&mut self, interface: InterfaceId, frame: Vec<u8>) -> bool {
         self.count(interface, |c| c.originated += 1);
         let meta = FrameMeta::plain(frame.len());
         self.send(interface, frame, meta)
     }
 
-    /// Has a packet of the router's own routed; `bytes` begins with room for the Ethernet
-    /// header. `cause` is where what caused it came in.
+    /// Has a packet of the router's own routed. `bytes` begins with room for the Ethernet header;
+    /// `cause` is where what caused it was received.
     pub(crate) fn originate(&mut self, cause: InterfaceId, bytes: Vec<u8>) {
         self.count(cause, |c| c.originated += 1);
         match Packet::own(bytes, cause) {
@@ -64,7 +64,7 @@ impl Cx<'_> {
         self.out.push(Job::Route(packet), self.stats);
     }
 
-    /// Has the sender of a packet told what became of it.
+    /// Has the sender of a packet told what became of it, by an ICMP error.
     pub(crate) fn report(&mut self, packet: Packet, error: IcmpError) {
         self.out.push(Job::Report(packet, error), self.stats);
     }

@@ -1,8 +1,8 @@
-//! What a step of the slow path leaves to be done: frames to send, packets to route, errors to
-//! report, notices to tell.
+//! The outbox: what a step of the slow path leaves to be done. Frames to send, packets to route, ICMP
+//! errors to report, notices to log.
 //!
-//! Nothing that a step does calls back into what called it: it puts the rest here, and
-//! [`SlowPath::poll`](crate::slow::poll) works that off in order, within its budget.
+//! No step calls back into what called it. It puts what remains here, and
+//! [`poll`](crate::slow::poll) works that off in order.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -15,12 +15,12 @@ use crate::forward::lane::Lane;
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::packet::Packet;
 
-/// Jobs that wait at a time. A step makes no more than two for each packet of one neighbour's
-/// queue, and is only taken while those find room.
+/// Jobs that may wait. A step leaves no more than two for each packet of one neighbor's queue, and is
+/// only taken while those find room.
 const JOBS: usize = 64;
-/// Room that has to be there before another step is taken.
+/// Room for jobs that has to be there before another step is taken.
 const STEP: usize = 16;
-/// Notices that are kept.
+/// Notices that may wait.
 const NOTICES: usize = 16;
 
 /// Something that is left to be done.
@@ -28,7 +28,7 @@ const NOTICES: usize = 16;
 pub(crate) enum Job {
     /// Send a packet on its way.
     Route(Packet),
-    /// Tell a packet's sender what became of it.
+    /// Tell the sender of a packet what became of it, by an ICMP error.
     Report(Packet, IcmpError),
 }
 
@@ -59,11 +59,14 @@ pub trait Egress {
     fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom>;
 }
 
-/// The queue.
+/// What is left to be done; bounded.
 #[derive(Debug)]
 pub(crate) struct Outbox {
+    /// The frames to send, at most as many as there was room for.
     frames: Vec<(InterfaceId, Vec<u8>, FrameMeta)>,
+    /// The jobs, oldest first.
     jobs: VecDeque<Job>,
+    /// The notices, oldest first.
     notices: Vec<String>,
     /// How many more frames each vif takes, by the interface that is the vif.
     room: [usize; MAX_INTERFACES],
@@ -84,7 +87,7 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Learns how much room there is. `ports` has each interface with its vif.
+    /// Learns how much room each vif has now. `ports` has each interface with its vif.
     pub(crate) fn begin(
         &mut self,
         ports: impl Iterator<Item = (InterfaceId, InterfaceId)>,
@@ -99,8 +102,8 @@ impl Outbox {
         }
     }
 
-    /// Queues a whole frame for a link and counts it. Returns `false` if the link has no room
-    /// for it; the frame counts as dropped then.
+    /// Queues a whole frame for an interface, and counts it as sent. Returns `false` if there is no
+    /// room for it; it counts as dropped ([`DropReason::TxFull`]) then.
     pub(crate) fn send(
         &mut self,
         interface: InterfaceId,
@@ -122,7 +125,8 @@ impl Outbox {
         true
     }
 
-    /// Leaves a job. One that finds no room is dropped and counted.
+    /// Queues a job. The packet of one that finds no room counts as dropped
+    /// ([`DropReason::PuntFull`]).
     pub(crate) fn push(&mut self, job: Job, stats: &mut Lane) {
         if self.jobs.len() < JOBS {
             return self.jobs.push_back(job);
@@ -136,12 +140,12 @@ impl Outbox {
         self.jobs.pop_front()
     }
 
-    /// Returns `true` if there is room for what one step may leave.
+    /// Returns `true` if there is room for all jobs that one step may leave.
     pub(crate) fn has_room(&self) -> bool {
         self.jobs.len() + STEP <= JOBS
     }
 
-    /// Sends the queued frames. What finds no room after all counts as dropped.
+    /// Sends the queued frames. One that finds no room after all counts as dropped.
     pub(crate) fn flush(&mut self, egress: &mut dyn Egress, stats: &mut Lane) {
         for (interface, frame, meta) in self.frames.drain(..) {
             if egress.send(interface, &frame, meta).is_err() {
@@ -150,7 +154,7 @@ impl Outbox {
         }
     }
 
-    /// Keeps what whoever looks after the network should know.
+    /// Keeps a line for the log, unless too many wait.
     pub(crate) fn notice(&mut self, text: String) {
         if self.notices.len() < NOTICES {
             self.notices.push(text);

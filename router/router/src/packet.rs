@@ -1,4 +1,4 @@
-//! A packet on its way through the slow path: read once, where it enters.
+//! A packet on its way through the slow path: its header is read once, where it enters.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -13,14 +13,14 @@ use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
 /// The checked header of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ip {
-    /// Of IPv4.
+    /// That of IPv4.
     V4(Ipv4),
-    /// Of IPv6.
+    /// That of IPv6.
     V6(Ipv6),
 }
 
 impl Ip {
-    /// Bytes in the packet, header included.
+    /// Returns the length of the packet in bytes, header included.
     fn total_len(&self) -> usize {
         match self {
             Self::V4(ip) => ip.total_len,
@@ -36,19 +36,18 @@ impl Ip {
 pub(crate) struct Packet {
     bytes: Vec<u8>,
     ip: Ip,
-    /// Its GSO size and what is known of its checksum.
+    /// Its length, its GSO size, and what is known of its checksum.
     pub(crate) meta: FrameMeta,
-    /// Where it came in, or what came in there caused it.
+    /// The interface that it was received on, or, if the router made it, what caused it.
     pub(crate) input: InterfaceId,
-    /// Whether the router made it.
+    /// `true` if the router made it.
     pub(crate) originated: bool,
-    /// The step that it takes here on its source route; until it is sent, its header is as it
-    /// came.
+    /// The step of its source route that it takes here; until it is sent, the header is as it came.
     pub(crate) hop: Option<Hop>,
 }
 
 impl Packet {
-    /// A received frame whose header was read as `ip`.
+    /// Creates one of a received frame, with the header `ip` that was read from its bytes.
     pub(crate) fn received(bytes: Vec<u8>, meta: FrameMeta, input: InterfaceId, ip: Ip) -> Self {
         let mut packet = Self {
             bytes,
@@ -62,8 +61,8 @@ impl Packet {
         packet
     }
 
-    /// A received packet that was made of fragments, behind the Ethernet header of one of them or
-    /// one of zeros.
+    /// Creates a received packet that was reassembled, behind the Ethernet header of one of its
+    /// fragments or one of zeros.
     ///
     /// # Errors
     ///
@@ -79,8 +78,8 @@ impl Packet {
         Ok(packet)
     }
 
-    /// A packet of the router's own, behind room for the Ethernet header. `cause` is where what
-    /// caused it came in.
+    /// Creates a packet of the router's own, behind room for the Ethernet header. `cause` is where
+    /// what caused it was received.
     ///
     /// # Errors
     ///
@@ -98,7 +97,7 @@ impl Packet {
         Ok(packet)
     }
 
-    /// A part of this packet, as a packet of its own on the same way.
+    /// Creates a fragment of this packet, behind room for the Ethernet header.
     ///
     /// # Errors
     ///
@@ -109,18 +108,18 @@ impl Packet {
         Ok(fragment)
     }
 
-    /// Takes off the padding.
+    /// Removes the padding.
     fn trim(&mut self) {
         self.bytes.truncate(ETHERNET_LEN + self.ip.total_len());
         self.meta.len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
     }
 
-    /// The IP header.
+    /// Returns the IP header.
     pub(crate) fn ip(&self) -> Ip {
         self.ip
     }
 
-    /// The source address.
+    /// Returns the source address.
     pub(crate) fn source(&self) -> IpAddr {
         match self.ip {
             Ip::V4(ip) => ip.source.into(),
@@ -128,7 +127,7 @@ impl Packet {
         }
     }
 
-    /// The destination address, as the header has it.
+    /// Returns the destination address, as the header has it.
     pub(crate) fn destination(&self) -> IpAddr {
         match self.ip {
             Ip::V4(ip) => ip.destination.into(),
@@ -136,12 +135,12 @@ impl Packet {
         }
     }
 
-    /// Bytes from the IP header to the end.
+    /// Returns the IP packet.
     pub(crate) fn ip_bytes(&self) -> &[u8] {
         self.bytes.get(ETHERNET_LEN..).unwrap_or(&[])
     }
 
-    /// The IPv4 header with its options, or the fixed IPv6 header.
+    /// Returns the bytes of the IPv4 header with its options, or of the fixed IPv6 header.
     pub(crate) fn header(&self) -> &[u8] {
         let len = match self.ip {
             Ip::V4(ip) => ip.header_len,
@@ -150,38 +149,37 @@ impl Packet {
         self.ip_bytes().get(..len).unwrap_or(&[])
     }
 
-    /// The whole frame.
+    /// Returns the whole frame.
     pub(crate) fn frame(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The whole frame, for its headers to be completed.
+    /// Returns the whole frame, for its headers to be completed.
     pub(crate) fn into_frame(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The Ethernet header of its frame.
+    /// Returns the Ethernet header.
     pub(crate) fn ethernet(&self) -> [u8; ETHERNET_LEN] {
         self.bytes.first_chunk().copied().unwrap_or_default()
     }
 
-    /// The MAC address that its frame came from.
+    /// Returns the source MAC address.
     pub(crate) fn source_mac(&self) -> [u8; 6] {
         let mac = self.bytes.get(6..12).and_then(|b| b.first_chunk());
         mac.copied().unwrap_or_default()
     }
 
-    /// Returns `true` if its frame was for a group of stations.
+    /// Returns `true` if the destination MAC address is the broadcast or a multicast address.
     pub(crate) fn is_link_group(&self) -> bool {
         self.bytes.first().is_some_and(|b| b & 1 != 0)
     }
 
-    /// Changes the bytes from the IP header on, which keep their number, and reads the header
-    /// again.
+    /// Changes the IP packet, which may get shorter but not longer, and reads its header again.
     ///
     /// # Errors
     ///
-    /// What is wrong with the new header.
+    /// What is wrong with the new header. The packet is to be dropped then.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut [u8])) -> Result<(), DropReason> {
         change(self.bytes.get_mut(ETHERNET_LEN..).unwrap_or(&mut []));
         self.ip = read(&self.bytes)?;
@@ -189,7 +187,7 @@ impl Packet {
         Ok(())
     }
 
-    /// Completes the transport checksum if its sender left that to the link.
+    /// Completes the transport checksum if that was left to the link.
     pub(crate) fn complete_checksum(&mut self) {
         if self.meta.flags.contains(FrameFlags::CSUM_BLANK) {
             self.meta.flags = FrameFlags::empty();
@@ -198,7 +196,7 @@ impl Packet {
     }
 }
 
-/// Reads the IP header of a frame of the router's own.
+/// Reads the IP header of a whole frame.
 fn read(frame: &[u8]) -> Result<Ip, DropReason> {
     let packet = frame.get(ETHERNET_LEN..).unwrap_or(&[]);
     if packet.first().is_some_and(|b| b >> 4 == 6) {

@@ -30,7 +30,7 @@ pub(crate) const LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe0
 /// Interfaces of a test, each of them a vif.
 const INTERFACES: u8 = 3;
 
-/// Links that take so many frames each, and keep them.
+/// Links that take this many frames each, and keep them.
 #[derive(Default)]
 pub(crate) struct Links {
     /// How many frames each takes.
@@ -88,12 +88,12 @@ impl Fixture {
         self.now = self.in_ms(millis);
     }
 
-    /// The time in so many milliseconds.
+    /// Returns the time in this many milliseconds.
     pub(crate) fn in_ms(&self, millis: u64) -> Instant {
         self.now.saturating_add(Duration::from_millis(millis))
     }
 
-    /// From now on each link takes so many frames.
+    /// From now on each link takes this many frames.
     pub(crate) fn set_room(&mut self, room: usize) {
         let links = Links {
             room,
@@ -206,7 +206,7 @@ pub(crate) fn interface(addresses: &[&str]) -> Interface {
     interface
 }
 
-/// A received IPv4 packet from 10.0.0.9 to 10.0.1.9, with so many bytes of payload.
+/// A received IPv4 packet from 10.0.0.9 to 10.0.1.9, with this many bytes of payload.
 pub(crate) fn packet(len: usize) -> Packet {
     let bytes = wire::fixtures::ipv4_packet(wire::ipv4::UDP, 64, &std::vec![0; len]);
     Packet::reassembled(&[0; ETHERNET_LEN], &bytes, LAN).unwrap()

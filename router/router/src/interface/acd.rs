@@ -1,10 +1,10 @@
-//! Whether others use the router's IPv4 addresses: address conflict detection (RFC 5227).
+//! Address Conflict Detection (RFC 5227): announces the router's IPv4 addresses, and notices who
+//! else uses one.
 //!
-//! A router's addresses are what hosts know it by. It takes them at once and never gives them up,
-//! which RFC 5227 2.4 (c) has for default routers; so there is nothing to wait for before they are
-//! announced, and the question whether somebody has them already goes out with the announcement.
-//! Who answers it, or says so at any other time, is shown, logged, and told by an announcement that
-//! the address is taken.
+//! Hosts know a router by its addresses. It takes them at once and never gives them up, as RFC 5227
+//! 2.4 (c) allows default routers; so there is nothing to wait for before they are announced, and
+//! the probe goes out together with the first announcement. A host that answers it, or that uses one
+//! of the addresses at any later time, is shown and logged, and the address is defended.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -20,34 +20,45 @@ use crate::time::Instant;
 use wire::addr::Mac;
 use wire::arp::{Arp, REQUEST};
 
-/// How often addresses are announced, and how long that takes (ANNOUNCE_NUM, ANNOUNCE_INTERVAL,
-/// RFC 5227 1.1).
+/// How often addresses are announced (ANNOUNCE_NUM, RFC 5227 1.1).
 const ANNOUNCEMENTS: u8 = 2;
+/// The time between announcements (ANNOUNCE_INTERVAL).
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
-/// An address isn't defended more often than this (DEFEND_INTERVAL).
+/// The least time between two defences of an address (DEFEND_INTERVAL).
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a conflict is shown after it was last noticed.
+/// How long a conflict is remembered after it was last noticed.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// The IPv4 addresses of a link as far as others are concerned.
+/// The state machine of an interface.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acd {
-    /// How often they were announced, and when that is due again.
+    /// How often the addresses were announced, and when that is due again; `None` if it isn't.
     announced: Option<(u8, Instant)>,
+    /// At most one for each address.
     conflicts: Vec<Conflict>,
 }
 
-/// An address of ours that somebody else uses.
+/// One of the router's addresses that somebody else uses.
 #[derive(Clone, Copy, Debug)]
 struct Conflict {
     address: Ipv4Addr,
+    /// Who uses it; the last one, if several do.
     mac: Mac,
+    /// When it was last defended.
     defended: Instant,
+    /// When it was last noticed.
     noticed: Instant,
 }
 
+impl Conflict {
+    /// Returns when it is forgotten.
+    fn end(&self) -> Instant {
+        self.noticed.saturating_add(REMEMBERED)
+    }
+}
+
 impl Acd {
-    /// All addresses are to be announced.
+    /// Creates the state machine of a link that came up at `now`: all addresses are to be announced.
     pub(crate) fn begin(now: Instant) -> Self {
         Self {
             announced: Some((0, now)),
@@ -55,27 +66,20 @@ impl Acd {
         }
     }
 
-    /// Who else uses an address.
+    /// Returns the MAC address of whoever else uses an address; `None` if nobody does.
     pub(crate) fn conflicting_mac(&self, address: Ipv4Addr) -> Option<Mac> {
         let conflict = self.conflicts.iter().find(|c| c.address == address);
         conflict.map(|c| c.mac)
     }
 
-    /// When something is due.
+    /// Returns when [`poll`](Self::poll) has something to do; `None` if it never has.
     pub(crate) fn due(&self) -> Option<Instant> {
         let forgotten = self.conflicts.iter().map(Conflict::end);
         forgotten.chain(self.announced.map(|a| a.1)).min()
     }
-}
 
-impl Conflict {
-    fn end(&self) -> Instant {
-        self.noticed.saturating_add(REMEMBERED)
-    }
-}
-
-impl Acd {
-    /// Announces the addresses of an interface where that is due, and forgets old conflicts.
+    /// Announces the addresses of an interface if that is due, and forgets old conflicts. What finds
+    /// no room isn't sent again before the next announcement.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         if !interface.up || self.due().is_none_or(|due| due > cx.now) {
             return;
@@ -88,15 +92,16 @@ impl Acd {
         self.announced = Some(next).filter(|n| n.0 < ANNOUNCEMENTS);
         for network in &interface.addresses {
             if times == 0 {
-                // A probe: some answer nothing else that is about their own address.
+                // Some hosts answer nothing but a probe about their own address.
                 claim(cx, on, interface, Ipv4Addr::UNSPECIFIED, network.address);
             }
             claim(cx, on, interface, network.address, network.address);
         }
     }
 
-    /// Somebody sent an ARP packet from one of the interface's addresses. `name` is the
-    /// interface's, to be told.
+    /// Takes in an ARP packet that somebody sent from one of the interface's addresses, and defends
+    /// the address unless it did so less than [`DEFEND_INTERVAL`] ago. `name` is the interface's,
+    /// for the notice.
     pub(crate) fn conflict(
         &mut self,
         cx: &mut Cx<'_>,
@@ -134,7 +139,8 @@ impl Acd {
     }
 }
 
-/// Sends an announcement, or a probe if `sender` is unspecified (RFC 5227 1.1).
+/// Sends an ARP announcement of `address`, or an ARP probe if `sender` is unspecified (RFC 5227
+/// 1.1).
 fn claim(
     cx: &mut Cx<'_>,
     on: InterfaceId,

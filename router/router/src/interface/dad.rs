@@ -1,4 +1,7 @@
-//! Whether the router's IPv6 addresses are its own: Duplicate Address Detection (RFC 4862 5.4).
+//! Duplicate Address Detection (RFC 4862 5.4): whether the router's IPv6 addresses are its own.
+//!
+//! An address is tentative until it was asked about as often as configured and nobody objected.
+//! Objections come as messages of Neighbor Discovery ([`ndp`](crate::neighbor::ndp)).
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -15,18 +18,18 @@ use crate::interface::addresses::{DadState, Ipv6Addresses};
 use crate::interface::output::send_ndp;
 use crate::time::Instant;
 
-/// How long others have to object (RetransTimer, RFC 4861 10).
+/// How long others have to object (RetransTimer, RFC 4862 5.1; RETRANS_TIMER, RFC 4861 10).
 const OBJECTION: Duration = Duration::from_secs(1);
-/// How long to wait when there was no room to ask.
+/// How long to wait if there was no room for a solicitation.
 const CONGESTED: Duration = Duration::from_millis(20);
 
-/// An address that is asked about.
+/// A tentative address.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     address: Ipv6Addr,
     /// How often it was asked about.
     asked: u8,
-    /// When it is asked about next, or taken to be unique.
+    /// When it is asked about next, or is unique if it was asked about often enough.
     due: Instant,
 }
 
@@ -35,8 +38,8 @@ struct Probe {
 pub(crate) struct Dad(Vec<Probe>);
 
 impl Dad {
-    /// Begins with the tentative ones of these addresses, unless `old` is asking about them
-    /// already.
+    /// Begins with those of these addresses that are tentative. One that `old` asks about already
+    /// goes on where it is there.
     pub(crate) fn start(&mut self, now: Instant, addresses: &Ipv6Addresses, old: Option<&Self>) {
         let tentative = addresses.iter().filter(|a| a.state == DadState::Tentative);
         let probes = tentative.map(|a| {
@@ -52,18 +55,19 @@ impl Dad {
         self.0 = probes.collect();
     }
 
-    /// When something is due.
+    /// Returns when [`poll`](Self::poll) has something to do; `None` if no address is tentative.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.0.iter().map(|p| p.due).min()
     }
 
-    /// Somebody else has an address: it isn't asked about any more.
+    /// Stops asking about an address, which somebody else has.
     pub(crate) fn stop(&mut self, address: Ipv6Addr) {
         self.0.retain(|p| p.address != address);
     }
 
-    /// Asks and decides where that is due, after `transmits` questions about each address
-    /// (DupAddrDetectTransmits). Returns those that are unique from now on.
+    /// Asks about addresses where that is due, and returns those that are unique from now on: nobody
+    /// objected to `transmits` solicitations (DupAddrDetectTransmits, RFC 4862 5.1; 0 for no
+    /// detection). A solicitation that finds no room is no try.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Cx<'_>,
@@ -104,8 +108,8 @@ impl Dad {
     }
 }
 
-/// Tells a link that the router has these addresses (RFC 4861 7.2.6), so that who knew them
-/// elsewhere forgets that.
+/// Sends unsolicited advertisements of these addresses (RFC 4861 7.2.6), so that hosts that knew
+/// them at another MAC address learn the router's.
 pub(crate) fn announce(
     cx: &mut Cx<'_>,
     on: InterfaceId,

@@ -15,23 +15,23 @@ use crate::interface::router_advert::RouterAdvertiser;
 use crate::rate_limit::Rate;
 use crate::time::Instant;
 
-/// What an interface has beside what lanes see of it.
+/// What an interface has beside what lanes read of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Machines {
-    /// Conflicts about its IPv4 addresses.
+    /// Address Conflict Detection, for its IPv4 addresses.
     pub(crate) acd: Acd,
-    /// Its tentative IPv6 addresses.
+    /// Duplicate Address Detection, for its tentative IPv6 addresses.
     pub(crate) dad: Dad,
-    /// The groups it listens to.
+    /// Multicast Listener Discovery, for the groups it listens to.
     pub(crate) mld: MldListener,
-    /// What it advertises.
+    /// Its router advertisements.
     pub(crate) advertiser: RouterAdvertiser,
-    /// How often ICMP errors may be sent because of what comes from here; `None` if never.
+    /// The rate of ICMP errors about packets received here; `None` if none are sent.
     pub(crate) icmp_error_rate: Option<Rate>,
 }
 
 impl Machines {
-    /// Those of an interface whose link is down.
+    /// Creates those of an interface whose link is down.
     pub(crate) fn new(config: &InterfaceConfig) -> Self {
         Self {
             acd: Acd::default(),
@@ -42,7 +42,8 @@ impl Machines {
         }
     }
 
-    /// Begins IPv6 on a link that works, going on after `old` if that was there before.
+    /// Begins IPv6 on a link that is up. After a change of the configuration, `old` is what the
+    /// interface had before, and its machines go on where they were.
     pub(crate) fn start6(&mut self, now: Instant, interface: &Interface, old: Option<&Self>) {
         let Some(v6) = &interface.v6 else { return };
         self.dad.start(now, v6, old.map(|old| &old.dad));
@@ -51,7 +52,7 @@ impl Machines {
         self.advertiser.start(now, old.map(|old| &old.advertiser));
     }
 
-    /// When something is due on an interface.
+    /// Returns when one of them has something to do; `None` if none has, as while the link is down.
     pub(crate) fn due(&self, interface: &Interface) -> Option<Instant> {
         if !interface.up {
             return None;
@@ -64,8 +65,8 @@ impl Machines {
         all.into_iter().flatten().min()
     }
 
-    /// Does what is due for IPv6. Returns `true` if the interface has more addresses that may be
-    /// used than before.
+    /// Does what is due for IPv6; `dad_transmits` is DupAddrDetectTransmits (RFC 4862 5.1). Returns
+    /// `true` if more of the interface's addresses may be used than before.
     pub(crate) fn poll6(
         &mut self,
         cx: &mut Cx<'_>,
@@ -78,7 +79,7 @@ impl Machines {
         }
         self.mld.poll(cx, on, interface);
         let proven = self.dad.poll(cx, on, interface, dad_transmits);
-        // Reports on groups had no source before (RFC 3590 4).
+        // Until now, reports had no source and multicast routers ignored them (RFC 3590 4).
         if proven.iter().any(Ipv6Addr::is_unicast_link_local) {
             self.mld.repeat(cx.now);
         }
@@ -87,8 +88,8 @@ impl Machines {
         !proven.is_empty()
     }
 
-    /// Somebody else has an address that was about to be used: it isn't. Returns `true` if IPv6
-    /// is disabled on the interface because of that.
+    /// Gives up a tentative address, which somebody else has. Returns `true` if this disables IPv6 on
+    /// the interface: if the address is made of the MAC address (RFC 4862 5.4.5).
     pub(crate) fn duplicate(
         &mut self,
         now: Instant,

@@ -1,5 +1,9 @@
-//! Telling multicast routers and snooping switches which groups the router listens to: the
-//! listener's part of MLD (RFC 3810), in version 1 for those who know no other.
+//! Multicast Listener Discovery, the listener's part (RFC 3810): tells multicast routers and snooping
+//! switches which groups the router listens to, in version 1 (RFC 2710) while a querier knows no
+//! other.
+//!
+//! Group and general queries that wait for an answer at the same time are answered by one report
+//! about all groups, so that one timer is enough where RFC 3810 6.2 has one for each group.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -14,33 +18,35 @@ use wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
 
 /// Unsolicited Report Interval (RFC 3810 9.11), in milliseconds.
 const UNSOLICITED_REPORT_INTERVAL_MS: u64 = 1000;
-/// How long it is from one query to the next if no querier says (RFC 3810 9.2).
+/// The Query Interval until a querier says another (RFC 3810 9.2).
 const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 
-/// A group that is listened to from now on, or not any more.
+/// A group that is listened to from now on or not any more, as a State Change Report says it (RFC
+/// 3810 6.1).
 #[derive(Clone, Copy, Debug)]
 struct Change {
     group: Ipv6Addr,
     record: Record,
-    /// How often this is still to be reported.
+    /// How often it is still to be reported.
     left: u8,
 }
 
-/// What is to be reported on a link, and when.
+/// The state machine of an interface: what is to be reported, and when.
 #[derive(Clone, Debug)]
 pub(crate) struct MldListener {
     /// The groups that are listened to.
     groups: Vec<Ipv6Addr>,
-    /// What has changed, and when to report that next.
+    /// What has changed and isn't yet reported often enough.
     changes: Vec<Change>,
+    /// When that is reported next.
     changes_at: Instant,
-    /// How often a change is reported: what the last querier wants.
+    /// The Robustness Variable of the last querier: how often a change is reported.
     robustness: u8,
-    /// How long it is to its next query.
+    /// The Query Interval of the last querier.
     interval: Duration,
-    /// When to answer a query, and about which group if not all.
+    /// When to answer a query, and about which group; `None` there for all.
     answer: Option<(Instant, Option<Ipv6Addr>)>,
-    /// Until when only version 1 is spoken.
+    /// Until when version 1 is spoken (Older Version Querier Present Timeout, RFC 3810 9.12).
     version_1_until: Option<Instant>,
 }
 
@@ -59,8 +65,8 @@ impl Default for MldListener {
 }
 
 impl MldListener {
-    /// From now on these groups are listened to, and no others: what is new or gone is
-    /// reported (RFC 3810 6.1).
+    /// Listens to these groups from now on, and to no others. What is new or gone is reported (RFC
+    /// 3810 6.1).
     pub(crate) fn listen(&mut self, now: Instant, groups: Vec<Ipv6Addr>) {
         let old = core::mem::replace(&mut self.groups, groups.clone());
         for &group in groups.iter().filter(|g| !old.contains(g)) {
@@ -71,14 +77,14 @@ impl MldListener {
         }
     }
 
-    /// Reports all groups as if they were new.
+    /// Reports all groups again as if they were new.
     pub(crate) fn repeat(&mut self, now: Instant) {
         for group in self.groups.clone() {
             self.change(now, group, Record::ToExclude);
         }
     }
 
-    /// What was said of the group before doesn't matter any more.
+    /// Has a change reported, in place of what was still to be reported about the group.
     fn change(&mut self, now: Instant, group: Ipv6Addr, record: Record) {
         self.changes.retain(|c| c.group != group);
         let left = self.robustness;
@@ -90,7 +96,7 @@ impl MldListener {
         self.changes_at = now;
     }
 
-    /// The records of changes that are due; the next ones are `pause` later.
+    /// Returns the records of changes if those are due. They are again after `pause`.
     fn changes(&mut self, now: Instant, pause: Duration) -> Vec<(Record, Ipv6Addr)> {
         if self.changes_at > now {
             return Vec::new();
@@ -106,7 +112,7 @@ impl MldListener {
         records
     }
 
-    /// The records of an answer that is due.
+    /// Returns the records of an answer if one is due.
     fn answer(&mut self, now: Instant) -> Vec<(Record, Ipv6Addr)> {
         let Some((_, about)) = self.answer.take_if(|(at, _)| *at <= now) else {
             return Vec::new();
@@ -118,20 +124,19 @@ impl MldListener {
         asked.map(|&g| (Record::IsExclude, g)).collect()
     }
 
+    /// Returns `true` if version 1 is spoken.
     fn is_version_1(&self, now: Instant) -> bool {
         self.version_1_until.is_some_and(|until| now < until)
     }
 
-    /// When something is due.
+    /// Returns when [`poll`](Self::poll) has something to do; `None` if nothing is to be reported.
     pub(crate) fn due(&self) -> Option<Instant> {
         let changed = (!self.changes.is_empty()).then_some(self.changes_at);
         let answer = self.answer.map(|(at, _)| at);
         changed.into_iter().chain(answer).min()
     }
-}
 
-impl MldListener {
-    /// Takes in a query.
+    /// Takes in a query, which is answered after a random delay (RFC 3810 6.2).
     pub(crate) fn query(&mut self, cx: &mut Cx<'_>, query: Query) {
         let millis = u64::try_from(query.within.as_millis()).unwrap_or(u64::MAX);
         let delay = Duration::from_millis(cx.rng.up_to(millis));
@@ -147,7 +152,7 @@ impl MldListener {
             return;
         }
         let at = cx.now.saturating_add(delay);
-        // Two questions at a time are answered as one, about everything.
+        // Two queries about different groups are answered as one about all.
         self.answer = Some(match self.answer {
             None => (at, query.group),
             Some((due, group)) if group == query.group => (due.min(at), group),
@@ -155,7 +160,7 @@ impl MldListener {
         });
     }
 
-    /// Reports what is due on a link.
+    /// Reports what is due.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         let again = Duration::from_millis(cx.rng.up_to(UNSOLICITED_REPORT_INTERVAL_MS));
         let Some(v6) = interface.v6.as_ref() else {
@@ -164,7 +169,7 @@ impl MldListener {
         if self.due().is_none_or(|at| at > cx.now) {
             return;
         }
-        // Before the link-local address may be used the report has none (RFC 3590).
+        // Before the link-local address may be used, a report has no source (RFC 3590 4).
         let source = v6.source().unwrap_or(Ipv6Addr::UNSPECIFIED);
         let version_1 = self.is_version_1(cx.now) && !source.is_unspecified();
         let changes = self.changes(cx.now, again);

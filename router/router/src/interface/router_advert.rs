@@ -14,35 +14,36 @@ use crate::interface::Interface;
 use crate::interface::output::send_to_group;
 use crate::time::Instant;
 
-/// MAX_INITIAL_RTR_ADVERTISEMENTS and MAX_INITIAL_RTR_ADVERT_INTERVAL (RFC 4861 10): how many
-/// are sent at the start, and how long they are apart at most, in ms.
+/// How many advertisements the first pauses are shorter after (MAX_INITIAL_RTR_ADVERTISEMENTS, RFC
+/// 4861 10).
 const INITIAL: u8 = 3;
+/// The longest pause after each of those (MAX_INITIAL_RTR_ADVERT_INTERVAL).
 const INITIAL_INTERVAL_MS: u64 = 16_000;
-/// MAX_RA_DELAY_TIME: within how long a solicitation is answered, in ms.
+/// The longest time until a solicitation is answered (MAX_RA_DELAY_TIME).
 const ANSWER_MS: u64 = 500;
-/// How long to wait when there was no room, in ms.
-const NO_ROOM_MS: u64 = 500;
-/// MIN_DELAY_BETWEEN_RAS.
+/// How long to wait if there was no room for an advertisement.
+const CONGESTED_MS: u64 = 500;
+/// The least time between two advertisements (MIN_DELAY_BETWEEN_RAS).
 const APART: Duration = Duration::from_secs(3);
 
-/// What an interface advertises, and when.
+/// The state machine of an interface: what it advertises, and when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RouterAdvertiser {
-    /// What it says; `None` if it says nothing.
+    /// What it advertises; `None` if nothing.
     config: Option<AdvertiseConfig>,
-    /// When the next one is due.
+    /// When the next advertisement is due.
     due: Instant,
-    /// When the last one was sent.
+    /// When the last one was sent; `None` if none was.
     last: Option<Instant>,
-    /// How many were sent, as far as that matters.
+    /// How many were sent, or `u8::MAX` if more.
     sent: u8,
-    /// When the link is to learn that the router is no default router any more (RFC 4861 6.2.5);
-    /// `None` if it isn't.
-    final_due: Option<Instant>,
+    /// When a final advertisement is due, which ends the router's lifetime (RFC 4861 6.2.5); `None`
+    /// if none is to be sent.
+    final_ra_due: Option<Instant>,
 }
 
 impl RouterAdvertiser {
-    /// One that has said nothing yet.
+    /// Creates one that has sent nothing yet.
     pub(crate) fn new(config: Option<AdvertiseConfig>) -> Self {
         Self {
             config,
@@ -50,12 +51,13 @@ impl RouterAdvertiser {
         }
     }
 
-    /// Goes on after `old`, with other things to say.
+    /// Goes on after `old`, which advertised something else on the same link: soon if this one
+    /// advertises, by a final advertisement if not.
     pub(crate) fn start(&mut self, now: Instant, old: Option<&Self>) {
         let Some(old) = old else { return };
         if self.config.is_none() {
             let advertised = old.config.is_some() && old.last.is_some();
-            self.final_due = old.final_due.or(advertised.then_some(now));
+            self.final_ra_due = old.final_ra_due.or(advertised.then_some(now));
         } else if old.config.is_some() {
             self.last = old.last;
             self.due = old.earliest(now);
@@ -63,44 +65,45 @@ impl RouterAdvertiser {
         }
     }
 
-    /// When the next one may be sent.
+    /// Returns when the next advertisement may be sent.
     fn earliest(&self, now: Instant) -> Instant {
         let last = self.last.map(|last| last.saturating_add(APART));
         last.map_or(now, |last| now.max(last))
     }
 
-    /// When the next one is due; `None` if there is nothing to say.
+    /// Returns when [`poll`](Self::poll) has something to send; `None` if it never has.
     pub(crate) fn due(&self) -> Option<Instant> {
         let usual = self.config.as_ref().map(|_| self.due);
-        usual.or(self.final_due)
+        usual.or(self.final_ra_due)
     }
 
-    /// A host asks who routes here.
+    /// Takes in a router solicitation, which the next advertisement answers.
     pub(crate) fn solicited(&mut self, cx: &mut Cx<'_>) {
         let delay = Duration::from_millis(cx.rng.up_to(ANSWER_MS));
         let at = self.earliest(cx.now).saturating_add(delay);
         self.due = self.due.min(at);
     }
 
-    /// Stops advertising. Returns `true` if the link is still to be told so (RFC 4861 6.2.5).
+    /// Stops advertising. Returns `true` if a final advertisement is to be sent (RFC 4861 6.2.5).
     pub(crate) fn cease(&mut self) -> bool {
         let advertised = self.config.take().is_some() && self.last.is_some();
         if advertised {
-            self.final_due = Some(Instant(0));
+            self.final_ra_due = Some(Instant(0));
         }
-        self.final_due.is_some()
+        self.final_ra_due.is_some()
     }
 
-    /// Advertises if it is time to, and the link-local address may be used.
+    /// Sends the advertisement that is due, if the interface has a link-local address to send it
+    /// from. One that finds no room is sent later.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         let v6 = interface.v6.as_ref();
         if v6.is_none_or(|v6| v6.source().is_none()) {
             return;
         }
-        if self.final_due.take_if(|at| *at <= cx.now).is_some()
+        if self.final_ra_due.take_if(|at| *at <= cx.now).is_some()
             && !advertise(cx, (on, interface), &AdvertiseConfig::silent(), 0)
         {
-            self.final_due = Some(cx.now.saturating_add(Duration::from_millis(NO_ROOM_MS)));
+            self.final_ra_due = Some(cx.now.saturating_add(Duration::from_millis(CONGESTED_MS)));
         }
         let Some(config) = self.config.as_ref().filter(|_| self.due <= cx.now) else {
             return;
@@ -111,7 +114,7 @@ impl RouterAdvertiser {
         let usual = 1000 * u64::from(config.min_interval_s) + cx.rng.up_to(spread);
         let pause = match self.sent {
             // What found no room is said again soon.
-            _ if !sent => NO_ROOM_MS,
+            _ if !sent => CONGESTED_MS,
             0..INITIAL => usual.min(INITIAL_INTERVAL_MS),
             _ => usual,
         };

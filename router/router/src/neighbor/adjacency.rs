@@ -16,24 +16,25 @@ use crate::frame::{InterfaceId, MAX_INTERFACES};
 /// Neighbors of a family that an interface may have, those that are being looked for included.
 pub(crate) const PER_INTERFACE: usize = 1024;
 
-/// Slots that are looked at for a key.
+/// Slots of the hash index where an adjacency can be.
 const PROBES: usize = 8;
 
-/// What the fast path needs to send to a neighbour.
+/// What the fast path needs to send to a neighbor.
 #[derive(Debug)]
 #[repr(align(32))]
 pub(crate) struct Adjacency {
-    /// Destination and source of the Ethernet header.
+    /// The destination and source of the Ethernet header.
     pub(crate) stations: [u8; 12],
-    /// The longest frame that can be sent there, or 0 while the neighbour isn't known.
+    /// The longest frame that can be sent there, or 0 while the neighbor isn't known.
     pub(crate) max_len: u32,
     /// The interface that leads there.
     pub(crate) out: u8,
-    /// Whether it was sent to since the flag was last cleared.
+    /// Set when it is sent to.
     pub(crate) used: AtomicBool,
 }
 
 impl Adjacency {
+    /// Creates one that nothing can be sent to.
     fn closed(out: InterfaceId) -> Self {
         Self {
             stations: [0; 12],
@@ -55,16 +56,18 @@ impl Adjacency {
 /// The keyed hash index, apart from the rest so that the fast path can borrow it alone.
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// A tag in the upper 40 bits, the neighbour's index in the lower 24.
+    /// A tag in the upper 40 bits, the neighbor's index in the lower 24.
     slots: Vec<u64>,
+    /// How many bits of a hash are too many for a slot's number.
     shift: u32,
+    /// The secret.
     key: u64,
 }
 
-/// A slot without a neighbour. Its tag is no IPv4 neighbour's, not even that of 0.0.0.0.
+/// A slot without a neighbor. Its tag is no IPv4 neighbor's, not even that of 0.0.0.0.
 const EMPTY: u64 = u64::MAX;
 
-/// The tag of an IPv4 neighbour: its interface and address, so that it is the only one.
+/// The tag of an IPv4 neighbor: its interface and address, so that it is the only one.
 fn tag4(interface: u8, address: u32) -> u64 {
     u64::from(interface) << 32 | u64::from(address)
 }
@@ -80,12 +83,13 @@ impl Index {
         index
     }
 
-    /// Makes room for `2^bits` slots, and some more so that no probe wraps around.
+    /// Empties it and makes room for `2^bits` slots, and some more so that no probe wraps around.
     fn resize(&mut self, bits: u32) {
         self.slots = vec![EMPTY; (1 << bits) + PROBES];
         self.shift = 64 - bits;
     }
 
+    /// Returns the first slot where a tag can be.
     #[inline(always)]
     fn home(&self, key: u64) -> usize {
         // Two rounds: after one alone, some multipliers crowd regular sequences of addresses.
@@ -93,14 +97,14 @@ impl Index {
         ((once ^ once >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
 
-    /// The slots where a tag can be.
+    /// Returns the slots where a tag can be.
     #[inline(always)]
     fn window(&self, tag: u64) -> &[u64] {
         let home = self.home(tag);
         self.slots.get(home..home + PROBES).unwrap_or(&[])
     }
 
-    /// The neighbour with this IPv4 address on the link of this interface.
+    /// Returns the index of the neighbor with this IPv4 address on the link of an interface.
     #[inline(always)]
     pub(crate) fn find(&self, interface: u8, address: u32) -> Option<usize> {
         let tag = tag4(interface, address);
@@ -110,8 +114,8 @@ impl Index {
             .map(|&slot| (slot & 0xff_ffff) as usize)
     }
 
-    /// The tag of an IPv6 neighbour: a keyed hash that no IPv4 tag looks like. Others may
-    /// have it too.
+    /// Returns the tag of an IPv6 neighbor: a keyed hash that no IPv4 tag looks like, and that others
+    /// may have too.
     #[inline(always)]
     fn tag6(&self, interface: u8, address: u128) -> u64 {
         let (high, low) = ((address >> 64) as u64, address as u64);
@@ -124,6 +128,7 @@ impl Index {
         mix(first ^ low, self.key ^ 0xd6e8_feb8_6659_fd93) >> 25 | 1 << 39
     }
 
+    /// Returns the tag of a neighbor.
     fn tag(&self, Key { interface, address }: Key) -> u64 {
         match address {
             IpAddr::V4(address) => tag4(interface.0, address.to_bits()),
@@ -131,6 +136,7 @@ impl Index {
         }
     }
 
+    /// Enters a neighbor. Returns `false` if its slots are taken.
     fn insert(&mut self, tag: u64, index: usize) -> bool {
         let home = self.home(tag);
         let Some(window) = self.slots.get_mut(home..home + PROBES) else {
@@ -145,6 +151,7 @@ impl Index {
         }
     }
 
+    /// Removes a neighbor.
     fn remove(&mut self, tag: u64, index: usize) {
         let home = self.home(tag);
         if let Some(window) = self.slots.get_mut(home..home + PROBES)
@@ -160,7 +167,9 @@ impl Index {
 /// Whose adjacency it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Key {
+    /// The interface on whose link the neighbor is.
     pub(crate) interface: InterfaceId,
+    /// The neighbor's address.
     pub(crate) address: IpAddr,
 }
 
@@ -169,13 +178,16 @@ pub(crate) struct Key {
 pub(crate) struct Adjacencies {
     /// By index: a target's number in the forwarding tables.
     pub(crate) list: Vec<Adjacency>,
+    /// Where those with an address are in the list.
     pub(crate) index: Index,
+    /// By index; `None` for free ones.
     keys: Vec<Option<Key>>,
+    /// Indices that nobody has.
     free: Vec<usize>,
 }
 
 impl Adjacencies {
-    /// None. `key` makes the hash hard to foresee.
+    /// Creates an empty set. `key` makes the hash hard to foresee.
     pub(crate) fn new(key: u64) -> Self {
         Self {
             list: Vec::new(),
@@ -185,17 +197,17 @@ impl Adjacencies {
         }
     }
 
-    /// The adjacency at an index.
+    /// Returns the adjacency at an index.
     pub(crate) fn get(&self, index: usize) -> Option<&Adjacency> {
         self.list.get(index)
     }
 
-    /// Whose adjacency is at an index; `None` if nobody's.
+    /// Returns whose adjacency is at an index; `None` if nobody's.
     pub(crate) fn key(&self, index: usize) -> Option<Key> {
         *self.keys.get(index)?
     }
 
-    /// The index of the adjacency with this address on the link of an interface.
+    /// Returns the index of the neighbor with this address on the link of an interface.
     pub(crate) fn find(&self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         match address {
             IpAddr::V4(address) => self.index.find(interface.0, address.to_bits()),
@@ -246,7 +258,8 @@ impl Adjacencies {
         }
     }
 
-    /// Enters a key into the hash, which grows with the number of adjacencies.
+    /// Enters a key into the hash, which grows with the number of adjacencies. Returns `false` if
+    /// there is no place for it however large the hash is.
     fn enter(&mut self, key: Key, index: usize) -> bool {
         let tag = self.index.tag(key);
         let mut bits = 64 - self.index.shift;
@@ -272,8 +285,8 @@ impl Adjacencies {
         false
     }
 
-    /// Lets the fast path send to a neighbor: `stations` are the two MAC addresses of the
-    /// Ethernet header, `max_len` is the longest frame, in bytes.
+    /// Lets the fast path send to a neighbor: `stations` are the destination and the source of the
+    /// Ethernet header, `max_len` is the length of the longest frame, in bytes.
     pub(crate) fn open(&mut self, index: usize, stations: [u8; 12], max_len: u32) {
         if let Some(a) = self.list.get_mut(index) {
             a.stations = stations;
@@ -281,27 +294,27 @@ impl Adjacencies {
         }
     }
 
-    /// Keeps the fast path from sending to a neighbor.
+    /// Keeps the fast path from sending to a neighbor. Its MAC address stays.
     pub(crate) fn close(&mut self, index: usize) {
         if let Some(a) = self.list.get_mut(index) {
             a.max_len = 0;
         }
     }
 
-    /// The MAC address of a neighbor, if it was ever known.
+    /// Returns the MAC address of a neighbor, or of zeros if it was never known.
     pub(crate) fn mac(&self, index: usize) -> Option<Mac> {
         let stations = self.list.get(index)?.stations;
         stations.first_chunk().copied().map(Mac)
     }
 
-    /// Sets whether a neighbor was sent to.
+    /// Enters whether a neighbor was sent to.
     pub(crate) fn set_used(&mut self, index: usize, used: bool) {
         if let Some(a) = self.list.get_mut(index) {
             *a.used.get_mut() = used;
         }
     }
 
-    /// Reads and clears whether a neighbor was sent to.
+    /// Returns `true` if a neighbor was sent to since this was last called.
     pub(crate) fn take_used(&mut self, index: usize) -> bool {
         self.list
             .get_mut(index)

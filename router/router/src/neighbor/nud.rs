@@ -1,9 +1,9 @@
-//! Neighbor Unreachability Detection: the states of RFC 4861 7.3, for ARP (RFC 1122 2.3.2) and
-//! Neighbor Discovery alike.
+//! Neighbor Unreachability Detection: the state machine of RFC 4861 7.3 and appendix C, for ARP (RFC
+//! 1122 2.3.2.1) and Neighbor Discovery alike.
 //!
-//! The fast path notes only that it sent to a neighbor. One that was sent to while it was
-//! reachable is asked again soon after; one that wasn't goes stale, which closes it to the
-//! fast path, so that the next frame comes here and starts the delay before the question.
+//! The fast path only notes that it sent to a neighbor. A neighbor that was sent to while it was
+//! REACHABLE goes to DELAY without a further packet, and is soon probed. One that wasn't goes STALE,
+//! which closes it to the fast path, so that the next packet to it comes here and starts the delay.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -22,21 +22,22 @@ use crate::packet::Packet;
 use crate::rate_limit::RESOLUTIONS;
 use crate::time::Instant;
 
-/// How long to wait for an answer (RETRANS_TIMER, RFC 4861 10).
+/// How long to wait for an answer to a solicitation (RETRANS_TIMER, RFC 4861 10).
 const RETRY: Duration = Duration::from_secs(1);
-/// How long to wait when there was no room to ask.
+/// How long to wait if there was no room for a solicitation.
 const CONGESTED: Duration = Duration::from_millis(20);
-/// How often to ask before giving up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
+/// How many solicitations are sent before giving up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
 const TRIES: u8 = 3;
-/// How long an answer to ARP is believed.
+/// How long a neighbor is reachable after it answered ARP.
 const REACHABLE_ARP: Duration = Duration::from_secs(60);
-/// How long one of Neighbor Discovery is, in ms: REACHABLE_TIME, times 0.5 to 1.5.
+/// The same for Neighbor Discovery (REACHABLE_TIME), which takes from half of it to one and a half
+/// (RFC 4861 6.3.2).
 const REACHABLE_ND_MS: u64 = 30_000;
-/// How long a neighbor that is sent to again isn't asked yet (DELAY_FIRST_PROBE_TIME).
+/// How long a neighbor that is sent to again isn't probed yet (DELAY_FIRST_PROBE_TIME).
 const DELAY: Duration = Duration::from_secs(5);
-/// How long an unused neighbor is remembered.
+/// How long a stale neighbor is remembered.
 const STALE: Duration = Duration::from_secs(60);
-/// How long a neighbor that didn't answer isn't asked again.
+/// How long a neighbor that didn't answer isn't looked for again.
 const BACKOFF: Duration = Duration::from_secs(3);
 
 /// The state machine of all neighbors, with what it works on.
@@ -49,6 +50,7 @@ pub(crate) struct Nud<'a, 'c> {
 }
 
 impl Nud<'_, '_> {
+    /// Returns how long a neighbor is reachable from now on (ReachableTime, RFC 4861 6.3.2).
     fn reachable_time(&mut self, address: IpAddr) -> Duration {
         match address {
             IpAddr::V4(_) => REACHABLE_ARP,
@@ -59,17 +61,18 @@ impl Nud<'_, '_> {
         }
     }
 
+    /// Returns the time after a pause.
     fn after(&self, pause: Duration) -> Instant {
         self.cx.now.saturating_add(pause)
     }
 
-    /// A neighbor that can change its MAC address.
+    /// Returns a neighbor, unless it is configured.
     fn dynamic(&self, index: usize) -> Option<&Entry> {
         let entry = self.table.entry(index);
         entry.filter(|e| e.state != State::Static)
     }
 
-    /// Enters a neighbor's answer and has sent what waited for it.
+    /// Enters the answer of a neighbor that was asked, and has routed what waited for it.
     pub(crate) fn confirm(&mut self, index: usize, mac: Mac) {
         let Some(&Entry {
             interface, address, ..
@@ -85,8 +88,8 @@ impl Nud<'_, '_> {
         self.send_queue(index);
     }
 
-    /// Enters where a neighbor is by its own word, which nobody asked for. What is known to
-    /// be so stays known.
+    /// Enters the MAC address that a neighbor told unasked, which doesn't make it reachable (RFC 4861
+    /// 7.2.3). If it is known at this address, its state stays.
     pub(crate) fn heard(&mut self, index: usize, mac: Mac) {
         let Some(entry) = self.dynamic(index) else {
             return;
@@ -100,20 +103,21 @@ impl Nud<'_, '_> {
         self.send_queue(index);
     }
 
+    /// Has routed what waited for a neighbor.
     fn send_queue(&mut self, index: usize) {
         for packet in self.table.take_queue(index) {
             self.cx.route(packet);
         }
     }
 
-    /// The next frame to a neighbor is to be noticed.
+    /// Enters that a neighbor is stale: the next packet to it is to be noticed.
     pub(crate) fn make_stale(&mut self, index: usize) {
         self.adjacencies.close(index);
         let deadline = self.after(STALE);
         self.table.set(index, State::Stale, deadline);
     }
 
-    /// A stale neighbor is sent to.
+    /// Enters that a stale neighbor is sent to.
     pub(crate) fn use_stale(&mut self, index: usize) {
         let interface = self.table.entry(index).map(|e| e.interface);
         if let (Some(interface), Some(mac)) = (interface, self.adjacencies.mac(index)) {
@@ -123,7 +127,7 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Lets frames go to a neighbor at this MAC address.
+    /// Lets the fast path send to a neighbor at this MAC address, while the link is up.
     pub(crate) fn open(&mut self, index: usize, interface: InterfaceId, mac: Mac) {
         let interface = self.interfaces.get(interface.index());
         let Some(interface) = interface.filter(|i| i.up) else {
@@ -136,15 +140,16 @@ impl Nud<'_, '_> {
         self.adjacencies.open(index, stations, max_len);
     }
 
-    /// The neighbor with this address, which made itself known; new if need be.
+    /// Returns the index of a neighbor that made itself known, adding it if it is new; `None` if
+    /// there is no room.
     pub(crate) fn learn(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let key = Key { interface, address };
         self.table
             .add(self.adjacencies, self.cx.stats, key, Purpose::Learn)
     }
 
-    /// The neighbor with this address, which a packet is to be sent to. One to be looked for may
-    /// be one too many: `None`.
+    /// Returns the index of a neighbor that a packet is to be sent to, adding it if it is new; `None`
+    /// if there is no room, or too many were added lately ([`RESOLUTIONS`]).
     pub(crate) fn resolve(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         if let Some(index) = self.adjacencies.find(interface, address) {
             return Some(index);
@@ -158,7 +163,8 @@ impl Nud<'_, '_> {
             .add(self.adjacencies, self.cx.stats, key, Purpose::Resolve)
     }
 
-    /// Keeps a packet until its neighbor is known, and begins to look for one that is idle.
+    /// Keeps a packet until its neighbor is known, and begins to look for the neighbor if it is
+    /// idle.
     pub(crate) fn wait(&mut self, index: usize, packet: Packet) {
         if let Some(dropped) = self.table.wait(index, packet) {
             let reason = DropReason::NeighborQueueFull;
@@ -169,8 +175,8 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Asks for a neighbor once more than `tries` times, or soon again if there is no room:
-    /// a question that was never sent is no try.
+    /// Sends a solicitation after `tries` others, to `mac` or to all who could have the address. If it
+    /// finds no room, it is no try and is sent again soon.
     fn ask(&mut self, index: usize, state: fn(u8) -> State, tries: u8, mac: Option<Mac>) {
         let Some(&Entry {
             interface, address, ..
@@ -190,18 +196,19 @@ impl Nud<'_, '_> {
         self.table.set(index, state(tries), deadline);
     }
 
+    /// Sends a solicitation to a neighbor itself.
     fn ask_directly(&mut self, index: usize, tries: u8) {
         let mac = self.adjacencies.mac(index);
         self.ask(index, State::Probe, tries, mac);
     }
 
-    /// Does what is due for neighbors, for at most `budget` of them and while there is room in the
-    /// outbox. Returns `true` if some are left.
+    /// Does what is due for at most `budget` neighbors, while there is room in the outbox. Returns
+    /// `true` if some are left.
     pub(crate) fn poll(&mut self, budget: usize) -> bool {
         if self.cx.now < self.table.next {
             return false;
         }
-        // Neighbors added meanwhile lower this again.
+        // What is set from here on lowers it again.
         self.table.next = NEVER;
         let (mut budget, mut next, mut more) = (budget, NEVER, false);
         for index in 0..self.table.slots() {
@@ -222,6 +229,7 @@ impl Nud<'_, '_> {
         more
     }
 
+    /// Does what is due for a neighbor.
     fn due(&mut self, index: usize) {
         let Some(state) = self.table.entry(index).map(|e| e.state) else {
             return;
@@ -251,7 +259,7 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// A neighbor didn't answer.
+    /// Enters that a neighbor didn't answer, and has the senders of what waited for it told.
     fn fail(&mut self, index: usize) {
         let deadline = self.after(BACKOFF);
         self.table.set(index, State::Failed, deadline);
@@ -262,7 +270,8 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Forgets what is known about a neighbor, and the neighbor unless a route needs it.
+    /// Forgets a neighbor; of one that a route needs, what is known of it. What waited for it is
+    /// dropped.
     pub(crate) fn forget(&mut self, index: usize) {
         let queue = if self.table.entry(index).is_some_and(|e| e.pinned > 0) {
             self.adjacencies.close(index);

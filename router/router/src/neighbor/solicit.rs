@@ -1,4 +1,4 @@
-//! Asking for a neighbor: by ARP (RFC 826) or by a Neighbor Solicitation (RFC 4861 4.3).
+//! Asking for a neighbor: by an ARP request (RFC 826) or a Neighbor Solicitation (RFC 4861 7.2.2).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,8 +11,11 @@ use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::output::{send_arp, send_ndp};
 
-/// Asks for a neighbor: all that could have its address or, by its MAC address, itself. Returns
-/// `false` if the question couldn't be sent now.
+/// Asks for a neighbor: all who could have its address or, at its MAC address, the neighbor itself.
+///
+/// Returns `false` if the question couldn't be sent now and is worth another try soon: there was no
+/// room, or the interface has no address of the family that may be used yet. If the link is down or
+/// there is no address at all, it counts as sent, and nobody answers.
 pub(crate) fn solicit(
     cx: &mut Cx<'_>,
     on: InterfaceId,
@@ -29,6 +32,7 @@ pub(crate) fn solicit(
     }
 }
 
+/// Sends an ARP request.
 fn request(
     cx: &mut Cx<'_>,
     on: InterfaceId,
@@ -49,6 +53,7 @@ fn request(
     send_arp(cx, on, &request, mac.unwrap_or(Mac::BROADCAST))
 }
 
+/// Sends a Neighbor Solicitation.
 fn solicitation(
     cx: &mut Cx<'_>,
     on: InterfaceId,

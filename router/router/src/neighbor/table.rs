@@ -1,9 +1,10 @@
-//! Neighbors: who has which address on which link, of both families (RFC 826, RFC 4861).
+//! The neighbor table, of both families: the ARP cache (RFC 1122 2.3.2) and the Neighbor Cache (RFC
+//! 4861 5.1).
 //!
-//! Each has an [`Adjacency`](crate::neighbor::adjacency::Adjacency), which lanes read, and an
-//! [`Entry`] with its state, under the same index. The state machine is in
-//! [`nud`](crate::neighbor::nud), its packets in [`arp`](crate::neighbor::arp) and
-//! [`ndp`](crate::neighbor::ndp).
+//! Each neighbor has an [`Adjacency`](crate::neighbor::adjacency::Adjacency), which lanes read, and
+//! an [`Entry`] with its state, under the same index. The state machine is in
+//! [`nud`](crate::neighbor::nud), its packets in [`arp`](crate::neighbor::arp),
+//! [`ndp`](crate::neighbor::ndp) and [`solicit`](crate::neighbor::solicit).
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -16,11 +17,11 @@ use crate::packet::Packet;
 use crate::rate_limit::RateLimit;
 use crate::time::Instant;
 
-/// How many neighbors of a family and interface may be looked for, or have been in vain: a scan
+/// How many neighbors of a family and interface may be incomplete or failed at a time: a scan
 /// displaces its own traces, and nobody who is there (RFC 6583 7.1).
 const UNRESOLVED: usize = 256;
 
-/// How many candidates are compared when one neighbor must make room.
+/// How many candidates are compared when a neighbor has to make room.
 const SAMPLE: usize = 16;
 
 /// Packets that may wait for one neighbor.
@@ -30,32 +31,31 @@ const WAITING_PACKETS: usize = 256;
 /// Bytes that may wait for all neighbors together.
 const WAITING_BYTES: usize = 96 * 1024;
 
-/// What is known about a neighbor: the states of RFC 4861 7.3.2, for ARP as well, and a few
-/// more.
+/// The state of a neighbor: those of RFC 4861 7.3.2, for ARP as well, and a few more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// No neighbor: the entry is free.
+    /// The entry is no neighbor's.
     Free,
-    /// Known by its address only; nothing is sent to it.
+    /// Only its address is known, and nothing was sent to it yet.
     Idle,
-    /// Asked for by broadcast or multicast this many times.
+    /// Solicited by broadcast or multicast this many times.
     Incomplete(u8),
-    /// Answered not long ago.
+    /// Answered a short time ago.
     Reachable,
-    /// Heard of some time ago. The first frame to it takes the slow path, which notices.
+    /// Heard of some time ago. The next packet to it takes the slow path, which starts the delay.
     Stale,
-    /// Sent to after it was stale, and soon to be asked whether it is still there.
+    /// Sent to, and soon to be probed.
     Delay,
-    /// Asked directly this many times, sent to meanwhile.
+    /// Solicited at its MAC address this many times, and sent to meanwhile.
     Probe(u8),
-    /// Didn't answer; not asked again for a while.
+    /// Didn't answer, and isn't looked for again for a while.
     Failed,
-    /// Configured.
+    /// Configured: never changes.
     Static,
 }
 
 impl State {
-    /// Whether its station is known.
+    /// Returns `true` if the MAC address is known.
     pub(crate) fn is_known(self) -> bool {
         matches!(
             self,
@@ -63,6 +63,7 @@ impl State {
         )
     }
 
+    /// Returns `true` if it is looked for, or was in vain.
     fn is_unresolved(self) -> bool {
         matches!(self, Self::Incomplete(_) | Self::Failed)
     }
@@ -71,18 +72,22 @@ impl State {
 /// What is known of a neighbor beside its adjacency.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    /// Its address.
     pub(crate) address: IpAddr,
+    /// The interface on whose link it is.
     pub(crate) interface: InterfaceId,
+    /// Its state.
     pub(crate) state: State,
-    /// When something is to be done about it; [`NEVER`] if nothing is.
+    /// When the state ends; [`NEVER`] if it doesn't by itself.
     pub(crate) deadline: Instant,
-    /// How many routes and the like lead to it: while any does, it keeps its index.
+    /// How many targets of routes need it. While any does, it keeps its index.
     pub(crate) pinned: u32,
     /// The packets that wait for it, oldest first.
     pub(crate) queue: Vec<Packet>,
 }
 
 impl Entry {
+    /// Creates one in a state that doesn't end.
     fn new(key: Key, state: State) -> Self {
         Self {
             address: key.address,
@@ -95,10 +100,10 @@ impl Entry {
     }
 }
 
-/// No deadline.
+/// The deadline of a state that doesn't end.
 pub(crate) const NEVER: Instant = Instant(u64::MAX);
 
-/// The packets that waited for a neighbor that was forgotten to make room.
+/// The packets that waited for a neighbor that made room for another.
 #[derive(Debug)]
 pub(crate) struct Evicted(pub(crate) Vec<Packet>);
 
@@ -111,30 +116,35 @@ pub(crate) enum Purpose {
     Learn,
 }
 
-/// No room for another neighbor.
+/// There is no room for another neighbor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TableFull;
 
-/// How many neighbors an interface has, of one family.
+/// How many neighbors of a family an interface has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
+    /// All of them.
     all: usize,
+    /// Those that are looked for, or were in vain.
     unresolved: usize,
 }
 
 /// The states of all neighbors.
 #[derive(Debug)]
 pub(crate) struct NeighborTable {
+    /// By index; free ones have [`State::Free`].
     entries: Vec<Entry>,
+    /// Of each interface, for IPv4 and IPv6.
     counts: [[Count; 2]; MAX_INTERFACES],
-    /// Where the search for one to evict goes on.
+    /// Where the search for one that makes room goes on.
     hand: usize,
-    /// No deadline is earlier.
+    /// No deadline is earlier than this.
     pub(crate) next: Instant,
-    /// Packets and bytes in all queues.
+    /// Packets in all queues.
     waiting_packets: usize,
+    /// Bytes in all queues.
     waiting_bytes: usize,
-    /// How many each interface may look for.
+    /// How many new neighbors each interface may look for.
     pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
 }
 
@@ -153,12 +163,13 @@ impl Default for NeighborTable {
 }
 
 impl NeighborTable {
+    /// Returns the counts that a neighbor is part of.
     fn count(&mut self, interface: InterfaceId, address: IpAddr) -> Option<&mut Count> {
         let family = usize::from(address.is_ipv6());
         self.counts.get_mut(interface.index())?.get_mut(family)
     }
 
-    /// The neighbor at an index.
+    /// Returns the neighbor at an index; `None` if there is none.
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
         self.entries.get(index).filter(|e| e.state != State::Free)
     }
@@ -170,7 +181,7 @@ impl NeighborTable {
             .filter(|e| e.state != State::Free)
     }
 
-    /// All neighbors with their indices.
+    /// Returns all neighbors with their indices.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
         self.entries
             .iter()
@@ -178,17 +189,22 @@ impl NeighborTable {
             .filter(|(_, e)| e.state != State::Free)
     }
 
-    /// How many indices there are, free ones included.
+    /// Returns how many indices there are, free ones included.
     pub(crate) fn slots(&self) -> usize {
         self.entries.len()
     }
 
-    /// Packets in all queues.
+    /// Returns how many packets wait in all queues.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting_packets
     }
 
-    /// Finds a neighbor or adds it as idle, and says whether another one had to make room.
+    /// Finds a neighbor or adds it as idle, and returns its index with what was lost if another one
+    /// had to make room.
+    ///
+    /// # Errors
+    ///
+    /// [`TableFull`] if none could make room.
     pub(crate) fn find_or_add(
         &mut self,
         adjacencies: &mut Adjacencies,
@@ -220,8 +236,8 @@ impl NeighborTable {
         Ok((index, evicted))
     }
 
-    /// The index of a neighbor that made itself known or is configured; new if need be. What it
-    /// displaces is counted. `None` if there is no room.
+    /// Finds a neighbor or adds it as idle, and returns its index; `None` if there is no room. What it
+    /// displaces is counted.
     pub(crate) fn add(
         &mut self,
         adjacencies: &mut Adjacencies,
@@ -239,9 +255,9 @@ impl NeighborTable {
         Some(index)
     }
 
-    /// A neighbor of this interface and family that can be forgotten: one that doesn't
-    /// answer if possible, one that hasn't been heard of for long otherwise, but none that is
-    /// known to be there. `unresolved` allows only the first kind.
+    /// Returns the index of a neighbor of this interface and family that can make room: one that
+    /// doesn't answer if possible, else one that hasn't been heard of for long, but none that is known
+    /// to be there. `unresolved` allows only the first kind.
     fn victim(&mut self, interface: InterfaceId, ipv6: bool, unresolved: bool) -> Option<usize> {
         let mut best: Option<(u8, Instant, usize)> = None;
         let mut seen = 0;
@@ -275,7 +291,7 @@ impl NeighborTable {
         best.map(|(_, _, at)| at)
     }
 
-    /// Forgets a neighbor and returns the packets that waited for it.
+    /// Removes a neighbor and returns the packets that waited for it.
     pub(crate) fn remove(&mut self, adjacencies: &mut Adjacencies, index: usize) -> Vec<Packet> {
         let Some(e) = self.entry_mut(index) else {
             return Vec::new();
@@ -293,8 +309,8 @@ impl NeighborTable {
         self.take_queue(index)
     }
 
-    /// Keeps a packet until its neighbor is known. The newest packets are kept (RFC 1122
-    /// 2.3.2.2). Returns one that is dropped for want of room.
+    /// Keeps a packet until its neighbor is known. Returns one that finds no room: the oldest of the
+    /// neighbor's (RFC 1122 2.3.2.2), or this one if too much waits for all neighbors together.
     pub(crate) fn wait(&mut self, index: usize, packet: Packet) -> Option<Packet> {
         let len = packet.frame().len();
         let full =
@@ -326,9 +342,9 @@ impl NeighborTable {
         queue
     }
 
-    /// Sets a neighbor's state and when it is due next.
+    /// Sets a neighbor's state and when it ends, or up to 67 ms later.
     pub(crate) fn set(&mut self, index: usize, state: State, deadline: Instant) {
-        // Deadlines fall on a grid of some 67 ms, so that many of them are one.
+        // Deadlines fall on a grid of 2^26 ns, so that many of them are one.
         let deadline = if deadline == NEVER {
             NEVER
         } else {

@@ -8,7 +8,7 @@ const WAN: InterfaceId = InterfaceId(0);
 /// A VLAN of [`LAN`].
 const VLAN: InterfaceId = InterfaceId(2);
 
-/// An outbox of two vifs, one of them with a VLAN, with room for so many frames each.
+/// An outbox of two vifs, one of them with a VLAN, with room for this many frames each.
 fn outbox(room: usize) -> Outbox {
     let mut outbox = Outbox::default();
     begin(&mut outbox, room);

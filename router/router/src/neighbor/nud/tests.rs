@@ -142,7 +142,7 @@ enum Event {
 enum Packets {
     /// They go on to wait, or there are none.
     Stay,
-    /// They are routed anew.
+    /// They are routed.
     Routed,
     /// Their senders are told that the host is unreachable.
     Reported,
@@ -151,7 +151,7 @@ enum Packets {
 /// For how long a state is entered, in ms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum For {
-    /// So long.
+    /// For this long.
     Ms(u64),
     /// As long as a neighbor is believed to be reachable.
     Reachable,
