@@ -25,7 +25,7 @@ pub struct Counters {
     pub originated: u64,
     /// ICMP errors sent because of frames received here.
     pub icmp_errors: u64,
-    /// ICMP errors not sent because of the rate limit (RFC 1812 4.3.2.8).
+    /// ICMP errors not sent because of the rate limit (RFC 1812 4.3.2.8), or because too much waited.
     pub icmp_suppressed: u64,
     /// Redirects sent because of frames received here.
     pub icmp_redirects: u64,

@@ -125,14 +125,18 @@ impl Outbox {
         true
     }
 
-    /// Queues a job. The packet of one that finds no room counts as dropped
-    /// ([`DropReason::PuntFull`]).
+    /// Queues a job. If too many wait, a packet to route counts as dropped
+    /// ([`DropReason::PuntFull`]), and an error as suppressed: its packet was counted before.
     pub(crate) fn push(&mut self, job: Job, stats: &mut Lane) {
         if self.jobs.len() < JOBS {
             return self.jobs.push_back(job);
         }
-        let (Job::Route(packet) | Job::Report(packet, _)) = job;
-        stats.drop_frames(packet.input, DropReason::PuntFull, 1);
+        match job {
+            Job::Route(packet) => stats.drop_frames(packet.input, DropReason::PuntFull, 1),
+            Job::Report(packet, _) => {
+                stats.with_counters(packet.input, |c| c.icmp_suppressed += 1);
+            }
+        }
     }
 
     /// Takes out the oldest job.

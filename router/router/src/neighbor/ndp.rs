@@ -49,7 +49,8 @@ impl Step<'_> {
             Ndp::Advertisement { target, .. } => {
                 match self.dad_state(input, target) {
                     Some(DadState::Unique) => return self.cx.drop_frames(input, reason, 1),
-                    Some(_) => self.duplicate(input, target),
+                    Some(DadState::Tentative) => self.duplicate(input, target),
+                    Some(DadState::Duplicate) => {}
                     None => self.advertisement(input, ndp),
                 }
                 self.cx.count(input, |c| c.consumed += 1);

@@ -110,6 +110,21 @@ fn an_address_of_somebody_else_is_left_alone() {
     assert_eq!(bed.take().len(), 1);
 }
 
+/// Nobody can fill the log by saying again what is known.
+#[test]
+fn a_duplicate_is_told_once() {
+    let mut bed = Bed::new(CONFIG6, 0);
+    bed.poll();
+    bed.router.take_notices();
+    for _ in 0..3 {
+        bed.receive(WAN, &na(WAN, WAN6, ALL, Some([2, 9, 9, 9, 9, 9]), 0x20));
+        bed.receive(WAN, &ns(WAN, Ipv6Addr::UNSPECIFIED, solicited(WAN6), WAN6));
+    }
+    let told = ["wan: duplicate address 2001:db8::1 detected, it isn't used"];
+    assert_eq!(bed.router.take_notices(), told);
+    bed.assert_balance();
+}
+
 /// RFC 4862 5.4.5, with a link-local address made of the hardware address and a given one.
 #[test]
 fn a_duplicate_of_the_hardware_address_disables_ipv6() {
