@@ -15,6 +15,17 @@ pub const DEFAULT_VRF: &str = "default";
 /// What a router is called that has no other name.
 pub(crate) const DEFAULT_HOSTNAME: &str = "ringway";
 
+// What holds where a configuration says nothing else.
+
+/// DupAddrDetectTransmits (RFC 4862 5.1).
+const DAD_TRANSMITS: u8 = 1;
+/// ICMP errors a second. Traceroute and mtr need a few dozen at once and some ten a second each.
+const ICMP_ERROR_RATE: u32 = 200;
+/// AdvValidLifetime (RFC 4861 6.2.1).
+const VALID_LIFETIME_S: u32 = 2_592_000;
+/// AdvPreferredLifetime.
+const PREFERRED_LIFETIME_S: u32 = 604_800;
+
 /// A complete configuration that can be applied as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -69,8 +80,8 @@ pub struct InterfaceConfig {
 }
 
 impl InterfaceConfig {
-    /// Returns an interface with this name that is attached to nothing and has no addresses; all
-    /// else is as it is where a configuration says nothing of it.
+    /// Returns an interface with this name that is attached to nothing and has no addresses, with
+    /// the values that hold where a configuration says nothing else.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -81,10 +92,8 @@ impl InterfaceConfig {
             rpf: None,
             allow: Allowed::default(),
             source: None,
-            // RFC 4862 5.1.
-            dad_transmits: 1,
-            // Traceroute and mtr need a few dozen at once and some ten a second each.
-            icmp_error_rate: 200,
+            dad_transmits: DAD_TRANSMITS,
+            icmp_error_rate: ICMP_ERROR_RATE,
             advertise: None,
         }
     }
@@ -166,15 +175,15 @@ pub struct PrefixConfig {
 }
 
 impl PrefixConfig {
-    /// Returns a prefix with the values of RFC 4861 6.2.1.
+    /// Returns a prefix with the values that hold where a configuration says nothing else.
     pub fn new(prefix: Ipv6Network) -> Self {
         Self {
             prefix,
             on_link: true,
             // Hosts on Ethernet need 64 bits for their part (RFC 2464 4).
             autonomous: prefix.len == 64,
-            valid_lifetime_s: 2_592_000,
-            preferred_lifetime_s: 604_800,
+            valid_lifetime_s: VALID_LIFETIME_S,
+            preferred_lifetime_s: PREFERRED_LIFETIME_S,
         }
     }
 }
