@@ -22,6 +22,7 @@
 
 extern crate alloc;
 
+mod apply;
 mod counters;
 mod cx;
 mod drop_reason;

@@ -3,21 +3,16 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use config::{Attachment, Config, ConfigError, RouteConfig};
+use config::{Attachment, Config, ConfigError, InterfaceConfig, RouteConfig};
 use wire::addr::{Mac, Network};
 
 use crate::cx::Cx;
 use crate::forward::lane::Lane;
-use crate::frame::{FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts};
-use crate::interface::Interface;
-use crate::interface::acd::Acd;
-use crate::interface::machines::Machines;
+use crate::frame::{FrameMeta, Header, InterfaceId, Verdict, Verdicts};
 use crate::interface::vlan_map::VlanMap;
 use crate::local::services::Services;
 use crate::neighbor::adjacency::Adjacencies;
-use crate::neighbor::table::{Entry, State as NeighborState};
 use crate::outbox::{Egress, Outbox};
-use crate::rate_limit::RateLimit;
 use crate::rng::Rng;
 use crate::route::routes::RouteError;
 use crate::route::vrf::{Vrf, Vrfs};
@@ -37,7 +32,6 @@ pub struct Router {
     pub(crate) own_lane: Lane,
     rng: Rng,
     outbox: Outbox,
-    index_key: u64,
 }
 
 impl Router {
@@ -45,7 +39,7 @@ impl Router {
     /// to guess for others so: pass something random.
     pub fn new(config: &Config, seed: u64, now: Instant) -> Self {
         let mut keys = Rng::new(seed);
-        let index_key = keys.next();
+        let adjacencies = Adjacencies::new(keys.next());
         let vrf = Vrf::new(keys.next());
         let services = Services::new(keys.next(), now);
         let ident = keys.next() as u16;
@@ -54,7 +48,7 @@ impl Router {
             tables: Tables {
                 interfaces: Vec::new(),
                 vlans: VlanMap::default(),
-                adjacencies: Adjacencies::new(index_key),
+                adjacencies,
                 vrfs: Vrfs::new(vrf),
                 flow_key: keys.next(),
             },
@@ -62,7 +56,6 @@ impl Router {
             own_lane: Lane::new(0),
             rng: Rng::new(keys.next()),
             outbox: Outbox::default(),
-            index_key,
         };
         router.apply(now, config);
         router
@@ -128,131 +121,47 @@ impl Router {
         self.own_lane.punts.take_from(&mut lane.punts);
     }
 
-    /// Takes what a lane counted since this was last done. Before the configuration changes it
-    /// must be done, with the punts of all lanes gathered too: interfaces then get other numbers.
+    /// Takes what a lane counted since this was last done, and lets it count for all interfaces
+    /// that there are now. After the configuration changed it must be done: what a lane counts of
+    /// an interface that it doesn't know is lost.
     pub fn gather_counters(&mut self, lane: &mut Lane) {
         self.own_lane.gather_counters(lane);
     }
 
-    /// Replaces everything that the configuration says in one step. Interfaces of the same
-    /// name and attachment keep their link, neighbors and counters; others start down.
-    /// Afterwards [`InterfaceId`]s are indices into the new configuration, and there are no
-    /// routes but those in it; [`Router::read_route_files`] adds those of the files it names.
+    /// Puts a configuration in place of the one in effect, in one step.
+    ///
+    /// Interfaces of the same name and attachment keep their [`InterfaceId`], link, counters,
+    /// neighbors and what waits for those; new ones start down. So do routing tables of the same
+    /// name keep their routes: of those that were configured, only what differs is changed, and
+    /// what was added with [`Router::insert_route`] stays. Where files of routes are named in a
+    /// table and others are from now on, or the other way round, that table has no routes but
+    /// configured ones afterwards, until [`Router::read_route_files`] adds those of the files.
     pub fn apply(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
-        // Where each interface was before, and where each of before is now.
-        let before: Vec<Option<usize>> = (0..config.interfaces.len().min(MAX_INTERFACES))
-            .map(|new| (0..old.interfaces.len()).find(|&at| old.is_same_place(at, config, new)))
-            .collect();
-        let after = |was: InterfaceId| {
-            let at = before.iter().position(|&b| b == Some(was.index()))?;
-            u8::try_from(at).ok().map(InterfaceId)
-        };
-        self.keep_counters(&before);
-        self.tables.vlans = VlanMap::new(config);
-        self.keep_interfaces(now, &before);
-        self.step(now).follow_parents();
-        let vrfs = config.vrfs.iter().skip(1);
-        let others = vrfs.map(|_| Vrf::new(self.rng.next())).collect();
-        self.tables.vrfs.begin(others);
-        self.state.start_services(config, now, &mut self.rng);
-        self.keep_neighbors(now, after);
-        self.own_lane.punts.renumber(after);
-        // What others waited for, fragments, is lost: their numbers may mean others now.
-        self.state.reassembly.clear();
-        let mut step = self.step(now);
-        step.start_routes();
-        step.rebuild();
+        self.step(now).apply(&old);
     }
 
-    /// Takes counters and limits over to where their interfaces are now.
-    fn keep_counters(&mut self, before: &[Option<usize>]) {
-        let mut old = core::mem::replace(&mut self.own_lane, Lane::new(before.len()));
-        core::mem::swap(&mut self.own_lane.punts, &mut old.punts);
-        let old_limits = core::mem::replace(
-            &mut self.state.icmp_limits,
-            [RateLimit::default(); MAX_INTERFACES],
-        );
-        for (at, was) in before.iter().enumerate() {
-            let Some(was) = *was else { continue };
-            let lane = &mut self.own_lane;
-            if let (Some(to), Some(from)) = (lane.counters.get_mut(at), old.counters.get(was)) {
-                *to = from.clone();
-            }
-            if let (Some(to), Some(from)) = (lane.traffic.get_mut(at), old.traffic.get(was)) {
-                *to = *from;
-            }
-            let limits = &mut self.state.icmp_limits;
-            if let (Some(to), Some(from)) = (limits.get_mut(at), old_limits.get(was)) {
-                *to = *from;
-            }
-        }
+    /// The number of the interface with a name; it keeps that over changes of the configuration.
+    pub fn interface_id(&self, name: &str) -> Option<InterfaceId> {
+        let mut names = self.config.interfaces.iter().map(|i| i.name.as_str());
+        self.state.ids.of(names.position(|n| n == name)?)
     }
 
-    /// Makes the configured interfaces, with the links that they had.
-    fn keep_interfaces(&mut self, now: Instant, before: &[Option<usize>]) {
-        let old_interfaces = core::mem::take(&mut self.tables.interfaces);
-        let old_machines = core::mem::take(&mut self.state.machines);
-        for (config, &was) in self.config.interfaces.iter().zip(before) {
-            let mut interface = Interface::new(config);
-            let mut machines = Machines::new(config);
-            let loopback = config.attachment == Attachment::Loopback;
-            let was = was.filter(|_| !loopback);
-            let was = was.and_then(|at| Some((old_interfaces.get(at)?, old_machines.get(at)?)));
-            if let Some((was, old)) = was {
-                machines.acd = match was.up && was.addresses != interface.addresses {
-                    true => Acd::begin(now),
-                    false => old.acd.clone(),
-                };
-                (interface.mac, interface.up) = (was.mac, was.up);
-                interface.offered_mtu = was.offered_mtu;
-                interface.set_mtu(config);
-                if interface.up
-                    && let Some(v6) = &mut interface.v6
-                {
-                    let known = was.v6.as_ref().or(was.disabled6.as_ref());
-                    v6.start(interface.mac, known);
-                    machines.start6(now, &interface, known.map(|_| old));
-                    interface.disable_duplicate6();
-                }
-            }
-            self.tables.interfaces.push(interface);
-            self.state.machines.push(machines);
-        }
-    }
-
-    /// Takes neighbors over from before a change of configuration, as far as they are known and
-    /// still on their link; what waited for them is routed again.
-    fn keep_neighbors(&mut self, now: Instant, after: impl Fn(InterfaceId) -> Option<InterfaceId>) {
-        let new = Adjacencies::new(self.index_key);
-        let mut old = core::mem::replace(&mut self.tables.adjacencies, new);
-        let mut states = core::mem::take(&mut self.state.neighbors);
-        self.state.neighbors.resolutions = states.resolutions;
-        for index in 0..states.slots() {
-            for mut packet in states.take_queue(index) {
-                if let Some(input) = after(packet.input) {
-                    packet.input = input;
-                    self.state.again.push(packet);
-                }
-            }
-            let used = old.take_used(index);
-            if let Some(entry) = states.entry(index)
-                && let Some(mac) = old.mac(index)
-                && let Some(interface) = after(entry.interface)
-            {
-                self.step(now).keep_neighbor(entry, interface, mac, used);
-            }
-        }
+    /// The numbers of all interfaces, in the order of the configuration.
+    pub fn interface_ids(&self) -> impl Iterator<Item = InterfaceId> {
+        self.state.ids.iter()
     }
 
     /// The link of an interface that is a vif works, and so do those of its sub-interfaces:
     /// `mtu` is the largest IP packet it carries, in bytes, tags not counted.
     pub fn link_up(&mut self, now: Instant, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
-        if interface.index() >= self.config.vifs() {
-            return;
-        }
         self.link_down(interface);
         let mut step = self.step(now);
+        let is_vif =
+            |i: &InterfaceConfig| matches!(i.attachment, Attachment::Vif(_) | Attachment::Mac(_));
+        if !step.config_of(interface).is_some_and(is_vif) {
+            return;
+        }
         step.raise(interface, Mac(mac), mtu);
         step.follow_parents();
         step.rebuild();
@@ -268,8 +177,8 @@ impl Router {
 
     /// Returns `true` if every configured interface has its link.
     pub fn all_links_up(&self) -> bool {
-        let interfaces = &self.tables.interfaces;
-        !interfaces.is_empty() && interfaces.iter().all(|i| i.up)
+        let mut all = self.state.ids.iter();
+        !self.config.interfaces.is_empty() && all.all(|id| self.is_up(id))
     }
 
     /// Returns `true` if an interface has its link.
@@ -360,87 +269,7 @@ impl Router {
 
     /// How many packets wait, for the slow path or for a neighbor.
     pub fn pending(&self) -> usize {
-        self.own_lane.punts.len() + self.state.neighbors.waiting() + self.state.again.len()
-    }
-}
-
-impl Step<'_> {
-    /// Takes a neighbor over from before a change of configuration.
-    fn keep_neighbor(&mut self, old: &Entry, interface: InterfaceId, mac: Mac, used: bool) {
-        let known = old.state.is_known() && old.state != NeighborState::Static;
-        let on = self.tables.interface(interface);
-        let here = on.is_some_and(|i| i.has_host(old.address));
-        let mut nud = self.nud();
-        if known
-            && here
-            && let Some(index) = nud.learn(interface, old.address)
-        {
-            nud.open(index, interface, mac);
-            if old.state == NeighborState::Stale {
-                nud.adjacencies.close(index);
-            }
-            nud.table.set(index, old.state, old.deadline);
-            nud.adjacencies.set_used(index, used);
-        }
-    }
-
-    /// The link of one interface works.
-    fn raise(&mut self, id: InterfaceId, mac: Mac, mtu: u16) {
-        let (Some(interface), Some(machines), Some(config)) = (
-            self.tables.interfaces.get_mut(id.index()),
-            self.state.machines.get_mut(id.index()),
-            self.config.interfaces.get(id.index()),
-        ) else {
-            return;
-        };
-        interface.mac = mac;
-        interface.offered_mtu = mtu;
-        interface.set_mtu(config);
-        interface.up = true;
-        machines.acd = Acd::begin(self.cx.now);
-        if let Some(v6) = &mut interface.v6 {
-            v6.start(mac, None);
-            machines.start6(self.cx.now, interface, None);
-        }
-    }
-
-    /// Lets each sub-interface whose parent has a link have one, with its MTU or less.
-    fn follow_parents(&mut self) {
-        for (id, config) in (0u8..).map(InterfaceId).zip(&self.config.interfaces) {
-            let Attachment::Vlan { parent, .. } = config.attachment else {
-                continue;
-            };
-            let parent = self.tables.interfaces.get(parent).filter(|i| i.up);
-            if let Some((mac, mtu)) = parent.map(|i| (i.mac, i.mtu))
-                && let Some(interface) = self.tables.interfaces.get_mut(id.index())
-            {
-                interface.offered_mtu = mtu;
-                interface.set_mtu(config);
-                if !interface.up {
-                    self.raise(id, mac, mtu);
-                }
-            }
-        }
-    }
-
-    /// The link of an interface that is a vif is gone.
-    fn lower(&mut self, vif: InterfaceId) {
-        let mut gone = [false; MAX_INTERFACES];
-        let configs = self.config.interfaces.iter();
-        for ((id, config), gone) in (0u8..).map(InterfaceId).zip(configs).zip(&mut gone) {
-            *gone = self.tables.port(id).0 == vif || id == vif;
-            if let (true, Some(interface), Some(machines)) = (
-                *gone,
-                self.tables.interfaces.get_mut(id.index()),
-                self.state.machines.get_mut(id.index()),
-            ) {
-                *interface = Interface::new(config);
-                *machines = Machines::new(config);
-            }
-        }
-        let gone = |e: &Entry| gone.get(e.interface.index()) == Some(&true);
-        self.nud().forget_all(gone);
-        self.rebuild();
+        self.own_lane.punts.len() + self.state.neighbors.waiting()
     }
 }
 

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::counters::Counters;
-use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::acd::Acd;
 use crate::interface::addresses::DadState;
@@ -226,10 +225,11 @@ pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
     let config = router.config();
     let vrf_of = |vrf: usize| config.vrfs.get(vrf).cloned().unwrap_or_default();
     let several = config.vrfs.len() > 1;
-    let ids = (0..).map(InterfaceId);
-    let links = router.tables.interfaces.iter().zip(&router.state.machines);
-    ids.zip(config.interfaces.iter().zip(links))
-        .map(|(id, (interface, (link, machines)))| InterfaceSnapshot {
+    let all = router.state.ids.iter().zip(&config.interfaces);
+    all.filter_map(|(id, interface)| {
+        let link = router.tables.interface(id)?;
+        let machines = router.state.machines.get(id.index())?;
+        Some(InterfaceSnapshot {
             name: interface.name.clone(),
             up: link.up,
             attachment: attachment(router, interface.attachment),
@@ -239,7 +239,8 @@ pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
             addresses: addresses(&interface.addresses, link, &machines.acd),
             counters: router.counters(id).unwrap_or_default(),
         })
-        .collect()
+    })
+    .collect()
 }
 
 /// A routing table, by its index in [`config::Config::vrfs`]. `None` if there is no such table.
@@ -269,7 +270,7 @@ pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
     }));
     let files = config.route_files.iter().zip(&router.state.route_files);
     let files = files.filter(|(file, _)| file.vrf == vrf);
-    let tables = router.tables.vrfs.get(u8::try_from(vrf).ok()?);
+    let tables = router.tables.vrfs.get(router.state.vrf_ids.of(vrf)?);
     let (four, six) = (&tables.fib.v4, &tables.fib6);
     Some(RouteTableSnapshot {
         routes,
@@ -318,7 +319,10 @@ pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
             let mac = router.tables.adjacencies.mac(index);
             Some(NeighborSnapshot {
                 address: entry.address,
-                interface: name_of(router, entry.interface.index()),
+                interface: match router.state.ids.index_of(entry.interface) {
+                    Some(index) => name_of(router, index),
+                    None => String::from("?"),
+                },
                 mac: mac.filter(|_| entry.state.is_known()),
                 state: state_of(entry.state)?,
                 waiting: entry.queue.len(),
@@ -332,9 +336,11 @@ pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
 #[must_use]
 pub fn counters(router: &Router) -> CountersSnapshot {
     let names = router.config().interfaces.iter();
-    let ids = (0..).map(InterfaceId);
     CountersSnapshot {
-        interfaces: ids
+        interfaces: router
+            .state
+            .ids
+            .iter()
             .zip(names)
             .filter_map(|(id, it)| Some((it.name.clone(), router.counters(id)?)))
             .collect(),

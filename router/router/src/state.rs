@@ -2,38 +2,41 @@
 
 use alloc::vec::Vec;
 
-use config::Config;
-
 use crate::frame::MAX_INTERFACES;
+use crate::interface::ids::InterfaceIds;
 use crate::interface::machines::Machines;
 use crate::local::reassembly::Reassembly;
 use crate::local::services::Services;
 use crate::neighbor::table::NeighborTable;
-use crate::packet::Packet;
 use crate::rate_limit::RateLimit;
 use crate::rng::Rng;
+use crate::route::target::TargetUsers;
+use crate::route::vrf::VrfIds;
 use crate::time::Instant;
 
 /// Protocol machines, the states of neighbors, queues, and the router's own services.
 pub(crate) struct State {
-    /// Of each interface.
+    /// The numbers of interfaces and of routing tables.
+    pub(crate) ids: InterfaceIds,
+    pub(crate) vrf_ids: VrfIds,
+    /// By [`InterfaceId`](crate::InterfaceId).
     pub(crate) machines: Vec<Machines>,
     /// How often each interface may send ICMP errors.
     pub(crate) icmp_limits: [RateLimit; MAX_INTERFACES],
     pub(crate) neighbors: NeighborTable,
+    /// How many routes and groups lead to the links of interfaces, and to routing tables.
+    pub(crate) users: TargetUsers,
     /// Which links were up when routes were last hidden, a bit for each.
     pub(crate) links_up: u64,
     /// How many routes each of the configured files has, of those that were read.
     pub(crate) route_files: Vec<usize>,
     /// When the copies of IPv4 tables may be made again.
     pub(crate) settle_at: Option<Instant>,
-    /// Of each routing table.
+    /// By the number of the routing table.
     pub(crate) services: Vec<Services>,
     pub(crate) reassembly: Reassembly,
     /// The identification of the last packet of the router's own that was fragmented.
     pub(crate) ident: u16,
-    /// Packets to be routed again after a change of configuration.
-    pub(crate) again: Vec<Packet>,
 }
 
 impl State {
@@ -41,25 +44,24 @@ impl State {
     /// `ident` is hard to foresee.
     pub(crate) fn new(services: Services, ident: u16) -> Self {
         Self {
+            ids: InterfaceIds::default(),
+            vrf_ids: VrfIds::default(),
             machines: Vec::new(),
             icmp_limits: [RateLimit::default(); MAX_INTERFACES],
             neighbors: NeighborTable::default(),
+            users: TargetUsers::default(),
             links_up: 0,
             route_files: Vec::new(),
             settle_at: None,
             services: alloc::vec![services],
             reassembly: Reassembly::default(),
             ident,
-            again: Vec::new(),
         }
     }
 
-    /// Begins with services for each routing table of a configuration; those of the default one
-    /// stay.
-    pub(crate) fn start_services(&mut self, config: &Config, now: Instant, rng: &mut Rng) {
-        self.services.truncate(1);
-        let count = config.vrfs.len().max(1);
+    /// Has services for each routing table up to the highest number; those that are there stay.
+    pub(crate) fn start_services(&mut self, now: Instant, rng: &mut Rng) {
         let start = || Services::new(rng.next(), now);
-        self.services.resize_with(count, start);
+        self.services.resize_with(self.vrf_ids.slots(), start);
     }
 }

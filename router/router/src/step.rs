@@ -4,9 +4,10 @@
 //! way, [`local`](crate::local) for those that are for the router, [`neighbor`](crate::neighbor)
 //! for ARP and Neighbor Discovery, [`route`](crate::route) for the tables.
 
-use config::Config;
+use config::{Config, InterfaceConfig};
 
 use crate::cx::Cx;
+use crate::frame::InterfaceId;
 use crate::neighbor::nud::Nud;
 use crate::state::State;
 use crate::tables::Tables;
@@ -24,6 +25,16 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
+    /// The configuration of an interface.
+    pub(crate) fn config_of(&self, id: InterfaceId) -> Option<&'a InterfaceConfig> {
+        self.config.interfaces.get(self.state.ids.index_of(id)?)
+    }
+
+    /// The name of an interface.
+    pub(crate) fn name_of(&self, id: InterfaceId) -> &'a str {
+        self.config_of(id).map_or("?", |i| i.name.as_str())
+    }
+
     /// The state machine of neighbors.
     pub(crate) fn nud(&mut self) -> Nud<'_, 'a> {
         Nud {

@@ -186,7 +186,7 @@ pub(crate) fn interface_config(addresses: &[&str], keys: &str) -> InterfaceConfi
 
 /// An interface whose link works, with these addresses. Those of IPv6 are tentative.
 pub(crate) fn tentative(addresses: &[&str]) -> Interface {
-    let mut interface = Interface::new(&interface_config(addresses, ""));
+    let mut interface = Interface::new(&interface_config(addresses, ""), 0, None);
     (interface.mac, interface.up) = (MAC, true);
     if let Some(v6) = &mut interface.v6 {
         v6.start(MAC, None);

@@ -116,6 +116,21 @@ impl Lane {
         }
     }
 
+    /// Counts for the first `interfaces` numbers from now on.
+    pub(crate) fn resize(&mut self, interfaces: usize) {
+        self.counters.resize_with(interfaces, Counters::default);
+    }
+
+    /// Begins to count anew for an interface.
+    pub(crate) fn forget(&mut self, interface: InterfaceId) {
+        if let Some(counters) = self.counters.get_mut(interface.index()) {
+            *counters = Counters::default();
+        }
+        if let Some(traffic) = self.traffic.get_mut(interface.index()) {
+            *traffic = Traffic::default();
+        }
+    }
+
     /// The counters of an interface, if it exists.
     pub(crate) fn counters(&self, interface: InterfaceId) -> Option<Counters> {
         let mut counters = self.counters.get(interface.index())?.clone();

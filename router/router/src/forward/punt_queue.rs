@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::frame::{FrameMeta, InterfaceId, MAX_VIFS};
+use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 
 /// Frames that may wait.
 const FRAMES: usize = 256;
@@ -28,12 +28,23 @@ struct Share {
     bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PuntQueue {
     frames: VecDeque<Punted>,
     bytes: VecDeque<u8>,
-    shares: [Share; MAX_VIFS],
+    shares: [Share; MAX_INTERFACES],
     scratch: Vec<u8>,
+}
+
+impl Default for PuntQueue {
+    fn default() -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: VecDeque::new(),
+            shares: [Share::default(); MAX_INTERFACES],
+            scratch: Vec::new(),
+        }
+    }
 }
 
 impl PuntQueue {
@@ -78,19 +89,6 @@ impl PuntQueue {
             share.bytes = share.bytes.saturating_sub(len);
         }
         Some(punted)
-    }
-
-    /// Gives the interfaces of waiting frames new numbers; frames of those without one are
-    /// forgotten.
-    pub(crate) fn renumber(&mut self, new: impl Fn(InterfaceId) -> Option<InterfaceId>) {
-        let mut old = core::mem::take(self);
-        let mut frame = Vec::new();
-        while let Some(mut punted) = old.pop(&mut frame) {
-            if let (Some(input), Some(vif)) = (new(punted.input), new(punted.vif)) {
-                (punted.input, punted.vif) = (input, vif);
-                self.push(punted, |to| to.copy_from_slice(&frame));
-            }
-        }
     }
 
     /// Takes over the frames of another queue, oldest first, as far as there is room.
@@ -173,7 +171,7 @@ mod tests {
         assert_eq!(taken, FRAMES / SHARE);
         assert!(queue.push(punted(1, 1514), |_| ()));
         assert!(!queue.push(punted(2, BYTES), |_| panic!("not to be read")));
-        assert!(!queue.push(punted(MAX_VIFS as u8, 60), |_| ()));
+        assert!(!queue.push(punted(MAX_INTERFACES as u8, 60), |_| ()));
         let mut frame = Vec::new();
         while queue.pop(&mut frame).is_some() {}
         assert!(queue.push(punted(0, 60), |_| ()));

@@ -16,7 +16,7 @@ use crate::rate_limit::Rate;
 use crate::time::Instant;
 
 /// What an interface has beside what lanes read of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Machines {
     /// Address Conflict Detection, for its IPv4 addresses.
     pub(crate) acd: Acd,

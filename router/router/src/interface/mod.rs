@@ -3,6 +3,8 @@
 pub(crate) mod acd;
 pub(crate) mod addresses;
 pub(crate) mod dad;
+pub(crate) mod ids;
+pub(crate) mod links;
 pub(crate) mod machines;
 pub(crate) mod mld;
 pub(crate) mod output;
@@ -53,11 +55,11 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    /// An interface whose link is down, unless it is a loopback, which is up by itself.
-    pub(crate) fn new(config: &InterfaceConfig) -> Self {
+    /// An interface whose link is down, unless it is a loopback, which is up by itself. It uses
+    /// the routing table with number `vrf`, and `icmp_source`'s addresses for ICMP errors.
+    pub(crate) fn new(config: &InterfaceConfig, vrf: u8, icmp_source: Option<InterfaceId>) -> Self {
         let up = config.attachment == Attachment::Loopback;
         let mtu = if up { u16::MAX } else { DEFAULT_MTU };
-        let source = config.source.and_then(|at| u8::try_from(at).ok());
         let mut interface = Self {
             mac: Mac::default(),
             up,
@@ -67,13 +69,31 @@ impl Interface {
             rpf: config.rpf,
             allow: config.allow,
             redirects: RateLimit::default(),
-            vrf: u8::try_from(config.vrf).unwrap_or(0),
-            icmp_source: source.map(InterfaceId),
+            vrf,
+            icmp_source,
             v6: Ipv6Addresses::new(config),
             disabled6: None,
         };
         interface.set_mtu(config);
         interface
+    }
+
+    /// What has a number without an interface.
+    pub(crate) fn vacant() -> Self {
+        Self {
+            mac: Mac::default(),
+            up: false,
+            offered_mtu: DEFAULT_MTU,
+            mtu: DEFAULT_MTU,
+            addresses: Vec::new(),
+            rpf: None,
+            allow: Allowed::default(),
+            redirects: RateLimit::default(),
+            vrf: 0,
+            icmp_source: None,
+            v6: None,
+            disabled6: None,
+        }
     }
 
     /// Follows the MTU that the link offers, as far as the configuration has it.

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use wire::vlan::{MAX_TAGS, TAG_LEN, Tags};
 
 use crate::frame::{Header, InterfaceId};
+use crate::interface::ids::InterfaceIds;
 use config::{Attachment, Config};
 
 impl Header {
@@ -35,19 +36,26 @@ pub(crate) struct VlanMap {
 }
 
 impl VlanMap {
-    pub(crate) fn new(config: &Config) -> Self {
-        let mut vlans = Self::default();
-        for (interface, config) in (0u8..).map(InterfaceId).zip(&config.interfaces) {
+    /// Those of a configuration whose interfaces have these numbers.
+    pub(crate) fn new(config: &Config, ids: &InterfaceIds) -> Self {
+        let untagged = (0u8..).map(|id| (InterfaceId(id), Tags::NONE));
+        let mut vlans = Self {
+            ports: untagged.take(ids.slots()).collect(),
+            tagged: Vec::new(),
+        };
+        for (interface, config) in ids.iter().zip(&config.interfaces) {
             let port = match config.attachment {
                 Attachment::Vlan { parent, tag } => {
                     // Parents come first.
-                    let parent = vlans.ports.get(parent).copied();
+                    let parent = ids.of(parent).map(|parent| vlans.port(parent));
                     parent.and_then(|(vif, tags)| Some((vif, tags.with(tag)?)))
                 }
                 Attachment::Vif(_) | Attachment::Mac(_) | Attachment::Loopback => None,
             };
             let (vif, tags) = port.unwrap_or((interface, Tags::NONE));
-            vlans.ports.push((vif, tags));
+            if let Some(port) = vlans.ports.get_mut(interface.index()) {
+                *port = (vif, tags);
+            }
             if !tags.is_empty() {
                 vlans.tagged.push((vif, tags, interface));
             }

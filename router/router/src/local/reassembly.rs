@@ -289,11 +289,6 @@ impl Reassembly {
     pub(crate) fn next(&self) -> Option<Instant> {
         self.partial.iter().map(|p| p.deadline).min()
     }
-
-    /// Forgets everything: interfaces have got other numbers.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 #[cfg(test)]

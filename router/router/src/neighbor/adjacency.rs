@@ -301,6 +301,11 @@ impl Adjacencies {
         }
     }
 
+    /// Returns `true` if the fast path may send to a neighbor.
+    pub(crate) fn is_open(&self, index: usize) -> bool {
+        self.get(index).is_some_and(|a| a.max_len != 0)
+    }
+
     /// Returns the MAC address of a neighbor, or of zeros if it was never known.
     pub(crate) fn mac(&self, index: usize) -> Option<Mac> {
         let stations = self.list.get(index)?.stations;
@@ -308,6 +313,7 @@ impl Adjacencies {
     }
 
     /// Enters whether a neighbor was sent to.
+    #[cfg(test)]
     pub(crate) fn set_used(&mut self, index: usize, used: bool) {
         if let Some(a) = self.list.get_mut(index) {
             *a.used.get_mut() = used;

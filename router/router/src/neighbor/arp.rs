@@ -25,8 +25,7 @@ impl Step<'_> {
         }
         let mut own = interface.addresses.iter();
         if own.any(|n| n.address == arp.sender) {
-            let name = self.config.interfaces.get(input.index());
-            let name = name.map_or("", |i| i.name.as_str());
+            let name = self.name_of(input);
             if let Some(machines) = self.state.machines.get_mut(input.index()) {
                 let acd = &mut machines.acd;
                 acd.conflict(&mut self.cx, (input, interface), name, &arp);

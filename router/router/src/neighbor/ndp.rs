@@ -193,8 +193,7 @@ impl Step<'_> {
             return;
         };
         let disabled = machines.duplicate(self.cx.now, interface, address);
-        let name = self.config.interfaces.get(input.index());
-        let name = name.map_or("", |i| i.name.as_str());
+        let name = self.name_of(input);
         let text = match disabled {
             true => format!("{name}: duplicate address {address} detected, IPv6 is disabled"),
             false => format!("{name}: duplicate address {address} detected, it isn't used"),

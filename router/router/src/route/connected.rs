@@ -56,7 +56,7 @@ impl Step<'_> {
     /// Opens the adjacencies of the configured neighbors whose links work.
     fn pin_static_neighbors(&mut self) {
         for neighbor in &self.config.neighbors {
-            let Ok(id) = u8::try_from(neighbor.interface).map(InterfaceId) else {
+            let Some(id) = self.state.ids.of(neighbor.interface) else {
                 continue;
             };
             let interface = self.tables.interface(id);

@@ -83,6 +83,26 @@ impl<A: Address> Layers<A> {
         old.map(|value| value & !HIDDEN)
     }
 
+    /// Returns `true` if there is a route with exactly this prefix.
+    pub(crate) fn has(&self, prefix: A, len: u8) -> bool {
+        match self.overlay.get(&(prefix.masked(len), len)) {
+            Some(entry) => entry.covered.is_some(),
+            None => self.table.get(prefix, len).is_some(),
+        }
+    }
+
+    /// Calls `f` with the value of each route, without [`HIDDEN`].
+    pub(crate) fn for_each_route(&self, mut f: impl FnMut(u32)) {
+        for covered in self.overlay.values().filter_map(|entry| entry.covered) {
+            f(covered & !HIDDEN);
+        }
+        self.table.for_each(|prefix, len, value| {
+            if !self.overlay.contains_key(&(prefix, len)) {
+                f(value & !HIDDEN);
+            }
+        });
+    }
+
     /// Replaces the upper layer. Routes that come to light are hidden if `hidden` says so of
     /// their values. Whether anything changed.
     pub(crate) fn replace_overlay(

@@ -11,14 +11,15 @@ use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::forward::lane::Lane;
-use crate::frame::InterfaceId;
 use crate::interface::Interface;
+use crate::interface::ids::InterfaceIds;
 use crate::neighbor::adjacency::{Adjacencies, Key};
 use crate::neighbor::table::{NeighborTable, Purpose};
+use crate::route::fib::Fib;
 use crate::route::next_hop_groups::{Groups, Members};
-use crate::route::overlay::Overlay;
-use crate::route::target::Target;
-use crate::route::vrf::{Vrf, Vrfs};
+use crate::route::overlay::{Layers, Overlay};
+use crate::route::target::{Target, TargetUsers};
+use crate::route::vrf::{Vrf, VrfIds, Vrfs};
 use crate::step::Step;
 use crate::time::Instant;
 use config::{ConfigError, RouteConfig, RouteSink, RouteTarget};
@@ -72,6 +73,9 @@ pub(crate) struct Routes<'a> {
     neighbors: &'a mut NeighborTable,
     stats: &'a mut Lane,
     links_up: &'a mut u64,
+    users: &'a mut TargetUsers,
+    ids: &'a InterfaceIds,
+    vrf_ids: &'a VrfIds,
 }
 
 /// A routing table that takes the routes of files.
@@ -107,6 +111,9 @@ impl Step<'_> {
             neighbors: &mut self.state.neighbors,
             stats: self.cx.stats,
             links_up: &mut self.state.links_up,
+            users: &mut self.state.users,
+            ids: &self.state.ids,
+            vrf_ids: &self.state.vrf_ids,
         }
     }
 
@@ -119,7 +126,7 @@ impl Step<'_> {
         let config = self.config;
         let read = config.route_files.iter().try_for_each(|file| {
             let text = config::ramdisk_file(ramdisk, &file.path)?;
-            let vrf = u8::try_from(file.vrf).unwrap_or(0);
+            let vrf = self.state.vrf_ids.of(file.vrf).unwrap_or(0);
             let mut routes = self.routes();
             let mut table = Table {
                 routes: &mut routes,
@@ -135,23 +142,6 @@ impl Step<'_> {
             }
         }
         read
-    }
-
-    /// Begins with the routes and neighbors of the configuration.
-    pub(crate) fn start_routes(&mut self) {
-        self.state.route_files.clear();
-        let config = self.config;
-        let mut routes = self.routes();
-        *routes.links_up = routes.up_now();
-        for neighbor in &config.neighbors {
-            routes.pin(neighbor.interface, neighbor.address);
-        }
-        for route in &config.routes {
-            let target = routes.hold_target(&route.target, route.mtu);
-            let none = Target::Drop(DropReason::NeighborTableFull);
-            let vrf = u8::try_from(route.vrf).unwrap_or(0);
-            routes.enter(vrf, route.prefix, target.unwrap_or(none));
-        }
     }
 
     /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
@@ -178,9 +168,9 @@ impl Routes<'_> {
     ///
     /// Those of [`RouteError`]; everything is as it was then.
     pub(crate) fn insert(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
-        let number = self.vrf_number(route.vrf).ok_or(RouteError::NoVrf)?;
+        let number = self.vrf_ids.of(route.vrf).ok_or(RouteError::NoVrf)?;
         if let RouteTarget::Vrf(to) = route.target {
-            self.vrf_number(to).ok_or(RouteError::NoVrf)?;
+            self.vrf_ids.of(to).ok_or(RouteError::NoVrf)?;
         }
         let target = self.hold_target(&route.target, route.mtu);
         let target = target.ok_or(RouteError::TooManyGateways)?;
@@ -191,9 +181,22 @@ impl Routes<'_> {
     /// Removes a route from a table, by its index in [`Config::vrfs`](config::Config::vrfs).
     /// Returns `true` if there was one with exactly this prefix.
     pub(crate) fn remove(&mut self, vrf: usize, prefix: Network) -> bool {
-        let Some(number) = self.vrf_number(vrf) else {
-            return false;
-        };
+        let number = self.vrf_ids.of(vrf);
+        number.is_some_and(|number| self.remove_in(number, prefix))
+    }
+
+    /// Returns `true` if a table, by its number, has a route with exactly this prefix.
+    pub(crate) fn has(&self, number: u8, prefix: Network) -> bool {
+        let vrf = self.vrfs.get(number);
+        match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => vrf.fib.v4.has(prefix.first(), prefix.len),
+            (_, Some(prefix)) => vrf.fib6.has(prefix.first(), prefix.len),
+            _ => false,
+        }
+    }
+
+    /// Removes a route from a table by its number. Returns `true` if there was one.
+    pub(crate) fn remove_in(&mut self, number: u8, prefix: Network) -> bool {
         let vrf = self.vrfs.get_mut(number);
         let old = match (prefix.v4(), prefix.v6()) {
             (Some(prefix), _) => {
@@ -209,9 +212,22 @@ impl Routes<'_> {
         old.is_some()
     }
 
-    fn vrf_number(&self, vrf: usize) -> Option<u8> {
-        let number = u8::try_from(vrf).ok()?;
-        self.vrfs.numbers().contains(&number).then_some(number)
+    /// Enters a configured route, as one to nowhere if there is no room for its target.
+    pub(crate) fn insert_configured(&mut self, route: &RouteConfig) {
+        let target = self.hold_target(&route.target, route.mtu);
+        let none = Target::Drop(DropReason::NeighborTableFull);
+        let vrf = self.vrf_ids.of(route.vrf).unwrap_or(0);
+        self.enter(vrf, route.prefix, target.unwrap_or(none));
+    }
+
+    /// Removes all routes of a table, by its number.
+    pub(crate) fn clear(&mut self, number: u8) {
+        let vrf = self.vrfs.get_mut(number);
+        let fib = core::mem::replace(&mut vrf.fib, Fib::new());
+        let fib6 = core::mem::replace(&mut vrf.fib6, Layers::new());
+        let mut release = |value| self.release(Target::from_number(value));
+        fib.v4.for_each_route(&mut release);
+        fib6.for_each_route(&mut release);
     }
 
     /// Enters a route whose target is held for it into a table. Returns `true` if it is a new one.
@@ -281,9 +297,14 @@ impl Routes<'_> {
             RouteTarget::Blackhole => Some(Target::Drop(DropReason::Blackhole)),
             RouteTarget::Unreachable => Some(Target::Drop(DropReason::Unreachable)),
             RouteTarget::Prohibit => Some(Target::Drop(DropReason::Prohibited)),
-            RouteTarget::Vrf(number) => u8::try_from(*number).ok().map(Target::Vrf),
+            RouteTarget::Vrf(index) => {
+                let target = Target::Vrf(self.vrf_ids.of(*index)?);
+                self.hold(target);
+                Some(target)
+            }
             RouteTarget::Interface(at) => {
-                let target = Target::OnLink(u8::try_from(*at).ok()?);
+                let target = Target::OnLink(self.ids.of(*at)?.0);
+                self.hold(target);
                 self.hold_members(alloc::vec![(target.number(), 1)], mtu)
             }
             RouteTarget::Via(gateways) => {
@@ -341,7 +362,8 @@ impl Routes<'_> {
                 }
             }
             Target::Group(number) => self.vrfs.groups.hold(number),
-            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Drop(_) => {}
+            Target::OnLink(_) | Target::Vrf(_) => self.users.count(target, 1),
+            Target::Local | Target::Drop(_) => {}
         }
     }
 
@@ -358,7 +380,8 @@ impl Routes<'_> {
                     self.release_all(&members.targets);
                 }
             }
-            Target::OnLink(_) | Target::Vrf(_) | Target::Local | Target::Drop(_) => {}
+            Target::OnLink(_) | Target::Vrf(_) => self.users.count(target, -1),
+            Target::Local | Target::Drop(_) => {}
         }
     }
 
@@ -369,8 +392,8 @@ impl Routes<'_> {
     }
 
     /// A neighbor that keeps its index while it is held, which it is once: its target.
-    fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
-        let interface = InterfaceId(u8::try_from(interface).ok()?);
+    pub(crate) fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
+        let interface = self.ids.of(interface)?;
         let key = Key { interface, address };
         let index = self
             .neighbors

@@ -1,6 +1,9 @@
 //! What a lookup in the forwarding table answers.
 
+use alloc::collections::BTreeMap;
+
 use crate::DropReason;
+use crate::frame::{InterfaceId, MAX_INTERFACES};
 
 /// Where packets to a destination go. Lookups answer with its number, in which neighbours
 /// are their own indices, so that the usual case needs no decoding.
@@ -52,6 +55,47 @@ impl Target {
                 Self::Drop(reason.unwrap_or(DropReason::NoRoute))
             }
         }
+    }
+}
+
+/// How many routes and groups have targets that nobody else counts the users of.
+#[derive(Debug)]
+pub(crate) struct TargetUsers {
+    on_link: [u32; MAX_INTERFACES],
+    vrfs: BTreeMap<u8, u32>,
+}
+
+impl Default for TargetUsers {
+    fn default() -> Self {
+        Self {
+            on_link: [0; MAX_INTERFACES],
+            vrfs: BTreeMap::new(),
+        }
+    }
+}
+
+impl TargetUsers {
+    /// Notes one more user, or one less, of a target that is the link of an interface or a routing
+    /// table.
+    pub(crate) fn count(&mut self, target: Target, change: i32) {
+        let users = match target {
+            Target::OnLink(at) => self.on_link.get_mut(usize::from(at)),
+            Target::Vrf(number) => Some(self.vrfs.entry(number).or_default()),
+            _ => None,
+        };
+        if let Some(users) = users {
+            *users = users.saturating_add_signed(change);
+        }
+    }
+
+    /// Returns `true` if no route leads to the link of an interface.
+    pub(crate) fn is_free(&self, interface: InterfaceId) -> bool {
+        self.on_link.get(interface.index()) == Some(&0)
+    }
+
+    /// Returns `true` if no route leads to a routing table.
+    pub(crate) fn is_free_vrf(&self, number: u8) -> bool {
+        self.vrfs.get(&number).is_none_or(|&users| users == 0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Routing tables that are kept apart (VRF, virtual routing and forwarding): each interface
 //! uses one of them, with networks, addresses and fragments of its own.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::Range;
@@ -40,6 +41,54 @@ impl Vrf {
     }
 }
 
+/// The number of each configured routing table, which it keeps over changes of the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct VrfIds {
+    /// By index into [`Config::vrfs`](config::Config::vrfs).
+    ids: Vec<u8>,
+}
+
+impl VrfIds {
+    /// The numbers for tables named `new`, in which those that are among `old`, whose numbers these
+    /// are, keep theirs. The others get the lowest ones that `is_free` holds for.
+    pub(crate) fn after(
+        &self,
+        old: &[String],
+        new: &[String],
+        is_free: impl Fn(u8) -> bool,
+    ) -> Self {
+        let was = |name: &String| self.of(old.iter().position(|n| n == name)?);
+        let kept: Vec<Option<u8>> = new.iter().map(was).collect();
+        let mut free = (1..u8::MAX).filter(|id| !kept.contains(&Some(*id)) && is_free(*id));
+        let number = |(at, kept): (usize, &Option<u8>)| match at {
+            0 => Some(0),
+            _ => kept.or_else(|| free.next()),
+        };
+        Self {
+            ids: kept.iter().enumerate().map_while(number).collect(),
+        }
+    }
+
+    /// The number of the table at an index. `None` if there is no such table.
+    pub(crate) fn of(&self, index: usize) -> Option<u8> {
+        self.ids.get(index).copied()
+    }
+
+    /// Returns `true` if a table has this number.
+    pub(crate) fn has(&self, number: u8) -> bool {
+        self.ids.contains(&number)
+    }
+
+    /// How many numbers up to the highest one there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.ids
+            .iter()
+            .map(|&id| usize::from(id) + 1)
+            .max()
+            .unwrap_or(1)
+    }
+}
+
 /// All of them. Number 0, the default one, is always there.
 pub(crate) struct Vrfs {
     default: Vrf,
@@ -57,11 +106,9 @@ impl Vrfs {
         }
     }
 
-    /// Begins with tables without routes: the default one as it is otherwise, and `others`.
-    pub(crate) fn begin(&mut self, others: Vec<Vrf>) {
-        (self.default.fib, self.default.fib6) = (Fib::new(), Layers::new());
-        self.others = others;
-        self.groups = Groups::default();
+    /// Has tables up to the highest of so many numbers; `make` makes those that are new.
+    pub(crate) fn resize(&mut self, slots: usize, make: impl FnMut() -> Vrf) {
+        self.others.resize_with(slots.saturating_sub(1), make);
     }
 
     /// The numbers of all.

@@ -27,14 +27,10 @@ impl Step<'_> {
     /// Does the work that waits: at most `budget` punted frames with what they leave to be done,
     /// and as many neighbors' timers.
     pub(crate) fn poll(&mut self, budget: usize, egress: &mut dyn Egress) -> Poll {
-        let count = u8::try_from(self.tables.interfaces.len()).unwrap_or(u8::MAX);
-        let all = (0..count).map(InterfaceId);
-        let ports = all.clone().map(|id| (id, self.tables.port(id).0));
+        let all = self.state.ids.iter();
+        let ports = all.map(|id| (id, self.tables.port(id).0));
         self.cx.out.begin(ports, egress);
-        self.announce(all.clone());
-        for packet in core::mem::take(&mut self.state.again) {
-            self.route(packet);
-        }
+        self.announce();
         self.work_off(egress);
         let mut bytes = Vec::new();
         for _ in 0..budget {
@@ -46,7 +42,7 @@ impl Step<'_> {
         }
         let more = self.nud().poll(budget);
         self.expire_fragments();
-        self.poll_interfaces(all);
+        self.poll_interfaces();
         self.work_off(egress);
         let routes = self.settle_routes();
         let machines = self.state.machines.iter().zip(&self.tables.interfaces);
@@ -62,22 +58,24 @@ impl Step<'_> {
     }
 
     /// Announces the IPv4 addresses of interfaces where that is due.
-    fn announce(&mut self, all: impl Iterator<Item = InterfaceId>) {
+    fn announce(&mut self) {
         let machines = self.state.machines.iter_mut();
-        for ((id, interface), machines) in all.zip(&self.tables.interfaces).zip(machines) {
+        let all = (0u8..).map(InterfaceId).zip(&self.tables.interfaces);
+        for ((id, interface), machines) in all.zip(machines) {
             machines.acd.poll(&mut self.cx, id, interface);
         }
     }
 
     /// Does what is due on interfaces for IPv6.
-    fn poll_interfaces(&mut self, all: impl Iterator<Item = InterfaceId>) {
+    fn poll_interfaces(&mut self) {
         let mut news = false;
-        let machines = self.state.machines.iter_mut();
-        let configs = self.config.interfaces.iter();
-        let interfaces = self.tables.interfaces.iter_mut();
-        for (((id, interface), machines), config) in all.zip(interfaces).zip(machines).zip(configs)
-        {
-            news |= machines.poll6(&mut self.cx, id, interface, config.dad_transmits);
+        for (id, config) in self.state.ids.iter().zip(&self.config.interfaces) {
+            if let (Some(interface), Some(machines)) = (
+                self.tables.interfaces.get_mut(id.index()),
+                self.state.machines.get_mut(id.index()),
+            ) {
+                news |= machines.poll6(&mut self.cx, id, interface, config.dad_transmits);
+            }
         }
         if news {
             self.rebuild();

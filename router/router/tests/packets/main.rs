@@ -2,6 +2,7 @@
 
 mod acd;
 mod addresses;
+mod apply;
 mod broadcast;
 mod chain;
 mod dad;

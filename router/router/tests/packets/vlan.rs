@@ -346,7 +346,9 @@ fn sub_interfaces_follow_their_vif() {
 #[test]
 fn a_vlan_more_in_a_new_configuration() {
     let mut bed = bed();
-    // The numbers of interfaces change, what is known does not.
+    // The order of interfaces changes; their numbers and what is known does not.
+    let numbers = |bed: &Bed| ["lan", "wan", "provider"].map(|name| bed.router.interface_id(name));
+    let before = numbers(&bed);
     let more = format!(
         "[interface.first]\nparent = \"lan\"\nvlan = 2\naddress = [\"10.0.2.1/24\"]\n{CONFIG}"
     );
@@ -356,7 +358,9 @@ fn a_vlan_more_in_a_new_configuration() {
     bed.poll();
     bed.sent.clear();
     assert!(bed.router.all_links_up());
-    let (vif, tags) = bed.router.port(InterfaceId(2));
+    assert_eq!(numbers(&bed), before);
+    let first = bed.router.interface_id("first").unwrap();
+    let (vif, tags) = bed.router.port(first);
     assert_eq!(
         (vif, tags.as_bytes()),
         (InterfaceId(LAN), &[0x81, 0, 0, 2][..])

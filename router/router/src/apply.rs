@@ -1,0 +1,271 @@
+//! A new configuration, in place of the one in effect: only what differs changes.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use config::{Attachment, Config, RouteConfig, RouteTarget};
+
+use crate::frame::InterfaceId;
+use crate::interface::Interface;
+use crate::interface::acd::Acd;
+use crate::interface::ids::InterfaceIds;
+use crate::interface::machines::Machines;
+use crate::interface::vlan_map::VlanMap;
+use crate::neighbor::table::State as NeighborState;
+use crate::route::vrf::{Vrf, VrfIds};
+use crate::step::Step;
+
+/// The numbers of what a configuration has.
+#[derive(Clone)]
+struct Ids {
+    interfaces: InterfaceIds,
+    vrfs: VrfIds,
+}
+
+/// What sending to neighbors on a link depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct LinkView {
+    id: InterfaceId,
+    mtu: u16,
+}
+
+impl Step<'_> {
+    /// Has everything follow the configuration, which was `old` before.
+    pub(crate) fn apply(&mut self, old: &Config) {
+        let new = self.config;
+        let old_ids = Ids {
+            interfaces: core::mem::take(&mut self.state.ids),
+            vrfs: core::mem::take(&mut self.state.vrf_ids),
+        };
+        let ids = old_ids.interfaces.after(old, new, |id| self.is_free(id));
+        self.state.ids = ids;
+        let free = |number| self.state.users.is_free_vrf(number);
+        let vrf_ids = old_ids.vrfs.after(&old.vrfs, &new.vrfs, free);
+        self.state.vrf_ids = vrf_ids;
+
+        let slots = self.state.vrf_ids.slots();
+        let make = || Vrf::new(self.cx.rng.next());
+        self.tables.vrfs.resize(slots, make);
+        self.state.start_services(self.cx.now, self.cx.rng);
+        self.tables.vlans = VlanMap::new(new, &self.state.ids);
+        self.cx.stats.resize(self.state.ids.slots());
+        let before = self.keep_interfaces(old, &old_ids);
+        self.follow_parents();
+        self.keep_routes(old, &old_ids);
+        self.rebuild();
+        self.keep_neighbors(&before);
+    }
+
+    /// Returns `true` if nothing leads to an interface with this number.
+    fn is_free(&self, id: InterfaceId) -> bool {
+        let mut neighbors = self.state.neighbors.iter();
+        let pinned = neighbors.any(|(_, e)| e.interface == id && e.pinned > 0);
+        self.state.users.is_free(id) && !pinned
+    }
+
+    /// Makes the configured interfaces, with the links that they had. Returns what those were.
+    fn keep_interfaces(&mut self, old: &Config, old_ids: &Ids) -> Vec<LinkView> {
+        let slots = self.state.ids.slots();
+        let old_interfaces = core::mem::take(&mut self.tables.interfaces);
+        let old_machines = core::mem::take(&mut self.state.machines);
+        self.tables.interfaces.resize_with(slots, Interface::vacant);
+        self.state.machines.resize_with(slots, Machines::default);
+        let mut before = Vec::new();
+        for index in 0..self.config.interfaces.len() {
+            let (Some(id), Some((mut interface, mut machines))) =
+                (self.state.ids.of(index), self.new_interface(index))
+            else {
+                continue;
+            };
+            let kept = old_ids.interfaces.index_of(id);
+            let kept = kept.and_then(|was| old.interfaces.get(was));
+            let loopback = |i: &config::InterfaceConfig| i.attachment == Attachment::Loopback;
+            let at = id.index();
+            match (old_interfaces.get(at), old_machines.get(at)) {
+                (Some(was), Some(machines_were)) if kept.is_some_and(|k| !loopback(k)) => {
+                    before.push(LinkView { id, mtu: was.mtu });
+                    self.keep_link(index, (was, machines_were), (&mut interface, &mut machines));
+                }
+                _ if kept.is_some() => {}
+                _ => self.cx.stats.forget(id),
+            }
+            if let (Some(to), Some(to_machines)) = (
+                self.tables.interfaces.get_mut(at),
+                self.state.machines.get_mut(at),
+            ) {
+                (*to, *to_machines) = (interface, machines);
+            }
+        }
+        before
+    }
+
+    /// Takes over the link that an interface had.
+    fn keep_link(
+        &self,
+        index: usize,
+        (was, machines_were): (&Interface, &Machines),
+        (interface, machines): (&mut Interface, &mut Machines),
+    ) {
+        let now = self.cx.now;
+        machines.acd = match was.up && was.addresses != interface.addresses {
+            true => Acd::begin(now),
+            false => machines_were.acd.clone(),
+        };
+        (interface.mac, interface.up) = (was.mac, was.up);
+        (interface.offered_mtu, interface.redirects) = (was.offered_mtu, was.redirects);
+        if let Some(config) = self.config.interfaces.get(index) {
+            interface.set_mtu(config);
+        }
+        if interface.up
+            && let Some(v6) = &mut interface.v6
+        {
+            let known = was.v6.as_ref().or(was.disabled6.as_ref());
+            v6.start(interface.mac, known);
+            machines.start6(now, interface, known.map(|_| machines_were));
+            interface.disable_duplicate6();
+        }
+    }
+
+    /// Changes the configured routes and static neighbors that differ.
+    fn keep_routes(&mut self, old: &Config, old_ids: &Ids) {
+        let new = self.config;
+        let ids = Ids {
+            interfaces: self.state.ids.clone(),
+            vrfs: self.state.vrf_ids.clone(),
+        };
+        for (index, _) in old.vrfs.iter().enumerate() {
+            let number = old_ids.vrfs.of(index).unwrap_or(0);
+            let kept = ids.vrfs.has(number);
+            let files = |config: &Config, ids: &Ids| {
+                let all = config.route_files.iter();
+                let here = all.filter(|file| ids.vrfs.of(file.vrf) == Some(number));
+                here.cloned().collect::<Vec<_>>()
+            };
+            if !kept || files(old, old_ids) != files(new, &ids) {
+                self.routes().clear(number);
+            }
+        }
+        if old.route_files != new.route_files {
+            self.state.route_files.clear();
+        }
+        for neighbor in &new.neighbors {
+            let id = ids.interfaces.of(neighbor.interface);
+            let had = old
+                .neighbors
+                .iter()
+                .any(|n| n.address == neighbor.address && old_ids.interfaces.of(n.interface) == id);
+            if !had {
+                self.routes().pin(neighbor.interface, neighbor.address);
+            }
+        }
+        let place = |route: &RouteConfig, ids: &Ids| {
+            let prefix = route.prefix;
+            (ids.vrfs.of(route.vrf), prefix.address, prefix.len)
+        };
+        let sorted = |config: &'_ Config, ids: &Ids| {
+            let mut all: Vec<_> = (0..config.routes.len()).collect();
+            let key = |&at: &usize| config.routes.get(at).map(|route| place(route, ids));
+            all.sort_by_key(key);
+            all
+        };
+        let (was, is) = (sorted(old, old_ids), sorted(new, &ids));
+        let find = |sorted: &[usize], config: &'_ Config, ids: &Ids, wanted| {
+            let key = |&at: &usize| config.routes.get(at).map(|route| place(route, ids));
+            let found = sorted.binary_search_by_key(&Some(wanted), key).ok()?;
+            sorted.get(found).copied()
+        };
+        for route in &old.routes {
+            let (vrf, address, len) = place(route, old_ids);
+            let Some(number) = vrf.filter(|&number| ids.vrfs.has(number)) else {
+                continue;
+            };
+            if find(&is, new, &ids, (vrf, address, len)).is_none() {
+                self.routes().remove_in(number, route.prefix);
+            }
+        }
+        for route in &new.routes {
+            let before = find(&was, old, old_ids, place(route, &ids));
+            let before = before.and_then(|at| old.routes.get(at));
+            let vrf = ids.vrfs.of(route.vrf).unwrap_or(0);
+            let same = before.is_some_and(|b| is_same_way((b, old_ids), (route, &ids)));
+            if !same || !self.routes().has(vrf, route.prefix) {
+                self.routes().insert_configured(route);
+            }
+        }
+    }
+
+    /// Forgets neighbors that nothing leads to any more, and has those that stay follow their
+    /// interfaces' MTU.
+    fn keep_neighbors(&mut self, before: &[LinkView]) {
+        for index in 0..self.state.neighbors.slots() {
+            let Some(entry) = self.state.neighbors.entry(index) else {
+                continue;
+            };
+            let (id, address, state) = (entry.interface, entry.address, entry.state);
+            let was = before.iter().find(|link| link.id == id);
+            let interface = self.tables.interface(id);
+            let (Some(was), Some(interface)) = (was, interface) else {
+                if state == NeighborState::Static && !self.is_configured(id, address) {
+                    self.unpin(index);
+                }
+                if self.state.ids.index_of(id).is_none() {
+                    self.nud().forget(index);
+                }
+                continue;
+            };
+            let open = self.tables.adjacencies.is_open(index);
+            let here = interface.has_host(address);
+            let mtu_changed = interface.mtu != was.mtu;
+            if state == NeighborState::Static {
+                if !self.is_configured(id, address) {
+                    self.unpin(index);
+                    self.nud().forget(index);
+                }
+            } else if !here {
+                self.nud().forget(index);
+            } else if open
+                && mtu_changed
+                && let Some(mac) = self.tables.adjacencies.mac(index)
+            {
+                self.nud().open(index, id, mac);
+            }
+        }
+    }
+
+    /// Returns `true` if an address is a static neighbor, or one that directed broadcasts go to.
+    fn is_configured(&self, id: InterfaceId, address: IpAddr) -> bool {
+        let mut neighbors = self.config.neighbors.iter();
+        let fixed =
+            neighbors.any(|n| n.address == address && self.state.ids.of(n.interface) == Some(id));
+        let broadcast = |interface: &Interface| {
+            let mut ends = interface.addresses.iter().filter_map(|n| n.broadcast());
+            interface.allow.directed_broadcast && ends.any(|end| address == end)
+        };
+        fixed || self.tables.interface(id).is_some_and(broadcast)
+    }
+
+    fn unpin(&mut self, index: usize) {
+        if let Some(entry) = self.state.neighbors.entry_mut(index) {
+            entry.pinned = entry.pinned.saturating_sub(1);
+            entry.state = NeighborState::Idle;
+        }
+    }
+}
+
+/// Returns `true` if two routes to one prefix lead the same way.
+fn is_same_way((a, a_ids): (&RouteConfig, &Ids), (b, b_ids): (&RouteConfig, &Ids)) -> bool {
+    let interface = |a: usize, b: usize| a_ids.interfaces.of(a) == b_ids.interfaces.of(b);
+    let target = match (&a.target, &b.target) {
+        (RouteTarget::Via(a), RouteTarget::Via(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| {
+                    (a.address, a.weight) == (b.address, b.weight)
+                        && interface(a.interface, b.interface)
+                })
+        }
+        (RouteTarget::Interface(a), RouteTarget::Interface(b)) => interface(*a, *b),
+        (RouteTarget::Vrf(a), RouteTarget::Vrf(b)) => a_ids.vrfs.of(*a) == b_ids.vrfs.of(*b),
+        (a, b) => a == b,
+    };
+    target && a.mtu == b.mtu
+}
