@@ -78,4 +78,29 @@ mod tests {
         tasks.poll();
         assert_eq!(*out.borrow(), [0, 1, 2]);
     }
+
+    #[test]
+    fn select_gives_what_ends_first_and_drops_the_other() {
+        let tasks = Tasks::new();
+        let (first, second): (Signal<u8>, Signal<char>) = (Signal::new(), Signal::new());
+        let out = Rc::new(RefCell::new(Vec::new()));
+        for _ in 0..2 {
+            let (a, b, into) = (first.clone(), second.clone(), Rc::clone(&out));
+            tasks.spawn(async move {
+                let ended = select(a.taken(), b.taken()).await;
+                into.borrow_mut().push(ended);
+            });
+            tasks.poll();
+            if out.borrow().is_empty() {
+                second.raise('b');
+            } else {
+                // Of two that can end, the first one does.
+                second.raise('c');
+                first.raise(1);
+            }
+            tasks.poll();
+        }
+        assert_eq!(*out.borrow(), [Either::Second('b'), Either::First(1)]);
+        assert!(second.is_raised() && tasks.is_empty());
+    }
 }

@@ -8,14 +8,14 @@ mod device;
 mod devices;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+mod frontend;
 mod keys;
-mod machine;
 mod shutdown;
 mod state;
 
 pub use device::{Device, DeviceError, OpenError};
 pub use devices::{DeviceList, attach_devices};
+pub use frontend::{CLOSE_TIMEOUT_NS, Ended, Handler, MAX_BACKOFF_NS, MIN_BACKOFF_NS, run_device};
 pub use keys::{KeyError, Keys};
-pub use machine::{CLOSE_TIMEOUT_NS, Ended, Handler, MAX_BACKOFF_NS, MIN_BACKOFF_NS, run_device};
 pub use shutdown::{Shutdown, ShutdownRequest, advertise_shutdown};
 pub use state::XenbusState;
