@@ -113,8 +113,11 @@ reasons! {
     PuntFull => "punt_full",
     /// The outgoing interface is down.
     LinkDown => "link_down",
-    /// The outgoing ring had no room.
+    /// The outgoing interface had no room: its ring was full, or it had its share of the pages.
     TxFull => "tx_full",
+    /// A large frame for a backend that takes none, which can't be cut: it isn't TCP, or its
+    /// segments are smaller or more than any TCP sends ([`wire::offload::LEAST_MSS`]).
+    BadGso => "bad_gso",
     /// No buffer to receive into.
     NoBuffer => "no_buffer",
     /// The backend reported an error with a received frame.

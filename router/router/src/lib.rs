@@ -62,5 +62,5 @@ pub use router::Router;
 pub use slow::poll::Poll;
 pub use tables::Tables;
 pub use time::Instant;
-pub use wire::offload::{Segments, complete_checksum, completed_checksum};
+pub use wire::offload::{LEAST_MSS, MAX_SEGMENTS, Segments, complete_checksum, completed_checksum};
 pub use wire::{addr, vlan};

@@ -9,7 +9,7 @@ use crate::ethernet::ETHERNET_LEN;
 use crate::ipv4::{self, Ipv4};
 use crate::{be16, checksum, ethernet, ipv6};
 
-pub use segments::Segments;
+pub use segments::{LEAST_MSS, MAX_SEGMENTS, Segments};
 
 /// Bytes at the start of a frame that must hold all its headers if something is to be done for
 /// its sender.

@@ -48,18 +48,21 @@ impl Lane {
     }
 
     /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
-    /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
+    /// `meta.len` bytes, with the frame; it isn't called if the queue is full. Returns `false`
+    /// then; the frame is counted as dropped.
     pub fn punt(
         &mut self,
         tables: &Tables,
         input: InterfaceId,
         meta: FrameMeta,
         read: impl FnOnce(&mut [u8]),
-    ) {
+    ) -> bool {
         let (vif, _) = tables.vlans.port(input);
-        if !self.punts.push(Punted { input, vif, meta }, read) {
+        let taken = self.punts.push(Punted { input, vif, meta }, read);
+        if !taken {
             self.drop_frames(input, DropReason::PuntFull, 1);
         }
+        taken
     }
 
     /// How many bytes of each header that was last processed are to be written back to a frame
@@ -75,8 +78,8 @@ impl Lane {
         self.punts.len() > 0
     }
 
-    /// Counts frames that the caller lost: [`DropReason::NoBuffer`] and
-    /// [`DropReason::RxError`] on the receiving interface.
+    /// Counts frames that the caller lost, and that it didn't forward, as dropped on the interface
+    /// that received them.
     pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.drop_frames(interface, reason, frames);
     }
@@ -84,11 +87,17 @@ impl Lane {
     /// Takes back frames that were to be forwarded but found no room on the outgoing
     /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
+        self.count_unsent(out, DropReason::TxFull, frames, bytes);
+    }
+
+    /// Takes back frames that were to be forwarded but can't leave by the outgoing interface
+    /// `out`: they count as dropped there and not as sent.
+    pub fn count_unsent(&mut self, out: InterfaceId, reason: DropReason, frames: u64, bytes: u64) {
         if let Some(traffic) = self.traffic.get_mut(out.index()) {
             traffic.packets = traffic.packets.wrapping_sub(frames);
             traffic.bytes = traffic.bytes.wrapping_sub(bytes);
         }
-        self.drop_frames(out, DropReason::TxFull, frames);
+        self.drop_frames(out, reason, frames);
     }
 
     pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {

@@ -14,6 +14,17 @@ const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
 const CWR: u8 = 0x80;
 
+/// The least MSS, in bytes, that a large frame is cut for: Linux's `net.ipv4.tcp_min_snd_mss`, below
+/// which its TCP sends no segments whatever a peer asks for. RFC 9293 3.7.1 has no least: a peer's
+/// MSS option may say 1, so that each byte costs a packet with all its headers (CVE-2019-11479). An
+/// MSS that a link needs is larger: no IPv4 link carries less than 68 bytes (RFC 791 3.2), which
+/// are 28 behind the headers, but hosts take 576 (536 of MSS), and IPv6 links 1280 (1220).
+///
+/// What TCP's options take is part of it: the sender subtracts that (RFC 9293 3.7.1).
+pub const LEAST_MSS: usize = 48;
+/// Most segments that a large frame is cut into: as many as the longest packet has at [`LEAST_MSS`].
+pub const MAX_SEGMENTS: usize = 65_535 / LEAST_MSS;
+
 /// How a large TCP frame is cut: each segment is a whole frame with checksums, as if its sender
 /// had sent it so.
 #[derive(Clone, Debug)]
@@ -36,8 +47,8 @@ impl Segments {
     /// Prepares to cut a frame of `len` bytes into segments with `gso_size` bytes of payload.
     /// `read` fills a slice from a place in the frame.
     ///
-    /// Nothing if it isn't a whole TCP packet whose headers are in the first 256 bytes, or
-    /// `gso_size` is 0.
+    /// `None` if it isn't a whole TCP packet whose headers are in the first 256 bytes, if its
+    /// segments are smaller than for [`LEAST_MSS`], or if they are more than [`MAX_SEGMENTS`].
     pub fn new(len: usize, gso_size: u16, mut read: impl FnMut(usize, &mut [u8])) -> Option<Self> {
         let mut headers = [0; MAX_HEADERS];
         let head = headers.get_mut(..len.min(MAX_HEADERS))?;
@@ -47,13 +58,13 @@ impl Segments {
         let tcp_len = usize::from(be16(tcp, DATA_OFFSET) >> 12) * 4;
         let header_len = found.start + tcp_len;
         let size = usize::from(gso_size);
-        if found.protocol != ipv4::TCP || tcp_len < TCP_HEADER_LEN || size == 0 {
+        if found.protocol != ipv4::TCP || tcp_len < TCP_HEADER_LEN || header_len > head.len() {
             return None;
         }
-        if header_len > head.len() {
+        if size == 0 || size + tcp_len - TCP_HEADER_LEN < LEAST_MSS {
             return None;
         }
-        Some(Self {
+        let segments = Self {
             headers,
             v6: found.v6,
             ip: ETHERNET_LEN,
@@ -62,7 +73,8 @@ impl Segments {
             payload_at: header_len,
             payload: found.end.checked_sub(header_len)?,
             size,
-        })
+        };
+        (segments.count() <= MAX_SEGMENTS).then_some(segments)
     }
 
     /// Gives each segment these tags behind the two stations, which the large frame doesn't
@@ -248,11 +260,11 @@ mod tests {
             (ipv4::UDP, &[], false),
         ] {
             let frame = tcp6(next, extensions, 100);
-            let found = segments(&frame, 40);
+            let found = segments(&frame, 48);
             assert_eq!(found.is_some(), can, "{next} {extensions:?}");
             if let Some(found) = found {
                 assert_eq!(found.count(), 3);
-                assert_eq!(make(&frame, &found, 2).len(), frame.len() - 80);
+                assert_eq!(make(&frame, &found, 2).len(), frame.len() - 96);
             }
         }
     }
@@ -266,13 +278,38 @@ mod tests {
         for (at, value) in [(18, 1), (19, 10), (14 + 40 + 12, 0x10)] {
             let mut bad = good.clone();
             bad[at] = value;
-            assert!(segments(&bad, 40).is_none(), "{at}");
+            assert!(segments(&bad, 100).is_none(), "{at}");
         }
         for len in 0..14 + 40 + 20 {
-            assert!(segments(&good[..len], 40).is_none());
+            assert!(segments(&good[..len], 100).is_none());
         }
         let long = [[0, 30, 1, 4].as_slice(), &[0; 244]].concat();
-        assert!(segments(&tcp6(0, &long, 100), 40).is_none());
+        assert!(segments(&tcp6(0, &long, 100), 100).is_none());
+    }
+
+    #[test]
+    fn segments_are_no_smaller_than_a_tcp_sends() {
+        // With options of so many bytes, which the MSS counts.
+        for options in [0, 12, 40] {
+            let least = LEAST_MSS - options;
+            let frame = |payload| {
+                let mut frame = tcp6(ipv4::TCP, &[], options + payload);
+                frame[14 + 40 + DATA_OFFSET] = (((20 + options) / 4) << 4) as u8;
+                frame
+            };
+            let small = frame(1000);
+            assert!(segments(&small, least as u16 - 1).is_none());
+            let found = segments(&small, least as u16);
+            assert_eq!(found.map(|s| s.count()), Some(1000_usize.div_ceil(least)));
+            // Nor more than the longest packet has of these.
+            let most = (MAX_SEGMENTS * least).min(65_000 - options);
+            let found = segments(&frame(most), least as u16);
+            assert!(found.is_some_and(|s| s.count() <= MAX_SEGMENTS));
+            if options > 0 {
+                assert!(segments(&frame(most + 1), least as u16).is_none());
+            }
+        }
+        assert_eq!(MAX_SEGMENTS, 1_365);
     }
 
     proptest! {
