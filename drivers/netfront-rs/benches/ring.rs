@@ -53,7 +53,7 @@ fn front_turn(
     let received = burst.iter_mut().take(count);
     if rewrite {
         let frames = received.map(|it| (&mut it.frame, &it.header));
-        to.forward(pool, frames, 40);
+        to.forward(pool, from.home(), frames, 40);
     } else {
         for it in received {
             if let Err(unsent) = to.send(pool, core::mem::take(&mut it.frame)) {

@@ -308,6 +308,12 @@ impl<H: Hal> Queue<H> {
         self.tx.outstanding() as usize
     }
 
+    /// Slots of the receive ring that the backend has answered and that were not received yet.
+    #[must_use]
+    pub fn rx_available(&self) -> usize {
+        self.rx.responses().map_or(0, |there| there as usize)
+    }
+
     /// Pages on the receive ring.
     #[must_use]
     #[inline]
@@ -337,6 +343,13 @@ impl<H: Hal> Queue<H> {
     #[must_use]
     pub fn info(&self) -> QueueInfo {
         self.info
+    }
+
+    /// Its number in the pool.
+    #[must_use]
+    #[inline]
+    pub fn id(&self) -> QueueId {
+        self.id
     }
 
     /// The home of the pages that it receives into.

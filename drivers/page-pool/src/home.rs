@@ -3,7 +3,7 @@
 use core::ops::{Index, IndexMut};
 
 /// Homes of a pool; a power of two. The last is for pages without one.
-const HOMES: usize = 32;
+const HOMES: usize = 64;
 /// The home of pages whose home was removed.
 pub(crate) const SPARE: HomeId = HomeId(HOMES as u8 - 1);
 /// Index of no page. There are never that many pages, so a lookup finds nothing.
@@ -16,14 +16,31 @@ pub struct HomeId(u8);
 impl HomeId {
     /// Packets that the router makes itself.
     pub const LOCAL: HomeId = HomeId(HOMES as u8 - 2);
-    /// Number of vifs that can have a home in a pool.
-    pub const VIFS: u8 = HOMES as u8 - 2;
+    /// Number of vifs that can have homes in a pool.
+    pub const VIFS: u8 = (HOMES as u8 - 2) / 3;
 
-    /// The home of a vif, numbered as the caller likes; `None` from [`HomeId::VIFS`] on.
+    /// The home of what a vif receives; vifs are numbered as the caller likes. `None` from
+    /// [`HomeId::VIFS`] on.
     #[must_use]
     pub const fn vif(number: u8) -> Option<Self> {
+        Self::of_kind(0, number)
+    }
+
+    /// The home of copies that leave by a vif; `None` from [`HomeId::VIFS`] on.
+    #[must_use]
+    pub const fn copies(number: u8) -> Option<Self> {
+        Self::of_kind(1, number)
+    }
+
+    /// The home of segments that leave by a vif; `None` from [`HomeId::VIFS`] on.
+    #[must_use]
+    pub const fn segments(number: u8) -> Option<Self> {
+        Self::of_kind(2, number)
+    }
+
+    const fn of_kind(kind: u8, number: u8) -> Option<Self> {
         if number < Self::VIFS {
-            Some(Self(number))
+            Some(Self(kind * Self::VIFS + number))
         } else {
             None
         }
@@ -100,10 +117,20 @@ impl Home {
 }
 
 /// What is kept of a home apart from what every packet needs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// Pages that are not lent.
     pub(crate) floor: u32,
+    /// Most pages that are lent to one queue.
+    pub(crate) share: u32,
     /// Pages that are posted.
     pub(crate) posted: u32,
+}
+
+impl Terms {
+    pub(crate) const NONE: Terms = Terms {
+        floor: 0,
+        share: u32::MAX,
+        posted: 0,
+    };
 }

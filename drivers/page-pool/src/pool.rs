@@ -8,9 +8,13 @@
 //!
 //! Every page has a *home*: the vif whose receive ring it feeds, or [`HomeId::LOCAL`] for
 //! packets that the router makes itself. Wherever a page went, when it is free it goes back
-//! home. A home may lend no more pages than leaves it its floor
-//! ([`PagePool::may_lend`]), so a vif whose transmit ring is stuck can't starve the others
-//! of receive pages.
+//! home. What a vif receives, copies that leave by it, and segments that leave by it have homes
+//! apart, so that none takes the others' pages.
+//!
+//! A page that is sent where it was received is *lent* by its home to the queue that sends it.
+//! A home lends no more pages than leave it its floor ([`PagePool::lendable`]), and no more to one
+//! queue than its share ([`PagePool::lendable_to`]), so a vif whose transmit ring is stuck can
+//! neither starve the others of receive pages nor keep them from being sent elsewhere.
 //!
 //! The peer may change the bytes of any page at any time. [`Frame`]s are handles, all
 //! that is known of them is kept outside of the pages.
@@ -73,6 +77,24 @@ pub struct PagePool<H: Hal> {
     terms: Homes<Terms>,
     /// Which [`QueueId`]s are taken, a bit each.
     queues: u64,
+    /// Pages that each queue has on its transmit ring.
+    lent: Vec<Lent>,
+}
+
+/// Pages that a queue has on its transmit ring.
+#[derive(Clone, Copy, Debug)]
+struct Lent {
+    /// How many, by their home.
+    pages: Homes<u16>,
+    /// The home of the page that came back last.
+    last: HomeId,
+}
+
+impl Lent {
+    const NONE: Self = Self {
+        pages: Homes::all(0),
+        last: SPARE,
+    };
 }
 
 /// The next pool's id.
@@ -92,8 +114,9 @@ impl<H: Hal> PagePool<H> {
             slots: Vec::new(),
             parts: Vec::new(),
             homes,
-            terms: Homes::all(Terms::default()),
+            terms: Homes::all(Terms::NONE),
             queues: 0,
+            lent: Vec::new(),
         }
     }
 
@@ -176,7 +199,11 @@ impl<H: Hal> PagePool<H> {
             slot.home = SPARE;
         }
         self.homes[home] = Home::ABSENT;
-        self.terms[home] = Terms::default();
+        self.terms[home] = Terms::NONE;
+        for Lent { pages, .. } in &mut self.lent {
+            let lent = core::mem::take(&mut pages[home]);
+            pages[SPARE] += lent;
+        }
         Ok(())
     }
 
@@ -189,6 +216,42 @@ impl<H: Hal> PagePool<H> {
     /// Sets how many pages of `home` are kept for receiving.
     pub fn set_floor(&mut self, home: HomeId, pages: usize) {
         self.terms[home].floor = u32::try_from(pages).unwrap_or(u32::MAX);
+    }
+
+    /// Sets how many pages of `home` one queue may have on its transmit ring at most. Without
+    /// that it may have all that the home lends.
+    pub fn set_share(&mut self, home: HomeId, pages: usize) {
+        self.terms[home].share = u32::try_from(pages).unwrap_or(u32::MAX);
+    }
+
+    /// Most pages of `home` that one queue may have on its transmit ring.
+    #[must_use]
+    #[inline]
+    pub fn share(&self, home: HomeId) -> usize {
+        self.terms[home].share as usize
+    }
+
+    /// Number of pages of `home` that are on the transmit ring of `queue`.
+    #[must_use]
+    #[inline]
+    pub fn lent_to(&self, queue: QueueId, home: HomeId) -> usize {
+        let lent = self.lent.get(queue.index());
+        lent.map_or(0, |lent| lent.pages[home].into())
+    }
+
+    /// Number of pages of `home` that `queue` may still have in addition to those on its transmit
+    /// ring, as far as the home may lend any at all ([`PagePool::lendable`]).
+    #[must_use]
+    #[inline]
+    pub fn lendable_to(&self, queue: QueueId, home: HomeId) -> usize {
+        self.share(home).saturating_sub(self.lent_to(queue, home))
+    }
+
+    /// Number of pages of `home` that are free or posted.
+    #[must_use]
+    #[inline]
+    pub fn present(&self, home: HomeId) -> usize {
+        self.homes[home].present as usize
     }
 
     /// Number of pages that `home` may still lend before it falls below its floor.
@@ -208,15 +271,6 @@ impl<H: Hal> PagePool<H> {
             let home = slot.home;
             self.homes[home].present >= self.terms[home].floor
         })
-    }
-
-    /// Returns `true` if a frame that was just received into pages of `home` may be sent on or
-    /// queued.
-    /// Sending takes nothing from what decides this.
-    #[must_use]
-    #[inline]
-    pub fn may_lend_from(&self, home: HomeId) -> bool {
-        self.homes[home].present >= self.terms[home].floor
     }
 
     /// Gives spare pages back to the machine, as far as no used ones have a higher index, and
@@ -316,7 +370,7 @@ impl<H: Hal> PagePool<H> {
             }
         }
         self.homes = Homes::all(Home::ABSENT);
-        self.terms = Homes::all(Terms::default());
+        self.terms = Homes::all(Terms::NONE);
         closed
     }
 }

@@ -3,15 +3,18 @@
 use core::mem::take;
 
 use netfront_rs::{MAX_TX_SLOTS, Queue, QueueError};
+use netif::messages::MAX_SLOTS;
 use netif::{Features, QueueInfo};
 use page_pool::{HomeId, PagePool, PoolError};
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{ETHERNET_LEN, InterfaceId};
 use xen_hal::{DomId, Hal, PAGE_SIZE};
 
-use crate::segmentation::PendingSegments;
+use crate::allotment::{Allotment, enough_room};
+use crate::intake::Intake;
 use crate::vif::Vif;
-use crate::worker::{LOCAL_PAGES_PER_VIF, Worker, home_of};
+use crate::waiting::WaitingFrames;
+use crate::worker::{LOCAL_PAGES_PER_VIF, Worker};
 
 /// What a backend needs to take every large frame as it is.
 const EVERY_LARGE: Features = Features::SG
@@ -65,42 +68,88 @@ impl<H: Hal> Worker<H> {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend, vifs)?;
-        let home = home_of(interface);
-        let Some(pool) = self.pools[at].as_mut() else {
-            return Err(AttachError::Pool(PoolError::NoSuchHome));
-        };
-        if let Err(error) = pool.add_home(home, self.pages_per_vif) {
-            self.release(at, home);
-            return Err(AttachError::Pool(error));
-        }
-        let (mut queue, info) = match Queue::new(pool, home, features) {
+        let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
+        let takes_large = features.contains(EVERY_LARGE) && !self.ports.iter().any(tags);
+        let allotment = Allotment::of(self.pages_per_vif, self.takes_large() && !takes_large);
+        let homes = Homes::of(interface);
+        let queue = self.make_queue(at, &homes, allotment, features);
+        let (queue, info) = match queue {
             Ok(made) => made,
             Err(error) => {
-                self.release(at, home);
-                return Err(AttachError::Queue(error));
+                self.release(at, &homes);
+                return Err(error);
             }
         };
-        // The rest stays free for copies of what vifs of other backends send here.
-        queue.set_post_limit(self.pages_per_vif * 3 / 4);
-        queue.refill(pool);
-        queue.publish();
-        let large = self.takes_large();
-        let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
-        let any_tags = self.ports.iter().any(tags);
+        let segments = if allotment.segments > 0 {
+            homes.segments
+        } else {
+            homes.copies
+        };
         self.vifs[index] = Some(Vif {
             queue,
             pool: at,
             interface,
             fault: None,
             up: false,
-            slots: if large { MAX_TX_SLOTS } else { 1 },
+            slots: if self.takes_large() { MAX_TX_SLOTS } else { 1 },
+            enough: 0,
+            allotment,
             progress: now,
-            completed: 0,
             unanswered: 0,
-            takes_large: features.contains(EVERY_LARGE) && !any_tags,
-            pending: None,
+            copies: homes.copies,
+            segments,
+            intake: Intake::default(),
+            waiting: WaitingFrames::new(),
+            segments_left: 0,
         });
+        self.share_out();
         Ok(info)
+    }
+
+    /// Gives a vif pages in pool `at`, and makes its queue.
+    fn make_queue(
+        &mut self,
+        at: usize,
+        homes: &Homes,
+        allotment: Allotment,
+        features: Features,
+    ) -> Result<(Queue<H>, QueueInfo), AttachError> {
+        let Some(pool) = self.pools[at].as_mut() else {
+            return Err(AttachError::Pool(PoolError::NoSuchHome));
+        };
+        for (home, pages, floor) in [
+            (homes.receive, allotment.receive, allotment.floor()),
+            (homes.copies, allotment.copies, allotment.copies / 2),
+            (homes.segments, allotment.segments, allotment.segments / 2),
+        ] {
+            if pages > 0 {
+                pool.add_home(home, pages).map_err(AttachError::Pool)?;
+                pool.set_floor(home, floor);
+            }
+        }
+        let made = Queue::new(pool, homes.receive, features);
+        let (mut queue, info) = made.map_err(AttachError::Queue)?;
+        queue.refill(pool);
+        queue.publish();
+        Ok((queue, info))
+    }
+
+    /// Frames for a vif without a queue here may come, to be handed to a worker that has one.
+    pub(crate) fn attach_elsewhere(&mut self, vif: InterfaceId) {
+        self.handoffs.add(vif);
+        self.share_out();
+    }
+
+    /// Says how many pages each vif lends to each other one.
+    fn share_out(&mut self) {
+        let outputs = self.vifs.iter().flatten().count() + self.handoffs.len();
+        for vif in self.vifs.iter_mut().flatten() {
+            let share = vif.allotment.share(outputs - 1, vif.slots.min(MAX_SLOTS));
+            vif.enough = enough_room(share, vif.slots);
+            if let Some(pool) = self.pools.get_mut(vif.pool).and_then(Option::as_mut) {
+                pool.set_share(vif.queue.home(), share);
+            }
+        }
     }
 
     /// The backend of a vif is connected.
@@ -112,39 +161,40 @@ impl<H: Hal> Worker<H> {
                 .max((usize::from(mtu) + LONGEST_HEADER).div_ceil(PAGE_SIZE));
             vif.progress = now;
         }
+        self.share_out();
     }
 
     /// Nothing more flows through a vif.
     pub(crate) fn link_down(&mut self, interface: InterfaceId) {
         if let Some(Some(vif)) = self.vifs.get_mut(interface.index()) {
             vif.up = false;
+            vif.waiting.drop(&mut self.pools, &mut self.lane, |_| true);
         }
     }
 
     /// Gives the rings and pages of a vif back, as far as its backend let go of them.
     pub(crate) fn detach(&mut self, interface: InterfaceId) {
         self.link_down(interface);
-        // Pages of this vif may be among what waits for another.
-        self.drop_handoff();
-        for vif in self.vifs.iter_mut().flatten() {
-            if let Some(pending) = vif.pending.take() {
-                let PendingSegments {
-                    segmenter, path, ..
-                } = pending;
-                self.lane
-                    .count_tx_full(path.out, 1, segmenter.remaining_bytes() as u64);
-                if let Some(pool) = self.pools.get_mut(path.from).and_then(Option::as_mut) {
-                    pool.free(segmenter.into_frame());
-                }
-            }
-        }
+        self.handoffs
+            .remove(interface, &mut self.pools, &mut self.lane);
         let Some(vif) = self.vifs.get_mut(interface.index()).and_then(take) else {
+            self.share_out();
             return;
         };
-        if let Some(pool) = self.pools[vif.pool].as_mut() {
+        let at = vif.pool;
+        if !self.vifs.iter().flatten().any(|vif| vif.pool == at) {
+            // Frames don't outlive their pool.
+            let gone = |from| from == at;
+            for other in self.vifs.iter_mut().flatten() {
+                other.waiting.drop(&mut self.pools, &mut self.lane, gone);
+            }
+            self.handoffs.drop(&mut self.pools, &mut self.lane, gone);
+        }
+        if let Some(pool) = self.pools[at].as_mut() {
             vif.queue.close(pool);
         }
-        self.release(vif.pool, home_of(interface));
+        self.release(at, &Homes::of(interface));
+        self.share_out();
     }
 
     /// The pool of pages granted to `backend`.
@@ -170,21 +220,41 @@ impl<H: Hal> Worker<H> {
         }
     }
 
-    /// Removes a home, and the pool with the last one.
-    fn release(&mut self, at: usize, home: HomeId) {
+    /// Removes the homes of a vif, and the pool with the last one.
+    fn release(&mut self, at: usize, homes: &Homes) {
         let used = self.vifs.iter().flatten().any(|vif| vif.pool == at);
         let Some(pool) = self.pools[at].as_mut() else {
             return;
         };
         if used {
-            if pool.has_home(home)
-                && let Err(error) = pool.remove_home(home)
-            {
-                log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
+            for home in [homes.receive, homes.copies, homes.segments] {
+                if pool.has_home(home)
+                    && let Err(error) = pool.remove_home(home)
+                {
+                    log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
+                }
             }
             pool.trim();
         } else if let Some(pool) = self.pools[at].take() {
             let _ = pool.close();
+        }
+    }
+}
+
+/// Where the pages of a vif belong.
+struct Homes {
+    receive: HomeId,
+    copies: HomeId,
+    segments: HomeId,
+}
+
+impl Homes {
+    fn of(vif: InterfaceId) -> Self {
+        let or_local = |home: Option<HomeId>| home.unwrap_or(HomeId::LOCAL);
+        Self {
+            receive: or_local(HomeId::vif(vif.0)),
+            copies: or_local(HomeId::copies(vif.0)),
+            segments: or_local(HomeId::segments(vif.0)),
         }
     }
 }

@@ -88,6 +88,9 @@ impl<'a, H: Hal> Control<'a, H> {
                 }
             }
         }
+        for worker in self.workers.iter_mut().skip(infos.len()) {
+            worker.attach_elsewhere(interface);
+        }
         Ok(infos)
     }
 
@@ -213,30 +216,28 @@ impl<'a, H: Hal> Control<'a, H> {
     pub fn takes_large(&self) -> bool {
         self.workers().all(Worker::takes_large)
     }
+
     /// Hands frames that workers received for vifs without a queue there to workers that have one.
-    /// Returns `true` if any worker is rid of all that waited.
+    /// Returns `true` if any left.
     pub fn hand_off(&mut self, now: u64) -> bool {
-        let mut rid = false;
+        let mut any = false;
         for at in 0..self.workers.len() {
-            let waited = self.workers[at].has_handoff();
-            while let Some(vif) = self.workers[at].handoff_vif() {
+            let mut which = 0;
+            while let Some(vif) = self.workers[at].handoff_vif(which) {
                 // The first workers have queues, and a flow always leaves by the same one.
                 let queues = self.workers().filter(|worker| worker.has_vif(vif)).count();
                 let to = at.checked_rem(queues);
-                let gone = match to.map(|to| self.workers.get_disjoint_mut([at, to])) {
-                    Some(Ok([source, target])) => source.hand_to(Some(target), now),
+                any |= match to.map(|to| self.workers.get_disjoint_mut([at, to])) {
+                    Some(Ok([source, target])) => source.hand_over(which, Some(target), now),
                     // It came to have one.
-                    _ => self.workers[at].hand_to(None, now),
+                    _ => self.workers[at].hand_over(which, None, now),
                 };
-                if !gone {
-                    break;
-                }
+                which += 1;
             }
-            rid |= waited && !self.workers[at].has_handoff();
         }
         for worker in &mut self.workers {
             worker.publish();
         }
-        rid
+        any
     }
 }

@@ -1,24 +1,29 @@
 //! What a frame needs before the vif that it leaves by can take it.
 //!
 //! Most frames go out as they came: [`netfront_rs::Queue::send`] takes them, with their checksum state and
-//! GSO size. One that it refuses because the backend lacks a feature of netif.h comes here:
+//! GSO size. What else there is to do, an [`Output`] does:
 //!
-//! | backend lacks | the frame is |
+//! | what | the frame is |
 //! |---|---|
-//! | checksums of its IP version | completed in place |
-//! | `feature-gso-tcpv4`, `-tcpv6` | segmented ([`Segmenter`]), with whole checksums |
-//! | `feature-sg` | copied into one page, if it fits |
-//! | room for as many slots | copied into fewer pages |
+//! | is of another backend's pool | copied |
+//! | gets tags | moved in its page or copied, with whole checksums: netif.h says nothing of tags, and a Linux netback looks for the headers of a packet right behind the EtherType |
+//! | the backend lacks checksums of its IP version | completed in place |
+//! | the backend lacks `feature-gso-tcpv4`, `-tcpv6`, or the frame gets tags | segmented ([`Segmenter`]), with whole checksums |
+//! | the backend lacks `feature-sg` | copied into one page, if it fits |
+//! | the backend lacks room for as many slots | copied into fewer pages |
 //!
-//! Frames that get tags ([`send_tagged`]) have all of that done for them: netif.h says nothing
-//! of tags, and a Linux netback looks for the headers of a packet right behind the EtherType.
+//! The peer that a frame came from may go on writing to its pages. So with every frame goes the
+//! private copy of its first bytes, which was checked and rewritten: what leaves for another backend
+//! domain begins with these, not with what the page has by then, and so does whatever is copied or cut.
+//! They are what headers are read from; of what lies behind them, each byte is read once.
 //!
-//! Copies are made in free pages of the outgoing vif's home, as long as that stays above its
-//! floor. Nothing here allocates.
+//! Copies and segments are made in pages of their own homes, so that they take none from what
+//! vifs receive with. Nothing here allocates memory.
 
-mod prepare;
+mod front;
+mod output;
 mod segmenter;
-mod send;
 
+pub(crate) use output::room_for_copies;
+pub use output::{Output, Refused};
 pub use segmenter::{Segmenter, each_segment};
-pub use send::{Refused, resend, send_copy, send_tagged};

@@ -1,54 +1,76 @@
 //! How a worker hands frames to another one.
 
 use router::InterfaceId;
-use router::vlan::Tags;
 use xen_hal::Hal;
 
-use crate::handoff_queue::{Outcome, take_over};
+use crate::handoff_queue::{Handoff, RETRY_NS};
+use crate::waiting::Step;
 use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
-    /// The vif of the frame that waits longest. `None` if none waits.
-    pub(crate) fn handoff_vif(&self) -> Option<InterfaceId> {
-        let out = self.handoff.first()?.out;
-        Some(self.ports.get(out.index()).map_or(out, |&(vif, _)| vif))
+    /// The vifs for which frames are to be handed over, by their number here. To be asked until
+    /// `which` is too large.
+    pub(crate) fn handoff_vif(&self, which: usize) -> Option<InterfaceId> {
+        Some(self.handoffs.by_vif.get(which)?.vif)
     }
 
-    /// Hands the frame that waits longest to `target`, or drops it if there is none, or if it can't
-    /// leave there. Returns `true` if it is gone.
-    pub(crate) fn hand_to(&mut self, target: Option<&mut Worker<H>>, now: u64) -> bool {
-        let Some((first, segmenter)) = self.handoff.first_mut() else {
+    /// Hands frames to `target`, or drops them if there is none. Returns `true` if any left.
+    pub(crate) fn hand_over(
+        &mut self,
+        which: usize,
+        target: Option<&mut Worker<H>>,
+        now: u64,
+    ) -> bool {
+        let Some(handoff) = self.handoffs.by_vif.get_mut(which) else {
             return false;
         };
-        let Some(pool) = self.pools.get_mut(first.pool).and_then(Option::as_mut) else {
-            // Frames don't outlive their pools.
-            return self.handoff.pop().is_some();
-        };
-        let out = first.out;
-        let outcome = target.map_or(Outcome::Dropped, |target| {
-            let &(vif, tags) = target.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
-            let vif = target.vifs.get_mut(vif.index()).and_then(Option::as_mut);
-            match vif.filter(|vif| vif.up) {
-                Some(vif) => take_over(vif, &mut target.pools, (first, segmenter), pool, tags, now),
-                None => Outcome::Dropped,
-            }
+        if handoff.waiting.is_empty() || handoff.retry_at > now {
+            return false;
+        }
+        let Handoff {
+            vif,
+            waiting,
+            retry_at,
+        } = handoff;
+        let mut target = target.and_then(|target| {
+            let to = target.vifs.get_mut(vif.index())?.as_mut()?;
+            // Nobody else may do so before there is room: that CPU may sleep.
+            let works = to.up && !to.reap(&mut target.pools, now);
+            works.then_some((to, &mut target.pools))
         });
-        if matches!(outcome, Outcome::Waits) {
-            return false;
-        }
-        if let Some((remaining, out, frame)) = self.handoff.pop() {
-            if matches!(outcome, Outcome::Dropped) {
-                self.lane.count_tx_full(out, 1, remaining as u64);
+        let mut any = false;
+        while let Some(&path) = waiting.first() {
+            let Some(Some(source)) = self.pools.get_mut(path.from) else {
+                // Frames don't outlive their pools.
+                waiting.forget_first();
+                continue;
+            };
+            let step = match &mut target {
+                Some((to, _)) if !to.waiting.is_empty() => {
+                    // What waits there is to go first.
+                    match waiting.deadline() {
+                        Some(at) if at <= now => Step::Dropped(waiting.drop_first(source)),
+                        _ => Step::Waits,
+                    }
+                }
+                Some((to, pools)) => match pools.get_mut(to.pool) {
+                    Some(Some(pool)) => {
+                        let (mut output, _, left) = to.output(pool);
+                        waiting.step(&mut output, Some(source), left, now)
+                    }
+                    _ => Step::Dropped(waiting.drop_first(source)),
+                },
+                None => Step::Dropped(waiting.drop_first(source)),
+            };
+            match step {
+                Step::Sent => any = true,
+                Step::Dropped(lost) => lost.count(&mut self.lane, path.out),
+                Step::Waits => {
+                    *retry_at = now + RETRY_NS;
+                    break;
+                }
             }
-            pool.free(frame);
         }
-        true
-    }
-
-    /// Drops all frames that wait.
-    pub(crate) fn drop_handoff(&mut self) {
-        while self.has_handoff() {
-            self.hand_to(None, 0);
-        }
+        any
     }
 }

@@ -1,136 +1,153 @@
 //! Frames for vifs that have no queue on the worker that received them, since their backend takes
 //! fewer than others: copied to a worker that has one.
+//!
+//! They wait by vif, a burst for each, until all workers stand still. Those that find no room
+//! there wait on, and hold up neither those for other vifs nor what is received.
 
-use core::mem::take;
+use alloc::vec::Vec;
 
-use heapless::Deque;
-use page_pool::{Frame, PagePool};
-use router::vlan::Tags;
-use router::{BURST, InterfaceId};
+use page_pool::PagePool;
+use router::{BURST, InterfaceId, Lane};
 use xen_hal::Hal;
 
-use crate::egress::{self, Refused, Segmenter};
-use crate::vif::Vif;
+use crate::tx::{Run, TxDrops};
+use crate::waiting::WaitingFrames;
 
 /// How soon frames are tried again for which there was no room, in ns.
-const RETRY_NS: u64 = 100_000;
+pub(crate) const RETRY_NS: u64 = 1_000_000;
 
-/// A frame that is to leave by `out`, with its new header.
-pub(crate) struct Waiting {
-    frame: Frame,
-    /// Index of its pool.
-    pub(crate) pool: usize,
-    pub(crate) out: InterfaceId,
+/// Frames for a vif without a queue here.
+pub(crate) struct Handoff {
+    pub(crate) vif: InterfaceId,
+    pub(crate) waiting: WaitingFrames,
+    /// When they are to be tried again, in ns.
+    pub(crate) retry_at: u64,
 }
 
-/// Frames that wait to be handed to another worker, in order: those of one burst, as nothing more
-/// is received before they are gone.
+/// The frames of a worker for vifs that have no queue on it.
 #[derive(Default)]
-pub(crate) struct HandoffQueue {
-    waiting: Deque<Waiting, BURST>,
-    /// What is left of the first one if that is a large frame being segmented; its place is then
-    /// empty.
-    segmenter: Option<Segmenter>,
-}
-
-impl HandoffQueue {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// The frame that waits longest.
-    pub(crate) fn first(&self) -> Option<&Waiting> {
-        self.waiting.front()
-    }
-
-    /// The same, and what is left of it if it is being segmented.
-    pub(crate) fn first_mut(&mut self) -> Option<(&mut Waiting, &mut Option<Segmenter>)> {
-        let first = self.waiting.front_mut()?;
-        Some((first, &mut self.segmenter))
-    }
-
-    /// Adds a frame of pool `pool` that is to leave by `out`, with its new header.
-    ///
-    /// # Errors
-    /// The frame, if more than a burst wait.
-    pub(crate) fn push(
-        &mut self,
-        pool: usize,
-        out: InterfaceId,
-        frame: Frame,
-    ) -> Result<(), Frame> {
-        let pushed = self.waiting.push_back(Waiting { frame, pool, out });
-        pushed.map_err(|waiting| waiting.frame)
-    }
-
-    /// Takes the first one: bytes of it that were not sent, where it was to leave, and the frame.
-    pub(crate) fn pop(&mut self) -> Option<(usize, InterfaceId, Frame)> {
-        let Waiting { frame, out, .. } = self.waiting.pop_front()?;
-        Some(match self.segmenter.take() {
-            Some(segmenter) => (segmenter.remaining_bytes(), out, segmenter.into_frame()),
-            None => (frame.len(), out, frame),
-        })
-    }
-
-    /// When to try again, in ns. `None` if nothing waits.
-    pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
-        (!self.is_empty()).then_some(now + RETRY_NS)
-    }
-}
-
-/// What became of a frame.
-pub(crate) enum Outcome {
-    /// It is on the other worker's ring, as a copy.
-    Sent,
-    /// It can't leave there.
-    Dropped,
-    /// There is no room now.
-    Waits,
-}
-
-/// Sends a copy of the first frame of another worker, from pool `from`, or more segments of it.
-/// `vif` and `pools` are those of the worker that sends it.
-pub(crate) fn take_over<H: Hal>(
-    vif: &mut Vif<H>,
-    pools: &mut [Option<PagePool<H>>],
-    (first, segmenter): (&mut Waiting, &mut Option<Segmenter>),
-    from: &PagePool<H>,
-    tags: Tags,
+pub(crate) struct Handoffs {
+    pub(crate) by_vif: Vec<Handoff>,
+    /// When the worker last took a turn, in ns.
     now: u64,
-) -> Outcome {
-    // Nobody else may do so before there is room: that CPU may sleep.
-    if vif.reap(pools, now) {
-        return Outcome::Dropped;
+}
+
+impl Handoffs {
+    /// A vif comes that has no queue here.
+    pub(crate) fn add(&mut self, vif: InterfaceId) {
+        if self.of(vif).is_none() {
+            self.by_vif.push(Handoff {
+                vif,
+                waiting: WaitingFrames::new(),
+                retry_at: 0,
+            });
+        }
     }
-    let Some(Some(pool)) = pools.get_mut(vif.pool) else {
-        return Outcome::Dropped;
-    };
-    let (queue, tags) = (&mut vif.queue, tags.as_bytes());
-    if segmenter.is_none() && vif.pending.is_none() {
-        match egress::send_copy(queue, pool, from, &first.frame, tags) {
-            Ok(()) => return Outcome::Sent,
-            Err(Refused::NeedsSegmentation) => {
-                match Segmenter::new(from, take(&mut first.frame), tags) {
-                    Ok(begun) => *segmenter = Some(begun),
-                    Err(whole) => {
-                        first.frame = whole;
-                        return Outcome::Dropped;
-                    }
+
+    /// A vif without a queue here is gone, and so are the frames for it.
+    pub(crate) fn remove<H: Hal>(
+        &mut self,
+        vif: InterfaceId,
+        pools: &mut [Option<PagePool<H>>],
+        lane: &mut Lane,
+    ) {
+        self.by_vif.retain_mut(|it| {
+            let goes = it.vif == vif;
+            if goes {
+                it.waiting.drop(pools, lane, |_| true);
+            }
+            !goes
+        });
+    }
+
+    /// Drops the frames of those pools for whose index `gone` returns `true`.
+    pub(crate) fn drop<H: Hal>(
+        &mut self,
+        pools: &mut [Option<PagePool<H>>],
+        lane: &mut Lane,
+        gone: impl Fn(usize) -> bool + Copy,
+    ) {
+        for it in &mut self.by_vif {
+            it.waiting.drop(pools, lane, gone);
+        }
+    }
+
+    /// Vifs that have no queue here.
+    pub(crate) fn len(&self) -> usize {
+        self.by_vif.len()
+    }
+
+    fn of(&self, vif: InterfaceId) -> Option<&Handoff> {
+        self.by_vif.iter().find(|it| it.vif == vif)
+    }
+
+    pub(crate) fn note_time(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Returns `true` if frames are to be handed over now.
+    pub(crate) fn are_due(&self) -> bool {
+        let due = |it: &Handoff| !it.waiting.is_empty() && it.retry_at <= self.now;
+        self.by_vif.iter().any(due)
+    }
+
+    /// When frames are to be handed over again, in ns. `None` if none wait.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let waiting = self.by_vif.iter().filter(|it| !it.waiting.is_empty());
+        waiting.map(|it| it.retry_at).min()
+    }
+
+    /// Frames that may come to wait for a vif, of a home that lends `share` pages to each.
+    pub(crate) fn room(&self, vif: InterfaceId, share: usize) -> usize {
+        match self.of(vif) {
+            Some(handoff) if handoff.waiting.is_empty() => share.min(BURST),
+            _ => 0,
+        }
+    }
+
+    /// Takes in frames for a vif. `spare` is how many pages their home may lend, and is then less
+    /// by theirs.
+    #[cold]
+    pub(crate) fn take_in<H: Hal>(
+        &mut self,
+        vif: InterfaceId,
+        pools: &mut [Option<PagePool<H>>],
+        run: Run<'_>,
+        spare: &mut usize,
+    ) -> TxDrops {
+        let mut lost = TxDrops::default();
+        let Run {
+            path,
+            home,
+            headers,
+            frames,
+        } = run;
+        let Some(Some(pool)) = pools.get_mut(path.from) else {
+            return lost;
+        };
+        let mut handoff = self.by_vif.iter_mut().find(|it| it.vif == vif);
+        let held = handoff
+            .as_ref()
+            .map_or(0, |it| it.waiting.pages_of(path.from, home));
+        let mut most = pool.share(home).saturating_sub(held).min(*spare);
+        for (frame, header) in frames.iter_mut().zip(headers) {
+            let frame = core::mem::take(frame);
+            let (pages, len) = (frame.slots(), frame.len());
+            let pushed = match &mut handoff {
+                Some(it) if pages <= most => it.waiting.push(&path, home, frame, &header.0),
+                _ => Err(frame),
+            };
+            match pushed {
+                Ok(()) => {
+                    most -= pages;
+                    *spare -= pages;
+                }
+                Err(frame) => {
+                    lost.add_full(len);
+                    pool.free(frame);
                 }
             }
-            Err(Refused::Dropped) => {}
         }
-    }
-    if let Some(segmenter) = segmenter {
-        segmenter.send(queue, pool, Some(from));
-        if segmenter.is_done() {
-            return Outcome::Sent;
-        }
-    }
-    // Without anything under way there is nothing to wait for.
-    if vif.queue.tx_in_flight() == 0 || vif.is_stuck(now) {
-        Outcome::Dropped
-    } else {
-        Outcome::Waits
+        lost
     }
 }

@@ -16,6 +16,8 @@
 
 extern crate alloc;
 
+mod allotment;
+mod allowance;
 mod attach;
 mod burst;
 mod control;
@@ -23,8 +25,8 @@ pub mod egress;
 pub mod event_moderation;
 mod handoff;
 mod handoff_queue;
+mod intake;
 mod router_output;
-mod segmentation;
 mod sleep;
 mod snapshot;
 mod stats;
@@ -32,6 +34,7 @@ mod transmit;
 mod turn;
 mod tx;
 mod vif;
+mod waiting;
 mod worker;
 
 pub use attach::AttachError;

@@ -1,12 +1,11 @@
 //! The way out for frames that the router makes.
 
 use netif::Checksum;
-use page_pool::{HomeId, PagePool};
+use page_pool::{HEADER_LEN, HomeId, PagePool};
 use router::vlan::Tags;
 use router::{Egress, FrameMeta, InterfaceId, NoRoom};
 use xen_hal::Hal;
 
-use crate::egress;
 use crate::vif::Vif;
 use crate::worker::LOCAL_PAGES_PER_VIF;
 
@@ -44,7 +43,12 @@ impl<H: Hal> Egress for RouterOutput<'_, H> {
         }
         let mut frame = pool.alloc_frame(HomeId::LOCAL, bytes).ok_or(NoRoom)?;
         frame.set_checksum(Checksum::from_bits_truncate(meta.flags.bits()));
-        match egress::send_tagged(&mut vif.queue, pool, frame, tags.as_bytes()) {
+        let mut header = [0; HEADER_LEN];
+        for (to, from) in header.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        let (mut output, ..) = vif.output(pool);
+        match output.send(frame, &header, tags.as_bytes()) {
             Ok(()) => {
                 vif.unanswered += 1;
                 Ok(())

@@ -9,7 +9,6 @@ use router::BURST;
 use xen_hal::{Hal, Port};
 
 use crate::event_moderation::Activity;
-use crate::segmentation::{PendingSegments, STUCK_NS};
 use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
@@ -24,20 +23,29 @@ impl<H: Hal> Worker<H> {
         self.planned = (self.stats.frames, cpu_time_ns);
         let sleep = self.moderation.plan(now, activity);
         self.wake_at = sleep.limit.map(|limit| now + limit);
-        let blocked = self.room(now) == 0;
-        self.blocked = blocked;
         // Completions matter only where pages or room are short; otherwise they are found in
         // passing. One alone would be no reason to wake. Pages missing on one ring may be on
         // any other.
         let few = BURST.min(self.pages_per_vif / 4);
-        let up = self.vifs.iter().flatten().filter(|vif| vif.up);
-        let short = blocked || up.into_iter().any(|vif| vif.queue.rx_posted() < few);
+        let mut short = false;
+        // The vifs for which frames wait, read or unread.
+        let mut awaited = 0u64;
+        for vif in self.vifs.iter().flatten().filter(|vif| vif.up) {
+            short |= vif.queue.rx_posted() < few;
+            if vif.intake.unread.is_some() {
+                awaited |= vif.intake.outputs;
+            }
+        }
         let mut busy = false;
-        for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
-            // Without room for what comes, only a completion is news.
+        let vifs = self.vifs.iter_mut().enumerate();
+        for (index, vif) in vifs.filter_map(|(index, vif)| Some((index, vif.as_mut()?))) {
+            if !vif.up {
+                continue;
+            }
+            let some = short || awaited >> index & 1 != 0 || !vif.waiting.is_empty();
             let wake = Wake {
-                rx: (!blocked).then_some(sleep.frames),
-                tx: short.then_some(BURST as u32),
+                rx: vif.intake.worth_an_event(&vif.queue, sleep.frames),
+                tx: some.then_some((BURST / 2) as u32),
             };
             busy |= vif.queue.arm(wake);
         }
@@ -55,30 +63,27 @@ impl<H: Hal> Worker<H> {
     }
 
     /// When the next turn is due whatever comes, in ns. To be asked after [`Worker::arm`].
-    pub fn deadline(&self, now: u64) -> Option<u64> {
-        let unstuck = self.blocked.then(|| {
-            let waiting = self.vifs.iter().flatten().filter(|vif| vif.up);
-            waiting
-                .map(|vif| vif.progress + STUCK_NS + 1)
-                .filter(|&at| at > now)
-                .min()
-        });
-        let segmenting = self.vifs.iter().flatten().filter(|vif| vif.up);
-        let cut_off = segmenting
-            .filter_map(|vif| vif.pending.as_ref())
-            .map(PendingSegments::deadline)
-            .min();
-        let again = self.handoff.deadline(now);
-        [
-            self.poll_at,
-            self.wake_at,
-            unstuck.flatten(),
-            cut_off,
-            again,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+    pub fn deadline(&self) -> Option<u64> {
+        let mut first = None;
+        let mut add = |at: Option<u64>| {
+            if first.is_none() || at.is_some_and(|at| Some(at) < first) {
+                first = at;
+            }
+        };
+        add(self.poll_at);
+        add(self.wake_at);
+        for vif in self.vifs.iter().flatten().filter(|vif| vif.up) {
+            if let Some(unread) = vif.intake.unread {
+                add(Some(unread.until));
+            }
+            if !vif.waiting.is_empty() {
+                add(vif.waiting.deadline());
+            }
+        }
+        if self.handoffs.len() > 0 {
+            add(self.handoffs.deadline());
+        }
+        first
     }
 
     /// Clears the events of all vifs, and lists their channels for waiting.

@@ -4,54 +4,92 @@
 use core::mem::take;
 
 use netfront_rs::Queue;
-use page_pool::{Frame, HomeId, PagePool};
-use router::{FrameFlags, FrameMeta, Header, InterfaceId, Lane, REWRITTEN, Tables};
+use page_pool::{Frame, FrameHeader, HomeId, PagePool};
+use router::{DropReason, FrameFlags, FrameMeta, Header, InterfaceId, Lane, REWRITTEN, Tables};
 use xen_hal::Hal;
 
 use crate::egress::{self, Refused};
-use crate::segmentation::{PendingSegments, begin_segmentation};
-use crate::tx::{TxDrops, TxPath};
+use crate::tx::{Run, TxDrops, TxPath};
 use crate::vif::Vif;
+use crate::waiting::Step;
 
-/// Hands a frame to the router's slow path, which takes no large ones: those come to it as the
-/// segments that they would have been.
+/// Hands a frame that begins with `header` to the router's slow path, which takes no large ones:
+/// those come to it as the segments that they would have been.
 pub(crate) fn punt<H: Hal>(
     lane: &mut Lane,
     tables: &Tables,
     input: InterfaceId,
     meta: FrameMeta,
     pool: &PagePool<H>,
-    frame: &Frame,
+    (frame, header): (&Frame, &FrameHeader),
 ) {
-    let segmented = frame.is_gso()
-        && egress::each_segment(pool, frame, |len, write| {
-            let flags = FrameFlags::DATA_VALIDATED;
-            let meta = FrameMeta {
-                flags,
-                ..FrameMeta::plain(len)
-            };
-            lane.punt(tables, input, meta, |bytes| write(bytes));
-        });
-    if !segmented {
+    if !frame.is_gso() {
         lane.punt(tables, input, meta, |bytes| {
-            pool.copy_out(frame, 0, bytes);
+            let known = bytes.len().min(header.len());
+            pool.copy_out(frame, known, bytes.get_mut(known..).unwrap_or_default());
+            for (to, from) in bytes.iter_mut().zip(header) {
+                *to = *from;
+            }
         });
+        return;
+    }
+    let left = egress::each_segment(pool, frame, header, |len, write| {
+        let flags = FrameFlags::DATA_VALIDATED;
+        let meta = FrameMeta {
+            flags,
+            ..FrameMeta::plain(len)
+        };
+        lane.punt(tables, input, meta, |bytes| write(bytes))
+    });
+    match left {
+        Some(0) => {}
+        Some(left) => lane.count_drop(input, DropReason::PuntFull, left as u64),
+        None => lane.count_drop(input, DropReason::BadGso, 1),
     }
 }
 
-/// Writes new headers into frames, and sends them on one vif:
-/// as they are if its backend is the same and takes them so, else as copies in pages that only
-/// the other backend sees. They were just received into pages of `home`.
+/// Sends the plain frames that `frames`, received into pages of `home`, begin with, as far as there
+/// is room: as they are but for their headers. `spare` is how many pages their home may lend, and
+/// is then less by what it did. Returns their number.
+#[inline(always)]
+pub(crate) fn forward_plain<H: Hal>(
+    queue: &mut Queue<H>,
+    pool: &mut PagePool<H>,
+    home: HomeId,
+    frames: &mut [Frame],
+    headers: &[Header],
+    spare: &mut usize,
+) -> usize {
+    let most = pool.lendable_to(queue.id(), home).min(*spare);
+    let end = frames.len().min(most);
+    let sent = put_on_ring(queue, pool, home, &mut frames[..end], headers);
+    *spare -= sent;
+    sent
+}
+
+/// Apart from all else, so that all of its values are in registers.
+#[inline(never)]
+fn put_on_ring<H: Hal>(
+    queue: &mut Queue<H>,
+    pool: &mut PagePool<H>,
+    home: HomeId,
+    frames: &mut [Frame],
+    headers: &[Header],
+) -> usize {
+    let headers = headers.iter().map(|header| &header.0);
+    queue.forward(pool, home, frames.iter_mut().zip(headers), REWRITTEN)
+}
+
+/// Sends a run of frames on one vif that aren't all plain, find no room, get tags, are of another
+/// backend's pool, or follow others that wait: each as it needs it. `spare` is as for plain ones.
 #[inline(never)]
 pub(crate) fn forward_run<H: Hal>(
     vif: Option<&mut Vif<H>>,
     pools: &mut [Option<PagePool<H>>],
-    path: &TxPath,
-    home: HomeId,
-    headers: &[Header],
-    frames: &mut [Frame],
+    run: Run<'_>,
+    spare: &mut usize,
 ) -> TxDrops {
-    let from = path.from;
+    let from = run.path.from;
     let mut lost = TxDrops::default();
     let to = vif.as_ref().map(|vif| vif.pool);
     let (source, target) = match to {
@@ -62,137 +100,157 @@ pub(crate) fn forward_run<H: Hal>(
         _ => (pools.get_mut(from).and_then(Option::as_mut), None),
     };
     let Some(source) = source else { return lost };
-    match (vif, target) {
-        (Some(vif), None) if !path.tags.is_empty() => {
-            for (frame, header) in frames.iter_mut().zip(headers) {
-                let frame = take(frame);
-                lost.join(forward_tagged(vif, source, path, frame, &header.0));
-            }
+    let Some(vif) = vif else {
+        drop_all(source, run.frames, &mut lost);
+        return lost;
+    };
+    if target.is_some() || !run.path.tags.is_empty() {
+        forward_each(vif, source, target, run, spare, &mut lost);
+        return lost;
+    }
+    let Run {
+        path,
+        home,
+        headers,
+        frames,
+    } = run;
+    let mut at = 0;
+    while at < frames.len() {
+        let (frames, headers) = (&mut frames[at..], &headers[at..]);
+        if !vif.waiting.is_empty() {
+            let rest = Run {
+                path,
+                home,
+                headers,
+                frames,
+            };
+            forward_each(vif, source, None, rest, spare, &mut lost);
+            break;
         }
-        (Some(vif), None) => {
-            let Vif { queue, pending, .. } = vif;
-            let mut at = 0;
-            while at < frames.len() {
-                if source.may_lend_from(home) {
-                    at += forward_plain(queue, source, &mut frames[at..], &headers[at..]);
-                }
-                let (Some(frame), Some(header)) = (frames.get_mut(at), headers.get(at)) else {
-                    break;
-                };
-                let frame = take(frame);
-                lost.join(forward_one(queue, pending, source, path, frame, &header.0));
-                at += 1;
-            }
+        let sent = forward_plain(&mut vif.queue, source, home, frames, headers, spare);
+        let (frames, headers) = (&mut frames[sent..], &headers[sent..]);
+        let lendable = source.lendable_to(vif.queue.id(), home).min(*spare);
+        if vif.queue.tx_free() == 0 || lendable == 0 {
+            drop_all(source, frames, &mut lost);
+            break;
         }
-        (Some(vif), Some(target)) => {
-            for (frame, header) in frames.iter_mut().zip(headers) {
-                let mut frame = take(frame);
-                source.write_header(&mut frame, &header.0, REWRITTEN);
-                let tags = path.tags.as_bytes();
-                match egress::send_copy(&mut vif.queue, target, source, &frame, tags) {
-                    Ok(()) => source.free(frame),
-                    Err(Refused::Dropped) => {
-                        lost.add(frame.len());
-                        source.free(frame);
-                    }
-                    Err(Refused::NeedsSegmentation) => {
-                        let Vif { queue, pending, .. } = &mut *vif;
-                        lost.join(begin_segmentation(
-                            queue,
-                            pending,
-                            target,
-                            Some(source),
-                            path,
-                            frame,
-                        ));
-                    }
-                }
-            }
-        }
-        _ => {
-            for frame in frames {
-                lost.add(frame.len());
-                source.free(take(frame));
-            }
-        }
+        let one = Run {
+            path,
+            home,
+            headers: headers.get(..1).unwrap_or_default(),
+            frames: frames.get_mut(..1).unwrap_or_default(),
+        };
+        forward_each(vif, source, None, one, spare, &mut lost);
+        at += sent + 1;
     }
     lost
 }
 
-/// Sends the plain frames that `frames` begins with, as far as there is room. Apart from all
-/// else, so that all of its values are in registers. Returns how many.
-#[inline(never)]
-fn forward_plain<H: Hal>(
-    queue: &mut Queue<H>,
-    pool: &mut PagePool<H>,
-    frames: &mut [Frame],
-    headers: &[Header],
-) -> usize {
-    let headers = headers.iter().map(|header| &header.0);
-    queue.forward(pool, frames.iter_mut().zip(headers), REWRITTEN)
+/// Frees frames that can't leave.
+fn drop_all<H: Hal>(pool: &mut PagePool<H>, frames: &mut [Frame], lost: &mut TxDrops) {
+    for frame in frames {
+        lost.add_full(frame.len());
+        pool.free(take(frame));
+    }
 }
 
-/// Writes the new header into a frame of the queue's own pool, does for it what
-/// the backend can't, and sends it.
-#[inline(never)]
-fn forward_one<H: Hal>(
-    queue: &mut Queue<H>,
-    pending: &mut Option<PendingSegments>,
-    pool: &mut PagePool<H>,
-    path: &TxPath,
-    mut frame: Frame,
-    header: &page_pool::FrameHeader,
-) -> TxDrops {
-    let len = frame.len();
-    let sent = if pool.may_lend(&frame) {
-        pool.write_header(&mut frame, header, REWRITTEN);
-        queue
-            .send(pool, frame)
-            .or_else(|unsent| egress::resend(queue, pool, unsent))
-    } else {
-        // Its page would be missed on the ring it was received on.
-        Err((frame, Refused::Dropped))
-    };
-    finish_send(queue, pending, pool, path, len, sent)
-}
-
-/// The same for a frame that gets tags.
-fn forward_tagged<H: Hal>(
+/// Sends frames one by one. `target` is the output's pool if they are of another.
+fn forward_each<H: Hal>(
     vif: &mut Vif<H>,
-    pool: &mut PagePool<H>,
-    path: &TxPath,
-    mut frame: Frame,
-    header: &page_pool::FrameHeader,
-) -> TxDrops {
-    let Vif { queue, pending, .. } = vif;
-    let len = frame.len();
-    let sent = if pool.may_lend(&frame) {
-        pool.write_header(&mut frame, header, REWRITTEN);
-        egress::send_tagged(queue, pool, frame, path.tags.as_bytes())
-    } else {
-        Err((frame, Refused::Dropped))
-    };
-    finish_send(queue, pending, pool, path, len, sent)
+    source: &mut PagePool<H>,
+    mut target: Option<&mut PagePool<H>>,
+    run: Run<'_>,
+    spare: &mut usize,
+    lost: &mut TxDrops,
+) {
+    let Run {
+        path,
+        home,
+        headers,
+        frames,
+    } = run;
+    for (frame, header) in frames.iter_mut().zip(headers) {
+        let (frame, header) = (take(frame), &header.0);
+        let pages = frame.slots();
+        let refused = if !vif.waiting.is_empty() {
+            Err((frame, Refused::NeedsSegmentation))
+        } else if let Some(target) = target.as_deref_mut() {
+            let (mut output, ..) = vif.output(target);
+            match output.send_copy(source, &frame, header, path.tags.as_bytes()) {
+                Ok(()) => {
+                    source.free(frame);
+                    Ok(0)
+                }
+                Err(why) => Err((frame, why)),
+            }
+        } else if pages > source.lendable_to(vif.queue.id(), home).min(*spare) {
+            // Its pages would be missed where they were received, or by other outputs.
+            Err((frame, Refused::NoRoom))
+        } else {
+            let (mut output, ..) = vif.output(source);
+            output
+                .send(frame, header, path.tags.as_bytes())
+                .map(|()| pages)
+        };
+        match refused {
+            Ok(lent) => *spare -= lent,
+            Err((frame, Refused::NeedsSegmentation)) => {
+                let target = target.as_deref_mut();
+                let held = hold(vif, source, target, &path, home, (frame, header), *spare);
+                *spare -= held.0;
+                lost.join(held.1);
+            }
+            Err((frame, Refused::NoRoom | Refused::Never)) => {
+                lost.add_full(frame.len());
+                source.free(frame);
+            }
+        }
+    }
 }
 
-/// Segments or frees a frame of the queue's own pool, of `len` bytes, if it could not be sent.
-#[inline(always)]
-fn finish_send<H: Hal>(
-    queue: &mut Queue<H>,
-    pending: &mut Option<PendingSegments>,
-    pool: &mut PagePool<H>,
+/// Lets a frame wait for its output, behind those that do, and sends what can be sent of them.
+/// Returns the number of pages that are held.
+#[cold]
+fn hold<H: Hal>(
+    vif: &mut Vif<H>,
+    source: &mut PagePool<H>,
+    target: Option<&mut PagePool<H>>,
     path: &TxPath,
-    len: usize,
-    sent: Result<(), (Frame, Refused)>,
-) -> TxDrops {
-    match sent {
-        Ok(()) => TxDrops::default(),
-        Err((frame, Refused::NeedsSegmentation)) => {
-            begin_segmentation(queue, pending, pool, None, path, frame)
+    home: HomeId,
+    (frame, header): (Frame, &FrameHeader),
+    spare: usize,
+) -> (usize, TxDrops) {
+    let (pages, len) = (frame.slots(), frame.len());
+    let lent = match target {
+        None => source.lent_to(vif.queue.id(), home),
+        Some(_) => 0,
+    };
+    let lent = lent + vif.waiting.pages_of(path.from, home);
+    if pages > source.share(home).saturating_sub(lent).min(spare) {
+        source.free(frame);
+        return (0, TxDrops::full(len));
+    }
+    let alone = vif.waiting.is_empty();
+    if let Err(frame) = vif.waiting.push(path, home, frame, header) {
+        source.free(frame);
+        return (0, TxDrops::full(len));
+    }
+    if !alone {
+        return (pages, TxDrops::default());
+    }
+    let step = match target {
+        None => {
+            let (mut output, waiting, left) = vif.output(source);
+            waiting.step(&mut output, None, left, path.now)
         }
-        Err((frame, Refused::Dropped)) => {
-            pool.free(frame);
-            TxDrops::of(len)
+        Some(target) => {
+            let (mut output, waiting, left) = vif.output(target);
+            waiting.step(&mut output, Some(source), left, path.now)
         }
+    };
+    match step {
+        Step::Sent => (0, TxDrops::default()),
+        Step::Dropped(lost) => (0, lost),
+        Step::Waits => (pages, TxDrops::default()),
     }
 }

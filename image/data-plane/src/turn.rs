@@ -2,21 +2,20 @@
 
 use core::mem::take;
 
-use netfront_rs::Budget;
 use page_pool::PagePool;
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
-    BURST, DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, REWRITTEN, Tables, Verdict,
-    Verdicts,
+    DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, Lane, Tables, Verdict, Verdicts,
 };
 use xen_hal::Hal;
 
+use crate::allowance::Allowance;
 use crate::burst::{Burst, run_len};
-use crate::segmentation::resume_segmentation;
-use crate::transmit::{forward_run, punt};
-use crate::tx::TxPath;
+use crate::transmit::{forward_plain, forward_run, punt};
+use crate::tx::{Run, TxPath};
 use crate::vif::Vif;
-use crate::worker::{Worker, home_of};
+use crate::waiting::Step;
+use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
     /// Takes one turn. `now` is in ns, here and elsewhere. Returns `true` if there is more to do
@@ -26,22 +25,24 @@ impl<H: Hal> Worker<H> {
         let mut busy = false;
         for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
             busy |= vif.reap(&mut self.pools, now);
-            if let Some(pending) = &vif.pending {
-                let path = pending.path;
-                let from = (path.from != vif.pool).then_some(path.from);
-                let lost = with_pools(&mut self.pools, vif.pool, from, |pool, source| {
-                    resume_segmentation(&mut vif.queue, &mut vif.pending, pool, source, now)
-                });
-                if lost.frames > 0 {
-                    self.lane.count_tx_full(path.out, lost.frames, lost.bytes);
-                }
+            if !vif.waiting.is_empty() {
+                send_waiting(vif, &mut self.pools, &mut self.lane, now);
             }
         }
-        for index in 0..self.vifs.len() {
+        // Each vif has its turn as the first one.
+        let vifs = self.vifs.len();
+        self.first = if self.first + 1 < vifs {
+            self.first + 1
+        } else {
+            0
+        };
+        let mut index = self.first;
+        for _ in 0..vifs {
             busy |= self.forward(tables, index, now);
+            index = if index + 1 < vifs { index + 1 } else { 0 };
         }
-        self.publish();
-        busy
+        self.handoffs.note_time(now);
+        busy | self.publish()
     }
 
     /// Takes a burst from one vif through the router. Returns `true` if there may be another.
@@ -52,32 +53,26 @@ impl<H: Hal> Worker<H> {
         {
             return false;
         }
-        let room = self.room(now);
-        // What may have to be segmented is to be the last of its burst.
-        let as_it_is = |vif: &Vif<H>| !vif.up || vif.takes_large;
-        let any = self.vifs.iter().flatten().all(as_it_is);
+        let Some(Allowance { budget, mut spare }) = self.allowance(index, now) else {
+            return false;
+        };
         let Some(vif) = self.vifs[index].as_mut() else {
             return false;
         };
         let Some(pool) = self.pools[vif.pool].as_mut() else {
             return false;
         };
-        if room == 0 {
-            // What isn't read stays with the backend, where dropping it costs least.
-            return false;
-        }
         let errors = vif.queue.counters().rx_errors;
-        let budget = Budget {
-            frames: BURST,
-            slots: room,
-            large: if any { usize::MAX } else { 1 },
-        };
+        let posted = vif.queue.rx_posted();
         let receive = if vif.queue.sends_hashes() {
             Burst::receive::<H, true>
         } else {
             Burst::receive::<H, false>
         };
         let (count, received) = receive(&mut self.burst, &mut vif.queue, pool, budget);
+        let owed = vif.intake.owed;
+        vif.intake.owed = owed.saturating_sub(posted - vif.queue.rx_posted());
+        let more = count == budget.slots || owed > 0;
         let input = vif.interface;
         let errors = vif.queue.counters().rx_errors - errors;
         if errors > 0 {
@@ -110,8 +105,8 @@ impl<H: Hal> Worker<H> {
         if *in_common == Verdicts::Tagged {
             self.untag(tables, index, count, now);
         }
-        self.dispatch(tables, index, count, now);
-        count == room
+        self.dispatch(tables, index, count, &mut spare, now);
+        more
     }
 
     /// Takes the tags off frames of the burst of `count` that came from vif `index`, and lets the
@@ -164,10 +159,22 @@ impl<H: Hal> Worker<H> {
 
     /// Does what the router decided with the burst of `count` frames that came from vif `index`,
     /// in runs of the same verdict: frames of one flow come in trains.
-    fn dispatch(&mut self, tables: &Tables, index: usize, count: usize, now: u64) {
-        let Some(from) = self.vifs[index].as_ref().map(|vif| vif.pool) else {
+    /// `spare` is how many pages may be lent for that.
+    fn dispatch(
+        &mut self,
+        tables: &Tables,
+        index: usize,
+        count: usize,
+        spare: &mut usize,
+        now: u64,
+    ) {
+        let Some((from, home)) = self.vifs[index]
+            .as_ref()
+            .map(|vif| (vif.pool, vif.queue.home()))
+        else {
             return;
         };
+        let mut outputs = 0u64;
         let Burst {
             headers,
             frames,
@@ -187,51 +194,53 @@ impl<H: Hal> Worker<H> {
             let run = start..start + len;
             let frames = &mut frames[run.clone()];
             match verdict {
-                Verdict::Forward(out)
-                    if lacks_queue(&self.ports, &self.vifs, out) && tables.is_up(out) =>
-                {
-                    let Some(pool) = self.pools[from].as_mut() else {
-                        return;
-                    };
-                    for (frame, header) in frames.iter_mut().zip(&headers[run]) {
-                        let mut frame = take(frame);
-                        pool.write_header(&mut frame, &header.0, REWRITTEN);
-                        if let Err(frame) = self.handoff.push(from, out, frame) {
-                            self.lane.count_tx_full(out, 1, frame.len() as u64);
-                            pool.free(frame);
-                        }
-                    }
-                }
                 Verdict::Forward(out) => {
                     let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
+                    outputs |= 1u64.checked_shl(to.0.into()).unwrap_or(0);
+                    let headers = &headers[run];
                     let vif = self.vifs.get_mut(to.index()).and_then(Option::as_mut);
-                    let lost = forward_run(
-                        vif.filter(|vif| vif.up),
-                        &mut self.pools,
-                        &TxPath {
-                            from,
-                            out,
-                            tags,
-                            now,
-                        },
-                        home_of(input_vif),
-                        &headers[run],
-                        frames,
-                    );
-                    if lost.frames > 0 {
-                        self.lane.count_tx_full(out, lost.frames, lost.bytes);
+                    let sent = match (vif, &mut self.pools[from]) {
+                        (Some(vif), Some(pool)) if vif.takes_plain(from) && tags.is_empty() => {
+                            forward_plain(&mut vif.queue, pool, home, frames, headers, spare)
+                        }
+                        _ => 0,
+                    };
+                    if sent < len {
+                        let rest = Run {
+                            path: TxPath {
+                                from,
+                                out,
+                                tags,
+                                now,
+                            },
+                            home,
+                            headers: &headers[sent..],
+                            frames: &mut frames[sent..],
+                        };
+                        let lost = match self.vifs.get_mut(to.index()).and_then(Option::as_mut) {
+                            None if tables.is_up(out) => {
+                                self.handoffs.take_in(to, &mut self.pools, rest, spare)
+                            }
+                            vif => {
+                                let vif = vif.filter(|vif| vif.up);
+                                forward_run(vif, &mut self.pools, rest, spare)
+                            }
+                        };
+                        lost.count(&mut self.lane, out);
                     }
                 }
                 Verdict::Punt | Verdict::Drop | Verdict::Tagged(_) => {
                     let Some(pool) = self.pools[from].as_mut() else {
                         return;
                     };
-                    let inputs = metas[run.clone()].iter().zip(&inputs[run]);
-                    for (frame, (meta, input)) in frames.iter_mut().zip(inputs) {
+                    let inputs = metas[run.clone()].iter().zip(&inputs[run.clone()]);
+                    let inputs = inputs.zip(&headers[run]);
+                    for (frame, ((meta, input), header)) in frames.iter_mut().zip(inputs) {
                         if verdict == Verdict::Punt {
                             let tagged = *in_common == Verdicts::Tagged;
                             let input = if tagged { *input } else { input_vif };
-                            punt(&mut self.lane, tables, input, *meta, pool, frame);
+                            let bytes = (&*frame, &header.0);
+                            punt(&mut self.lane, tables, input, *meta, pool, bytes);
                         }
                         pool.free(take(frame));
                     }
@@ -240,34 +249,50 @@ impl<H: Hal> Worker<H> {
             rest = rest.get(len..).unwrap_or(&[]);
             start += len;
         }
+        if let Some(vif) = self.vifs[index].as_mut() {
+            vif.intake.outputs = outputs;
+        }
     }
 }
 
-/// Returns `true` if the vif of an interface has no queue here: its backend has fewer than others.
-fn lacks_queue<H: Hal>(
-    ports: &[(InterfaceId, Tags)],
-    vifs: &[Option<Vif<H>>],
-    out: InterfaceId,
-) -> bool {
-    let vif = ports.get(out.index()).map_or(out, |&(vif, _)| vif);
-    vifs.get(vif.index()).is_none_or(Option::is_none)
+/// Sends frames that wait for a vif, as far as there is room and their segments are enough for a
+/// turn.
+#[cold]
+fn send_waiting<H: Hal>(
+    vif: &mut Vif<H>,
+    pools: &mut [Option<PagePool<H>>],
+    lane: &mut Lane,
+    now: u64,
+) {
+    while let Some(&TxPath { from, out, .. }) = vif.waiting.first() {
+        let other = (from != vif.pool).then_some(from);
+        let step = with_pools(pools, vif.pool, other, |pool, source| {
+            let (mut output, waiting, left) = vif.output(pool);
+            waiting.step(&mut output, source, left, now)
+        });
+        match step {
+            Some(Step::Sent) => {}
+            Some(Step::Dropped(lost)) => lost.count(lane, out),
+            Some(Step::Waits) | None => return,
+        }
+    }
 }
 
 /// Calls `f` with pool `at`, and pool `other` if that is another.
-fn with_pools<H: Hal, T: Default>(
+fn with_pools<H: Hal, T>(
     pools: &mut [Option<PagePool<H>>],
     at: usize,
     other: Option<usize>,
     f: impl FnOnce(&mut PagePool<H>, Option<&mut PagePool<H>>) -> T,
-) -> T {
+) -> Option<T> {
     match other {
         None => match pools.get_mut(at) {
-            Some(Some(pool)) => f(pool, None),
-            _ => T::default(),
+            Some(Some(pool)) => Some(f(pool, None)),
+            _ => None,
         },
         Some(other) => match pools.get_disjoint_mut([at, other]) {
-            Ok([Some(pool), other]) => f(pool, other.as_mut()),
-            _ => T::default(),
+            Ok([Some(pool), Some(other)]) => Some(f(pool, Some(other))),
+            _ => None,
         },
     }
 }

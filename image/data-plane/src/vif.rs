@@ -1,11 +1,17 @@
-//! One vif as a worker has it: a queue, and what becomes of its transmit ring.
+//! One vif as a worker has it: a queue, with what is known of either direction.
 
 use netfront_rs::{PeerFault, Queue};
-use page_pool::PagePool;
+use page_pool::{HomeId, PagePool};
 use router::{BURST, InterfaceId};
 use xen_hal::Hal;
 
-use crate::segmentation::{PendingSegments, STUCK_NS};
+use crate::allotment::Allotment;
+use crate::egress::Output;
+use crate::intake::Intake;
+use crate::waiting::WaitingFrames;
+
+/// Segments that leave by a vif in one turn: as many as frames of a burst.
+const SEGMENTS_PER_TURN: usize = BURST;
 
 /// A vif that packets flow through, or will once its backend is connected.
 pub(crate) struct Vif<H: Hal> {
@@ -19,39 +25,36 @@ pub(crate) struct Vif<H: Hal> {
     pub(crate) up: bool,
     /// Slots of a transmit ring that the largest frame it receives needs.
     pub(crate) slots: usize,
-    /// When the backend last completed a burst, or had nothing to do, in ns.
+    /// Its pages.
+    pub(crate) allotment: Allotment,
+    /// Room that there is to be for what is read, where all is well.
+    pub(crate) enough: usize,
+    /// When the backend last completed something, or had nothing to do, in ns.
     pub(crate) progress: u64,
-    /// Slots that it completed since then.
-    pub(crate) completed: usize,
     /// Frames of the router's own on the ring since the backend last completed something.
     pub(crate) unanswered: usize,
-    /// Its backend takes every large frame as it is, and none leaves with a tag.
-    pub(crate) takes_large: bool,
-    /// A large frame that it doesn't take, of which segments wait for room.
-    pub(crate) pending: Option<PendingSegments>,
+    /// The homes of copies and of segments that leave by it.
+    pub(crate) copies: HomeId,
+    pub(crate) segments: HomeId,
+    /// What it receives, and where that goes.
+    pub(crate) intake: Intake,
+    /// Frames that wait to leave by it.
+    pub(crate) waiting: WaitingFrames,
+    /// Segments that may still leave by it in this turn.
+    pub(crate) segments_left: usize,
 }
 
 impl<H: Hal> Vif<H> {
-    /// Returns `true` if the transmit ring is full and its backend makes no progress.
-    pub(crate) fn is_stuck(&self, now: u64) -> bool {
-        self.queue.tx_free() < BURST && now.saturating_sub(self.progress) > STUCK_NS
-    }
-
     /// Takes completed pages from the transmit ring. Returns `true` if the backend broke the
     /// protocol there.
     pub(crate) fn reap(&mut self, pools: &mut [Option<PagePool<H>>], now: u64) -> bool {
+        self.segments_left = SEGMENTS_PER_TURN;
         let Some(pool) = pools.get_mut(self.pool).and_then(Option::as_mut) else {
             return false;
         };
         match self.queue.reap(pool) {
             Ok(count) => {
-                self.completed += count;
-                if count > 0 {
-                    self.unanswered = 0;
-                }
-                // A trickle is no progress: a vif with a rate limit holds up nobody else.
-                if self.completed >= BURST || self.queue.tx_in_flight() == 0 {
-                    self.completed = 0;
+                if count > 0 || self.queue.tx_in_flight() == 0 {
                     self.unanswered = 0;
                     self.progress = now;
                 }
@@ -64,5 +67,31 @@ impl<H: Hal> Vif<H> {
                 true
             }
         }
+    }
+
+    /// Where frames leave by it, and those that wait for that. `pool` is its backend's pool.
+    pub(crate) fn output<'a>(
+        &'a mut self,
+        pool: &'a mut PagePool<H>,
+    ) -> (Output<'a, H>, &'a mut WaitingFrames, &'a mut usize) {
+        let output = Output {
+            queue: &mut self.queue,
+            pool,
+            copies: self.copies,
+            segments: self.segments,
+        };
+        (output, &mut self.waiting, &mut self.segments_left)
+    }
+
+    /// Returns `true` if plain frames of pool `from` can leave by it as they are, as far as there
+    /// is room.
+    #[inline(always)]
+    pub(crate) fn takes_plain(&self, from: usize) -> bool {
+        self.up && self.pool == from && self.waiting.is_empty()
+    }
+
+    /// Returns `true` if it stopped sending segments only because these were enough for a turn.
+    pub(crate) fn has_more_segments(&self) -> bool {
+        self.segments_left == 0 && !self.waiting.is_empty()
     }
 }

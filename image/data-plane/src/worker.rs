@@ -3,14 +3,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use page_pool::{HomeId, PagePool, PoolStats};
+use page_pool::{PagePool, PoolStats};
 use router::vlan::Tags;
 use router::{InterfaceId, Lane, Router};
 use xen_hal::{DomId, Hal};
 
 use crate::burst::Burst;
 use crate::event_moderation::EventModeration;
-use crate::handoff_queue::HandoffQueue;
+use crate::handoff_queue::Handoffs;
 use crate::snapshot::{PoolSnapshot, QueueSnapshot, WorkerSnapshot};
 use crate::stats::WorkerStats;
 use crate::vif::Vif;
@@ -18,8 +18,8 @@ use crate::vif::Vif;
 /// Fewest and most pages that a vif gets: the most are a full receive ring, and as much on its
 /// way out.
 const PAGES_PER_VIF: core::ops::RangeInclusive<usize> = 32..=512;
-/// Pages a vif must have to be given large TCP frames (GSO): a quarter of them, what it never
-/// lends, then holds one such frame and more, without which its backend delivers nothing.
+/// Pages a vif must have to be given large TCP frames (GSO): what it never lends then holds one
+/// such frame and more, without which its backend delivers nothing.
 const PAGES_FOR_LARGE: usize = 128;
 /// Pages for packets that the router makes itself, for each vif: as many as one that completes
 /// nothing can hold on to, so that it silences no other.
@@ -37,15 +37,15 @@ pub struct Worker<H: Hal> {
     /// A pool for each backend domain; one without vifs is gone.
     pub(crate) pools: Vec<Option<PagePool<H>>>,
     pub(crate) burst: Box<Burst>,
+    /// The vif that is read first in this turn.
+    pub(crate) first: usize,
     /// Frames for vifs that have no queue here.
-    pub(crate) handoff: Box<HandoffQueue>,
+    pub(crate) handoffs: Handoffs,
     pub(crate) pages_per_vif: usize,
     /// When the router wants to be polled next, of the worker that does so; at once if it is due.
     pub(crate) poll_at: Option<u64>,
     /// How to sleep.
     pub(crate) moderation: EventModeration,
-    /// When it last armed, there was no room for what comes.
-    pub(crate) blocked: bool,
     /// When to wake so that frames whose events are moderated don't wait too long.
     pub(crate) wake_at: Option<u64>,
     /// It slept since a sleep was last planned.
@@ -75,11 +75,11 @@ impl<H: Hal> Worker<H> {
             vifs: Vec::new(),
             pools: Vec::new(),
             burst: Burst::new(),
-            handoff: Box::default(),
+            first: 0,
+            handoffs: Handoffs::default(),
             pages_per_vif: pages.clamp(*PAGES_PER_VIF.start(), *PAGES_PER_VIF.end()),
             poll_at: None,
             moderation: EventModeration::new(),
-            blocked: false,
             wake_at: None,
             slept: false,
             planned: (0, 0),
@@ -96,37 +96,21 @@ impl<H: Hal> Worker<H> {
 
     /// Returns `true` if frames wait for [`Control::hand_off`](crate::Control::hand_off).
     pub fn has_handoff(&self) -> bool {
-        !self.handoff.is_empty()
+        self.handoffs.are_due()
     }
 
-    /// Shows the backends what was put on rings, and gives them pages.
-    pub(crate) fn publish(&mut self) {
+    /// Shows the backends what was put on rings, and gives them pages. Returns `true` if there
+    /// are more segments to be sent in the next turn.
+    pub(crate) fn publish(&mut self) -> bool {
+        let mut more = false;
         for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
             if let Some(pool) = self.pools[vif.pool].as_mut() {
                 vif.queue.refill(pool);
                 self.stats.notifications += u64::from(vif.queue.publish());
+                more |= vif.has_more_segments();
             }
         }
-    }
-
-    /// How many slots the frames of a burst may need so that any vif that works can take all of
-    /// it; none if the largest frame finds no room, one is being segmented, or some wait for
-    /// another worker.
-    pub(crate) fn room(&self, now: u64) -> usize {
-        if self.has_handoff() {
-            return 0;
-        }
-        let (mut room, mut largest) = (None, 1);
-        let up = self.vifs.iter().flatten().filter(|vif| vif.up);
-        for vif in up.filter(|vif| !vif.is_stuck(now)) {
-            if vif.pending.is_some() {
-                return 0;
-            }
-            let free = vif.queue.tx_free();
-            room = Some(room.map_or(free, |room: usize| room.min(free)));
-            largest = vif.slots.max(largest);
-        }
-        room.filter(|&room| room >= largest).unwrap_or(0)
+        more
     }
 
     /// Returns `true` if vifs have the pages for large TCP frames.
@@ -181,9 +165,4 @@ impl<H: Hal> Worker<H> {
             .flatten()
             .map(|pool| (pool.peer(), pool.stats()))
     }
-}
-
-/// Where the pages of a vif belong.
-pub(crate) fn home_of(interface: InterfaceId) -> HomeId {
-    HomeId::vif(interface.0).unwrap_or(HomeId::LOCAL)
 }

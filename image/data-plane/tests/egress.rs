@@ -4,7 +4,7 @@
 
 mod packets;
 
-use data_plane::egress::{self, Refused, Segmenter};
+use data_plane::egress::{self, Output, Refused, Segmenter};
 use netfront_rs::Queue;
 use netif::Features;
 use netif::fakes::{Backend, Delivery, Sent};
@@ -29,18 +29,42 @@ const OFFLOADS: [Features; 5] = [
 struct Vif {
     queue: Queue<FakeHal>,
     back: Backend,
+    copies: HomeId,
+    segments: HomeId,
 }
 
 impl Vif {
     fn new(pool: &mut PagePool<FakeHal>, number: u8, pages: usize, features: Features) -> Self {
         let home = HomeId::vif(number).expect("few vifs");
-        pool.add_home(home, pages).expect("pages");
+        let copies = HomeId::copies(number).expect("few vifs");
+        let segments = HomeId::segments(number).expect("few vifs");
+        for (home, pages) in [
+            (home, pages / 2),
+            (copies, pages / 4),
+            (segments, pages / 4),
+        ] {
+            pool.add_home(home, pages).expect("pages");
+        }
         let (mut queue, info) = Queue::new(pool, home, features).expect("a queue");
-        queue.set_post_limit(pages / 2);
         queue.refill(pool);
         queue.publish();
         let back = Backend::connect(pool.hal(), pool.peer(), info);
-        Self { queue, back }
+        Self {
+            queue,
+            back,
+            copies,
+            segments,
+        }
+    }
+
+    /// Where frames leave by it.
+    fn output<'a>(&'a mut self, pool: &'a mut PagePool<FakeHal>) -> Output<'a, FakeHal> {
+        Output {
+            queue: &mut self.queue,
+            pool,
+            copies: self.copies,
+            segments: self.segments,
+        }
     }
 }
 
@@ -58,7 +82,7 @@ impl Bed {
     fn new(features: Features, one_domain: bool, pages: usize) -> Self {
         let hal = FakeHal::new();
         let mut input = PagePool::new(hal, DomId(0));
-        let from = Vif::new(&mut input, 0, 64, Features::all());
+        let from = Vif::new(&mut input, 0, 128, Features::all());
         let mut output = (!one_domain).then(|| PagePool::new(hal, DomId(7)));
         let to = Vif::new(output.as_mut().unwrap_or(&mut input), 1, pages, features);
         Self {
@@ -120,29 +144,32 @@ impl Bed {
             input, output, to, ..
         } = self;
         let mut got = Vec::new();
+        let header = input.header(&frame);
         let refused = match output {
-            Some(pool) => match egress::send_copy(&mut to.queue, pool, input, &frame, tags) {
+            Some(pool) => match to.output(pool).send_copy(input, &frame, &header, tags) {
                 Ok(()) => {
                     input.free(frame);
                     None
                 }
                 Err(refused) => Some((frame, refused)),
             },
-            None => egress::send_tagged(&mut to.queue, input, frame, tags).err(),
+            None => to.output(input).send(frame, &header, tags).err(),
         };
         let whole = match refused {
             None => true,
-            Some((frame, Refused::Dropped)) => {
+            Some((frame, Refused::Never | Refused::NoRoom)) => {
                 input.free(frame);
                 false
             }
             Some((frame, Refused::NeedsSegmentation)) => {
-                let mut segmenter = Segmenter::new(input, frame, tags).expect("TCP");
+                let mut segmenter = Segmenter::new(input, frame, &header, tags).expect("TCP");
                 let whole = loop {
                     let sent = match output {
-                        Some(pool) => segmenter.send(&mut to.queue, pool, Some(input)),
-                        None => segmenter.send(&mut to.queue, input, None),
+                        Some(pool) => segmenter.send(&mut to.output(pool), Some(input), 20),
+                        None => segmenter.send(&mut to.output(input), None, 20),
                     };
+                    let sent = sent.unwrap_or(0);
+                    assert!(sent <= 20);
                     if segmenter.is_done() || sent == 0 {
                         break segmenter.is_done();
                     }
@@ -370,7 +397,7 @@ fn what_a_backend_takes_is_not_touched() {
 #[test]
 fn few_pages_cut_in_several_turns() {
     for one_domain in [true, false] {
-        // 32 free, of which 16 are kept: about three turns for what is 45 segments.
+        // 16 for segments: three turns for what is 45 segments.
         let mut bed = Bed::new(features(0), one_domain, 64);
         let packet = Packet::new(Kind::V4, Transport::Tcp, 65_000, true, Some(1448));
         for _ in 0..5 {
@@ -390,7 +417,8 @@ fn segments_for_one_who_takes_no_large_frames() {
         let packet = Packet::new(kind, Transport::Tcp, 20_000, true, Some(1448));
         let frame = bed.receive(&packet, PAGE_SIZE);
         let mut sent = Vec::new();
-        let segmented = egress::each_segment(&bed.input, &frame, |len, write| {
+        let header = bed.input.header(&frame);
+        let left = egress::each_segment(&bed.input, &frame, &header, |len, write| {
             let mut bytes = vec![0; len];
             write(&mut bytes);
             sent.push(Sent {
@@ -400,16 +428,24 @@ fn segments_for_one_who_takes_no_large_frames() {
                 ids: vec![0],
                 grefs: Vec::new(),
             });
+            true
         });
-        assert!(segmented);
+        assert_eq!(left, Some(0));
         judge(&packet, &sent, "punted");
+        // No more are made than are wanted.
+        let (total, mut taken) = (sent.len(), 0);
+        let left = egress::each_segment(&bed.input, &frame, &header, |_, _| {
+            taken += 1;
+            taken < 5
+        });
+        assert_eq!((taken, left), (5, Some(total - 5)));
         bed.input.free(frame);
     }
     let plain = Packet::new(Kind::V4, Transport::Tcp, 1000, true, None);
     let frame = bed.receive(&plain, PAGE_SIZE);
-    assert!(!egress::each_segment(&bed.input, &frame, |_, _| panic!(
-        "not large"
-    )));
+    let header = bed.input.header(&frame);
+    let left = egress::each_segment(&bed.input, &frame, &header, |_, _| panic!("not large"));
+    assert_eq!(left, None);
     bed.input.free(frame);
 }
 
@@ -419,18 +455,13 @@ fn what_calls_itself_large_and_is_not_tcp() {
     let mut packet = Packet::new(Kind::V4, Transport::Udp, 5000, true, None);
     packet.gso = Some(1448);
     let frame = bed.receive(&packet, PAGE_SIZE);
-    assert!(!egress::each_segment(&bed.input, &frame, |_, _| panic!(
-        "not TCP"
-    )));
-    let unsent = bed
-        .to
-        .queue
-        .send(&mut bed.input, frame)
-        .expect_err("no GSO there");
-    let (frame, refused) =
-        egress::resend(&mut bed.to.queue, &mut bed.input, unsent).expect_err("to be segmented");
+    let header = bed.input.header(&frame);
+    let left = egress::each_segment(&bed.input, &frame, &header, |_, _| panic!("not TCP"));
+    assert_eq!(left, None);
+    let sent = bed.to.output(&mut bed.input).send(frame, &header, &[]);
+    let (frame, refused) = sent.expect_err("to be segmented");
     assert_eq!(refused, Refused::NeedsSegmentation);
-    let frame = Segmenter::new(&bed.input, frame, &[]).expect_err("not TCP");
+    let frame = Segmenter::new(&bed.input, frame, &header, &[]).expect_err("not TCP");
     bed.input.free(frame);
     assert!(bed.is_idle());
 }

@@ -187,7 +187,7 @@ impl Workers {
         clock.set(state.at);
         self.with(at, |worker, _| {
             worker.take_events(ports);
-            (!worker.arm(state.at, state.running)).then(|| worker.deadline(state.at))
+            (!worker.arm(state.at, state.running)).then(|| worker.deadline())
         })
     }
 }

@@ -8,7 +8,7 @@ use netif::messages::{
     Extra, ExtraInfo, MAX_SLOTS, MAX_TX_SIZE, RSP_NULL, TxFlags, TxRequest, TxResponse,
 };
 use netif::{Checksum, Features, GsoKind};
-use page_pool::{Frame, FrameHeader, HEADER_LEN, PagePool};
+use page_pool::{Frame, FrameHeader, HEADER_LEN, HomeId, PagePool};
 use xen_hal::Hal;
 
 use super::Queue;
@@ -43,15 +43,17 @@ impl<H: Hal> Queue<H> {
                 });
             }
             slot.put_on_ring(self.id);
+            let home = slot.home();
+            pool.count_lent(self.id, home, 1);
             self.count_sent(u64::from(frame.size()));
             return Ok(());
         }
         self.send_chain(pool, frame)
     }
 
-    /// Sends frames as they were received but for the first `len` bytes (at most
-    /// [`HEADER_LEN`]), which are replaced by those of their headers: the fast way to do so for
-    /// many. Up to 7 more bytes of a header are written; they must be as they were received.
+    /// Sends frames as they were received into pages of `home`, but for the first `len` bytes (at
+    /// most [`HEADER_LEN`]), which are replaced by those of their headers: the fast way to do so
+    /// for many. Up to 7 more bytes of a header are written; they must be as they were received.
     ///
     /// Takes frames up to the first that isn't a plain one of one slot or finds no room, and
     /// leaves none in their places. Returns the number of frames taken.
@@ -59,6 +61,7 @@ impl<H: Hal> Queue<H> {
     pub fn forward<'a>(
         &mut self,
         pool: &mut PagePool<H>,
+        home: HomeId,
         frames: impl IntoIterator<Item = (&'a mut Frame, &'a FrameHeader)>,
         len: usize,
     ) -> usize {
@@ -92,6 +95,7 @@ impl<H: Hal> Queue<H> {
                 .encode(),
             )
         });
+        pool.count_lent(self.id, home, count);
         self.count_sent(bytes);
         count as usize
     }
@@ -221,7 +225,7 @@ impl<H: Hal> Queue<H> {
         let mut outcome = Ok(());
         while index != end {
             // A page that there is, and status 0: any other makes the number too large.
-            let odd = pool.take_back(self.id, self.home, &mut index, end, |index| {
+            let odd = pool.take_back(self.id, &mut index, end, |index| {
                 let [word] = self.tx.response(index);
                 word
             });

@@ -248,7 +248,7 @@ fn forward_replaces_the_first_bytes() {
     let mut at = 0;
     while at < frames.len() {
         let rest = frames[at..].iter_mut().zip(&headers[at..]);
-        at += b.queue.forward(&mut pool, rest, 40);
+        at += b.queue.forward(&mut pool, home(0), rest, 40);
         if let Some(frame) = frames.get_mut(at) {
             let mut frame = std::mem::take(frame);
             others.push(frame.len());
@@ -290,7 +290,7 @@ fn forward_leaves_what_finds_no_room() {
         a.back.publish();
         let (mut frames, headers): (Vec<_>, Vec<_>) = a.receive(&mut pool).into_iter().unzip();
         let all = frames.iter_mut().zip(&headers);
-        assert_eq!(b.queue.forward(&mut pool, all, 40), room.min(200));
+        assert_eq!(b.queue.forward(&mut pool, home(0), all, 40), room.min(200));
         for frame in frames.drain(..).skip(room) {
             assert_eq!((frame.len(), frame.slots()), (60, 1));
             let unsent = b

@@ -59,7 +59,11 @@ fn between_backends_frames_are_copied() {
         let (frame, _) = a.receive(ours).remove(0);
         let unsent = b.queue.send(theirs, frame).unwrap_err();
         assert_eq!(unsent.why, SendError::OtherPool);
-        let copy = PagePool::copy_between(ours, &unsent.frame, theirs, HomeId::LOCAL).unwrap();
+        let front = ours.header(&unsent.frame);
+        let front = &front[..len.min(64)];
+        let frame = &unsent.frame;
+        let copy = PagePool::copy_between(ours, frame, front, 64, theirs, HomeId::LOCAL);
+        let copy = copy.unwrap();
         ours.free(unsent.frame);
         assert_eq!(theirs.gso(&copy), Some(gso));
         b.queue.send(theirs, copy).unwrap();
@@ -149,6 +153,79 @@ fn a_floor_keeps_the_receive_ring_alive() {
 }
 
 #[test]
+fn no_ring_gets_more_than_its_share() {
+    let mut pool = pool();
+    let mut a = Vif::new(&mut pool, 0, 64, Features::all());
+    let mut outputs = [1, 2].map(|n| Vif::new(&mut pool, n, 16, Features::all()));
+    pool.set_floor(home(0), 8);
+    pool.set_share(home(0), 28);
+    for round in 0..8 {
+        for seed in 0..8 {
+            let delivered = a.back.deliver(&packet(60, seed));
+            assert!(delivered, "starved in round {round}");
+        }
+        a.back.publish();
+        let out = &mut outputs[round % 2].queue;
+        for (frame, _) in a.receive(&mut pool) {
+            let lendable = pool.lendable_to(out.id(), home(0));
+            if lendable > 0 {
+                out.send(&mut pool, frame).unwrap();
+                assert_eq!(pool.lendable_to(out.id(), home(0)), lendable - 1);
+            } else {
+                pool.free(frame);
+            }
+        }
+        a.queue.refill(&mut pool);
+        a.queue.publish();
+    }
+    for out in &outputs {
+        assert_eq!(pool.lent_to(out.queue.id(), home(0)), 28);
+    }
+    // What comes back counts no longer, nor what is of no home any more.
+    let [b, c] = &mut outputs;
+    b.queue.publish();
+    assert_eq!(b.back.drain(10), 10);
+    b.back.publish();
+    assert_eq!(b.queue.reap(&mut pool), Ok(10));
+    assert_eq!(pool.lent_to(b.queue.id(), home(0)), 18);
+    a.queue.close(&mut pool);
+    pool.remove_home(home(0)).unwrap();
+    assert_eq!(pool.lent_to(b.queue.id(), home(0)), 0);
+    for out in [b, c] {
+        out.queue.publish();
+        out.back.drain(usize::MAX);
+        out.back.publish();
+        out.queue.reap(&mut pool).unwrap();
+    }
+    assert_eq!(pool.stats().spare().total(), 64);
+    assert_eq!(pool.stats().spare().free, 64);
+    finish(pool, outputs, 0);
+}
+
+#[test]
+fn a_copy_begins_with_what_was_checked() {
+    let mut pool = pool();
+    pool.add_home(home(0), 8).unwrap();
+    for len in [20, 64, 100, 5000] {
+        let bytes = packet(len, 3);
+        let frame = pool.alloc_frame(home(0), &bytes).unwrap();
+        for front in [&[9][..], &[9; 12], &[9; 72]] {
+            let copy = pool.copy(&frame, front, 64, home(0)).unwrap();
+            let mut all = vec![0; 6000];
+            let length = pool.copy_out(&copy, 0, &mut all);
+            assert_eq!(length, copy.len());
+            assert_eq!(
+                all[..length],
+                [front, bytes.get(64..).unwrap_or(&[])].concat()
+            );
+            pool.free(copy);
+        }
+        pool.free(frame);
+    }
+    assert!(pool.stats().sum().held == 0);
+}
+
+#[test]
 fn a_post_limit_leaves_pages_to_copy_into() {
     let hal = FakeHal::new();
     let (mut from, mut to) = (PagePool::new(hal, DomId(1)), PagePool::new(hal, DomId(2)));
@@ -160,7 +237,7 @@ fn a_post_limit_leaves_pages_to_copy_into() {
     assert_eq!(queue.refill(&mut to), 48);
     assert_eq!(queue.refill(&mut to), 0);
     let frame = from.alloc_frame(home, &[7; 100]).unwrap();
-    let copy = PagePool::copy_between(&from, &frame, &mut to, home).unwrap();
+    let copy = PagePool::copy_between(&from, &frame, &[], 0, &mut to, home).unwrap();
     assert_eq!(copy.len(), 100);
     to.free(copy);
     from.free(frame);

@@ -1,6 +1,6 @@
 //! Frames that can't be sent come back, with the reason.
 
-use crate::common::{Vif, finish, packet, pool};
+use crate::common::{Vif, finish, home, packet, pool};
 use netfront_rs::SendError;
 use netif::Features;
 use netif::fakes::Delivery;
@@ -83,7 +83,7 @@ fn no_frame_is_never_sent() {
     let mut a = Vif::new(&mut pool, 0, 64, Features::all());
     let mut none = [Frame::default()];
     let all = none.iter_mut().map(|frame| (frame, &[0; 64]));
-    assert_eq!(a.queue.forward(&mut pool, all, 40), 0);
+    assert_eq!(a.queue.forward(&mut pool, home(0), all, 40), 0);
     let unsent = a.queue.send(&mut pool, Frame::default());
     assert_eq!(
         unsent.map_err(|unsent| unsent.why),
@@ -94,7 +94,7 @@ fn no_frame_is_never_sent() {
     a.back.publish();
     assert!(a.queue.reap(&mut pool).is_err());
     let all = none.iter_mut().map(|frame| (frame, &[0; 64]));
-    assert_eq!(a.queue.forward(&mut pool, all, 40), 0);
+    assert_eq!(a.queue.forward(&mut pool, home(0), all, 40), 0);
     let unsent = a.queue.send(&mut pool, Frame::default());
     assert_eq!(unsent.map_err(|unsent| unsent.why), Err(SendError::Closed));
     pool.free(Frame::default());

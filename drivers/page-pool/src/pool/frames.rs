@@ -47,26 +47,65 @@ impl<H: Hal> PagePool<H> {
 
     /// Copies `frame` of the pool `from` into free pages of `home` of the pool `to`, with all
     /// that is known of it; `None` if there are too few. The original stays as it is.
+    ///
+    /// The copy begins with `front`, and goes on with what the frame has from byte `skip` on.
+    /// What `front` stands for was checked, in a copy that the peer can't change; it isn't read
+    /// again from the pages, which the peer can.
     pub fn copy_between(
         from: &PagePool<H>,
         frame: &Frame,
+        front: &[u8],
+        skip: usize,
         to: &mut PagePool<H>,
         home: HomeId,
     ) -> Option<Frame> {
-        let mut copy = to.take(home, frame.len())?;
-        let mut at = 0;
-        let mut buffer = [0; 512];
-        while at < frame.len() {
-            let done = from.copy_out(frame, at, &mut buffer);
-            if done == 0 {
-                break;
-            }
-            to.copy_in(&mut copy, at, buffer.get(..done)?);
-            at += done;
-        }
+        let rest = frame.len().saturating_sub(skip);
+        let mut copy = to.take(home, front.len() + rest)?;
+        Self::copy_rest(from, frame, skip, to, &mut copy, front);
         copy.set_checksum(frame.checksum());
         to.set_gso(&mut copy, from.gso(frame));
         Some(copy)
+    }
+
+    /// As [`PagePool::copy_between`], within the pool.
+    pub fn copy(
+        &mut self,
+        frame: &Frame,
+        front: &[u8],
+        skip: usize,
+        home: HomeId,
+    ) -> Option<Frame> {
+        let rest = frame.len().saturating_sub(skip);
+        let mut copy = self.take(home, front.len() + rest)?;
+        Self::copy_rest(self, frame, skip, self, &mut copy, front);
+        copy.set_checksum(frame.checksum());
+        let gso = self.gso(frame);
+        self.set_gso(&mut copy, gso);
+        Some(copy)
+    }
+
+    /// Fills `copy` of the pool `to` with `front` and what `frame` of the pool `from` has from
+    /// byte `skip` on.
+    fn copy_rest(
+        from: &PagePool<H>,
+        frame: &Frame,
+        skip: usize,
+        to: &PagePool<H>,
+        copy: &mut Frame,
+        front: &[u8],
+    ) {
+        to.copy_in(copy, 0, front);
+        let mut buffer = [0; 512];
+        let (mut at, mut end) = (skip, front.len());
+        while at < frame.len() {
+            let done = from.copy_out(frame, at, &mut buffer);
+            let Some(read) = buffer.get(..done).filter(|read| !read.is_empty()) else {
+                break;
+            };
+            to.copy_in(copy, end, read);
+            at += done;
+            end += done;
+        }
     }
 
     /// Copies bytes of the frame from `offset` on; stops at its end. Returns the number of bytes.

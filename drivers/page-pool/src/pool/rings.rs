@@ -5,12 +5,12 @@
 //! that its home has present until the driver says that it was received
 //! ([`PagePool::count_received`]). A page that is sent is marked as being on the ring of its queue
 //! ([`PageSlot::put_on_ring`]), so that no peer can give it back twice or to another queue
-//! ([`PagePool::take_back`]).
+//! ([`PagePool::take_back`]), and counted ([`PagePool::count_lent`]).
 
 use netif::{Checksum, Gso};
 use xen_hal::{GrantRef, Hal, SharedPage};
 
-use super::{PagePool, PageSlot, Part};
+use super::{Lent, PagePool, PageSlot, Part};
 use crate::frame::{FirstBytes, Frame, OnePageFrames, kind};
 use crate::home::{HomeId, NO_PAGE};
 
@@ -21,6 +21,12 @@ pub struct QueueId(u8);
 impl QueueId {
     /// No queue.
     pub(super) const NONE: Self = Self(0);
+
+    /// The index of a queue.
+    #[inline]
+    pub(super) const fn index(self) -> usize {
+        (self.0 as usize).wrapping_sub(1)
+    }
 }
 
 /// The part of a frame that is in one page.
@@ -75,7 +81,15 @@ impl PageSlot {
         self.granted.reference()
     }
 
-    /// Notes that the page is on the transmit ring of `queue`.
+    /// Where the page returns when it is free.
+    #[must_use]
+    #[inline]
+    pub fn home(&self) -> HomeId {
+        self.home
+    }
+
+    /// Notes that the page is on the transmit ring of `queue`. To be counted too
+    /// ([`PagePool::count_lent`]).
     #[inline]
     pub fn put_on_ring(&mut self, queue: QueueId) {
         self.sending = queue;
@@ -88,6 +102,9 @@ impl<H: Hal> PagePool<H> {
     pub fn add_queue(&mut self) -> Option<QueueId> {
         let free = self.queues.trailing_ones();
         self.queues |= 1_u64.checked_shl(free)?;
+        if self.lent.len() <= free as usize {
+            self.lent.push(Lent::NONE);
+        }
         Some(QueueId(free as u8 + 1))
     }
 
@@ -98,7 +115,18 @@ impl<H: Hal> PagePool<H> {
                 slot.go_home(index as u16, &mut self.homes);
             }
         }
+        if let Some(lent) = self.lent.get_mut(queue.index()) {
+            *lent = Lent::NONE;
+        }
         self.queues &= !(1 << (queue.0 - 1));
+    }
+
+    /// Counts pages of `home` that were put on the transmit ring of `queue`.
+    #[inline]
+    pub fn count_lent(&mut self, queue: QueueId, home: HomeId, pages: u32) {
+        if let Some(lent) = self.lent.get_mut(queue.index()) {
+            lent.pages[home] += pages as u16;
+        }
     }
 
     /// The frames that are one page each; if `blank`, with those whose checksum is blank.
@@ -204,13 +232,16 @@ impl<H: Hal> PagePool<H> {
                 break;
             };
             slot.sending = queue;
+            if let Some(lent) = self.lent.get_mut(queue.index()) {
+                lent.pages[slot.home] += 1;
+            }
             put(Fragment { page, offset, len }, slot.granted.reference());
             page = slot.next;
         }
     }
 
     /// Takes pages back from the transmit ring of `queue`, to their homes: the page `id(i)` for
-    /// each index `i` of the ring from `index` to `end`. Most are expected to be of `home`.
+    /// each index `i` of the ring from `index` to `end`.
     ///
     /// Stops at an id that names no page that is on this ring. Returns that id, and leaves `index`
     /// there.
@@ -218,13 +249,14 @@ impl<H: Hal> PagePool<H> {
     pub fn take_back(
         &mut self,
         queue: QueueId,
-        home: HomeId,
         index: &mut u32,
         end: u32,
         id: impl Fn(u32) -> u32,
     ) -> Option<u32> {
-        // Pages of one home come in trains; they go onto its free list together.
-        let mut home = home;
+        let lent = self.lent.get_mut(queue.index())?;
+        // Pages of one home come in trains; they go onto its free list together. The first are
+        // most often of the same one as the last were.
+        let mut home = lent.last;
         let mut free = self.homes[home].head;
         let mut first = *index;
         let odd = loop {
@@ -237,7 +269,9 @@ impl<H: Hal> PagePool<H> {
                 break Some(id);
             };
             if slot.home != home {
-                self.homes[home].put_back(free, index.wrapping_sub(first));
+                let count = index.wrapping_sub(first);
+                self.homes[home].put_back(free, count);
+                lent.pages[home] -= count as u16;
                 home = slot.home;
                 free = self.homes[home].head;
                 first = *index;
@@ -247,7 +281,10 @@ impl<H: Hal> PagePool<H> {
             free = id as u16;
             *index = index.wrapping_add(1);
         };
-        self.homes[home].put_back(free, index.wrapping_sub(first));
+        let count = index.wrapping_sub(first);
+        self.homes[home].put_back(free, count);
+        lent.pages[home] -= count as u16;
+        lent.last = home;
         odd
     }
 
@@ -258,6 +295,9 @@ impl<H: Hal> PagePool<H> {
         match slot.filter(|slot| slot.sending == queue) {
             Some(slot) => {
                 slot.go_home(page, &mut self.homes);
+                if let Some(lent) = self.lent.get_mut(queue.index()) {
+                    lent.pages[slot.home] -= 1;
+                }
                 true
             }
             None => false,

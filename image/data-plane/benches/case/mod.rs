@@ -186,7 +186,7 @@ pub(crate) fn measured(
         ports.clear();
         plane.take_events(&mut ports);
         if !plane.arm(now, ran) {
-            return plane.deadline(now);
+            return plane.deadline();
         }
     }
 }

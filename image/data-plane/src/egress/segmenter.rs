@@ -1,10 +1,13 @@
 //! TCP segmentation in software, for a backend that takes no large frames.
 
-use netfront_rs::Queue;
+use netfront_rs::SendError;
 use netif::Checksum;
-use page_pool::{Frame, PagePool};
+use page_pool::{Frame, FrameHeader, PagePool};
 use router::Segments;
 use xen_hal::{Hal, PAGE_SIZE};
+
+use super::front::read;
+use super::output::{Output, home_with_room};
 
 /// A large frame on its way out in segments: as many at a time as find pages and room.
 #[derive(Debug)]
@@ -15,12 +18,18 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    /// Begins with a frame of `pool`, whose segments get `tags` behind the two MAC addresses.
+    /// Begins with a frame of `pool` that begins with `header`, whose segments get `tags` behind
+    /// the two MAC addresses.
     ///
     /// # Errors
     /// The frame, if it isn't a TCP packet that can be segmented.
-    pub fn new<H: Hal>(pool: &PagePool<H>, frame: Frame, tags: &[u8]) -> Result<Self, Frame> {
-        match segments(pool, &frame).and_then(|segments| segments.tagged(tags)) {
+    pub fn new<H: Hal>(
+        pool: &PagePool<H>,
+        frame: Frame,
+        header: &FrameHeader,
+        tags: &[u8],
+    ) -> Result<Self, Frame> {
+        match segments(pool, &frame, header).and_then(|segments| segments.tagged(tags)) {
             Some(segments) => Ok(Self {
                 frame,
                 segments,
@@ -30,50 +39,57 @@ impl Segmenter {
         }
     }
 
-    /// Puts segments on the transmit ring, in pages of the queue's home in its pool: as many as
-    /// there are room and pages for. `from` is the pool of the large frame if that is another.
-    /// Returns how many.
+    /// Puts up to `most` segments on the transmit ring: as many as there are room and pages for.
+    /// `from` is the pool of the large frame if that is another. Returns their number.
+    ///
+    /// # Errors
+    /// [`SendError`], if the backend takes no such segments.
     pub fn send<H: Hal>(
         &mut self,
-        queue: &mut Queue<H>,
-        pool: &mut PagePool<H>,
+        output: &mut Output<'_, H>,
         from: Option<&PagePool<H>>,
-    ) -> usize {
-        let home = queue.home();
+        most: usize,
+    ) -> Result<usize, SendError> {
         let first = self.next;
-        while self.next < self.segments.count() {
+        let end = self.segments.count().min(first.saturating_add(most));
+        while self.next < end {
             let len = self.segments.frame_len(self.next);
-            let pages = len.div_ceil(PAGE_SIZE);
-            if queue.tx_free() < pages || pool.lendable(home) <= pages {
+            if output.queue.tx_free() < len.div_ceil(PAGE_SIZE) {
                 break;
             }
-            let Some(mut segment) = pool.alloc(home, len) else {
+            let home = home_with_room(output.pool, output.segments, output.copies, len);
+            let Some(mut segment) = output.pool.alloc(home, len) else {
                 break;
             };
             self.segments.make(
                 self.next,
                 |at, to| {
-                    from.unwrap_or(pool).copy_out(&self.frame, at, to);
+                    from.unwrap_or(output.pool).copy_out(&self.frame, at, to);
                 },
                 |at, bytes| {
-                    pool.copy_in(&mut segment, at, bytes);
+                    output.pool.copy_in(&mut segment, at, bytes);
                 },
             );
             segment.set_checksum(Checksum::VALIDATED);
-            if let Err(unsent) = queue.send(pool, segment) {
-                // There was room: it is one that no backend of this kind takes.
-                pool.free(unsent.frame);
-                break;
+            if let Err(unsent) = output.queue.send(output.pool, segment) {
+                output.pool.free(unsent.frame);
+                return Err(unsent.why);
             }
             self.next += 1;
         }
-        self.next - first
+        Ok(self.next - first)
     }
 
     /// Returns `true` if all segments were sent.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.next == self.segments.count()
+    }
+
+    /// Pages of the large frame.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.frame.slots()
     }
 
     /// Bytes of the segments that were not sent.
@@ -89,18 +105,18 @@ impl Segmenter {
     }
 }
 
-/// Makes all segments of a large frame, for one who takes no large frames: `each` is given the
-/// length of each, and what writes it into a slice of that length. Returns `true` if the frame can
-/// be segmented.
+/// Makes the segments of a large frame that begins with `header`, for one who takes no large
+/// frames: `each` is given the length of each, and what writes it into a slice of that length,
+/// until it returns `false`. Returns the number of segments that it wasn't given. `None` if the
+/// frame can't be segmented.
 pub fn each_segment<H: Hal>(
     pool: &PagePool<H>,
     frame: &Frame,
-    mut each: impl FnMut(usize, &dyn Fn(&mut [u8])),
-) -> bool {
-    let Some(segments) = segments(pool, frame) else {
-        return false;
-    };
-    for index in 0..segments.count() {
+    header: &FrameHeader,
+    mut each: impl FnMut(usize, &dyn Fn(&mut [u8])) -> bool,
+) -> Option<usize> {
+    let segments = segments(pool, frame, header)?;
+    let mut taken = |index| {
         each(segments.frame_len(index), &|bytes| {
             segments.make(
                 index,
@@ -113,14 +129,15 @@ pub fn each_segment<H: Hal>(
                     }
                 },
             );
-        });
-    }
-    true
+        })
+    };
+    let refused = (0..segments.count()).find(|&index| !taken(index));
+    Some(refused.map_or(0, |index| segments.count() - index - 1))
 }
 
-fn segments<H: Hal>(pool: &PagePool<H>, frame: &Frame) -> Option<Segments> {
+fn segments<H: Hal>(pool: &PagePool<H>, frame: &Frame, header: &FrameHeader) -> Option<Segments> {
     let gso = pool.gso(frame)?;
     Segments::new(frame.len(), gso.size, |at, to| {
-        pool.copy_out(frame, at, to);
+        read(pool, frame, header, 0, at, to);
     })
 }
