@@ -1,7 +1,7 @@
 //! Each transition of the state machine, and what it does with packets.
 
 use super::*;
-use crate::cx::fixture::{Fixture, LAN, interface, packet};
+use crate::cx::fixture::{Fixture, LAN, MAC, interface, packet};
 use crate::outbox::Job;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::vec::Vec;
@@ -490,4 +490,19 @@ fn failures_wait_while_the_outbox_is_full_and_lose_no_report() {
     reports += world.fixture.jobs().len();
     assert_eq!(reports, 160);
     assert_eq!(world.fixture.dropped(DropReason::PuntFull), 0);
+}
+
+#[test]
+fn frames_to_a_neighbor_go_between_the_two_mac_addresses_and_are_as_long_as_the_mtu_allows() {
+    let mut world = World::new();
+    world.interfaces[LAN.index()].mtu = 1400;
+    let index = world.neighbor(HOST4, State::Idle);
+    world.nud(|nud| nud.confirm(index, NEW));
+    let adjacency = world.adjacencies.get(index).unwrap();
+    assert_eq!(adjacency.max_len, 1414);
+    assert_eq!(adjacency.stations, [NEW.0, MAC.0].concat()[..]);
+    world.interfaces[LAN.index()].up = false;
+    world.adjacencies.close(index);
+    world.nud(|nud| nud.confirm(index, NEW));
+    assert!(!world.is_open(index), "the link is down");
 }

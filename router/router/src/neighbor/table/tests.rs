@@ -210,3 +210,18 @@ fn deadlines_that_are_close_are_one_and_never_early() {
     assert!(deadlines[1] < Instant::from_millis(10_068));
     assert_eq!(n.0.next, deadlines[0]);
 }
+
+#[test]
+fn only_neighbors_of_the_same_interface_and_family_make_room() {
+    let mut n = Both::new();
+    let other = InterfaceId(2);
+    for (interface, address) in [(other, v4(1)), (LAN, v6(1)), (other, v6(1))] {
+        let (index, _) = n.add(interface, address, Purpose::Learn).unwrap();
+        n.0.set(index, State::Failed, Instant::from_secs(1));
+    }
+    for i in 0..PER_INTERFACE as u32 {
+        let (index, _) = n.add(LAN, v4(i), Purpose::Learn).unwrap();
+        n.0.set(index, State::Reachable, Instant::from_secs(60));
+    }
+    assert!(n.add(LAN, v4(5000), Purpose::Learn).is_err());
+}
