@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![deny(clippy::indexing_slicing)]
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;

@@ -76,14 +76,18 @@ impl SharedPage {
     /// bytes.
     pub fn read(&self, offset: usize, into: &mut [u8]) -> usize {
         let len = into.len().min(PAGE_SIZE.saturating_sub(offset));
-        let mut done = 0;
-        while done < len {
-            let at = offset + done;
-            let word = self.words64()[at / 8].load(Ordering::Relaxed).to_le_bytes();
-            let part = &word[at % 8..];
-            let n = part.len().min(len - done);
-            into[done..done + n].copy_from_slice(&part[..n]);
-            done += n;
+        let into = into.get_mut(..len).unwrap_or_default();
+        let (first, rest) = into.split_at_mut(len.min(to_next_word(offset)));
+        let mut cells = self.words64().iter().skip(offset / 8);
+        if !first.is_empty() {
+            read_part(cells.next(), offset % 8, first);
+        }
+        let (words, last) = rest.as_chunks_mut();
+        for (word, cell) in words.iter_mut().zip(&mut cells) {
+            *word = cell.load(Ordering::Relaxed).to_le_bytes();
+        }
+        if !last.is_empty() {
+            read_part(cells.next(), 0, last);
         }
         len
     }
@@ -94,20 +98,18 @@ impl SharedPage {
     /// Whole words are stored, so bytes beside the range are rewritten with what they held.
     pub fn write(&self, offset: usize, from: &[u8]) -> usize {
         let len = from.len().min(PAGE_SIZE.saturating_sub(offset));
-        let mut done = 0;
-        while done < len {
-            let at = offset + done;
-            let cell = &self.words64()[at / 8];
-            let start = at % 8;
-            let n = (8 - start).min(len - done);
-            let mut word = if n == 8 {
-                [0; 8]
-            } else {
-                cell.load(Ordering::Relaxed).to_le_bytes()
-            };
-            word[start..start + n].copy_from_slice(&from[done..done + n]);
-            cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
-            done += n;
+        let from = from.get(..len).unwrap_or_default();
+        let (first, rest) = from.split_at(len.min(to_next_word(offset)));
+        let mut cells = self.words64().iter().skip(offset / 8);
+        if !first.is_empty() {
+            write_part(cells.next(), offset % 8, first);
+        }
+        let (words, last) = rest.as_chunks();
+        for (word, cell) in words.iter().zip(&mut cells) {
+            cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+        }
+        if !last.is_empty() {
+            write_part(cells.next(), 0, last);
         }
         len
     }
@@ -118,6 +120,29 @@ impl SharedPage {
             word.store(0, Ordering::Relaxed);
         }
     }
+}
+
+/// Bytes from `offset` to the word that begins there or behind.
+const fn to_next_word(offset: usize) -> usize {
+    offset.wrapping_neg() % 8
+}
+
+/// Copies out bytes of a word from `start` on.
+fn read_part(cell: Option<&AtomicU64>, start: usize, into: &mut [u8]) {
+    let word = cell.map_or(0, |cell| cell.load(Ordering::Relaxed));
+    for (byte, from) in into.iter_mut().zip(word.to_le_bytes().iter().skip(start)) {
+        *byte = *from;
+    }
+}
+
+/// Copies bytes into a word from `start` on.
+fn write_part(cell: Option<&AtomicU64>, start: usize, from: &[u8]) {
+    let Some(cell) = cell else { return };
+    let mut word = cell.load(Ordering::Relaxed).to_le_bytes();
+    for (byte, from) in word.iter_mut().skip(start).zip(from) {
+        *byte = *from;
+    }
+    cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
 }
 
 #[cfg(test)]
