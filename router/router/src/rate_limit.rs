@@ -42,7 +42,8 @@ pub(crate) struct RateLimit(Instant);
 impl RateLimit {
     /// Whether there is a token.
     pub(crate) fn has_token(self, now: Instant, rate: Rate) -> bool {
-        self.0.saturating_since(now) <= rate.interval * (rate.burst - 1)
+        let most = rate.interval.saturating_mul(rate.burst.saturating_sub(1));
+        self.0.saturating_since(now) <= most
     }
 
     /// Takes a token if there is one.

@@ -87,6 +87,7 @@ impl Router {
     }
 
     /// [`Lane::process`] with a lane of the router's own, for who forwards with one CPU.
+    #[inline]
     pub fn process(
         &mut self,
         now: Instant,

@@ -30,22 +30,26 @@ pub struct Tables {
 
 impl Tables {
     /// An interface, if there is one with this number.
+    #[inline]
     pub(crate) fn interface(&self, id: InterfaceId) -> Option<&Interface> {
         self.interfaces.get(id.index())
     }
 
     /// Returns `true` if an interface has its link.
+    #[inline]
     pub fn is_up(&self, interface: InterfaceId) -> bool {
         self.interface(interface).is_some_and(|i| i.up)
     }
 
     /// Where frames for an interface leave: the interface that is the vif, and the tags they
     /// get.
+    #[inline]
     pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
         self.vlans.port(interface)
     }
 
     /// The number of the routing table that an interface uses.
+    #[inline]
     pub(crate) fn vrf_of(&self, interface: InterfaceId) -> u8 {
         self.interface(interface).map_or(0, |i| i.vrf)
     }

@@ -12,6 +12,7 @@ use core::net::IpAddr;
 use crate::DropReason;
 use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::{Lane, Traffic};
+use crate::forward::pass::Pass;
 use crate::forward::segments_fit::segments_fit4;
 use crate::forward::stages::{Burst, Stages};
 use crate::frame::{
@@ -19,7 +20,6 @@ use crate::frame::{
 };
 use crate::neighbor::adjacency::Adjacency;
 use crate::route::target::Target;
-use crate::tables::Tables;
 use config::ReversePath;
 use wire::{checksum, ipv4};
 
@@ -71,11 +71,11 @@ impl Header {
     }
 }
 
-impl Tables {
+impl<S: Stages> Pass<'_, S> {
     /// At most [`BURST`] frames; the slices have one length.
     #[inline(never)]
-    pub(crate) fn burst<S: Stages>(
-        &self,
+    pub(crate) fn burst(
+        self,
         stages: &mut S,
         lane: &mut Lane,
         input: InterfaceId,
@@ -90,7 +90,6 @@ impl Tables {
         };
         // The six bytes that a frame must begin with, shifted to be free of what follows.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
-
         // First destinations, then what the lookups answer. Frames whose verdict is there
         // early go on as if they were for address 0, which answers as no neighbour does.
         let mut lookups = [0u32; BURST];
@@ -164,13 +163,14 @@ impl Tables {
         let Some(traffic) = lane.traffic.first_chunk_mut() else {
             return Verdicts::Mixed;
         };
-        let (others, last) = send_known(adjacencies, traffic, headers, metas, verdicts, &lookups);
+        let (others, last) =
+            send_known::<S>(adjacencies, traffic, headers, metas, verdicts, &lookups);
         if last.packets as usize == count {
             return Verdicts::AllTo(InterfaceId(last.out));
         }
-        let others = others & !decided;
-        if others != 0 {
-            self.resolve_rest(lane, input, headers, metas, verdicts, &lookups, others);
+        let rest = others & !decided;
+        if rest != 0 {
+            self.resolve_rest(lane, input, headers, metas, verdicts, &lookups, rest);
         }
         Verdicts::Mixed
     }
@@ -178,7 +178,7 @@ impl Tables {
     /// Replaces destinations by the numbers of the targets that table `vrf` answers, those on a
     /// link by the neighbor there if it is known.
     #[inline(always)]
-    fn look_up(&self, vrf: u8, lookups: &mut [u32]) {
+    fn look_up(self, vrf: u8, lookups: &mut [u32]) {
         let index = &self.adjacencies.index;
         let fib = &self.vrfs.get(vrf).fib;
         fib.answer(lookups, |target, destination| {
@@ -195,7 +195,7 @@ impl Tables {
     /// without a closer look at them.
     #[inline(never)]
     fn is_welcome(
-        &self,
+        self,
         rpf: Option<ReversePath>,
         vrf: u8,
         input: InterfaceId,
@@ -218,8 +218,8 @@ impl Tables {
     /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get
     /// their destination into `lookups`. Returns those whose verdict is there, or that were IPv6.
     #[inline(never)]
-    fn look_closer<S: Stages>(
-        &self,
+    fn look_closer(
+        self,
         stages: &mut S,
         lane: &mut Lane,
         (input, mac): (InterfaceId, u64),
@@ -258,7 +258,7 @@ impl Tables {
         reason = "they are all that is known of a burst"
     )]
     fn resolve_rest(
-        &self,
+        self,
         lane: &mut Lane,
         input: InterfaceId,
         headers: &mut [Header],
@@ -299,7 +299,7 @@ impl Tables {
     #[cold]
     #[inline(never)]
     fn resolve(
-        &self,
+        self,
         lane: &mut Lane,
         input: InterfaceId,
         header: &Header,
@@ -362,7 +362,7 @@ fn link_is_down(
 /// what went to the last interface. Apart from all else, so that all of its values are in
 /// registers.
 #[inline(never)]
-fn send_known(
+fn send_known<S: Stages>(
     adjacencies: &[Adjacency],
     traffic: &mut [Traffic; MAX_INTERFACES],
     headers: &mut [Header],

@@ -2,11 +2,11 @@
 
 use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::Lane;
+use crate::forward::pass::Pass;
 use crate::forward::segments_fit::segments_fit6;
 use crate::forward::stages::{Burst, Stages};
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
 use crate::route::target::Target;
-use crate::tables::Tables;
 use lpm::Table;
 use wire::{be128, ipv6};
 
@@ -72,12 +72,12 @@ impl Lookups {
     }
 }
 
-impl Tables {
+impl<S: Stages> Pass<'_, S> {
     /// The frames in `which`, a bit for each, all with EtherType and version of IPv6. `mac` is
     /// the MAC address that they must be for, its first byte in bits 16 to 23.
     #[inline(never)]
-    pub(crate) fn burst6<S: Stages>(
-        &self,
+    pub(crate) fn burst6(
+        self,
         stages: &mut S,
         lane: &mut Lane,
         (input, mac): (InterfaceId, u64),
@@ -106,7 +106,7 @@ impl Tables {
     /// Checks the headers of the frames in `which`. Returns those that are to be forwarded.
     #[inline(always)]
     fn validate_burst6(
-        &self,
+        self,
         lane: &mut Lane,
         (input, mac): (InterfaceId, u64),
         burst: &mut Burst<'_>,
@@ -149,7 +149,7 @@ impl Tables {
     /// about the others. `link_max` is the longest frame of the link that they came in on.
     #[inline(always)]
     fn send_burst6(
-        &self,
+        self,
         lane: &mut Lane,
         (input, link_max): (InterfaceId, u32),
         burst: &mut Burst<'_>,
@@ -208,7 +208,7 @@ impl Tables {
     /// Resolves what isn't a neighbour's index to one; if there is none, the verdict is set.
     #[inline(never)]
     fn resolve6(
-        &self,
+        self,
         lane: &mut Lane,
         input: InterfaceId,
         header: &Header,

@@ -74,24 +74,28 @@ impl Lane {
     }
 
     /// Whether frames wait for the slow path.
+    #[inline]
     pub fn has_punts(&self) -> bool {
         self.punts.len() > 0
     }
 
     /// Counts frames that the caller lost, and that it didn't forward, as dropped on the interface
     /// that received them.
+    #[inline]
     pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.drop_frames(interface, reason, frames);
     }
 
     /// Takes back frames that were to be forwarded but found no room on the outgoing
     /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
+    #[inline]
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
         self.count_unsent(out, DropReason::TxFull, frames, bytes);
     }
 
     /// Takes back frames that were to be forwarded but can't leave by the outgoing interface
     /// `out`: they count as dropped there and not as sent.
+    #[inline]
     pub fn count_unsent(&mut self, out: InterfaceId, reason: DropReason, frames: u64, bytes: u64) {
         if let Some(traffic) = self.traffic.get_mut(out.index()) {
             traffic.packets = traffic.packets.wrapping_sub(frames);
@@ -100,16 +104,19 @@ impl Lane {
         self.drop_frames(out, reason, frames);
     }
 
+    #[inline]
     pub(crate) fn with_counters(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {
         if let Some(counters) = self.counters.get_mut(interface.index()) {
             f(counters);
         }
     }
 
+    #[inline]
     pub(crate) fn drop_frames(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.with_counters(interface, |c| c.drop(reason, frames));
     }
 
+    #[inline]
     pub(crate) fn count_received(&mut self, interface: InterfaceId, frames: u64, bytes: u64) {
         self.with_counters(interface, |c| {
             c.rx_packets += frames;

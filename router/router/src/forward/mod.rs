@@ -5,6 +5,7 @@ pub(crate) mod header;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod lane;
+pub(crate) mod pass;
 pub(crate) mod process;
 pub(crate) mod punt_queue;
 pub(crate) mod reverse_path;

@@ -1,6 +1,7 @@
 //! The way into the fast path: bursts of headers in, verdicts out.
 
 use crate::forward::lane::{Lane, Traffic};
+use crate::forward::pass::Pass;
 use crate::forward::stages::{Plain, Stages};
 use crate::frame::{BURST, FrameMeta, Header, InterfaceId, Verdict, Verdicts};
 use crate::tables::Tables;
@@ -43,7 +44,7 @@ impl Lane {
     ) -> Verdicts {
         self.redirect_due = tables.is_redirect_due(now, input);
         self.for_others = Traffic::default();
-        self.rewritten = S::REWRITTEN;
+        self.rewritten = S::WRITTEN_BACK;
         let mut ways = 0;
         let mut verdict = Verdicts::Mixed;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));
@@ -54,7 +55,8 @@ impl Lane {
                 metas.get(..count),
                 verdicts.get_mut(..count),
             ) {
-                let found = tables.burst(stages, self, input, headers, metas, verdicts);
+                let found =
+                    Pass::<S>::new(tables).burst(stages, self, input, headers, metas, verdicts);
                 ways += u32::from(ways == 0 || found != verdict);
                 verdict = found;
             }

@@ -11,7 +11,7 @@ use config::ReversePath;
 
 impl Tables {
     /// Whether an interface may receive packets from this address.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn is_expected(
         &self,
         rule: ReversePath,
@@ -37,7 +37,7 @@ impl Tables {
     }
 
     /// Whether one of a group's members is on an interface.
-    #[inline(never)]
+    #[inline]
     fn has_member(&self, group: u32, input: InterfaceId) -> bool {
         self.vrfs.members(group).any(|member| match member {
             Target::OnLink(at) => at == input.0,
@@ -51,7 +51,7 @@ impl Tables {
 
     /// Drops IPv6 frames of a burst that come from elsewhere: of those in `which`, which are
     /// returned without them.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn filter_sources6(
         &self,
         lane: &mut Lane,

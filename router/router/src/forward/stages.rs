@@ -27,7 +27,7 @@ pub(crate) trait Stages {
     const ACTIVE: bool;
     /// How many bytes of a header the stages may change, at most
     /// [`HEADER_LEN`](crate::HEADER_LEN).
-    const REWRITTEN: usize;
+    const WRITTEN_BACK: usize;
 
     /// Sees the frames in `which`, a bit for each, before their destinations are looked up. Returns
     /// those whose verdict it set.
@@ -49,7 +49,7 @@ pub(crate) struct Plain;
 
 impl Stages for Plain {
     const ACTIVE: bool = false;
-    const REWRITTEN: usize = REWRITTEN;
+    const WRITTEN_BACK: usize = REWRITTEN;
 
     #[inline(always)]
     fn before_lookup(&mut self, _: &mut Burst<'_>, _: u64) -> u64 {
@@ -99,7 +99,7 @@ mod tests {
 
     impl Stages for Firewall {
         const ACTIVE: bool = true;
-        const REWRITTEN: usize = HEADER_LEN;
+        const WRITTEN_BACK: usize = HEADER_LEN;
 
         fn before_lookup(&mut self, burst: &mut Burst<'_>, which: u64) -> u64 {
             let mut decided = 0;

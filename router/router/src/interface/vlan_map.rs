@@ -65,6 +65,7 @@ impl VlanMap {
     }
 
     /// The vif of an interface and its tags.
+    #[inline]
     pub(crate) fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
         let port = self.ports.get(interface.index()).copied();
         port.unwrap_or((interface, Tags::NONE))

@@ -52,6 +52,7 @@ impl LocalAddresses {
         }
     }
 
+    #[inline]
     pub(crate) fn reason(&self, address: Ipv4Addr) -> Option<DropReason> {
         self.exact.get(&address.to_bits()).copied()
     }
@@ -61,6 +62,7 @@ impl LocalAddresses {
         self.reason(address) == Some(DropReason::OwnSource)
     }
 
+    #[inline]
     fn slot(&self, address: u32) -> usize {
         (address.wrapping_mul(self.multiplier) >> (32 - FILTER.ilog2())) as usize
     }

@@ -68,6 +68,7 @@ pub(crate) struct Index {
 const EMPTY: u64 = u64::MAX;
 
 /// The tag of an IPv4 neighbor: its interface and address, so that it is the only one.
+#[inline]
 fn tag4(interface: u8, address: u32) -> u64 {
     u64::from(interface) << 32 | u64::from(address)
 }
@@ -198,16 +199,19 @@ impl Adjacencies {
     }
 
     /// Returns the adjacency at an index.
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&Adjacency> {
         self.list.get(index)
     }
 
     /// Returns whose adjacency is at an index; `None` if nobody's.
+    #[inline]
     pub(crate) fn key(&self, index: usize) -> Option<Key> {
         *self.keys.get(index)?
     }
 
     /// Returns the index of the neighbor with this address on the link of an interface.
+    #[inline]
     pub(crate) fn find(&self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         match address {
             IpAddr::V4(address) => self.index.find(interface.0, address.to_bits()),

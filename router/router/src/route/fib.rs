@@ -63,6 +63,7 @@ impl Fib {
     }
 
     /// The target for a destination; a group is not yet resolved.
+    #[inline]
     pub(crate) fn lookup(&self, destination: u32) -> Target {
         Target::from_number(self.number(destination))
     }

@@ -6,6 +6,7 @@ use wire::{be16, be32, be128, ipv6};
 /// A hash that is the same for all packets of a flow: addresses, protocol and, unless
 /// fragments hide them, ports. In IPv6 the flow label stands for what extension headers hide.
 /// `ip` begins with an IP header.
+#[inline]
 pub(crate) fn flow_hash(ip: &[u8], key: u64) -> u32 {
     if ip.first().is_some_and(|b| b >> 4 == 6) {
         return flow_hash6(ip, key);
@@ -25,6 +26,7 @@ pub(crate) fn flow_hash(ip: &[u8], key: u64) -> u32 {
 }
 
 /// The same for IPv6 (RFC 6438).
+#[inline]
 fn flow_hash6(ip: &[u8], key: u64) -> u32 {
     let next_header = ip.get(6).copied().unwrap_or(0);
     let ports = if matches!(next_header, TCP | UDP) {
@@ -45,6 +47,7 @@ fn flow_hash6(ip: &[u8], key: u64) -> u32 {
 pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Multiplies and folds: in two rounds every input bit reaches the upper output bits.
+#[inline]
 pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ (product >> 64) as u64

@@ -54,6 +54,7 @@ impl Group {
     }
 
     /// The member for a flow's hash.
+    #[inline]
     pub(crate) fn pick(&self, hash: u32) -> Option<u32> {
         let bucket = (u64::from(hash) * self.buckets.len() as u64) >> 32;
         let member = self.buckets.get(usize::try_from(bucket).ok()?)?;

@@ -83,6 +83,7 @@ impl Groups {
     }
 
     /// A group by its number.
+    #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Group> {
         Some(&self.slots.get(number as usize)?.group)
     }
@@ -94,11 +95,13 @@ impl Groups {
     }
 
     /// The largest packet for a group, in bytes, where that isn't the interfaces' matter.
+    #[inline]
     pub(crate) fn mtu(&self, number: u32) -> Option<u16> {
         self.slots.get(number as usize)?.members.mtu
     }
 
     /// All members of a group.
+    #[inline]
     pub(crate) fn members(&self, number: u32) -> impl Iterator<Item = u32> {
         let slot = self.slots.get(number as usize);
         let targets = slot.into_iter().flat_map(|s| &s.members.targets);

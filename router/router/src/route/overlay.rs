@@ -49,6 +49,7 @@ impl<A: Address> Layers<A> {
     }
 
     /// The table that both make together.
+    #[inline]
     pub(crate) fn table(&self) -> &Table<A> {
         &self.table
     }
@@ -143,6 +144,7 @@ impl<A: Address> Layers<A> {
     }
 
     /// The answer for an address.
+    #[inline]
     pub(crate) fn lookup(&self, address: A) -> u32 {
         self.table.lookup(address)
     }

@@ -31,6 +31,7 @@ const VRF: u32 = 5 << 28;
 const KIND: u32 = 7 << 28;
 
 impl Target {
+    #[inline]
     pub(crate) const fn number(self) -> u32 {
         match self {
             Self::Neighbor(index) => index & !KIND,
@@ -42,6 +43,7 @@ impl Target {
         }
     }
 
+    #[inline]
     pub(crate) fn from_number(number: u32) -> Self {
         let rest = number & !KIND;
         match number & KIND {

@@ -33,6 +33,7 @@ impl Vrf {
     }
 
     /// What it answers for a destination, as the number of a target.
+    #[inline]
     fn lookup(&self, destination: IpAddr) -> u32 {
         match destination {
             IpAddr::V4(destination) => self.fib.lookup(destination.to_bits()).number(),
@@ -121,6 +122,7 @@ impl Vrfs {
         core::iter::once(&mut self.default).chain(&mut self.others)
     }
 
+    #[inline]
     pub(crate) fn get(&self, number: u8) -> &Vrf {
         let other = self.others.get(usize::from(number).wrapping_sub(1));
         other.unwrap_or(&self.default)
@@ -140,6 +142,7 @@ impl Vrfs {
     /// The target of a packet for which a table gave an answer: where that is another table,
     /// what that one says, and of a group the member for the packet's flow. Also the MTU of the
     /// route in bytes, if it has one of its own. `ip` begins with the IP header.
+    #[inline]
     pub(crate) fn settle(&self, answer: u32, ip: &[u8], key: u64) -> (Target, Option<u16>) {
         let destination = || match ip.first() {
             Some(first) if first >> 4 == 6 => IpAddr::V6(be128(ip, 24).into()),
@@ -161,12 +164,14 @@ impl Vrfs {
     }
 
     /// All members of a group.
+    #[inline]
     pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
         self.groups.members(group).map(Target::from_number)
     }
 
     /// What is answered for a destination, and by which table: `number` or one that it leads
     /// to. A group is not yet resolved.
+    #[inline]
     pub(crate) fn find(&self, number: u8, destination: IpAddr) -> (u8, Target) {
         let mut number = number;
         // Who has been everywhere goes round in a circle.
