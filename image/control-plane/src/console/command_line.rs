@@ -240,7 +240,7 @@ mod tests {
             };
             assert_eq!(run(line), Ok(run_), "{line}");
         }
-        for line in ["help", "h", "hel", "?", " ? x", "help show"] {
+        for line in ["help", "h", "he", "?", " ? x", "help show"] {
             assert_eq!(run(line), Ok(Parsed::Help), "{line}");
         }
         for line in ["", "  ", "\n"] {
