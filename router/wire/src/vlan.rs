@@ -114,13 +114,22 @@ impl Tags {
 /// bytes that thereby come into reach, those behind `header` in the frame as it was, are `next`; as
 /// many of them as the tags had are used.
 pub fn untag(header: &mut [u8], len: usize, next: &[u8; MAX_TAGS * TAG_LEN]) {
-    if header.len() < TAGS_AT + len {
+    let (Some(next), Some(rest)) = (next.get(..len), header.get_mut(TAGS_AT..)) else {
+        return;
+    };
+    if rest.len() < len {
         return;
     }
-    header.copy_within(TAGS_AT + len.., TAGS_AT);
-    let end = header.len() - len;
-    if let (Some(end), Some(next)) = (header.get_mut(end..), next.get(..len)) {
-        end.copy_from_slice(next);
+    // Byte by byte, from the front: nothing here can panic, and there are few.
+    for at in 0..rest.len() {
+        let from = at + len;
+        let byte = match rest.get(from) {
+            Some(&byte) => Some(byte),
+            None => next.get(from - rest.len()).copied(),
+        };
+        if let (Some(to), Some(byte)) = (rest.get_mut(at), byte) {
+            *to = byte;
+        }
     }
 }
 

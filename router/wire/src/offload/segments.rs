@@ -1,5 +1,7 @@
 //! Large TCP frames cut into segments, as a network card with TSO does.
 
+use core::num::NonZero;
+
 use super::{MAX_HEADERS, Transport, sum_of};
 use crate::ethernet::ETHERNET_LEN;
 use crate::{be16, be32, checksum, ipv4, ipv6, put};
@@ -40,7 +42,7 @@ pub struct Segments {
     payload_at: usize,
     /// Bytes of payload in all, and in each segment but the last.
     payload: usize,
-    size: usize,
+    size: NonZero<usize>,
 }
 
 impl Segments {
@@ -61,7 +63,7 @@ impl Segments {
         if found.protocol != ipv4::TCP || tcp_len < TCP_HEADER_LEN || header_len > head.len() {
             return None;
         }
-        if size == 0 || size + tcp_len - TCP_HEADER_LEN < LEAST_MSS {
+        if size + tcp_len - TCP_HEADER_LEN < LEAST_MSS {
             return None;
         }
         let segments = Self {
@@ -72,7 +74,7 @@ impl Segments {
             header_len,
             payload_at: header_len,
             payload: found.end.checked_sub(header_len)?,
-            size,
+            size: NonZero::new(size)?,
         };
         (segments.count() <= MAX_SEGMENTS).then_some(segments)
     }
@@ -83,9 +85,13 @@ impl Segments {
     pub fn tagged(mut self, tags: &[u8]) -> Option<Self> {
         let at = ETHERNET_LEN - 2;
         let end = self.header_len + tags.len();
-        let headers = self.headers.get_mut(..end)?;
-        headers.copy_within(at..self.header_len, at + tags.len());
-        put(headers, at, tags);
+        let old = self.headers;
+        put(self.headers.get_mut(..end)?, at, tags);
+        put(
+            self.headers.get_mut(..end)?,
+            at + tags.len(),
+            old.get(at..self.header_len)?,
+        );
         self.ip += tags.len();
         self.tcp += tags.len();
         self.header_len = end;
@@ -95,7 +101,7 @@ impl Segments {
     /// How many segments there are; at least 1.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.payload.div_ceil(self.size).max(1)
+        self.payload.div_ceil(self.size.get()).max(1)
     }
 
     /// Bytes of a segment's frame.
@@ -106,8 +112,8 @@ impl Segments {
 
     fn payload_len(&self, index: usize) -> usize {
         self.payload
-            .saturating_sub(index * self.size)
-            .min(self.size)
+            .saturating_sub(index * self.size.get())
+            .min(self.size.get())
     }
 
     /// Makes the frame of a segment: `read` fills a slice from a place in the large frame,
@@ -119,7 +125,7 @@ impl Segments {
         mut read: impl FnMut(usize, &mut [u8]),
         mut write: impl FnMut(usize, &[u8]),
     ) {
-        let start = self.payload_at + index * self.size;
+        let start = self.payload_at + index * self.size.get();
         let payload = start..start + self.payload_len(index);
         let sum = sum_of(payload, &mut read, |at, piece| {
             write(self.header_len + at, piece);
@@ -156,7 +162,7 @@ impl Segments {
             checksum::fill(ip, 10);
             ip.get(12..20)
         };
-        let before = u32::try_from(index * self.size).unwrap_or(0);
+        let before = u32::try_from(index * self.size.get()).unwrap_or(0);
         let sequence = be32(tcp, SEQUENCE).wrapping_add(before);
         put(tcp, SEQUENCE, &sequence.to_be_bytes());
         // What belongs to the end of the data goes with the last segment, and that the
