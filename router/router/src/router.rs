@@ -52,7 +52,7 @@ impl Router {
                 vrfs: Vrfs::new(vrf),
                 flow_key: keys.next(),
             },
-            state: State::new(services, ident),
+            state: State::new(services, ident, keys.next()),
             own_lane: Lane::new(0),
             rng: Rng::new(keys.next()),
             outbox: Outbox::default(),

@@ -2,16 +2,15 @@
 
 use alloc::vec::Vec;
 
-use crate::frame::MAX_INTERFACES;
 use crate::interface::ids::InterfaceIds;
 use crate::interface::machines::Machines;
 use crate::local::reassembly::Reassembly;
 use crate::local::services::Services;
 use crate::neighbor::table::NeighborTable;
-use crate::rate_limit::RateLimit;
 use crate::rng::Rng;
 use crate::route::target::TargetUsers;
 use crate::route::vrf::VrfIds;
+use crate::slow::icmp_limits::IcmpLimits;
 use crate::time::Instant;
 
 /// Protocol machines, the states of neighbors, queues, and the router's own services.
@@ -21,8 +20,8 @@ pub(crate) struct State {
     pub(crate) vrf_ids: VrfIds,
     /// By [`InterfaceId`](crate::InterfaceId).
     pub(crate) machines: Vec<Machines>,
-    /// How often each interface may send ICMP errors.
-    pub(crate) icmp_limits: [RateLimit; MAX_INTERFACES],
+    /// How often ICMP errors may be sent.
+    pub(crate) icmp_limits: IcmpLimits,
     pub(crate) neighbors: NeighborTable,
     /// How many routes and groups lead to the links of interfaces, and to routing tables.
     pub(crate) users: TargetUsers,
@@ -41,13 +40,13 @@ pub(crate) struct State {
 
 impl State {
     /// Nothing is known and nothing waits. `services` are those of the default routing table;
-    /// `ident` is hard to foresee.
-    pub(crate) fn new(services: Services, ident: u16) -> Self {
+    /// `ident` and `key` are hard to foresee.
+    pub(crate) fn new(services: Services, ident: u16, key: u64) -> Self {
         Self {
             ids: InterfaceIds::default(),
             vrf_ids: VrfIds::default(),
             machines: Vec::new(),
-            icmp_limits: [RateLimit::default(); MAX_INTERFACES],
+            icmp_limits: IcmpLimits::new(key),
             neighbors: NeighborTable::default(),
             users: TargetUsers::default(),
             links_up: 0,

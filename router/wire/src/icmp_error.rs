@@ -7,6 +7,11 @@ pub enum IcmpError {
     NetUnreachable,
     /// The destination, on a link of the router's, doesn't answer.
     HostUnreachable,
+    /// The destination doesn't know the transport protocol (IPv4 only: in IPv6 it is a
+    /// [`Parameter::NextHeader`]).
+    ProtocolUnreachable,
+    /// Nobody serves the port at the destination.
+    PortUnreachable,
     /// With the MTU of the next link (RFC 1191, RFC 4443 3.2).
     FragmentationNeeded(u16),
     /// A policy forbids it.
@@ -44,6 +49,8 @@ impl IcmpError {
         match self {
             Self::NetUnreachable => (3, 0),
             Self::HostUnreachable => (3, 1),
+            Self::ProtocolUnreachable => (3, 2),
+            Self::PortUnreachable => (3, 3),
             Self::FragmentationNeeded(_) => (3, 4),
             Self::SourceRouteFailed => (3, 5),
             Self::Prohibited | Self::BeyondScope => (3, 13),
@@ -60,6 +67,7 @@ impl IcmpError {
             Self::Prohibited => (1, 1, 0),
             Self::BeyondScope => (1, 2, 0),
             Self::HostUnreachable => (1, 3, 0),
+            Self::ProtocolUnreachable | Self::PortUnreachable => (1, 4, 0),
             Self::SourceRouteFailed => (1, 7, 0),
             Self::FragmentationNeeded(mtu) => (2, 0, mtu.into()),
             Self::TimeExceeded => (3, 0, 0),

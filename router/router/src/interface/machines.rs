@@ -12,7 +12,7 @@ use crate::interface::addresses::DadState;
 use crate::interface::dad::{Dad, announce};
 use crate::interface::mld::MldListener;
 use crate::interface::router_advert::RouterAdvertiser;
-use crate::rate_limit::Rate;
+use crate::slow::icmp_limits::ErrorRates;
 use crate::time::Instant;
 
 /// What an interface has beside what lanes read of it.
@@ -26,8 +26,8 @@ pub(crate) struct Machines {
     pub(crate) mld: MldListener,
     /// Its router advertisements.
     pub(crate) advertiser: RouterAdvertiser,
-    /// The rate of ICMP errors about packets received here; `None` if none are sent.
-    pub(crate) icmp_error_rate: Option<Rate>,
+    /// The rates of ICMP errors about packets received here; `None` if none are sent.
+    pub(crate) icmp_error_rates: Option<ErrorRates>,
 }
 
 impl Machines {
@@ -38,7 +38,7 @@ impl Machines {
             dad: Dad::default(),
             mld: MldListener::default(),
             advertiser: RouterAdvertiser::new(config.advertise.clone()),
-            icmp_error_rate: Rate::per_second(config.icmp_error_rate),
+            icmp_error_rates: ErrorRates::per_second(config.icmp_error_rate),
         }
     }
 

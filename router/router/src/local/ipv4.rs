@@ -3,9 +3,10 @@
 use wire::ipv4::{Ipv4, MF};
 use wire::ipv4_options::source_route::{self, Return};
 
-use crate::frame::{ETHERNET_LEN, InterfaceId};
+use crate::frame::ETHERNET_LEN;
 use crate::local::reassembly::Piece;
-use crate::packet::Packet;
+use crate::local::services::Answer;
+use crate::packet::{Ip, Packet};
 use crate::slow::ipv4_options::reply_options;
 use crate::step::Step;
 
@@ -16,33 +17,40 @@ impl Step<'_> {
         let input = packet.input;
         if ip.fragment & MF == 0 && !ip.is_later_fragment() {
             self.cx.count(input, |c| c.consumed += 1);
-            return self.serve4(input, packet.ip_bytes(), ip);
+            return self.serve4(&packet, ip);
         }
         let piece = Piece::v4(self.tables.vrf_of(input), packet.ip_bytes(), ip);
         match self.state.reassembly.add(self.cx.now, input, &piece) {
             Err(reason) => self.cx.drop_frames(input, reason, 1),
             Ok(whole) => {
                 self.cx.count(input, |c| c.consumed += 1);
-                if let Some(whole) = whole
-                    && let Ok(ip) = Ipv4::parse(&whole, whole.len())
+                let whole = whole.map(|w| Packet::reassembled(&packet.ethernet(), &w, input));
+                if let Some(Ok(whole)) = whole
+                    && let Ip::V4(ip) = whole.ip()
                 {
-                    self.serve4(input, &whole, &ip);
+                    self.serve4(&whole, &ip);
                 }
             }
         }
     }
 
     /// Hands a whole packet to the router's own services and sends their answers.
-    fn serve4(&mut self, input: InterfaceId, packet: &[u8], ip: &Ipv4) {
+    fn serve4(&mut self, about: &Packet, ip: &Ipv4) {
+        let (input, packet) = (about.input, about.ip_bytes());
         let records = reply_options(self.tables, self.cx.now, input, packet, ip);
         let back = Return::of(packet.get(..ip.header_len).unwrap_or(&[]));
         let vrf = usize::from(self.tables.vrf_of(input));
         let Some(services) = self.state.services.get_mut(vrf) else {
             return;
         };
-        for mut bytes in services.receive(self.cx.now, packet.to_vec()) {
-            source_route::answer(&mut bytes, ETHERNET_LEN, &records, back.as_ref());
-            self.cx.originate(input, bytes);
+        for answer in services.receive(self.cx.now, packet.to_vec()) {
+            match answer {
+                Answer::Error(error) => self.report(about, error),
+                Answer::Frame(mut bytes) => {
+                    source_route::answer(&mut bytes, ETHERNET_LEN, &records, back.as_ref());
+                    self.cx.originate(input, bytes);
+                }
+            }
         }
     }
 }

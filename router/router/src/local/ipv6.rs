@@ -14,8 +14,8 @@ use wire::mld::Query;
 
 use crate::DropReason;
 use crate::drop_reason::Refused;
-use crate::frame::InterfaceId;
 use crate::local::reassembly::Piece;
+use crate::local::services::Answer;
 use crate::local::source_address::source6;
 use crate::packet::{Ip, Packet};
 use crate::step::Step;
@@ -95,7 +95,7 @@ impl Step<'_> {
                 return self.cx.drop_frames(input, DropReason::Multicast, 1);
             }
             self.cx.count(input, |c| c.consumed += 1);
-            return self.serve6(input, ip, ip.destination, protocol, payload);
+            return self.serve6(packet, ip, ip.destination, protocol, payload);
         }
         if !icmpv6::verifies(ip.source, ip.destination, payload) {
             return self.cx.drop_frames(input, DropReason::BadIcmp, 1);
@@ -116,7 +116,7 @@ impl Step<'_> {
                     machines.mld.query(&mut self.cx, query);
                 }
             }
-            ECHO_REQUEST if !ip.source.is_unspecified() => self.echo(input, ip, payload),
+            ECHO_REQUEST if !ip.source.is_unspecified() => self.echo(packet, ip, payload),
             // What other routers and hosts say is nothing to this one.
             _ => {}
         }
@@ -125,28 +125,30 @@ impl Step<'_> {
 
     /// Answers an echo request; one to a group or to any router, from an address of the
     /// interface (RFC 4443 4.2).
-    fn echo(&mut self, input: InterfaceId, ip: &Ipv6, message: &[u8]) {
+    fn echo(&mut self, about: &Packet, ip: &Ipv6, message: &[u8]) {
+        let input = about.input;
         if self.tables.is_own6(input, ip.destination) {
-            return self.serve6(input, ip, ip.destination, ipv6::ICMP, message);
+            return self.serve6(about, ip, ip.destination, ipv6::ICMP, message);
         }
         let Some(to) = source6(self.tables, input, ip.source) else {
             return;
         };
         let mut message = message.to_vec();
         icmpv6::fill_checksum(ip.source, to, &mut message);
-        self.serve6(input, ip, to, ipv6::ICMP, &message);
+        self.serve6(about, ip, to, ipv6::ICMP, &message);
     }
 
     /// Hands a packet to the router's own services, without its extension headers, as if it
     /// were sent to `destination`, and sends their answers.
     fn serve6(
         &mut self,
-        input: InterfaceId,
+        about: &Packet,
         ip: &Ipv6,
         destination: Ipv6Addr,
         protocol: u8,
         payload: &[u8],
     ) {
+        let input = about.input;
         let header = Ipv6 {
             total_len: HEADER_LEN + payload.len(),
             next_header: protocol,
@@ -158,8 +160,11 @@ impl Step<'_> {
         let Some(services) = self.state.services.get_mut(vrf) else {
             return;
         };
-        for bytes in services.receive(self.cx.now, packet) {
-            self.cx.originate(input, bytes);
+        for answer in services.receive(self.cx.now, packet) {
+            match answer {
+                Answer::Error(error) => self.report(about, error),
+                Answer::Frame(bytes) => self.cx.originate(input, bytes),
+            }
         }
     }
 }

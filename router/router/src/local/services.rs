@@ -12,9 +12,20 @@ use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant as SmolInstant;
 use smoltcp::wire::{HardwareAddress, IpCidr};
 
+use wire::icmp_error::IcmpError;
+use wire::ipv4;
+use wire::ipv6::{self, Ipv6};
+
 use crate::frame::ETHERNET_LEN;
 use crate::time::Instant;
-use wire::ipv6::Ipv6;
+
+/// What comes of a packet for the router.
+pub(crate) enum Answer {
+    /// A frame to send; its Ethernet header is still to be filled.
+    Frame(Vec<u8>),
+    /// An error to report to the packet's sender, as any other is.
+    Error(IcmpError),
+}
 
 pub(crate) struct Services {
     interface: Interface,
@@ -39,9 +50,13 @@ impl Services {
         }
     }
 
-    /// Takes in a packet for the router, beginning with its IP header, and returns what is
-    /// to be sent because of it: frames whose Ethernet header is still to be filled.
-    pub(crate) fn receive(&mut self, now: Instant, packet: Vec<u8>) -> Vec<Vec<u8>> {
+    /// Takes in a packet for the router, beginning with its IP header, and returns what comes of
+    /// it.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        packet: Vec<u8>,
+    ) -> impl Iterator<Item = Answer> + use<> {
         // Taking any address works for IPv4 only: of IPv6 it has the one that is asked for.
         let ip = Ipv6::parse(&packet, packet.len());
         self.interface.update_ip_addrs(|addresses| {
@@ -55,6 +70,27 @@ impl Services {
             .poll(moment(now), &mut self.port, &mut self.sockets);
         self.port.received = None;
         core::mem::take(&mut self.port.sent)
+            .into_iter()
+            .map(|frame| match error_in(&frame) {
+                Some(error) => Answer::Error(error),
+                None => Answer::Frame(frame),
+            })
+    }
+}
+
+/// Which error a frame of smoltcp's reports, if it does. smoltcp knows no limits, nor when none may
+/// be sent, so its errors aren't sent as they are.
+fn error_in(frame: &[u8]) -> Option<IcmpError> {
+    let packet = frame.get(ETHERNET_LEN..)?;
+    let message = |len: usize| Some((*packet.get(len)?, *packet.get(len + 1)?));
+    if packet.first()? >> 4 == 6 {
+        let (kind, _) = message(ipv6::HEADER_LEN).filter(|_| packet.get(6) == Some(&ipv6::ICMP))?;
+        return (kind < 128).then_some(IcmpError::PortUnreachable);
+    }
+    match message(ipv4::HEADER_LEN).filter(|_| packet.get(9) == Some(&ipv4::ICMP))? {
+        (3, 2) => Some(IcmpError::ProtocolUnreachable),
+        (3 | 11 | 12, _) => Some(IcmpError::PortUnreachable),
+        _ => None,
     }
 }
 

@@ -31,11 +31,12 @@ impl Step<'_> {
         let Some(addresses) = error_addresses(self.tables, about, error) else {
             return;
         };
-        let rate = self.state.machines.get(input.index());
-        let rate = rate.and_then(|m| m.icmp_error_rate);
-        let limit = self.state.icmp_limits.get_mut(input.index());
+        let rates = self.state.machines.get(input.index());
+        let rates = rates.and_then(|m| m.icmp_error_rates);
+        let limits = &mut self.state.icmp_limits;
         let now = self.cx.now;
-        if !limit.zip(rate).is_some_and(|(l, rate)| l.take(now, rate)) {
+        let to = addresses.1;
+        if !rates.is_some_and(|rates| limits.take(now, rates, input, to, error)) {
             return self.cx.count(input, |c| c.icmp_suppressed += 1);
         }
         self.cx.count(input, |c| c.icmp_errors += 1);
@@ -56,6 +57,12 @@ fn error_addresses(tables: &Tables, about: &Packet, error: IcmpError) -> Option<
         Ip::V4(_) if about.is_link_group() => None,
         Ip::V4(ip) => {
             let (from, to) = error_addresses4(tables, about, &ip)?;
+            // What a destination says of itself comes from there (RFC 1122 3.2.1.3).
+            let own = matches!(
+                error,
+                IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable
+            );
+            let from = if own { ip.destination } else { from };
             Some((from.into(), to.into()))
         }
         Ip::V6(ip) => error_addresses6(tables, about, &ip, error),

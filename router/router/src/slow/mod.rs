@@ -1,6 +1,7 @@
 //! The slow path: packets that need more than the fast path does, one by one.
 
 pub(crate) mod icmp_error;
+pub(crate) mod icmp_limits;
 pub(crate) mod ipv4;
 pub(crate) mod ipv4_options;
 pub(crate) mod ipv6;

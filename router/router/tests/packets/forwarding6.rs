@@ -375,7 +375,7 @@ fn hop_limits_end() {
         frame[21] = 1;
         bed.receive(WAN, &frame);
     }
-    assert!(bed.take().len() < 120);
+    assert!(bed.take().len() < 30);
     let c = bed.router.counters(InterfaceId(WAN)).unwrap();
     assert!(c.icmp_suppressed > 150);
     bed.assert_balance();

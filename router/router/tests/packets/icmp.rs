@@ -98,39 +98,125 @@ fn errors_carry_precedence_6() {
 
 #[test]
 fn errors_are_limited_and_suppressed_ones_counted() {
-    let mut bed = bed();
-    let frame = edit(udp(WAN, A, B, 10), |ip| ip[8] = 1);
-    for _ in 0..300 {
-        bed.receive(WAN, &frame);
-    }
+    let mut bed = crowd(CONFIG);
+    let flood = |bed: &mut Bed| {
+        for at in 0..300 {
+            bed.receive(WAN, &expired(WAN, guest(at), B));
+        }
+        bed.take().len()
+    };
+    assert_eq!(flood(&mut bed), 100);
     let counters = bed.router.counters(InterfaceId(WAN)).unwrap();
     assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (100, 200));
     assert_eq!(counters.dropped(DropReason::TtlExpired), 300);
-    assert_eq!(bed.take().len(), 100);
     bed.pass(1000);
-    for _ in 0..300 {
-        bed.receive(WAN, &frame);
-    }
     assert_eq!(
-        bed.take().len(),
+        flood(&mut bed),
         100,
         "the bucket holds no more than a burst"
     );
     bed.assert_balance();
 }
 
+/// A packet that dies at the router.
+fn expired(interface: u8, from: [u8; 4], to: [u8; 4]) -> Frame {
+    edit(udp(interface, from, to, 10), |ip| ip[8] = 1)
+}
+
+/// One of 20 hosts on the WAN.
+fn guest(at: usize) -> [u8; 4] {
+    [10, 0, 0, 20 + (at % 20) as u8]
+}
+
+/// A router that knows them.
+fn crowd(text: &str) -> Bed {
+    let guests = (0..20).map(|at| (WAN, guest(at)));
+    let hosts: Vec<_> = guests.chain([(WAN, A), (LAN, B)]).collect();
+    let mut bed = Bed::ready(text, &hosts);
+    bed.take();
+    bed
+}
+
+#[test]
+fn one_host_leaves_errors_for_others() {
+    let mut bed = crowd(CONFIG);
+    for _ in 0..1000 {
+        bed.receive(WAN, &expired(WAN, A, B));
+    }
+    assert_eq!(bed.take().len(), 25);
+    for at in 0..20 {
+        bed.receive(WAN, &expired(WAN, guest(at), B));
+    }
+    assert_eq!(bed.take().len(), 20);
+    bed.assert_balance();
+}
+
+#[test]
+fn path_mtu_messages_have_a_budget_of_their_own() {
+    let mut bed = crowd(CONFIG);
+    for at in 0..1000 {
+        bed.receive(WAN, &expired(WAN, guest(at), B));
+    }
+    assert_eq!(bed.take().len(), 100, "all that there are");
+    let too_big = edit(udp(WAN, A, B, 1473), |ip| ip[6] = 0x40);
+    for _ in 0..50 {
+        bed.receive(WAN, &too_big);
+    }
+    let sent = bed.take();
+    assert_eq!(sent.len(), 50);
+    assert!(sent.iter().all(|(_, f)| icmp(f, WAN_ADDRESS, A).1 == 4));
+    for _ in 0..1000 {
+        bed.receive(WAN, &too_big);
+    }
+    assert_eq!(bed.take().len(), 50, "which ends as well");
+    bed.assert_balance();
+}
+
+#[test]
+fn what_the_router_says_of_itself_leaves_by_the_same_door() {
+    let unreachable = |bed: &mut Bed, frame: &dyn Fn(usize) -> Frame| {
+        for at in 0..1000 {
+            bed.receive(WAN, &frame(at));
+        }
+        bed.take().len()
+    };
+    let closed = |at| udp(WAN, guest(at), WAN_ADDRESS, 10);
+    let unknown = |at| ip(WAN, guest(at), WAN_ADDRESS, 64, 200, &[0; 8]);
+    for (frame, code) in [
+        (&closed as &dyn Fn(usize) -> Frame, 3),
+        (&unknown as &dyn Fn(usize) -> Frame, 2),
+    ] {
+        let mut bed = crowd(CONFIG);
+        bed.receive(WAN, &frame(1));
+        let error = bed.take().remove(0).1;
+        let (kind, found, quote) = icmp(&error, WAN_ADDRESS, guest(1));
+        assert_eq!((kind, found), (3, code));
+        assert_eq!(quote, frame(1)[14..]);
+        assert_eq!((error[15] >> 5, error[22]), (6, 64), "precedence and TTL");
+        assert_eq!(unreachable(&mut bed, frame), 99);
+        let counters = bed.router.counters(InterfaceId(WAN)).unwrap();
+        assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (100, 901));
+        bed.assert_balance();
+        let silent = CONFIG.replace("[interface.wan]", "[interface.wan]\nicmp_error_rate = 0");
+        assert_eq!(unreachable(&mut crowd(&silent), frame), 0);
+        // To a group of stations, none.
+        let mut bed = crowd(CONFIG);
+        let mut broadcast = frame(1);
+        broadcast[..6].fill(0xff);
+        bed.receive(WAN, &broadcast);
+        assert!(bed.take().is_empty());
+        bed.assert_balance();
+    }
+}
+
 #[test]
 fn how_many_errors_are_sent_can_be_set_by_interface() {
     for (rate, at_once, a_second) in [(0, 0, 0), (1, 1, 1), (1000, 500, 500)] {
         let wan = format!("[interface.wan]\nicmp_error_rate = {rate}");
-        let mut bed = Bed::ready(
-            &CONFIG.replace("[interface.wan]", &wan),
-            &[(WAN, A), (LAN, B)],
-        );
-        bed.take();
-        let mut told = |out: u8, frame: &Frame| {
-            for _ in 0..1000 {
-                bed.receive(out, frame);
+        let mut bed = crowd(&CONFIG.replace("[interface.wan]", &wan));
+        let mut told = |out: u8, frame: &dyn Fn(usize) -> Frame| {
+            for at in 0..1000 {
+                bed.receive(out, &frame(at));
             }
             let count = bed.take().iter().filter(|(to, _)| *to == out).count();
             (
@@ -141,13 +227,14 @@ fn how_many_errors_are_sent_can_be_set_by_interface() {
                     .icmp_suppressed,
             )
         };
-        let expired = |from, source, to| edit(udp(from, source, to, 10), |ip| ip[8] = 1);
         let suppressed = 1000 - at_once as u64;
-        assert_eq!(told(WAN, &expired(WAN, A, B)), (at_once, suppressed));
-        assert_eq!(told(LAN, &expired(LAN, B, A)).0, 100, "of its own");
+        let wan = |at| expired(WAN, guest(at), B);
+        assert_eq!(told(WAN, &wan), (at_once, suppressed));
+        let lan = |_| expired(LAN, B, A);
+        assert_eq!(told(LAN, &lan).0, 25, "of its own");
         bed.pass(1000);
-        for _ in 0..1000 {
-            bed.receive(WAN, &expired(WAN, A, B));
+        for at in 0..1000 {
+            bed.receive(WAN, &wan(at));
         }
         assert_eq!(bed.take().len(), a_second);
         bed.assert_balance();

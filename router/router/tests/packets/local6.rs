@@ -210,6 +210,22 @@ fn closed_ports_are_refused() {
     // Not to a group.
     bed.receive(WAN, &udp6(WAN, A, a6("ff02::1"), 10));
     assert!(bed.take().is_empty());
+    // With what was sent, options and all, and as often as errors are.
+    let options = [&[17, 0, 1, 4, 0, 0, 0, 0], &udp6(WAN, A, WAN6, 10)[54..]].concat();
+    let frame = ip6(WAN, A, WAN6, 64, 60, &options);
+    bed.receive(WAN, &frame);
+    assert_eq!(bed.take6()[0].error(), (1, 4, 0, &frame[14..]));
+    for _ in 0..1000 {
+        bed.receive(WAN, &udp6(WAN, A, WAN6, 10));
+    }
+    assert_eq!(bed.take().len(), 23);
+    let counters = bed.router.counters(router::InterfaceId(WAN)).unwrap();
+    assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (25, 977));
+    let silent = "[interface.wan]\nicmp_error_rate = 0";
+    let silent = CONFIG6.replace("[interface.wan]", silent);
+    let mut bed = Bed::ready6(&silent, &[(WAN, "2001:db8::9")]);
+    bed.receive(WAN, &udp6(WAN, A, WAN6, 10));
+    assert!(bed.take().is_empty());
     bed.assert_balance();
 }
 

@@ -1,0 +1,145 @@
+//! How often ICMP errors are sent (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+//!
+//! Errors about packets from an interface share what it may send, and one host gets no more than a
+//! part of that: whoever provokes errors leaves some for others. Messages that path MTU discovery
+//! needs have as much for themselves, since connections hang without them.
+//!
+//! Hosts are told apart by a keyed hash alone. Two that share a place share its part; there is no
+//! table that could be full, and all places together have more than any interface may send.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use wire::icmp_error::IcmpError;
+
+use crate::frame::{InterfaceId, MAX_INTERFACES};
+use crate::rate_limit::{Rate, RateLimit};
+use crate::route::flow_hash::{MULTIPLIER, mix};
+use crate::time::Instant;
+
+/// Places for hosts.
+const HOSTS: usize = 1024;
+/// One host gets one part in this many of what an interface may send.
+const SHARE: u32 = 4;
+
+/// The rates of an interface.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ErrorRates {
+    /// To all hosts.
+    all: Rate,
+    /// To one.
+    host: Rate,
+}
+
+impl ErrorRates {
+    /// So many a second, half as many at once; `None` for none.
+    pub(crate) fn per_second(number: u32) -> Option<Self> {
+        Some(Self {
+            all: Rate::per_second(number)?,
+            host: Rate::per_second((number / SHARE).max(1))?,
+        })
+    }
+}
+
+/// The buckets of all interfaces.
+#[derive(Debug)]
+pub(crate) struct IcmpLimits {
+    /// Of path MTU messages, by interface.
+    path_mtu: [RateLimit; MAX_INTERFACES],
+    /// Of all others, by interface.
+    others: [RateLimit; MAX_INTERFACES],
+    /// Of these, by interface and host.
+    hosts: Vec<RateLimit>,
+    key: u64,
+}
+
+impl IcmpLimits {
+    /// Full buckets. `key` is hard to foresee.
+    pub(crate) fn new(key: u64) -> Self {
+        Self {
+            path_mtu: [RateLimit::default(); MAX_INTERFACES],
+            others: [RateLimit::default(); MAX_INTERFACES],
+            hosts: alloc::vec![RateLimit::default(); HOSTS],
+            key,
+        }
+    }
+
+    /// Takes what an error to `host` costs, about a packet from `input`. Returns `true` if there
+    /// was enough.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        rates: ErrorRates,
+        input: InterfaceId,
+        host: IpAddr,
+        error: IcmpError,
+    ) -> bool {
+        if matches!(error, IcmpError::FragmentationNeeded(_)) {
+            let limit = self.path_mtu.get_mut(input.index());
+            return limit.is_some_and(|l| l.take(now, rates.all));
+        }
+        let place = self.place(input, host);
+        let (Some(all), Some(host)) = (
+            self.others.get_mut(input.index()),
+            self.hosts.get_mut(place),
+        ) else {
+            return false;
+        };
+        all.has_token(now, rates.all) && host.take(now, rates.host) && all.take(now, rates.all)
+    }
+
+    /// The place of a host.
+    fn place(&self, input: InterfaceId, host: IpAddr) -> usize {
+        let address = match host {
+            IpAddr::V4(host) => u128::from(host.to_bits()),
+            IpAddr::V6(host) => host.to_bits(),
+        };
+        let mut hash = self.key ^ u64::from(input.0);
+        for word in [(address >> 64) as u64, address as u64] {
+            hash = mix(hash ^ word, MULTIPLIER ^ self.key | 1);
+        }
+        usize::try_from(hash >> 32).unwrap_or(0) % HOSTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INPUT: InterfaceId = InterfaceId(3);
+
+    fn host(at: u32) -> IpAddr {
+        IpAddr::V4(at.into())
+    }
+
+    #[test]
+    fn one_host_leaves_errors_for_others() {
+        let rates = ErrorRates::per_second(200).unwrap();
+        let now = Instant::from_secs(1);
+        let mut limits = IcmpLimits::new(7);
+        let mut told = |to, error| limits.take(now, rates, INPUT, host(to), error);
+        let flood = (0..1000).filter(|_| told(1, IcmpError::TimeExceeded));
+        assert_eq!(flood.count(), 25);
+        let others = (2..100).filter(|&to| told(to, IcmpError::HostUnreachable));
+        assert!(others.count() >= 74, "what the interface may send is left");
+        assert!(!told(1000, IcmpError::TimeExceeded));
+        let path_mtu = (0..1000).filter(|&to| told(to, IcmpError::FragmentationNeeded(1400)));
+        assert_eq!(path_mtu.count(), 100, "has its own");
+    }
+
+    #[test]
+    fn any_number_of_hosts_leaves_errors_for_one_more() {
+        for number in [1, 3, 200, 100_000] {
+            let rates = ErrorRates::per_second(number).unwrap();
+            let mut limits = IcmpLimits::new(9);
+            let mut now = Instant::from_secs(1);
+            let mut all = 0;
+            for at in 0..200_000 {
+                all += u32::from(limits.take(now, rates, INPUT, host(at), IcmpError::TimeExceeded));
+            }
+            assert!(all >= number / 2 && all > 0, "{all} of {number}");
+            now = now.saturating_add(core::time::Duration::from_secs(1));
+            assert!(limits.take(now, rates, INPUT, host(7), IcmpError::TimeExceeded));
+        }
+    }
+}
