@@ -9,6 +9,7 @@ extern crate alloc;
 
 #[cfg(test)]
 mod model;
+mod publish;
 mod sync;
 mod ticket;
 
@@ -18,6 +19,7 @@ use core::marker::PhantomData;
 
 use spin::RelaxStrategy;
 
+pub use self::publish::{Mailbox, Publisher};
 use self::sync::UnsafeCell;
 use self::ticket::{TicketGuard, TicketLock};
 
