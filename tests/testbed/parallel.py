@@ -17,7 +17,7 @@ from paths import REPO
 TESTS = REPO / "tests" / "system"
 # The longest first, so that the machines end together.
 LONGEST = (
-    "routes/test_route_files.py", "clients/test_clients.py", "vifs/test_multi_queue.py",
+    "routes/test_route_files.py", "clients/test_attacks.py", "vifs/test_multi_queue.py",
     "vifs/test_backend_features.py", "forwarding/test_packets_vs_linux.py", "guest/test_boot.py",
     "vlan/test_vlan.py", "local/test_reassembly_vs_linux.py",
 )  # fmt: skip

@@ -7,7 +7,8 @@ import pytest
 from dom0.guest import Guest, Vif, linux_guest
 from dom0.ringway import READY, drops, grown
 from dom0.topology import Host
-from support.network import CONFIG, LEFT
+from support.barrier import barrier
+from support.network import CONFIG
 from support.packets import BROADCAST, IPV4, ethernet, read_error, read_ip, udp4
 from support.wire import Wire
 
@@ -32,18 +33,17 @@ def allowing(share: Callable[..., Guest]) -> Guest:
 
 def through(guest: Guest, left: Host, right: Host, station: str, **ip) -> list[tuple[str, int]]:
     """Where such a packet arrives on the right: stations and TTLs. Nobody is told of any."""
-    assert left.ping(right.address, 3, 0.2, "-W", 10).received
-    token, mark = os.urandom(12), os.urandom(12)
-    frames = [
-        ethernet(station, left.mac, IPV4, udp4(LEFT.address, TO_RIGHT, token, **ip)),
-        ethernet(guest.vifs[0].mac, left.mac, IPV4, udp4(LEFT.address, right.address, mark)),
-    ]
+    left.reach(right.address)
+    token = os.urandom(12)
+
+    def mark(data: bytes, ttl: int) -> bytes:
+        return ethernet(guest.vifs[0].mac, left.mac, IPV4, udp4(left.address, right.address, data, ttl=ttl))
+
     with Wire(left) as near, Wire(right) as far:
-        near.send(*frames)
-        seen = far.until(lambda frame: mark in frame) + far.heard(settle=0.3)
-        told = [error for error in map(read_error, near.heard(settle=0.3)) if error]
-    assert not [error for error in told if token in error.quote]
-    arrived = [ip for ip in map(read_ip, seen) if ip and token in ip.payload]
+        near.send(ethernet(station, left.mac, IPV4, udp4(left.address, TO_RIGHT, token, **ip)))
+        told, passed = barrier(near, far, mark)
+    assert not [error for error in map(read_error, told) if error and token in error.quote]
+    arrived = [ip for ip in map(read_ip, passed) if ip and token in ip.payload]
     assert all(ip.sound for ip in arrived)
     return [(ip.destination_mac, ip.ttl) for ip in arrived]
 
@@ -77,7 +77,7 @@ def test_by_default_they_do_not(start: Callable[..., Guest], left: Host, right: 
     guest = start(Guest("default", vifs(), config=CONFIG), says=READY)
     before = drops(guest, "left")
     assert through(guest, left, right, guest.vifs[0].mac) == []
-    assert grown(before, drops(guest, "left")) == {"broadcast": 1}
+    assert grown(before, drops(guest, "left")) == {"broadcast": 1, "ttl_expired": 1}  # that of the barrier
 
 
 def test_they_pass_where_they_are_allowed(allowing: Guest, left: Host, right: Host) -> None:
@@ -89,6 +89,7 @@ def test_they_pass_where_they_are_allowed(allowing: Guest, left: Host, right: Ho
     with Wire(right) as far:
         packet = udp4(right.address, TO_LEFT, os.urandom(12))
         far.send(ethernet(allowing.vifs[1].mac, right.mac, IPV4, packet))
-        right.ping(left.address)  # when this is answered, that was seen
-    assert grown(before[0], drops(allowing, "left")) == {"broadcast": 1, "ttl_expired": 1}
+        right.reach(left.address)  # when this is answered, that was seen
+    # One for each barrier.
+    assert grown(before[0], drops(allowing, "left")) == {"broadcast": 1, "ttl_expired": 1 + 3}
     assert grown(before[1], drops(allowing, "right")) == {"broadcast": 1}

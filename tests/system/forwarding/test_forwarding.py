@@ -45,7 +45,7 @@ def test_router_reassembles(router: Guest, left: Host) -> None:
 
 def test_packets_arrive_as_they_were_sent(router: Guest, left: Host, right: Host) -> None:
     """But for the TTL, the header's checksum and the stations."""
-    left.ping(right.address)
+    left.reach(right.address)
     sizes = [*range(0, 64), *range(100, 1473, 97), 1470, 1471, 1472]
     sent = {}
     for ident, size in enumerate(sizes, 1):
@@ -73,7 +73,7 @@ def test_traceroute(name: str, method: str, router: Guest, left: Host, right: Ho
     source, target, gateway = (
         (left, right, "10.0.0.1") if name == "left" else (right, left, "10.0.1.1")
     )
-    words = ["traceroute", "-n", "-q", 1, "-N", 1, "-w", 10, *(["-I"] if method == "icmp" else [])]
+    words = ["traceroute", "-n", "-q", 1, "-N", 1, "-w", 30, *(["-I"] if method == "icmp" else [])]
     lines = source.run(*words, target.address).splitlines()[1:]
     assert [line.split()[1] for line in lines] == [gateway, target.address]
 
@@ -91,6 +91,6 @@ def test_tracepath(router: Guest, left: Host, right: Host) -> None:
 
 def test_route_is_recorded(router: Guest, left: Host, right: Host) -> None:
     """The record-route option, which the router fills in on both ways (RFC 1812 5.3.13.5)."""
-    text = left.run("ping", "-n", "-R", "-c", 1, "-W", 10, right.address)
+    text = left.run("ping", "-n", "-R", "-c", 1, "-W", 30, right.address)
     route = text[text.index("RR:") :].split()[1:6]
     assert route == [left.address, "10.0.1.1", right.address, right.address, "10.0.0.1"], text

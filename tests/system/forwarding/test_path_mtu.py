@@ -37,14 +37,14 @@ def _forget_mtus(topology):
 
 def test_sender_is_told_the_mtu(narrow: Guest, left: Host, right: Host) -> None:
     before = drops(narrow, "left")
-    text = left.run("ping", "-n", "-c", 1, "-W", 10, "-M", "do", "-s", 1400, right.address, check=False)
+    text = left.run("ping", "-n", "-c", 1, "-W", 30, "-M", "do", "-s", 1400, right.address, check=False)
     assert f"From 10.0.0.1 icmp_seq=1 Frag needed and DF set (mtu = {MTU})" in text, text
     assert grown(before, drops(narrow, "left")) == {"too_big": 1}
 
 
 @pytest.mark.parametrize("excess", [-1, 0, 1])
 def test_the_limit_is_exact(excess: int, narrow: Guest, left: Host, right: Host) -> None:
-    left.ping(right.address)
+    left.reach(right.address)
     data = os.urandom(MTU - 28 + excess)
     packet = udp4(left.address, right.address, data, fragment=DF)
     with Wire(left) as near, Wire(right) as far:
@@ -59,7 +59,7 @@ def test_the_limit_is_exact(excess: int, narrow: Guest, left: Host, right: Host)
 
 def test_what_may_be_is_fragmented(narrow: Guest, left: Host, right: Host) -> None:
     """In pieces that fit and that together are what was sent; options that say so in all."""
-    left.ping(right.address)
+    left.reach(right.address)
     segment = udp(left.address, right.address, os.urandom(1400))
     copied, once = b"\x94\x04\0\0", b"\x1e\x04\0\0"  # router alert, an experiment (RFC 4727)
     packet = ipv4(left.address, right.address, segment, ident=777, options=copied + once)

@@ -68,8 +68,8 @@ def test_degraded_router_forwards_nothing(left: Host, right: Host, start) -> Non
     config = CONFIG.replace("hostname", "hostnam")
     guest = start(Guest("degraded", [Vif("xenbr0"), Vif("xenbr1")], config=config))
     wait_key(guest, "state", "degraded")
-    assert left.ping(right.address, 2).received == 0
-    assert left.ping("10.0.0.1", 2).received == 0
+    assert left.ping_unanswered(right.address)
+    assert left.ping_unanswered("10.0.0.1")
     assert_degraded(guest, 2, "hostnam")
 
 

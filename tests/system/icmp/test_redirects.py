@@ -17,6 +17,7 @@ from support.wire import Wire
 THIRD = Host("third", "xenbr0", ("10.0.0.7/24", "192.0.2.1/32", "2001:db8:99::1/128"))
 BEHIND = "192.0.2.1"
 ELSEWHERE = "10.0.5.2"  # left's, in another network of the same link
+RATE, BURST = 10, 10  # redirects a second, and at once
 
 
 CONFIG = f"""
@@ -66,7 +67,7 @@ def told(guest: Guest, left: Host, source: str, target: str) -> tuple[str, str] 
     """Send a packet to a router, and return the redirect: from which address, to which next hop."""
     token, mark = os.urandom(12), os.urandom(12)
     packet = udp4(source, target, token)
-    time.sleep(0.3)  # Linux sends none soon after another
+    time.sleep(0.3)  # Linux sends none sooner after another
     with Wire(left) as near:
         near.send(ethernet(guest.vifs[0].mac, left.mac, IPV4, packet))
         near.send(ethernet(guest.vifs[0].mac, left.mac, IPV4, udp4(left.address, "10.0.1.2", mark, ttl=1)))
@@ -107,8 +108,8 @@ def test_who_is_told_beside_linux(start: Callable[..., Guest], left: Host, right
             host.forget()
         guest = start(make(), says=says)
         # Both know who is there.
-        assert left.ping("10.0.0.1", 3, 0.2, "-W", 10).received
-        assert left.ping(BEHIND, 3, 0.5, "-W", 10).received
+        left.reach("10.0.0.1")
+        left.reach(BEHIND)
         found.append({name: told(guest, left, *case) for name, case in CASES.items()})
         guest.destroy()
     ours, linux = found
@@ -119,7 +120,7 @@ def test_who_is_told_beside_linux(start: Callable[..., Guest], left: Host, right
 def test_by_default_nobody_is_told(start: Callable[..., Guest], left: Host) -> None:
     silent = CONFIG.replace("redirects = true\n", "")
     guest = start(Guest("silent", [Vif("xenbr0"), Vif("xenbr1")], config=silent), says=READY)
-    assert left.ping("10.0.0.1", 3, 0.2, "-W", 10).received
+    left.reach("10.0.0.1")
     assert told(guest, left, left.address, "10.0.0.7") is None
     assert counters(guest)["interface.left.icmp.redirects"] == 0
 
@@ -135,7 +136,7 @@ def test_a_host_takes_the_shorter_way(redirecting: Guest, left: Host, third: Hos
     assert ping.lost == 0, ping.text
     eventually(
         lambda: True if "via 10.0.0.7" in left.run("ip", "route", "get", BEHIND) else None,
-        10,
+        60,
         lambda: left.run("ip", "route", "get", BEHIND),
     )
     growth = grown(before, counters(redirecting))
@@ -144,8 +145,8 @@ def test_a_host_takes_the_shorter_way(redirecting: Guest, left: Host, third: Hos
 
 def test_redirects_are_limited(redirecting: Guest, left: Host, third: Host) -> None:
     """Yet every packet goes on."""
-    left.ping(BEHIND)
-    before = counters(redirecting)
+    left.reach(BEHIND)
+    before, began = counters(redirecting), time.monotonic()
     token = os.urandom(12)
     frame = ethernet(redirecting.vifs[0].mac, left.mac, IPV4, udp4(left.address, BEHIND, token))
     with Wire(third) as wire:
@@ -159,19 +160,20 @@ def test_redirects_are_limited(redirecting: Guest, left: Host, third: Host) -> N
             return heard == 200
 
         wire.until(last)
-    assert grown(before, counters(redirecting))["interface.left.icmp.redirects"] <= 100
+    sent = grown(before, counters(redirecting))["interface.left.icmp.redirects"]
+    assert sent <= RATE * (time.monotonic() - began) + BURST
 
 
 def test_ipv6_hosts_are_told(redirecting: Guest, left: Host, third: Host) -> None:
     """By the router's link-local address, of the gateway's (RFC 4861 8.2)."""
-    assert left.ping("2001:db8:0::1", 5, 0.5, "-W", 10).received
+    left.reach("2001:db8:0::1")
     gateway = socket.inet_pton(socket.AF_INET6, link_local(THIRD.mac))
     target = socket.inet_pton(socket.AF_INET6, "2001:db8:99::1")
 
     def is_redirect(frame: bytes) -> bool:
         return frame[12:14] == IPV6.to_bytes(2, "big") and frame[20] == 58 and frame[54] == 137
 
-    with Wire(left) as near, left.background("ping", "-n", "-q", "-c", 10, "-i", 0.3, "2001:db8:99::1"):
+    with Wire(left) as near, left.background("ping", "-n", "-q", "-i", 0.3, "2001:db8:99::1"):
         found = near.until(is_redirect)[-1]
     assert found[21] == 255 and found[22:24] == b"\xfe\x80"
     assert (found[62:78], found[78:94]) == (gateway, target)

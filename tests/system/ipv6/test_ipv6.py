@@ -21,6 +21,7 @@ address = ["10.0.1.1/24", "2001:db8:1::1/64"]
 
 [interface.right.advertise]
 max_interval_s = 4
+lifetime_s     = 1800
 dns = ["2001:db8:1::53"]
 """
 
@@ -52,9 +53,9 @@ def test_own_addresses_and_groups_answer(six: Guest, left: Host) -> None:
 
 
 def test_errors(six: Guest, left: Host) -> None:
-    exceeded = left.run("ping", "-n", "-c", 1, "-t", 1, "-W", 10, "2001:db8:1::2", check=False)
+    exceeded = left.run("ping", "-n", "-c", 1, "-t", 1, "-W", 30, "2001:db8:1::2", check=False)
     assert "From 2001:db8::1" in exceeded and "Hop limit" in exceeded, exceeded
-    no_route = left.run("ping", "-n", "-c", 1, "-W", 10, "2a00::1", check=False)
+    no_route = left.run("ping", "-n", "-c", 1, "-W", 30, "2a00::1", check=False)
     assert "From 2001:db8::1" in no_route and "No route" in no_route, no_route
     silent = left.run("ping", "-n", "-c", 1, "-W", 30, "2001:db8:1::99", check=False)
     assert "Address unreachable" in silent, silent
@@ -71,7 +72,7 @@ def test_a_host_configures_itself(six: Guest, left: Host, right: Host) -> None:
                 r"inet6 (2001:db8:1:[0-9a-f:]+)/64 scope global(?!.*tentative)",
                 host.run("ip", "address", "show", DEVICE),
             ),
-            30,
+            60,
             lambda: host.run("ip", "address", "show", DEVICE),
         )
         assert "via fe80::" in host.run("ip", "-6", "route", "show", "default")
@@ -87,8 +88,8 @@ def test_hosts_look_for_another_router_when_it_ends(six: Guest, left: Host, righ
     host.up()
     try:
         default = lambda: host.run("ip", "-6", "route", "show", "default")  # noqa: E731
-        eventually(lambda: "via fe80::" in default() or None, 30, default)
-        six.shutdown()
-        eventually(lambda: not default() or None, 5, default)
+        eventually(lambda: "via fe80::" in default() or None, 60, default)
+        six.shutdown(timeout=60)
+        eventually(lambda: not default() or None, 60, default)
     finally:
         host.down()

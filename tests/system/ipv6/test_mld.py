@@ -1,6 +1,5 @@
 """Which groups the router says it listens to (RFC 3810, RFC 2710): the listener's part of MLD."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -55,16 +54,22 @@ def look(router: Guest) -> dict[str, list[str]]:
     seen = {}
     with Wire(LEFT) as near, Wire(RIGHT) as far:
         bench = Bench(router, near, far)
-        assert LEFT.ping(NEAR6, 3, 0.2, "-W", 10).received
-        time.sleep(3)  # what it says of itself at first is over
+        LEFT.reach(NEAR6)
+        near.until_quiet(lambda f: _reports([f], bench.near_station), 2.5)  # what it says of itself at first is over
         for name, query in CASES.items():
             near.heard()
             bench.send_near(query, QUERIER_MAC)
-            heard = near.during(WITHIN_MS / 1000 + 0.3)
-            packets = (f[14:] for f in heard if mac_text(f[6:12]) == bench.near_station)
-            reports = [report for report in map(read_report, packets) if report]
+            # Its timers are over when it answers a ping afterwards.
+            heard = near.during(WITHIN_MS / 1000 + 0.2) + bench.echo() + near.heard(settle=0.2)
+            reports = _reports(heard, bench.near_station)
             seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))
     return seen
+
+
+def _reports(frames: list[bytes], station: str) -> list[Report]:
+    """Those of these frames that are a router's reports."""
+    packets = (f[14:] for f in frames if mac_text(f[6:12]) == station)
+    return [report for report in map(read_report, packets) if report]
 
 
 def _said(report: Report, station: str) -> Iterator[str]:

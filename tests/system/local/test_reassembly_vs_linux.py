@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from dom0.guest import Guest
+from dom0.ringway import eventually
 from dom0.topology import Host, Topology
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
@@ -197,7 +198,7 @@ def look(router: Guest) -> dict[str, list[str]]:
     """What a router answers to each of them."""
     waits = WAITS_S if router.name == "beside" else LINUX_WAITS_S
     for side in FAMILIES.values():
-        assert side.host.ping(side.target, 3, 0.2, "-W", 10).received
+        side.host.reach(side.target)
     with Wire(LEFT) as near, Wire(RIGHT) as far:
         bench = Bench(router, {LEFT.name: near, RIGHT.name: far})
         seen: dict[str, list[str]] = {}
@@ -209,7 +210,7 @@ def look(router: Guest) -> dict[str, list[str]]:
             unfinished += "the answer" not in seen[f"IPv4, {name}"]
             if unfinished == ROOM:
                 if late:
-                    time.sleep(waits + 1)
+                    time.sleep(waits + 2)
                 late = late or never_whole(bench, waits)
                 unfinished = 0
         return seen | (late or never_whole(bench, waits))
@@ -222,8 +223,16 @@ def never_whole(bench: Bench, waits: int) -> dict[str, list[str]]:
         wire.heard()
     for name, ping in pings.items():
         bench.send(ping, *map(ping.piece, INCOMPLETE[name.partition(", ")[2]]))
-    time.sleep(waits + 5)
-    heard = [frame for wire in bench.wires.values() for frame in wire.heard()]
+    told = {name: ping for name, ping in pings.items() if "without the beginning" not in name}
+    heard: list[bytes] = []
+
+    def all_told() -> bool | None:
+        heard.extend(frame for wire in bench.wires.values() for frame in wire.heard())
+        return all(any(map(ping.quoted, heard)) for ping in told.values()) or None
+
+    # When it has told of all that it is to, there would have been something of the others as well.
+    eventually(all_told, waits + 30, lambda: "not all senders were told")
+    heard += [frame for wire in bench.wires.values() for frame in wire.heard(settle=0.5)]
     return {name: bench.said(ping, [f for f in heard if ping.quoted(f)]) for name, ping in pings.items()}
 
 

@@ -23,6 +23,7 @@ LINES = [
 
 NEAR, FAR = "10.0.0.1", "10.0.1.1"
 LEFT4, RIGHT4 = LEFT.address, RIGHT.address
+ANNOUNCE_INTERVAL_S = 2  # RFC 5227 1.1
 NOBODY, GROUP = "00:00:00:00:00:00", "01:00:5e:00:00:01"
 
 
@@ -133,6 +134,11 @@ class Bench:
             return f"to {NAMES.get(mac_text(last[:6]), 'another')}"
         return self.question(read_arp(last))
 
+    def is_announcement(self, frame: bytes) -> bool:
+        """Whether this is the router's announcement of its address on the left."""
+        found = read_arp(frame)
+        return bool(found and (found.sender_mac, found.target) == (self.near_station, NEAR))
+
     def asked(self, frame: bytes, target: str) -> bool:
         """Whether this is the router's question for an address on the right."""
         found = read_arp(frame)
@@ -186,8 +192,8 @@ def look(router: Guest) -> dict[str, object]:
     with Wire(LEFT) as near, Wire(RIGHT) as far:
         bench = Bench(router, near, far)
         for host, target in ((LEFT, RIGHT4), (RIGHT, LEFT4)):
-            assert host.ping(target, 3, 0.2, "-W", 10).received
-        time.sleep(3)  # what it announces at first is over
+            host.reach(target)
+        near.until_quiet(bench.is_announcement, ANNOUNCE_INTERVAL_S + 1)  # what it announces at first is over
         for name, told in KNOWN.items():
             address = next(addresses)
             bench.learn(address)
@@ -207,9 +213,9 @@ def look(router: Guest) -> dict[str, object]:
 def never_there(bench: Bench, address: str) -> dict[str, object]:
     """Three packets to somebody who isn't there."""
     tokens = [bench.datagram(address) for _ in range(3)]
-    heard = bench.far.during(5)
-    told = [f for f in bench.near.heard() if any(token in f for token in tokens)]
-    asked = [bench.question(read_arp(f)) for f in heard if bench.asked(f, address)]
+    heard = bench.near.until(lambda f: tokens[-1] in f) + bench.near.heard(settle=0.5)
+    told = [f for f in heard if any(token in f for token in tokens)]
+    asked = [bench.question(read_arp(f)) for f in bench.far.heard() if bench.asked(f, address)]
     return {"asked": asked, "errors": [(f[34], f[35]) for f in told]}
 
 

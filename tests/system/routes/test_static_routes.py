@@ -87,7 +87,7 @@ def test_by_a_gateway(routing: Guest, left: Host, behind: None) -> None:
 def test_longest_prefix_wins(routing: Guest, left: Host, behind: None) -> None:
     assert left.ping("10.9.8.200", 3, 0.05).lost == 0
     before = drops(routing, "left")
-    assert left.ping("10.9.8.1", 1, 0.2, "-W", 1).received == 0
+    assert left.ping_unanswered("10.9.8.1", 1)
     assert grown(before, drops(routing, "left")) == {"blackhole": 1}
 
 
@@ -107,7 +107,7 @@ def test_refused(
     address: str, reason: str, code: int, text: str, routing: Guest, left: Host
 ) -> None:
     before = drops(routing, "left")
-    said = left.run("ping", "-n", "-c", 1, "-W", 10, address, check=False)
+    said = left.run("ping", "-n", "-c", 1, "-W", 30, address, check=False)
     assert f"From 10.0.0.1 icmp_seq=1 {text}" in said, said
     assert grown(before, drops(routing, "left")) == {reason: 1}
     packet = udp4(left.address, address, os.urandom(20))

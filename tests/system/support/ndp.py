@@ -162,16 +162,19 @@ class Bench:
         """What the router answers to a question on the left."""
         self.near.heard()
         self.send_near(question)
-        token = os.urandom(12)  # it comes back behind the answers
-        self.send_near(bytes(IPv6(src=LEFT6, dst=NEAR6) / ICMPv6EchoRequest(data=token)))
-        heard = self.near.until(lambda f: token in f)
-        heard = [f for f in heard if mac_text(f[6:12]) == self.near_station]
+        heard = [f for f in self.echo() if mac_text(f[6:12]) == self.near_station]
         found = [nd for nd in map(read, heard) if nd and nd.kind == ADVERTISEMENT]
         return [
             f"{nd.target} to {nd.destination} at {_station(nd.station)}, flags {nd.flags:#04x}, "
             f"options {nd.options[:2].hex() or 'none'}"
             for nd in found
         ]
+
+    def echo(self) -> list[bytes]:
+        """What arrives on the left before the router has answered a ping of left's."""
+        token = os.urandom(12)
+        self.send_near(bytes(IPv6(src=LEFT6, dst=NEAR6) / ICMPv6EchoRequest(data=token)))
+        return self.near.until(lambda f: token in f)
 
     def learn(self, target: str) -> None:
         """Have the router know that an address is at the first station."""
@@ -180,10 +183,9 @@ class Bench:
         self.far.send(frame(self.far_station, FIRST, tells(target, FIRST, to=FAR6, S=1, O=1)))
         self.far.until(lambda f: token in f)
 
-    def questions(self, target: str, seconds: float) -> list[str]:
-        """Whom the router asks for an address for so long."""
-        heard = map(read, self.far.during(seconds))
-        found = [nd for nd in heard if nd and (nd.kind, nd.target) == (SOLICITATION, target)]
+    def questions(self, target: str, frames: list[bytes]) -> list[str]:
+        """Whom the router asks for an address, of frames on the right."""
+        found = [nd for nd in map(read, frames) if nd and (nd.kind, nd.target) == (SOLICITATION, target)]
         return [_question(nd) for nd in found]
 
 

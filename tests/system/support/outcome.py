@@ -2,18 +2,17 @@
 
 import os
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from dom0.topology import Host
 from scapy.packet import Packet
+from support.barrier import TOKEN, barrier
 from support.packets import IPV4, IPV6, ethernet, mac, udp4, udp6
 from support.wire import Wire
 
 ICMP, ICMPV6, TCP = 1, 58, 6
-TOKEN = 12  # bytes
 ADVERTISEMENT = 136
 # Neighbour and router discovery and group reports go on all the time.
 DISCOVERY = {*range(130, 138), 143}
@@ -26,7 +25,8 @@ class Case:
     packet: Callable[[bytes], Packet | bytes]
     to: str | None = None  # the station it is sent to, if not the router's
     padding: bytes = b""
-    wait: float = 0.0  # how long the router may take, in seconds
+    late: bool = False  # whether it may take the router as long as looking for a neighbour in vain
+    control: bool = False  # whether it is certain to be answered so late
     discovery: bool = False  # whether the answer is one of Neighbor Discovery
 
     def frame(self, token: bytes, station: str, sender: str) -> bytes:
@@ -41,9 +41,9 @@ def observe(
 ) -> dict[str, tuple[str, ...]]:
     """Send each case from left to the router at `station`; say what both hosts then see.
 
-    Those that the router may take its time for wait together, after the others."""
-    groups = [[name] for name, case in cases.items() if not case.wait]
-    if late := [name for name, case in cases.items() if case.wait]:
+    The late ones wait together, after the others, until those that are certain to be answered are."""
+    groups = [[name] for name, case in cases.items() if not case.late]
+    if late := [name for name, case in cases.items() if case.late]:
         groups.append(late)
     found = {}
     with Wire(left) as near, Wire(right) as far:
@@ -53,8 +53,9 @@ def observe(
             near.heard()
             far.heard()
             near.send(*frames.values())
-            time.sleep(max(cases[name].wait for name in names))
-            passed, told = _barrier(near, far, station)
+            early = _answered(near, [tokens[name] for name in names if cases[name].control])
+            told, passed = _barrier(near, far, station)
+            told = early + told
             for name in names:
                 sent, token = frames[name][14:], tokens[name]
                 others = [tokens[other] for other in names if other != name]
@@ -66,18 +67,29 @@ def observe(
     return found
 
 
+def _answered(near: Wire, tokens: list[bytes]) -> list[bytes]:
+    """Wait until each of these is heard again, and what is answered at the same time."""
+    frames: list[bytes] = []
+    for token in tokens:
+        if not any(token in frame for frame in frames):
+            frames += near.until(lambda frame, token=token: token in frame)
+    return frames + (near.heard(settle=0.5) if tokens else [])
+
+
 def _barrier(near: Wire, far: Wire, station: str) -> tuple[list[bytes], list[bytes]]:
-    """Send packets that are certain to pass and to be answered, of both families and on the fast
-    and the slow path, and return what had arrived on both sides before they did."""
-    heard: dict[Wire, list[bytes]] = {near: [], far: []}
+    """Wait until the router is through with packets of both families."""
+    at_near: list[bytes] = []
+    at_far: list[bytes] = []
     for four in (True, False):
-        for hops, wire in ((64, far), (1, near)):
-            token = os.urandom(TOKEN)
+
+        def make(token: bytes, hops: int, four: bool = four) -> bytes:
             packet = _datagram(near.host, far.host, four, hops, token)
-            near.send(ethernet(station, near.host.mac, IPV4 if four else IPV6, packet))
-            frames = wire.until(lambda frame, token=token: token in frame)
-            heard[wire] += frames[:-1]
-    return heard[far] + far.heard(), heard[near] + near.heard()
+            return ethernet(station, near.host.mac, IPV4 if four else IPV6, packet)
+
+        told, passed = barrier(near, far, make)
+        at_near += told
+        at_far += passed
+    return at_near, at_far
 
 
 def _datagram(source: Host, destination: Host, four: bool, hops: int, data: bytes) -> bytes:

@@ -11,6 +11,8 @@ from dom0.topology import Host
 from support.offload import sent
 
 COUNT = 20_000
+RATE = 4000  # frames/s, so that the router has time to sleep
+STEP = 500  # frames that no queue on the way overflows with
 PORT = 7007
 # Where the generator sends to.
 DISCARD = 9
@@ -39,7 +41,7 @@ def lost(news: dict[str, int]) -> set[str]:
 def flood(
     guest: Guest, left: Host, right: Host, *options: str, to: str = "right", count: int = COUNT
 ) -> list[int]:
-    """Send frames to the right at a rate that loses none, and return how many each CPU received.
+    """Send frames to the right, of which none is lost, and return how many each CPU received.
 
     They leave by the interface `to`.
     """
@@ -53,24 +55,26 @@ def flood(
 
 
 def pour(guest: Guest, left: Host, right: Host, *options: str, count: int = COUNT) -> None:
-    """Send frames to the right at a rate that loses none, and ask the router for nothing until
-    dom0 has got as many."""
+    """Send frames to the right, of which none is lost, and ask the router for nothing until dom0 has
+    got as many."""
     assert left.ping(right.address, 2).lost == 0
     before, _ = sent(guest, 1)
-    generator = Generator(left)
+    came = lambda: sent(guest, 1)[0] - before  # noqa: E731
+
+    def wait(wanted: int) -> None:
+        eventually(lambda: came() >= wanted or None, 30, lambda: f"{came()} of {wanted} came to dom0")
+
     # Nobody answers to sources that don't exist.
     with udp(right, DISCARD):
-        generator.start(Load(guest.vifs[0].mac, right.address, count, rate_pps=4000, options=options))
-        assert generator.wait() == count
-    came = lambda: sent(guest, 1)[0] - before  # noqa: E731
-    eventually(lambda: came() >= count or None, 30, lambda: f"{came()} of {count} came to dom0")
+        load = Load(guest.vifs[0].mac, right.address, count, rate_pps=RATE, options=options)
+        Generator(left).send_in_steps(load, STEP, wait)
 
 
 def udp(host: Host, port: int) -> socket.socket:
     """Open a socket in a host's namespace."""
     with host.inside():
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.settimeout(10)
+    made.settimeout(60)
     made.bind(("", port))
     return made
 
@@ -94,7 +98,7 @@ def assert_flows_stay(guest: Guest, left: Host, right: Host, family: int = socke
 def exchange(guest: Guest, left: Host, server: socket.socket, to: tuple[str, int]) -> list[int]:
     """Pass a word to and fro on a connection; how many frames each CPU received for it."""
     with left.inside():
-        client = socket.create_connection(to, 10)
+        client = socket.create_connection(to, 60)
     with client, server.accept()[0] as other:
         before = frames(guest)
         for _ in range(100):

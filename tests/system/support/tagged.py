@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dom0.guest import Guest
+from support.barrier import barrier
 from support.network import LEFT, RIGHT
 from support.packets import ICMP, IPV4, REPLY, REQUEST, arp, ethernet, icmp, ipv4, mac, read_arp
 from support.wire import Wire
@@ -56,7 +57,7 @@ def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
             near.heard()
             far.heard()
             near.send(case.frame(token, router.vifs[0].mac))
-            heard = _barrier(router, near, far)
+            heard = barrier(near, far, lambda mark, ttl: _mark(router, mark, ttl))
             seen[name] = [
                 f"{side}: {text}"
                 for side, frames, station in zip(("left", "right"), heard, stations, strict=True)
@@ -66,15 +67,9 @@ def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
     return seen
 
 
-def _barrier(router: Guest, near: Wire, far: Wire) -> tuple[list[bytes], list[bytes]]:
-    """What arrives on both sides before packets that come behind, on the fast and the slow path."""
-    marks = os.urandom(12), os.urandom(12)
-    ends = (LEFT.address, RIGHT.address)
-    packets = passing(marks[0], *ends), passing(marks[1], *ends, ttl=1)
-    near.send(*(ethernet(router.vifs[0].mac, LEFT.mac, IPV4, packet) for packet in packets))
-    passed = far.until(lambda f: marks[0] in f)
-    told = near.until(lambda f: marks[1] in f)
-    return told[:-1] + near.heard(), passed[:-1] + far.heard()
+def _mark(router: Guest, token: bytes, ttl: int) -> bytes:
+    """A frame without tags that passes, or not."""
+    return ethernet(router.vifs[0].mac, LEFT.mac, IPV4, passing(token, LEFT.address, RIGHT.address, ttl=ttl))
 
 
 def _told(frame: bytes, token: bytes) -> str | None:

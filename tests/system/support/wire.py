@@ -56,6 +56,18 @@ class Wire:
             frames.append(frame)
         return frames
 
+    def until_quiet(self, wanted: Callable[[bytes], object], seconds: float, timeout: float = 60) -> list[bytes]:
+        """Return what arrives until nothing wanted has for so long."""
+        frames: list[bytes] = []
+        began = last = time.monotonic()
+        while (left := last + seconds - time.monotonic()) > 0:
+            if time.monotonic() > began + timeout:
+                raise TimeoutError(f"{self.host.name}: not quiet in {timeout} s")
+            if (frame := self._next(left)) is not None:
+                frames.append(frame)
+                last = time.monotonic() if wanted(frame) else last
+        return frames
+
     def heard(self, settle: float = 0.0) -> list[bytes]:
         """Return all that has arrived; with `settle`, until there was silence for so long."""
         frames: list[bytes] = []

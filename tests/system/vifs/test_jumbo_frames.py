@@ -73,7 +73,7 @@ def test_file_arrives_unchanged(jumbo: Guest) -> None:
 
 def test_too_big_for_the_small_side(jumbo: Guest) -> None:
     before = drops(jumbo, "net1")
-    text = ONE.run("ping", "-n", "-c", 1, "-W", 10, "-M", "do", "-s", 8000, SMALL.address, check=False)
+    text = ONE.run("ping", "-n", "-c", 1, "-W", 30, "-M", "do", "-s", 8000, SMALL.address, check=False)
     assert "Frag needed and DF set (mtu = 1500)" in text, text
     assert grown(before, drops(jumbo, "net1")) == {"too_big": 1}
 

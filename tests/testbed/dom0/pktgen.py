@@ -1,4 +1,4 @@
-"""Linux's packet generator on a host of the topology, and a sink that counts.
+"""Linux's packet generator on a host of the topology.
 
 Frames leave the host's interface, cross the bridge and reach the guest's vif. Points
 shorter than about two seconds lie: queues in dom0 take thousands of frames, which
@@ -7,12 +7,13 @@ would be counted as delivered after the generator has stopped.
 
 import re
 import subprocess
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .topology import DEVICE, Host
 
 FOLDER = "/proc/net/pktgen"
+OWN_FOLDER = "/proc/thread-self/net/pktgen"  # in the namespace of this thread, not of this process
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,6 @@ class Load:
     options: tuple[str, ...] = ()  # more pktgen words, as in "flag IPDST_RND"
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a load."""
-
-    sent: int
-    received: int
-    seconds: float
-
-    @property
-    def lost(self) -> int:
-        """Frames that did not reach the sink."""
-        return self.sent - self.received
-
-
 class Generator:
     """pktgen in a host's namespace, on one of its kernel threads (one for each CPU)."""
 
@@ -54,6 +41,23 @@ class Generator:
 
     def start(self, load: Load) -> None:
         """Begin to send and return at once."""
+        self._set(load)
+        self._run = self.host.popen("sh", "-c", f"echo start > {FOLDER}/pgctrl")
+
+    def send_in_steps(self, load: Load, step: int, arrived: Callable[[int], object]) -> None:
+        """Send a load in steps, waiting for each with `arrived`, which gets what was sent so far.
+
+        No queue gets more than a step at once, however slow whoever empties it is.
+        """
+        self._set(load)
+        with self.host.inside():
+            for before in range(0, load.count, step):
+                count = min(step, load.count - before)
+                _write(f"{OWN_FOLDER}/{DEVICE}", f"count {count}")
+                _write(f"{OWN_FOLDER}/pgctrl", "start")  # until it is done
+                arrived(before + count)
+
+    def _set(self, load: Load) -> None:
         words = [
             f"count {load.count}", f"pkt_size {load.size}", "clone_skb 0", "delay 0",
             f"dst {load.dst_ip}", f"dst_mac {load.dst_mac}", f"src_mac {self.host.mac}",
@@ -66,7 +70,6 @@ class Generator:
         lines = [f"echo rem_device_all > {self.thread}", f"echo add_device {DEVICE} > {self.thread}"]
         lines += [f"echo '{word}' > {self.device}" for word in words]
         self.host.run("sh", "-e", "-c", "\n".join(lines))
-        self._run = self.host.popen("sh", "-c", f"echo start > {FOLDER}/pgctrl")
 
     def set_rate(self, rate_pps: int) -> None:
         """Go on at another rate, 0 for full speed."""
@@ -94,13 +97,6 @@ class Generator:
         return int(found[1]) if found else 0
 
 
-def send_and_count(load: Load, source: Host, sink: Host, settle: float = 1.0) -> Result:
-    """Send a load and count what arrives at another host, stragglers of `settle` s included."""
-    before = sink.counters()["rx_packets"]
-    began = time.monotonic()
-    generator = Generator(source)
-    generator.start(load)
-    sent = generator.wait()
-    seconds = time.monotonic() - began
-    time.sleep(settle)
-    return Result(sent, sink.counters()["rx_packets"] - before, seconds)
+def _write(path: str, word: str) -> None:
+    with open(path, "w") as file:
+        file.write(f"{word}\n")

@@ -50,7 +50,7 @@ def settle(guest: Guest) -> None:
     def settled() -> bool | None:
         return None if "tentative" in command(guest, "show interfaces") else True
 
-    eventually(settled, 30, lambda: command(guest, "show interfaces"))
+    eventually(settled, 60, lambda: command(guest, "show interfaces"))
 
 
 def numbers(guest: Guest, line: str) -> dict[str, int]:

@@ -10,9 +10,11 @@ import ctypes
 import hashlib
 import ipaddress
 import json
+import math
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from .shell import execute, run
 
 DEVICE = "eth0"  # a host's only interface, as its namespace sees it
 CLONE_NEWNET = 0x40000000
+PATIENCE_S = 30  # a reply that takes longer is lost
+SILENCE_S = 2  # no reply for so long means that there will be none
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,6 +41,11 @@ class Ping:
     def lost(self) -> int:
         """Requests without a reply."""
         return self.sent - self.received
+
+    @property
+    def answered(self) -> bool:
+        """Whether there was any reply, be it to a request beyond those that count."""
+        return " bytes from " in self.text
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,31 @@ class Host:
                 process.wait()
 
     def ping(self, target: str, count: int = 1, interval: float = 0.2, *options: object) -> Ping:
-        """Ping a target; a lost reply is a result, not an error."""
-        words = ("ping", "-n", "-q", "-c", count, "-i", interval, "-W", 2, *options, target)
-        text = self.execute(*words, timeout=count * (interval + 2) + 30).stdout
-        found = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", text)
-        sent, received = map(int, found.groups()) if found else (count, 0)
-        return Ping(sent, received, text)
+        """Ping a target; a lost reply is a result, not an error.
+
+        Without `-w`, ping waits for the last reply only twice as long as one took so far, which is too
+        short on a busy machine. With it, ping goes on sending until it has `count` replies or hears of
+        an error; what counts are the replies to the first `count` requests.
+        """
+        deadline = math.ceil(count * interval + PATIENCE_S)
+        words = ("ping", "-n", "-c", count, "-i", interval, "-w", deadline, *options, target)
+        text = self.execute(*words, timeout=deadline + 30).stdout
+        answered = {int(number) for number in re.findall(r" bytes from .* icmp_seq=(\d+) ", text)}
+        return Ping(count, len(answered & set(range(1, count + 1))), text)
+
+    def reach(self, target: str, *options: object, timeout: float = 60) -> None:
+        """Ping a target until it answers; raises TimeoutError if it never does."""
+        deadline = time.monotonic() + timeout
+        while not (ping := self.ping(target, 1, 0.2, *options)).answered:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name}: no reply in {timeout} s:\n{ping.text}")
+            time.sleep(0.1)
+
+    def ping_unanswered(self, target: str, count: int = 2) -> bool:
+        """Ping a target; returns `True` if none of the requests is answered within `SILENCE_S`."""
+        text = self.execute("ping", "-n", "-q", "-c", count, "-i", 0.2, "-W", SILENCE_S, target).stdout
+        assert f"{count} packets transmitted" in text, text
+        return " 0 received" in text
 
     def counters(self) -> dict[str, int]:
         """Return the interface's counters: rx_packets, rx_bytes, tx_packets, tx_bytes, ..."""
