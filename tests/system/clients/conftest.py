@@ -6,7 +6,7 @@ import pytest
 from dom0.guest import Guest, Vif
 from dom0.ringway import settle
 from dom0.topology import Topology
-from support.clients_network import BEHIND, CONFIG, FAR, NEAR, STATIONS
+from support.clients_network import BEHIND, CONFIG, FAR, NEAR, ROUTER_MACS
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,8 @@ def hosts() -> Iterator[None]:
 @pytest.fixture
 def clients(hosts: None, share: Callable[..., Guest]) -> Guest:
     """A router whose far link is small, and which advertises itself on the near one."""
-    # The same stations each time: hosts that heard of a router by its address look for it there.
-    vifs = [Vif(host.bridge, station) for host, station in ((NEAR, STATIONS[0]), (FAR, STATIONS[1]))]
+    # The same MAC addresses each time: hosts that heard of a router by its address look for it there.
+    vifs = [Vif(host.bridge, mac) for host, mac in ((NEAR, ROUTER_MACS[0]), (FAR, ROUTER_MACS[1]))]
     guest = share(Guest("clients", vifs, config=CONFIG))
     settle(guest)
     assert_forwards()

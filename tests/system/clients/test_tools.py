@@ -22,13 +22,13 @@ def values(text: str) -> dict[str, list[str]]:
 
 def test_rdisc6_hears_what_is_configured(clients: Guest) -> None:
     text = NEAR.run("rdisc6", "-1", "-w", 30_000, DEVICE)
-    station = clients.vifs[0].mac
+    mac = clients.vifs[0].mac
     expected = {
         "Stateful address conf.": ["No"],
         "Stateful other conf.": ["No"],
         "Router preference": ["high"],
         "Router lifetime": ["1200 (0x000004b0) seconds"],
-        "Source link-layer address": [station.upper()],
+        "Source link-layer address": [mac.upper()],
         "MTU": ["1480 bytes (valid)"],
         "Prefix": ["2001:db8:80::/64"],
         "On-link": ["Yes"],

@@ -31,8 +31,8 @@ def allowing(share: Callable[..., Guest]) -> Guest:
     return share(Guest("broadcast", [Vif(bridge) for bridge in VIFS], config=ALLOWED))
 
 
-def through(guest: Guest, left: Host, right: Host, station: str, **ip) -> list[tuple[str, int]]:
-    """Where such a packet arrives on the right: stations and TTLs. Nobody is told of any."""
+def through(guest: Guest, left: Host, right: Host, to_mac: str, **ip) -> list[tuple[str, int]]:
+    """Where such a packet arrives on the right: MAC addresses and TTLs. Nobody is told of any."""
     left.reach(right.address)
     token = os.urandom(12)
 
@@ -40,7 +40,7 @@ def through(guest: Guest, left: Host, right: Host, station: str, **ip) -> list[t
         return ethernet(guest.vifs[0].mac, left.mac, IPV4, udp4(left.address, right.address, data, ttl=ttl))
 
     with Wire(left) as near, Wire(right) as far:
-        near.send(ethernet(station, left.mac, IPV4, udp4(left.address, TO_RIGHT, token, **ip)))
+        near.send(ethernet(to_mac, left.mac, IPV4, udp4(left.address, TO_RIGHT, token, **ip)))
         told, passed = barrier(near, far, mark)
     assert not [error for error in map(read_error, told) if error and token in error.quote]
     arrived = [ip for ip in map(read_ip, passed) if ip and token in ip.payload]

@@ -63,8 +63,8 @@ BAD_PACKETS = {
 BAD_FRAMES = {
     "header cut": ("truncated", lambda me, mac: ethernet(mac, me, IPV4, b"\x45" + bytes(9))),
     "nothing in it": ("truncated", lambda me, mac: ethernet(mac, me, IPV4, b"")),
-    "to another station": ("other_host", lambda me, mac: ethernet(STRANGER, me, IPV4, plain(b"x"))),
-    "to all stations": ("link_broadcast", lambda me, mac: ethernet(BROADCAST, me, IPV4, plain(b"x"))),
+    "to another host": ("other_host", lambda me, mac: ethernet(STRANGER, me, IPV4, plain(b"x"))),
+    "in a broadcast": ("link_broadcast", lambda me, mac: ethernet(BROADCAST, me, IPV4, plain(b"x"))),
     "tagged": ("vlan", lambda me, mac: ethernet(mac, me, VLAN, b"\0\5\x08\0" + plain(b"x"))),
     "unknown protocol": ("unknown_ethertype", lambda me, mac: ethernet(mac, me, 0x88B5, bytes(46))),
     "ARP cut": ("bad_arp", lambda me, mac: ethernet(mac, me, ARP, arp(REQUEST, me, IN, OUT)[:27])),
@@ -113,7 +113,7 @@ def assert_dropped(
     reason: str, frames: list[bytes], token: bytes, router: Guest, left: Host, right: Host
 ) -> None:
     """Send frames from left: each is counted once, nothing comes out, no host hears of it."""
-    left.reach(right.address)  # stations are known: a good packet passes at once
+    left.reach(right.address)  # neighbors are known: a good packet passes at once
     before = {name: drops(router, name) for name in ("left", "right")}
     good = os.urandom(12)
     with Wire(left) as near, Wire(right) as far:

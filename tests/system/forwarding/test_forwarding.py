@@ -44,16 +44,16 @@ def test_router_reassembles(router: Guest, left: Host) -> None:
 
 
 def test_packets_arrive_as_they_were_sent(router: Guest, left: Host, right: Host) -> None:
-    """But for the TTL, the header's checksum and the stations."""
+    """But for the TTL, the header's checksum and the MAC addresses."""
     left.reach(right.address)
     sizes = [*range(0, 64), *range(100, 1473, 97), 1470, 1471, 1472]
     sent = {}
     for ident, size in enumerate(sizes, 1):
         segment = udp(left.address, right.address, os.urandom(size))
         sent[ident] = ipv4(left.address, right.address, segment, ident=ident, ttl=2 + ident)
-    station = router.vifs[0].mac
+    router_mac = router.vifs[0].mac
     with Wire(left) as out, Wire(right) as wire:
-        out.send(*(ethernet(station, left.mac, IPV4, packet) for packet in sent.values()))
+        out.send(*(ethernet(router_mac, left.mac, IPV4, packet) for packet in sent.values()))
         last = sent[len(sizes)][20:]
         frames = wire.until(lambda frame: last in frame)
     arrived = [ip for ip in map(read_ip, frames) if ip and ip.source == left.address]

@@ -16,7 +16,7 @@ ROUNDS = 500
 SEED = 2007
 
 
-def good_frames(host: Host, station: str, gateway: str, other: Host) -> list[bytes]:
+def good_frames(host: Host, router_mac: str, gateway: str, other: Host) -> list[bytes]:
     """One frame of each kind that the router knows what to do with."""
     me, there = host.address, other.address
     echo = icmp(8, 0, bytes(60))
@@ -35,13 +35,13 @@ def good_frames(host: Host, station: str, gateway: str, other: Host) -> list[byt
         ipv4(me, gateway, udp(me, gateway, bytes(20), dport=53), options=bytes(40)),
     ]
     asked = arp(REQUEST, host.mac, me, gateway)
-    return [ethernet(station, host.mac, IPV4, packet) for packet in packets] + [
-        ethernet(station, host.mac, ARP, asked)
+    return [ethernet(router_mac, host.mac, IPV4, packet) for packet in packets] + [
+        ethernet(router_mac, host.mac, ARP, asked)
     ]
 
 
 def mutated(frame: bytes, dice: random.Random) -> bytes:
-    """Change a frame somewhere behind its stations; half of them get a header checksum that fits."""
+    """Change a frame somewhere behind its MAC addresses; half of them get a header checksum that fits."""
     raw = bytearray(frame)
     for _ in range(dice.choice((1, 1, 2, 4, 16))):
         place = min(int(dice.expovariate(1 / 14)) + 12, len(raw) - 1)
@@ -69,7 +69,7 @@ def fix_checksum(raw: bytearray) -> None:
 
 
 def random_frame(frame: bytes, dice: random.Random) -> bytes:
-    """Nothing but the stations is left."""
+    """Nothing but the MAC addresses is left."""
     return frame[:12] + dice.randbytes(dice.randrange(2, 1502))
 
 

@@ -59,7 +59,7 @@ DIFFERENCES = {
     "IPv6, to ::": "never a destination (RFC 4291 2.5.2), which isn't worth an answer",
     "IPv6, to ::ffff:10.0.1.2": "never on the wire, which isn't worth an answer",
     "IPv6, to a link-local address": "not forwarded, not even back to its link (RFC 4291 2.5.6)",
-    "IPv6, who has near, asked directly": "says its station as well, and overrides (RFC 4861 7.2.4)",
+    "IPv6, who has near, asked directly": "with its target link-layer address, and the override flag (RFC 4861 7.2.4)",
     "IPv6, unreachable": "says that the address can't be reached (1/3), Linux that there is no route",
 }
 

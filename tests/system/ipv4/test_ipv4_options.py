@@ -121,7 +121,7 @@ def outcome(guest: Guest, left: Host, right: Host, options: bytes) -> Outcome:
 
 
 def all_outcomes(guest: Guest, left: Host, right: Host) -> dict[str, Outcome]:
-    """Every case, once the hosts' stations are known."""
+    """Every case, once the hosts' MAC addresses are known."""
     left.reach(right.address)
     return {name: outcome(guest, left, right, options) for name, options in OPTIONS.items()}
 

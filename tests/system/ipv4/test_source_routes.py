@@ -128,7 +128,7 @@ def look(router: Guest) -> dict[str, list[str]]:
     """Send each case, and say what both sides then hear of it."""
     for host, address in ((LEFT, NEAR), (RIGHT, FAR)):
         host.reach(address)
-    stations = {LEFT: router.vifs[0].mac, RIGHT: router.vifs[1].mac}
+    router_macs = {LEFT: router.vifs[0].mac, RIGHT: router.vifs[1].mac}
     seen = {}
     with Wire(LEFT) as near, Wire(RIGHT) as far:
         wires = {LEFT: near, RIGHT: far}
@@ -139,7 +139,7 @@ def look(router: Guest) -> dict[str, list[str]]:
             packets = case.packet(token), *(
                 passing(mark, host.address, other.address, ttl=ttl, options=b"\x01" * 4) for ttl in (64, 1)
             )
-            first, *last = (ethernet(stations[host], host.mac, IPV4, packet) for packet in packets)
+            first, *last = (ethernet(router_macs[host], host.mac, IPV4, packet) for packet in packets)
             for wire in wires.values():
                 wire.heard()
             wires[host].send(first)
@@ -148,16 +148,16 @@ def look(router: Guest) -> dict[str, list[str]]:
                 # The error about a packet without options, whether or not there is one about the case.
                 control = os.urandom(12)
                 packet = passing(control, host.address, case.absent)
-                wires[host].send(ethernet(stations[host], host.mac, IPV4, packet))
+                wires[host].send(ethernet(router_macs[host], host.mac, IPV4, packet))
                 early = wires[host].until(lambda frame, control=control: control in frame)
             wires[host].send(*last)
             heard = {side: _before(wires[side], mark) for side in (other, host)}
             heard[host] = early + heard[host]
             seen[name] = [
                 f"{side.name}: {text}"
-                for side, station in stations.items()
+                for side, router_mac in router_macs.items()
                 for frame in heard[side]
-                if frame[6:12] == mac(station) and (text := told(frame, token))
+                if frame[6:12] == mac(router_mac) and (text := told(frame, token))
             ]
     return seen
 

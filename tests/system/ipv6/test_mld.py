@@ -10,42 +10,41 @@ from scapy.layers.inet6 import (
 )  # fmt: skip
 from scapy.packet import Packet
 from support.compare import DUAL_WORDS, assert_alike, beside
-from support.ndp import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, Report, group_of, read_report
+from support.ndp import ALL_NODES, ALL_ROUTERS, NEAR6, Bench, Report, read_report, solicited_node_group
 from support.network import DUAL_STACK, LEFT, RIGHT
 from support.packets import link_local, mac_text
 from support.wire import Wire
 
-
 QUERIER, QUERIER_MAC = "fe80::99", "02:00:00:00:0d:01"
-NEAR_GROUP = group_of(NEAR6)[0]
+NEAR_GROUP = solicited_node_group(NEAR6)[0]
 WITHIN_MS = 200
 
 
-def asks(group: str, version: int = 2, **fields) -> bytes:
-    """A querier's packet about one group, or all (`::`)."""
+def query(group: str, version: int = 2, **fields) -> bytes:
+    """A query of one group, or of all (`::`)."""
     header = {"src": QUERIER, "dst": ALL_NODES if group == "::" else group, "hlim": 1, **fields}
-    query: Packet = ICMPv6MLQuery(mladdr=group, mrd=WITHIN_MS)
+    message: Packet = ICMPv6MLQuery(mladdr=group, mrd=WITHIN_MS)
     if version == 2:
-        query = ICMPv6MLQuery2(mladdr=group, mrd=WITHIN_MS, QRV=2, QQIC=125)
+        message = ICMPv6MLQuery2(mladdr=group, mrd=WITHIN_MS, QRV=2, QQIC=125)
     alert = header.pop("alert", True)
     packet = IPv6(**header)
-    return bytes(packet / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / query if alert else packet / query)
+    return bytes(packet / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / message if alert else packet / message)
 
 
 # From the first of version 1 on, only that is spoken.
 CASES = {
-    "all": asks("::"),
-    "one group": asks(NEAR_GROUP),
-    "the routers": asks(ALL_ROUTERS),
-    "a group of nobody's": asks("ff02::7777"),
-    "all nodes": asks(ALL_NODES),
-    "in a global name": asks("::", src="2001:db8::99"),
-    "from another link": asks("::", hlim=2),
-    "without a router alert": asks("::", alert=False),
-    "to the router alone": asks("::", dst=NEAR6),
-    "one group, version 1": asks(NEAR_GROUP, 1),
-    "all, version 1": asks("::", 1),
-    "all, version 2 after version 1": asks("::"),
+    "general": query("::"),
+    "one group": query(NEAR_GROUP),
+    "all routers": query(ALL_ROUTERS),
+    "a group without listeners": query("ff02::7777"),
+    "all nodes": query(ALL_NODES),
+    "from a global address": query("::", src="2001:db8::99"),
+    "hop limit 2": query("::", hlim=2),
+    "without a router alert": query("::", alert=False),
+    "to the router's unicast address": query("::", dst=NEAR6),
+    "one group, version 1": query(NEAR_GROUP, 1),
+    "general, version 1": query("::", 1),
+    "general, version 2 after version 1": query("::"),
 }
 
 
@@ -55,27 +54,30 @@ def look(router: Guest) -> dict[str, list[str]]:
     with Wire(LEFT) as near, Wire(RIGHT) as far:
         bench = Bench(router, near, far)
         LEFT.reach(NEAR6)
-        near.until_quiet(lambda f: _reports([f], bench.near_station), 2.5)  # what it says of itself at first is over
-        for name, query in CASES.items():
+        near.until_quiet(lambda f: _reports([f], bench.near_mac), 2.5)  # what it says of itself at first is over
+        for name, packet in CASES.items():
             near.heard()
-            bench.send_near(query, QUERIER_MAC)
+            bench.send_near(packet, QUERIER_MAC)
             # Its timers are over when it answers a ping afterwards.
             heard = near.during(WITHIN_MS / 1000 + 0.2) + bench.echo() + near.heard(settle=0.2)
-            reports = _reports(heard, bench.near_station)
-            seen[name] = sorted(said for report in reports for said in _said(report, bench.near_station))
+            reports = _reports(heard, bench.near_mac)
+            seen[name] = sorted(said for report in reports for said in _said(report, bench.near_mac))
     return seen
 
 
-def _reports(frames: list[bytes], station: str) -> list[Report]:
+def _reports(frames: list[bytes], router_mac: str) -> list[Report]:
     """Those of these frames that are a router's reports."""
-    packets = (f[14:] for f in frames if mac_text(f[6:12]) == station)
+    packets = (f[14:] for f in frames if mac_text(f[6:12]) == router_mac)
     return [report for report in map(read_report, packets) if report]
 
 
-def _said(report: Report, station: str) -> Iterator[str]:
+def _said(report: Report, router_mac: str) -> Iterator[str]:
     """What a report says, a line for each group."""
-    names = {NEAR_GROUP: "near's group", group_of(link_local(station))[0]: "the link-local address's group"}
-    names[group_of("2001:db8::")[0]] = "the group of the network's routers"
+    names = {
+        NEAR_GROUP: "near's group",
+        solicited_node_group(link_local(router_mac))[0]: "the link-local address's group",
+        solicited_node_group("2001:db8::")[0]: "the group of the network's routers",
+    }
     for kind, group in report.records:
         yield f"version {report.version} to {report.destination}: {kind} {names.get(group, group)}"
 
@@ -100,8 +102,8 @@ def test_all_groups_are_reported_to_queriers_alone(
         "ff02::2", "ff05::2", "near's group", "the link-local address's group",
         "the group of the network's routers",
     }  # fmt: skip
-    assert set(ours["all"]) == {f"version 2 to ff02::16: 2 {group}" for group in groups}
-    assert set(ours["all, version 1"]) == {f"version 1 to the group: 0 {group}" for group in groups}
+    assert set(ours["general"]) == {f"version 2 to ff02::16: 2 {group}" for group in groups}
+    assert set(ours["general, version 1"]) == {f"version 1 to the group: 0 {group}" for group in groups}
     assert ours["one group"] == ["version 2 to ff02::16: 2 near's group"]
-    for silent in ("in a global name", "from another link", "without a router alert", "a group of nobody's"):
+    for silent in ("from a global address", "hop limit 2", "without a router alert", "a group without listeners"):
         assert ours[silent] == []

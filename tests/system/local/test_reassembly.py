@@ -48,11 +48,11 @@ def test_order_and_copies_do_not_matter(router: Guest, left: Host) -> None:
     assert grown(before, drops(router, "left")) == {"bad_fragment": 1}
 
 
-# Each spoils its packet, and is counted once: crumbs when there are more than 56.
+# Each spoils its packet, and is counted once: tiny fragments when there are more than 56.
 ATTACKS = {
     "overlap": [(0, 800), (400, 1200)],
     "overlap by 8": [(0, 400), (392, 800)],
-    "crumbs": [(at, at + 8) for at in range(0, 57 * 16, 16)],
+    "tiny fragments": [(at, at + 8) for at in range(0, 57 * 16, 16)],
 }
 
 

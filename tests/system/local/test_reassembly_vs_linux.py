@@ -166,7 +166,7 @@ class Bench:
     """A router, and wires to both of its sides."""
 
     def __init__(self, router: Guest, wires: dict[str, Wire]) -> None:
-        self.stations = [vif.mac for vif in router.vifs]
+        self.router_macs = [vif.mac for vif in router.vifs]
         self.wires = wires
         self.idents = itertools.count(0x100)
 
@@ -176,12 +176,12 @@ class Bench:
 
     def send(self, ping: Ping, *packets: bytes) -> None:
         """Put packets of a ping on the wire."""
-        station, host = self.stations[ping.side.vif], ping.side.host
-        self.wires[host.name].send(*(ethernet(station, host.mac, ping.kind, packet) for packet in packets))
+        router_mac, host = self.router_macs[ping.side.vif], ping.side.host
+        self.wires[host.name].send(*(ethernet(router_mac, host.mac, ping.kind, packet) for packet in packets))
 
     def said(self, ping: Ping, frames: list[bytes]) -> list[str]:
         """What the router says in answer to a ping, of these frames."""
-        own = (f[14:] for f in frames if mac_text(f[6:12]) == self.stations[ping.side.vif])
+        own = (f[14:] for f in frames if mac_text(f[6:12]) == self.router_macs[ping.side.vif])
         return [text for text in map(ping.said, own) if text]
 
     def answers(self, family: str, pieces: list[Piece]) -> list[str]:

@@ -10,13 +10,13 @@ from dom0.topology import DEVICE, Host
 from support.packets import ARP, BROADCAST, IPV4, REPLY, REQUEST, arp, ethernet, read_arp, read_ip, udp4
 from support.wire import Wire
 
-STATION_1 = "02:00:00:00:01:01"
-STATION_2 = "02:00:00:00:01:02"
+MAC_1 = "02:00:00:00:01:01"
+MAC_2 = "02:00:00:00:01:02"
 
 
 def test_answers_for_its_own_addresses_only(router: Guest, left: Host) -> None:
     """Not for its other interface's, not for hosts', and not for itself to an unknown network."""
-    station = router.vifs[0].mac
+    router_mac = router.vifs[0].mac
     others = ("10.0.1.1", "10.0.1.2", "10.0.0.77", left.address, "10.0.0.255", "192.0.2.1")
 
     def ask(address: str) -> bytes:
@@ -26,7 +26,7 @@ def test_answers_for_its_own_addresses_only(router: Guest, left: Host) -> None:
         wire.send(*map(ask, others), ask("10.0.0.1"))
         heard = wire.until(lambda frame: (found := read_arp(frame)) and found.operation == REPLY)
     replies = [found for found in map(read_arp, heard) if found and found.operation == REPLY]
-    assert [(reply.sender, reply.sender_mac) for reply in replies] == [("10.0.0.1", station)]
+    assert [(reply.sender, reply.sender_mac) for reply in replies] == [("10.0.0.1", router_mac)]
     assert (replies[0].destination, replies[0].target) == (left.mac, left.address)
 
 
@@ -40,10 +40,10 @@ def test_answers_a_probe(router: Guest, left: Host) -> None:
 
 def test_answers_hosts_of_other_networks(router: Guest, left: Host) -> None:
     """Linux asks in the name of the packet's source, which may be an address of another link."""
-    question = arp(REQUEST, STATION_1, "192.168.7.7", "10.0.0.1")
+    question = arp(REQUEST, MAC_1, "192.168.7.7", "10.0.0.1")
     with Wire(left) as wire:
-        wire.send(ethernet(BROADCAST, STATION_1, ARP, question))
-        wire.until(lambda frame: (found := read_arp(frame)) and found.destination == STATION_1)
+        wire.send(ethernet(BROADCAST, MAC_1, ARP, question))
+        wire.until(lambda frame: (found := read_arp(frame)) and found.destination == MAC_1)
     assert "192.168.7.7" not in command(router, "show neighbors")
 
 
@@ -81,7 +81,7 @@ def test_asks_for_a_silent_neighbour_and_gives_up(router: Guest, left: Host, rig
 
 
 def test_follows_a_neighbour_that_moves(router: Guest, left: Host, right: Host) -> None:
-    """An answer or an announcement from another station counts at once, asked for or not."""
+    """An answer or an announcement from another MAC address counts at once, asked for or not."""
     address = "10.0.1.120"
     with Wire(left) as near, Wire(right) as far:
 
@@ -96,17 +96,17 @@ def test_follows_a_neighbour_that_moves(router: Guest, left: Host, right: Host) 
 
             frame = far.until(asked)[-1]
             if token not in frame:
-                reply = arp(REPLY, STATION_1, address, "10.0.1.1", router.vifs[1].mac)
-                far.send(ethernet(router.vifs[1].mac, STATION_1, ARP, reply))
+                reply = arp(REPLY, MAC_1, address, "10.0.1.1", router.vifs[1].mac)
+                far.send(ethernet(router.vifs[1].mac, MAC_1, ARP, reply))
                 frame = far.until(lambda frame: token in frame)[-1]
             return read_ip(frame).destination_mac
 
-        assert arrives_at() == STATION_1
-        assert arrives_at() == STATION_1
-        moved = arp(REQUEST, STATION_2, address, address)
-        far.send(ethernet(BROADCAST, STATION_2, ARP, moved))
+        assert arrives_at() == MAC_1
+        assert arrives_at() == MAC_1
+        moved = arp(REQUEST, MAC_2, address, address)
+        far.send(ethernet(BROADCAST, MAC_2, ARP, moved))
         right.reach("10.0.1.1")  # what the router answers after the announcement
-        assert arrives_at() == STATION_2
+        assert arrives_at() == MAC_2
 
 
 def test_many_unknown_neighbours(router: Guest, left: Host, right: Host) -> None:

@@ -8,25 +8,26 @@ from dom0.guest import Guest, Vif, linux_guest
 from dom0.ringway import command, settle
 from dom0.shell import run
 from dom0.topology import Topology
-from support.compare import STATIONS, assert_alike, prepare
+from support.compare import ROUTER_MACS, assert_alike, prepare
 from support.ndp import (
-    ADVERTISEMENT, ALL_NODES, LEFT6, NEAR6, NO_SOURCES, SECOND, SOLICITATION, Bench, Discovery, asks, frame,
-    group_of, read, read_report, tells,
+    ADVERTISEMENT, ALL_NODES, LEFT6, NEAR6, NO_SOURCES, SECOND, SOLICITATION, Bench, Discovery, advertisement, frame,
+    read, read_report, solicitation, solicited_node_group,
 )  # fmt: skip
 from support.network import LEFT
 from support.packets import mac_text
 from support.wire import Wire
 
-# What becomes of an address that the router asks about, and who then answers for it.
-TOLD, WANTED, HEARD = "2001:db8::a1", "2001:db8::a2", "2001:db8::a3"
+# What the router hears of an address that it solicits: somebody has it, somebody else wants it, or its
+# own solicitation.
+TAKEN, ALSO_TENTATIVE, LOOPED = "2001:db8::a1", "2001:db8::a2", "2001:db8::a3"
 REACTIONS: dict[str, Callable[[bytes], bytes]] = {
-    TOLD: lambda _: frame("", SECOND, tells(TOLD, SECOND, O=1)),
-    WANTED: lambda _: frame("", SECOND, asks(WANTED, "::", "")),
-    # The router's own question comes back, as from a hub or a loop.
-    HEARD: lambda question: question,
+    TAKEN: lambda _: frame("", SECOND, advertisement(TAKEN, SECOND, O=1)),
+    ALSO_TENTATIVE: lambda _: frame("", SECOND, solicitation(ALSO_TENTATIVE, "::", "")),
+    # As from a hub or a loop.
+    LOOPED: lambda own: own,
 }
 ADDRESSES = (NEAR6, *REACTIONS)
-OBJECTION_S = 1
+RETRANS_TIMER_S = 1
 
 CONFIG = f"""
 hostname = "unique"
@@ -44,11 +45,13 @@ LINES = [
     *(f"ip -6 address add {address}/64 dev eth0" for address in ADDRESSES),
 ]
 
-CASES = ("whose questions", "the question", "its option", "who answers", "tells all")
+CASES = (
+    "solicited addresses", "solicitations", "their options", "addresses in use", "unsolicited advertisements"
+)  # fmt: skip
 # Where Ringway differs on purpose.
 DIFFERENCES = {
-    "its option": "none: its own question is known by its station, not by a nonce (RFC 7527)",
-    "tells all": "says who has the address from now on (RFC 4861 7.2.6)",
+    "their options": "none: its own solicitation is known by its MAC address, not by a nonce (RFC 7527)",
+    "unsolicited advertisements": "say who has the address from now on (RFC 4861 7.2.6)",
 }
 
 
@@ -57,8 +60,8 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
     own = lambda f: mac_text(f[6:12]) == guest.vifs[0].mac  # noqa: E731
     asked: dict[str, Discovery] = {}
     with Wire(LEFT) as near, ThreadPoolExecutor() as pool:
-        # Whoever objects has a second from the question on, and the router may begin with some addresses
-        # long before it has been told of all.
+        # Who has the address is to say so within RETRANS_TIMER_S of the solicitation, and the router may
+        # begin with some addresses long before it has been given all.
         begun = pool.submit(begin)
         heard: list[bytes] = []
         while asked.keys() != set(ADDRESSES):
@@ -70,28 +73,28 @@ def look(guest: Guest, begin: Callable[[], None]) -> dict[str, object]:
                 if question.target in REACTIONS:
                     near.send(REACTIONS[question.target](heard[-1]))
         begun.result()
-        heard = [f for f in heard + near.until_quiet(own, OBJECTION_S + 1.5) if own(f)]
+        heard = [f for f in heard + near.until_quiet(own, RETRANS_TIMER_S + 1.5) if own(f)]
         LEFT.reach(NEAR6)
         bench = Bench(guest, near, near)
-        answers = {a: bench.answers(asks(a, LEFT6, LEFT.mac)) for a in ADDRESSES}
+        answers = {a: bench.advertised(solicitation(a, LEFT6, LEFT.mac)) for a in ADDRESSES}
     found = [nd for nd in map(read, heard) if nd and nd.target in ADDRESSES]
     reports = [report for report in (read_report(f[14:]) for f in heard) if report]
     questions = [asked[target] for target in ADDRESSES]
     told = {nd.target for nd in found if (nd.kind, nd.destination) == (ADVERTISEMENT, ALL_NODES)}
     return {
-        "whose questions": sorted(nd.target for nd in found if nd.kind == SOLICITATION),
-        "the question": [(nd.source, (nd.destination, nd.station) == group_of(nd.target)) for nd in questions],
-        "its option": [nd.options[:2].hex() for nd in questions],
-        "who answers": answers,
-        "tells all": sorted(told),
+        "solicited addresses": sorted(nd.target for nd in found if nd.kind == SOLICITATION),
+        "solicitations": [(nd.source, (nd.destination, nd.mac) == solicited_node_group(nd.target)) for nd in questions],
+        "their options": [nd.options[:2].hex() for nd in questions],
+        "addresses in use": answers,
+        "unsolicited advertisements": sorted(told),
         "leaves": [group for report in reports for kind, group in report.records if kind == NO_SOURCES],
-        "listens before it asks": [_reported_first(heard, target) for target in ADDRESSES],
+        "groups are reported first": [_reported_first(heard, target) for target in ADDRESSES],
     }
 
 
 def _reported_first(heard: list[bytes], target: str) -> bool:
-    """Whether a report on an address's group was heard before the question."""
-    group = group_of(target)[0]
+    """Returns `True` if a report of an address's group was heard before the solicitation."""
+    group = solicited_node_group(target)[0]
     for f in heard:
         if (report := read_report(f[14:])) and any(group == said for _, said in report.records):
             return True
@@ -102,7 +105,7 @@ def _reported_first(heard: list[bytes], target: str) -> bool:
 
 @pytest.fixture(scope="module")
 def outcomes(topology: Topology) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
-    vifs = lambda: [Vif(bridge, mac) for bridge, mac in STATIONS.items()]  # noqa: E731
+    vifs = lambda: [Vif(bridge, mac) for bridge, mac in ROUTER_MACS.items()]  # noqa: E731
     LEFT.forget()
     guest = Guest("unique", vifs(), config=CONFIG)
     try:
@@ -125,21 +128,21 @@ def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, object], dict[str,
     assert_alike(name, outcomes, DIFFERENCES)
 
 
-def test_only_what_nobody_else_has_is_used(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
+def test_duplicates_are_not_used(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
     seen = outcomes[0]
-    used = {target for target, answers in seen["who answers"].items() if answers}
-    assert used == {NEAR6, HEARD}
-    for target in (TOLD, WANTED):
+    used = {target for target, answers in seen["addresses in use"].items() if answers}
+    assert used == {NEAR6, LOOPED}
+    for target in (TAKEN, ALSO_TENTATIVE):
         assert f"{target}/64 (duplicate)" in seen["shown"]
         assert f"left: {target} isn't used, somebody has it already" in seen["console"]
 
 
-def test_groups_are_reported_before_the_questions(
+def test_groups_are_reported_before_solicitations(
     outcomes: tuple[dict[str, object], dict[str, object]],
 ) -> None:
     """So that switches let the answers through (RFC 4862 5.4.2)."""
-    assert outcomes[0]["listens before it asks"] == [True] * len(ADDRESSES)
+    assert outcomes[0]["groups are reported first"] == [True] * len(ADDRESSES)
 
 
 def test_groups_of_duplicates_are_left(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
-    assert set(outcomes[0]["leaves"]) == {group_of(target)[0] for target in (TOLD, WANTED)}
+    assert set(outcomes[0]["leaves"]) == {solicited_node_group(target)[0] for target in (TAKEN, ALSO_TENTATIVE)}

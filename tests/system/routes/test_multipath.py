@@ -11,7 +11,7 @@ from dom0.topology import Host
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
-from support.flows import FAMILIES, A, B, C, stations
+from support.flows import FAMILIES, A, B, C, gateways_taken
 from support.network import LEFT
 from support.packets import udp4
 
@@ -44,8 +44,8 @@ via    = ["2001:db8:1::11", "2001:db8:1::12", "2001:db8:2::13"]
 prefix = "2001:db8:98::/48"
 via    = ["2001:db8:1::11@3", "2001:db8:1::12"]
 """ + "".join(
-    f'\n[[neighbor]]\ninterface = "{interface}"\naddress = "{address}"\nmac = "{station}"\n'
-    for interface, address, station in (
+    f'\n[[neighbor]]\ninterface = "{interface}"\naddress = "{address}"\nmac = "{mac}"\n'
+    for interface, address, mac in (
         ("right", "10.0.1.11", A), ("right", "10.0.1.12", B), ("third", "10.0.2.13", C),
         ("right", "2001:db8:1::11", A), ("right", "2001:db8:1::12", B), ("third", "2001:db8:2::13", C),
     )
@@ -72,9 +72,9 @@ def packet(family: str, flow: int, data: bytes, network: int = 0x99) -> bytes:
 
 
 def ways(router: Guest, family: str, network: int = 0x99, copies: int = 1) -> dict[int, str]:
-    """Send packets of each flow, and say to which station all of them went."""
+    """Send packets of each flow, and say to which gateway all of them went."""
     flows = [lambda data, flow=flow: packet(family, flow, data, network) for flow in range(FLOWS)]
-    return stations(router, flows, copies)
+    return gateways_taken(router, flows, copies)
 
 
 def test_ipv6_flows_are_spread_by_weight(multipath: Guest, left: Host, right: Host) -> None:
@@ -96,7 +96,7 @@ def test_only_the_flows_of_a_link_that_goes_move(multipath: Guest, left: Host, r
     wait_key(multipath, "state", "degraded")
     for family in FAMILIES:
         during = ways(multipath, family, copies=2)
-        stayed = {flow: station for flow, station in before[family].items() if station != C}
+        stayed = {flow: mac for flow, mac in before[family].items() if mac != C}
         assert {flow: during[flow] for flow in stayed} == stayed
         moved = Counter(during[flow] for flow in before[family].keys() - stayed.keys())
         assert moved.keys() == {A, B}, moved

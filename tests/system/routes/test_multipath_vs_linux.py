@@ -11,7 +11,7 @@ from support.compare import DUAL_WORDS, LINUX, assert_alike, beside, prepare
 from support.flow_fields import (
     FLOW_LABEL, ICMPV6, NETWORK, VARIED, Varied, datagram, fragment, here, packet, prefix, there,
 )  # fmt: skip
-from support.flows import FAMILIES, A, B, C, Flow, stations
+from support.flows import FAMILIES, A, B, C, Flow, gateways_taken
 from support.network import DUAL_STACK, LEFT
 from support.packets import ICMP, mac
 from support.wire import Wire
@@ -38,9 +38,9 @@ WEIGHTS = {
 BUCKETS = 512  # Ringway deals flows to so many, and these to gateways by weight
 
 
-def gateway(family: str, station: str) -> str:
+def gateway(family: str, via: str) -> str:
     """A gateway's address."""
-    four, six = ("10.0.1.99", "2001:db8:1::99") if station == SILENT else GATEWAYS[station][2:]
+    four, six = ("10.0.1.99", "2001:db8:1::99") if via == SILENT else GATEWAYS[via][2:]
     return four if family == "IPv4" else six
 
 
@@ -58,8 +58,8 @@ dad_transmits = 0
 """
     + "".join(_route(family, network) for family in FAMILIES for network in WEIGHTS)
     + "".join(
-        f'\n[[neighbor]]\ninterface = "{interface}"\naddress = "{address}"\nmac = "{station}"\n'
-        for station, (interface, _, *addresses) in GATEWAYS.items()
+        f'\n[[neighbor]]\ninterface = "{interface}"\naddress = "{address}"\nmac = "{via}"\n'
+        for via, (interface, _, *addresses) in GATEWAYS.items()
         for address in addresses
     )
 )
@@ -68,8 +68,8 @@ dad_transmits = 0
 IP = {"IPv4": "/sbin/ip", "IPv6": "/sbin/ip -6"}
 WORDS = f"{DUAL_WORDS} ip=2:10.0.2.1/24 ip=2:2001:db8:2::1/64"
 NEIGHBOURS = [
-    f"/sbin/ip neigh replace {address} lladdr {station} dev {device}"
-    for station, (_, device, *addresses) in GATEWAYS.items()
+    f"/sbin/ip neigh replace {address} lladdr {via} dev {device}"
+    for via, (_, device, *addresses) in GATEWAYS.items()
     for address in addresses
 ]
 
@@ -85,8 +85,8 @@ def _linux_route(family: str, network: int) -> str:
 def _resilient_route(family: str, first: int) -> list[str]:
     """A route by a group of next hops, whose numbers begin with `first`, that holds on to flows."""
     lines, members = [], []
-    for number, (station, (_, device, *_)) in enumerate(GATEWAYS.items(), first + 1):
-        lines.append(f"/sbin/ip nexthop add id {number} via {gateway(family, station)} dev {device}")
+    for number, (via, (_, device, *_)) in enumerate(GATEWAYS.items(), first + 1):
+        lines.append(f"/sbin/ip nexthop add id {number} via {gateway(family, via)} dev {device}")
         members.append(str(number))
     group = f"group {'/'.join(members)} type resilient buckets {BUCKETS}"
     route = f"{IP[family]} route add {prefix(family, RESILIENT)} nhid {first}"
@@ -163,7 +163,7 @@ def flows(family: str, network: int, count: int) -> list[Flow]:
 
 def spread(router: Guest, family: str, varied: Varied) -> str:
     """Whether packets that differ in one thing only take several ways."""
-    ways = stations(router, [lambda d, n=n: varied(family, n, d) for n in range(VARIANTS)])
+    ways = gateways_taken(router, [lambda d, n=n: varied(family, n, d) for n in range(VARIANTS)])
     return "spread" if len(set(ways.values())) > 1 else "one way"
 
 
@@ -175,7 +175,7 @@ def fragments(router: Guest, family: str) -> str:
         return fragment(family, body, first, number, source=here(family, 10 + number))
 
     first, later = (
-        stations(router, [lambda d, n=n, first=first: part(first, n, d) for n in range(VARIANTS)])
+        gateways_taken(router, [lambda d, n=n, first=first: part(first, n, d) for n in range(VARIANTS)])
         for first in (True, False)
     )
     assert len(set(first.values())) > 1
@@ -185,7 +185,7 @@ def fragments(router: Guest, family: str) -> str:
 def silence(router: Guest, family: str) -> dict[str, object]:
     """What becomes of flows when one of two gateways doesn't answer."""
     with Wire(LEFT) as near:
-        first, again = (stations(router, flows(family, HALF, 100), silence=3) for _ in range(2))
+        first, again = (gateways_taken(router, flows(family, HALF, 100), silence=3) for _ in range(2))
         heard = [f for f in near.heard() if f[6:12] == mac(router.vifs[0].mac)]
     if family == "IPv4":
         told = {(f[34], f[35]) for f in heard if f[12:14] == b"\x08\x00" and f[23] == ICMP}
@@ -216,7 +216,7 @@ def changes(router: Guest) -> dict[str, object]:
     """What becomes of flows when the link of one of three gateways goes, and when it is back."""
     both = {family: (family, LINK) for family in FAMILIES}
     both |= {f"{family}, resilient": (family, RESILIENT) for family in FAMILIES}
-    ways = lambda: {name: stations(router, flows(*which, 150)) for name, which in both.items()}  # noqa: E731
+    ways = lambda: {name: gateways_taken(router, flows(*which, 150)) for name, which in both.items()}  # noqa: E731
     before = ways()
     assert all(set(taken.values()) == {A, B, C} for taken in before.values())
     set_link(router, up=False)
@@ -225,7 +225,7 @@ def changes(router: Guest) -> dict[str, object]:
     after = ways()
     seen: dict[str, object] = {}
     for name in both:
-        own = {flow for flow, station in before[name].items() if station == C}
+        own = {flow for flow, via in before[name].items() if via == C}
         stay = all(during[name][flow] == before[name][flow] for flow in before[name].keys() - own)
         seen[f"{name}, a link goes: its flows"] = sorted({during[name][flow] for flow in own})
         seen[f"{name}, a link goes: the others"] = "stay" if stay else "some move"
@@ -245,7 +245,7 @@ def look(router: Guest) -> dict[str, object]:
     for family in FAMILIES:
         seen[f"{family}, fragments"] = fragments(router, family)
         for network in (TWO, THREE):
-            taken = stations(router, flows(family, network, FLOWS), copies=2).values()
+            taken = gateways_taken(router, flows(family, network, FLOWS), copies=2).values()
             seen[f"{family}, shares of {network}"] = Counter(taken)
         seen |= silence(router, family)
     return seen | changes(router)
@@ -273,10 +273,10 @@ def test_shares_are_as_weighed(
     for seen, buckets in zip(outcomes, (BUCKETS, None), strict=True):
         shares = seen[f"{family}, shares of {network}"]
         assert shares.keys() == weights.keys()
-        for station, weight in weights.items():
+        for via, weight in weights.items():
             part = weight / sum(weights.values())
             variance = FLOWS * part * (1 - part) * (1 + FLOWS / buckets if buckets else 1)
-            assert abs(shares[station] - FLOWS * part) <= 5 * variance**0.5, shares
+            assert abs(shares[via] - FLOWS * part) <= 5 * variance**0.5, shares
 
 
 def test_flows_and_those_of_others(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:

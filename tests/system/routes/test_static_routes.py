@@ -14,8 +14,8 @@ from support.network import CONFIG
 from support.packets import IPV4, UNREACHABLE, ethernet, read_arp, read_error, read_ip, udp4
 from support.wire import Wire
 
-GATEWAY_A, STATION_A = "10.0.1.11", "02:00:00:00:0a:0a"
-GATEWAY_B, STATION_B = "10.0.1.12", "02:00:00:00:0b:0b"
+GATEWAY_A, MAC_A = "10.0.1.11", "02:00:00:00:0a:0a"
+GATEWAY_B, MAC_B = "10.0.1.12", "02:00:00:00:0b:0b"
 
 ROUTES = f"""
 [[route]]
@@ -53,12 +53,12 @@ via    = ["{GATEWAY_A}@3", "{GATEWAY_B}"]
 [[neighbor]]
 interface = "right"
 address   = "{GATEWAY_A}"
-mac       = "{STATION_A}"
+mac       = "{MAC_A}"
 
 [[neighbor]]
 interface = "right"
 address   = "{GATEWAY_B}"
-mac       = "{STATION_B}"
+mac       = "{MAC_B}"
 """
 
 BEHIND_RIGHT = ("10.9.0.1", "10.9.8.1", "10.9.8.200", "172.16.3.9")
@@ -130,22 +130,22 @@ def test_blackhole_is_silent(routing: Guest, left: Host) -> None:
 
 
 def test_static_neighbour_is_not_asked_for(routing: Guest, left: Host, right: Host) -> None:
-    stations = spread(routing, left, right, ["192.168.1.1"])
-    assert set(stations) <= {STATION_A, STATION_B} and sum(stations.values()) == 1
+    taken = spread(routing, left, right, ["192.168.1.1"])
+    assert set(taken) <= {MAC_A, MAC_B} and sum(taken.values()) == 1
 
 
 def test_flows_spread_over_gateways(routing: Guest, left: Host, right: Host) -> None:
     """About evenly: of 200 flows each gateway gets 70 or more, as chance has it once in 10^5."""
     addresses = [f"192.168.{n // 10}.{n % 10 + 1}" for n in range(200)]
-    stations = spread(routing, left, right, addresses)
-    assert set(stations) == {STATION_A, STATION_B}
-    assert min(stations.values()) >= 70, stations
+    taken = spread(routing, left, right, addresses)
+    assert set(taken) == {MAC_A, MAC_B}
+    assert min(taken.values()) >= 70, taken
 
 
 def test_flows_of_one_pair_spread_by_port(routing: Guest, left: Host, right: Host) -> None:
-    stations = spread(routing, left, right, ["192.168.1.1"] * 200, ports=True)
-    assert set(stations) == {STATION_A, STATION_B}
-    assert min(stations.values()) >= 70, stations
+    taken = spread(routing, left, right, ["192.168.1.1"] * 200, ports=True)
+    assert set(taken) == {MAC_A, MAC_B}
+    assert min(taken.values()) >= 70, taken
 
 
 def test_a_flow_stays_on_its_way(routing: Guest, left: Host, right: Host) -> None:
@@ -156,14 +156,14 @@ def test_a_flow_stays_on_its_way(routing: Guest, left: Host, right: Host) -> Non
 def test_weights(routing: Guest, left: Host, right: Host) -> None:
     """Of 400 flows about 300 take the gateway of weight 3."""
     addresses = [f"192.168.77.{n % 200 + 1}" for n in range(400)]
-    stations = spread(routing, left, right, addresses, ports=True)
-    assert 255 <= stations[STATION_A] <= 345, stations
+    taken = spread(routing, left, right, addresses, ports=True)
+    assert 255 <= taken[MAC_A] <= 345, taken
 
 
 def spread(
     routing: Guest, left: Host, right: Host, addresses: list[str], ports: bool = False
 ) -> Counter[str]:
-    """Send a packet to each address and count at which stations they arrive, unasked for."""
+    """Send a packet to each address and count at which MAC addresses they arrive, unasked for."""
     token = os.urandom(12)
     packets = [
         udp4(left.address, address, token, sport=5000 + (n if ports else 0))

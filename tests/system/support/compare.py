@@ -11,10 +11,10 @@ Seen = TypeVar("Seen")
 
 # A Linux guest's addresses of both families, as those of offload.DUAL_STACK.
 DUAL_WORDS = "ip=0:10.0.0.1/24 ip=0:2001:db8:0::1/64 ip=1:10.0.1.1/24 ip=1:2001:db8:1::1/64"
-# Stations beside the hosts.
+# MAC addresses beside those of the hosts.
 FIRST, SECOND = "02:00:00:00:0c:01", "02:00:00:00:0c:02"
 # The router's, which some packets are made of.
-STATIONS = {"xenbr0": "00:16:3e:00:be:00", "xenbr1": "00:16:3e:00:be:01"}
+ROUTER_MACS = {"xenbr0": "00:16:3e:00:be:00", "xenbr1": "00:16:3e:00:be:01"}
 LINUX = "beside-linux"  # the name of the guest that isn't ours
 
 
@@ -38,7 +38,7 @@ def beside(
 ) -> tuple[Seen, Seen]:
     """Return what `look` sees of a Ringway with this configuration, then of a Linux guest that
     was started with these words and given these commands. `more` are bridges of further vifs."""
-    vifs = lambda: [*(Vif(bridge, mac) for bridge, mac in STATIONS.items()), *map(Vif, more)]  # noqa: E731
+    vifs = lambda: [*(Vif(bridge, mac) for bridge, mac in ROUTER_MACS.items()), *map(Vif, more)]  # noqa: E731
     with Guest("beside", vifs(), config=config) as ringway:
         ringway.wait_console(READY, 120)
         settle(ringway)

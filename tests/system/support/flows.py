@@ -10,17 +10,17 @@ from support.packets import IPV4, IPV6, ethernet, mac_text
 from support.wire import Wire
 
 FAMILIES = ("IPv4", "IPv6")
-A, B, C = (f"02:00:00:00:0e:0{n}" for n in range(3))  # the gateways' stations
+A, B, C = (f"02:00:00:00:0e:0{n}" for n in range(3))  # the gateways' MAC addresses
 BATCH = 100  # frames that wait for each other, so that no queue on the way overflows
 
 # A packet of a flow, made of data that it is known by.
 Flow = Callable[[bytes], bytes]
 
 
-def stations(
+def gateways_taken(
     router: Guest, flows: Sequence[Flow], copies: int = 1, silence: float | None = None
 ) -> dict[int, str]:
-    """Send packets of each flow, and say to which station all of them went. All must arrive,
+    """Send packets of each flow, and say to which gateway all of them went. All must arrive,
     unless it is said after how many seconds of `silence` no more are waited for."""
     token = os.urandom(12)
     found: dict[int, set[str]] = {}

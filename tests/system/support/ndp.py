@@ -28,9 +28,9 @@ NO_SOURCES = 3  # CHANGE_TO_INCLUDE_MODE, with none (RFC 3810 5.2.12)
 
 @dataclass(frozen=True)
 class Discovery:
-    """A solicitation or an advertisement, with the station that its frame was for."""
+    """A solicitation or an advertisement, with the MAC address that its frame was for."""
 
-    station: str
+    mac: str
     source: str
     destination: str
     kind: int
@@ -78,57 +78,57 @@ def read_report(packet: bytes) -> Report | None:
     return Report(2, destination, tuple((packet[i], str(IPv6Address(packet[i + 4 : i + 20]))) for i in at))
 
 
-def group_of(address: str) -> tuple[str, str]:
-    """The solicited-node group of an address, and its station."""
+def solicited_node_group(address: str) -> tuple[str, str]:
+    """The solicited-node group of an address, and its MAC address."""
     tail = IPv6Address(address).packed[-3:]
     return str(IPv6Address(bytes.fromhex("ff02" + "00" * 9 + "01ff") + tail)), "33:33:ff:" + tail.hex(":")
 
 
-def asks(
-    target: str, source: str, station: str, *, to: str = "", hops: int = 255, length: int = 1, **fields
+def solicitation(
+    target: str, source: str, mac: str, *, to: str = "", hops: int = 255, length: int = 1, **fields
 ) -> bytes:
-    """A packet that asks who has an address: all who could, or `to` alone. `length` is what the
-    option with the station says of its own."""
-    packet = IPv6(src=source, dst=to or group_of(target)[0], hlim=hops) / ICMPv6ND_NS(tgt=target, **fields)
-    return bytes(packet / ICMPv6NDOptSrcLLAddr(lladdr=station, len=length) if station else packet)
+    """A neighbor solicitation, to the solicited-node group or to `to`. `length` is what the option with
+    the MAC address, if there is one, says of its own."""
+    packet = IPv6(src=source, dst=to or solicited_node_group(target)[0], hlim=hops) / ICMPv6ND_NS(tgt=target, **fields)
+    return bytes(packet / ICMPv6NDOptSrcLLAddr(lladdr=mac, len=length) if mac else packet)
 
 
-def tells(
-    target: str, station: str, *, to: str = ALL_NODES, source: str = "", hops: int = 255, **fields
+def advertisement(
+    target: str, mac: str, *, to: str = ALL_NODES, source: str = "", hops: int = 255, **fields
 ) -> bytes:
-    """A packet that tells who has an address; S=1 says that it was asked, O=1 that it is sure."""
+    """A neighbor advertisement; S, O and R are its flags."""
     answer = ICMPv6ND_NA(**{"tgt": target, "R": 0, "O": 0, **fields})
     packet = IPv6(src=source or target, dst=to, hlim=hops) / answer
-    return bytes(packet / ICMPv6NDOptDstLLAddr(lladdr=station) if station else packet)
+    return bytes(packet / ICMPv6NDOptDstLLAddr(lladdr=mac) if mac else packet)
 
 
-def asks_for_routers(source: str, station: str) -> bytes:
-    """A packet that asks for routers."""
+def router_solicitation(source: str, mac: str) -> bytes:
+    """A router solicitation."""
     packet = IPv6(src=source, dst=ALL_ROUTERS, hlim=255) / ICMPv6ND_RS()
-    return bytes(packet / ICMPv6NDOptSrcLLAddr(lladdr=station))
+    return bytes(packet / ICMPv6NDOptSrcLLAddr(lladdr=mac))
 
 
 def frame(destination: str, source: str, packet: bytes) -> bytes:
-    """An IPv6 packet in a frame, to a group's station if it goes to a group."""
+    """An IPv6 packet in a frame, to a group's MAC address if it goes to a group."""
     group = packet[24] == 0xFF
     return ethernet("33:33:" + packet[36:40].hex(":") if group else destination, source, IPV6, packet)
 
 
 class Bench:
-    """A router between two hosts whose frames are seen, and those of stations beside them."""
+    """A router between two hosts whose frames are seen, and those of MAC addresses beside them."""
 
     def __init__(self, router: Guest, near: Wire, far: Wire) -> None:
-        self.near_station, self.far_station = (vif.mac for vif in router.vifs)
+        self.near_mac, self.far_mac = (vif.mac for vif in router.vifs)
         self.near, self.far = near, far
 
     def send_near(self, packet: bytes, source: str = LEFT.mac) -> None:
         """Send a packet to the router's left side."""
-        self.near.send(frame(self.near_station, source, packet))
+        self.near.send(frame(self.near_mac, source, packet))
 
     def send_far(self, packet: bytes, source: str = FIRST) -> None:
         """Send a packet to the router's right side, and wait until it has been looked at."""
-        self.far.send(frame(self.far_station, source, packet))
-        self.far.send(frame(self.far_station, RIGHT.mac, asks(FAR6, RIGHT6, RIGHT.mac)))
+        self.far.send(frame(self.far_mac, source, packet))
+        self.far.send(frame(self.far_mac, RIGHT.mac, solicitation(FAR6, RIGHT6, RIGHT.mac)))
         self.far.until(lambda f: (nd := read(f)) and (nd.kind, nd.target) == (ADVERTISEMENT, FAR6))
 
     def datagram(self, target: str) -> bytes:
@@ -144,7 +144,7 @@ class Bench:
         return found[54], found[55]
 
     def where(self, target: str) -> str:
-        """Where a datagram goes, or whom the router asks."""
+        """Where a datagram goes, or what the router solicits."""
         token = self.datagram(target)
 
         def one(f: bytes) -> bool:
@@ -153,19 +153,19 @@ class Bench:
 
         last = self.far.until(one)[-1]
         if token in last:
-            return f"to {_station(mac_text(last[:6]))}"
+            return f"to {_mac_name(mac_text(last[:6]))}"
         found = read(last)
         assert found
-        return _question(found)
+        return _solicitation(found)
 
-    def answers(self, question: bytes) -> list[str]:
-        """What the router answers to a question on the left."""
+    def advertised(self, solicited: bytes) -> list[str]:
+        """What the router advertises when it is solicited on the left."""
         self.near.heard()
-        self.send_near(question)
-        heard = [f for f in self.echo() if mac_text(f[6:12]) == self.near_station]
+        self.send_near(solicited)
+        heard = [f for f in self.echo() if mac_text(f[6:12]) == self.near_mac]
         found = [nd for nd in map(read, heard) if nd and nd.kind == ADVERTISEMENT]
         return [
-            f"{nd.target} to {nd.destination} at {_station(nd.station)}, flags {nd.flags:#04x}, "
+            f"{nd.target} to {nd.destination} at {_mac_name(nd.mac)}, flags {nd.flags:#04x}, "
             f"options {nd.options[:2].hex() or 'none'}"
             for nd in found
         ]
@@ -177,26 +177,26 @@ class Bench:
         return self.near.until(lambda f: token in f)
 
     def learn(self, target: str) -> None:
-        """Have the router know that an address is at the first station."""
+        """Have the router know that an address is at the first MAC address."""
         token = self.datagram(target)
         self.far.until(lambda f: (nd := read(f)) and (nd.kind, nd.target) == (SOLICITATION, target))
-        self.far.send(frame(self.far_station, FIRST, tells(target, FIRST, to=FAR6, S=1, O=1)))
+        self.far.send(frame(self.far_mac, FIRST, advertisement(target, FIRST, to=FAR6, S=1, O=1)))
         self.far.until(lambda f: token in f)
 
-    def questions(self, target: str, frames: list[bytes]) -> list[str]:
-        """Whom the router asks for an address, of frames on the right."""
+    def solicitations(self, target: str, frames: list[bytes]) -> list[str]:
+        """The router's solicitations of an address, of frames on the right."""
         found = [nd for nd in map(read, frames) if nd and (nd.kind, nd.target) == (SOLICITATION, target)]
-        return [_question(nd) for nd in found]
+        return [_solicitation(nd) for nd in found]
 
 
-def _station(mac: str) -> str:
+def _mac_name(mac: str) -> str:
     names = {FIRST: "the first", SECOND: "the second", RIGHT.mac: "right", LEFT.mac: "left"}
     return names.get(mac, mac)
 
 
-def _question(nd: Discovery) -> str:
-    """Say whom a router asks, in whose name, and what else it says."""
-    whom = "all" if (nd.destination, nd.station) == group_of(nd.target) else _station(nd.station)
-    assert whom == "all" or nd.destination == nd.target, nd
-    name = "its link-local name" if nd.source.startswith("fe80::") else nd.source
-    return f"asks {whom} in {name}, options {nd.options[:2].hex() or 'none'}"
+def _solicitation(nd: Discovery) -> str:
+    """Say to whom a solicitation is, from whom, and with which options."""
+    to = "multicast" if (nd.destination, nd.mac) == solicited_node_group(nd.target) else f"to {_mac_name(nd.mac)}"
+    assert to == "multicast" or nd.destination == nd.target, nd
+    source = "a link-local address" if nd.source.startswith("fe80::") else nd.source
+    return f"solicitation, {to}, from {source}, options {nd.options[:2].hex() or 'none'}"

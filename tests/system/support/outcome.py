@@ -23,23 +23,23 @@ class Case:
     """A packet for a router, made of a token that is found again in what comes of it."""
 
     packet: Callable[[bytes], Packet | bytes]
-    to: str | None = None  # the station it is sent to, if not the router's
+    to: str | None = None  # the MAC address it is sent to, if not the router's
     padding: bytes = b""
     late: bool = False  # whether it may take the router as long as looking for a neighbour in vain
     control: bool = False  # whether it is certain to be answered so late
     discovery: bool = False  # whether the answer is one of Neighbor Discovery
 
-    def frame(self, token: bytes, station: str, sender: str) -> bytes:
+    def frame(self, token: bytes, router_mac: str, sender: str) -> bytes:
         """Return the whole frame."""
         packet = bytes(self.packet(token))
         kind = IPV6 if packet[0] >> 4 == 6 else IPV4
-        return ethernet(self.to or station, sender, kind, packet) + self.padding
+        return ethernet(self.to or router_mac, sender, kind, packet) + self.padding
 
 
 def observe(
-    cases: dict[str, Case], station: str, left: Host, right: Host
+    cases: dict[str, Case], router_mac: str, left: Host, right: Host
 ) -> dict[str, tuple[str, ...]]:
-    """Send each case from left to the router at `station`; say what both hosts then see.
+    """Send each case from left to the router at `router_mac`; say what both hosts then see.
 
     The late ones wait together, after the others, until those that are certain to be answered are."""
     groups = [[name] for name, case in cases.items() if not case.late]
@@ -49,12 +49,12 @@ def observe(
     with Wire(left) as near, Wire(right) as far:
         for names in groups:
             tokens = {name: os.urandom(TOKEN) for name in names}
-            frames = {name: cases[name].frame(tokens[name], station, left.mac) for name in names}
+            frames = {name: cases[name].frame(tokens[name], router_mac, left.mac) for name in names}
             near.heard()
             far.heard()
             near.send(*frames.values())
             early = _answered(near, [tokens[name] for name in names if cases[name].control])
-            told, passed = _barrier(near, far, station)
+            told, passed = _barrier(near, far, router_mac)
             told = early + told
             for name in names:
                 sent, token = frames[name][14:], tokens[name]
@@ -76,7 +76,7 @@ def _answered(near: Wire, tokens: list[bytes]) -> list[bytes]:
     return frames + (near.heard(settle=0.5) if tokens else [])
 
 
-def _barrier(near: Wire, far: Wire, station: str) -> tuple[list[bytes], list[bytes]]:
+def _barrier(near: Wire, far: Wire, router_mac: str) -> tuple[list[bytes], list[bytes]]:
     """Wait until the router is through with packets of both families."""
     at_near: list[bytes] = []
     at_far: list[bytes] = []
@@ -84,7 +84,7 @@ def _barrier(near: Wire, far: Wire, station: str) -> tuple[list[bytes], list[byt
 
         def make(token: bytes, hops: int, four: bool = four) -> bytes:
             packet = _datagram(near.host, far.host, four, hops, token)
-            return ethernet(station, near.host.mac, IPV4 if four else IPV6, packet)
+            return ethernet(router_mac, near.host.mac, IPV4 if four else IPV6, packet)
 
         told, passed = barrier(near, far, make)
         at_near += told

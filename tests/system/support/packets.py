@@ -126,7 +126,7 @@ def arp(operation: int, sender_mac: str, sender: str, target: str, target_mac: s
 
 @dataclass(frozen=True)
 class Arp:
-    """An ARP packet as it was received, with the station its frame was for."""
+    """An ARP packet as it was received, with the MAC address its frame was for."""
 
     destination: str
     operation: int
@@ -146,7 +146,7 @@ def read_arp(frame: bytes) -> Arp | None:
 
 @dataclass(frozen=True)
 class Ip:
-    """An IPv4 packet as it was received, with the stations of its frame."""
+    """An IPv4 packet as it was received, with the MAC addresses of its frame."""
 
     destination_mac: str
     source_mac: str

@@ -37,19 +37,19 @@ class Case:
     tags: Sequence[Tag]
     payload: Callable[[bytes], bytes]
     kind: int = IPV4
-    to: str | None = None  # the station, if not the router's
+    to: str | None = None  # the MAC address, if not the router's
 
-    def frame(self, token: bytes, station: str) -> bytes:
+    def frame(self, token: bytes, router_mac: str) -> bytes:
         """The whole frame."""
         kinds = [*(protocol for protocol, _ in self.tags), self.kind]
         behind = zip((value for _, value in self.tags), kinds[1:], strict=True)
         tags = b"".join(struct.pack("!HH", *pair) for pair in behind)
-        return ethernet(self.to or station, LEFT.mac, kinds[0], tags + self.payload(token))
+        return ethernet(self.to or router_mac, LEFT.mac, kinds[0], tags + self.payload(token))
 
 
 def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
     """Send each case from left to the router; say what both sides then hear of it."""
-    stations = [mac(vif.mac) for vif in router.vifs]
+    router_macs = [mac(vif.mac) for vif in router.vifs]
     seen = {}
     with Wire(LEFT, tags=True) as near, Wire(RIGHT, tags=True) as far:
         for name, case in cases.items():
@@ -60,9 +60,9 @@ def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
             heard = barrier(near, far, lambda mark, ttl: _mark(router, mark, ttl))
             seen[name] = [
                 f"{side}: {text}"
-                for side, frames, station in zip(("left", "right"), heard, stations, strict=True)
+                for side, frames, router_mac in zip(("left", "right"), heard, router_macs, strict=True)
                 for frame in frames
-                if frame[6:12] == station and (text := _told(frame, token))
+                if frame[6:12] == router_mac and (text := _told(frame, token))
             ]
     return seen
 
@@ -95,4 +95,3 @@ def _told(frame: bytes, token: bytes) -> str | None:
 def who_has(target: str, source: str) -> Callable[[bytes], bytes]:
     """Left's question for an address, as the payload of a case."""
     return lambda _: arp(REQUEST, LEFT.mac, source, target)
-

@@ -140,5 +140,3 @@ def transfer(
         receiver.join(timeout)
     assert count == size, f"{count} of {size} bytes arrived"
     assert arrived.digest() == hashlib.sha256(data).digest()
-
-

@@ -61,7 +61,7 @@ CASES = {
     "two tags, another VLAN inside": Case((tag(7, S_TAG), tag(301)), to(CUSTOMER, ON_PLAIN)),
     "the provider's tag alone": Case((tag(7, S_TAG),), to(CUSTOMER, ON_PLAIN)),
     "three tags": Case((*QINQ, tag(1)), to(CUSTOMER, ON_PLAIN)),
-    "to another station": Case((tag(200),), to(TAGGED, ON_PLAIN), to="02:00:00:00:00:99"),
+    "to another host's MAC address": Case((tag(200),), to(TAGGED, ON_PLAIN), to="02:00:00:00:00:99"),
     "in a broadcast": Case((tag(200),), to(TAGGED, ON_PLAIN), to=BROADCAST),
     "ttl 1, tagged": Case((tag(200),), to(TAGGED, ON_PLAIN, ttl=1)),
     "ttl 1, two tags": Case(QINQ, to(CUSTOMER, ON_PLAIN, ttl=1)),
