@@ -50,7 +50,7 @@ def test_answers_hosts_of_other_networks(router: Guest, left: Host) -> None:
 @pytest.mark.parametrize(("name", "address"), [("left", "10.0.0.1"), ("right", "10.0.1.1")])
 def test_arping(name: str, address: str, router: Guest, left: Host, right: Host) -> None:
     host = left if name == "left" else right
-    text = host.run("arping", "-c", 1, "-W", 30, "-i", DEVICE, address)
+    text = host.run("arping", "-C", 1, "-c", 1, "-W", 30, "-i", DEVICE, address)
     assert router.vifs[0 if name == "left" else 1].mac in text
     assert " 0% unanswered" in text, text
 

@@ -75,11 +75,11 @@ class Wire:
             frames.append(frame)
         return frames
 
-    def during(self, seconds: float) -> list[bytes]:
-        """Return all that arrives for so long."""
+    def during(self, seconds: float, enough: Callable[[list[bytes]], bool] = lambda _: False) -> list[bytes]:
+        """Return all that arrives for so long, or until it is `enough`."""
         frames: list[bytes] = []
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0 and not enough(frames):
             if (frame := self._next(left)) is not None:
                 frames.append(frame)
         return frames
