@@ -22,7 +22,7 @@ from support.network import CONFIG, LEFT, RIGHT  # noqa: E402
 
 LIMIT_S = 300
 
-MOST = Path("/sys/module/xen_netback/parameters/max_queues")
+MAX_QUEUES = Path("/sys/module/xen_netback/parameters/max_queues")
 
 _alive: list[Guest] = []  # what the report of a failed test shows the consoles of
 _suspect: set[Guest] = set()  # what was there when a test failed
@@ -159,13 +159,15 @@ def linux_router(share: Callable[..., Guest]) -> Guest:
 
 
 @pytest.fixture
-def most() -> Iterator[Callable[[int], None]]:
-    """Say how many queues netback offers for vifs that are made from now on: by itself one a CPU."""
-    before = MOST.read_text()
-    set_most = lambda queues: MOST.write_text(f"{queues}\n")  # noqa: E731
-    set_most(2)
-    yield set_most
-    MOST.write_text(before)
+def max_queues() -> Iterator[Callable[[int], None]]:
+    """Return a function that sets how many queues netback offers for vifs made from now on, first 2.
+
+    By itself it offers one a CPU."""
+    before = MAX_QUEUES.read_text()
+    set_max = lambda queues: MAX_QUEUES.write_text(f"{queues}\n")  # noqa: E731
+    set_max(2)
+    yield set_max
+    MAX_QUEUES.write_text(before)
 
 
 @pytest.hookimpl(hookwrapper=True)

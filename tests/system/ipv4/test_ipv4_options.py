@@ -20,7 +20,7 @@ NEAR, FAR = "10.0.0.1", "10.0.1.1"  # the router's addresses
 
 
 def record_route(room: int, pointer: int = 4) -> bytes:
-    """A record-route option with room for so many addresses."""
+    """A record-route option with room for this many addresses."""
     return bytes([7, 3 + 4 * room, pointer]) + bytes(4 * room)
 
 

@@ -35,7 +35,7 @@ WEIGHTS = {
     RESILIENT: {A: 1, B: 1, C: 1},
     HALF: {A: 1, SILENT: 1},
 }
-BUCKETS = 512  # Ringway deals flows to so many, and these to gateways by weight
+BUCKETS = 512  # Ringway deals flows to this many, and these to gateways by weight
 
 
 def gateway(family: str, via: str) -> str:

@@ -57,7 +57,7 @@ class Wire:
         return frames
 
     def until_quiet(self, wanted: Callable[[bytes], object], seconds: float, timeout: float = 60) -> list[bytes]:
-        """Return what arrives until nothing wanted has for so long."""
+        """Return what arrives until nothing wanted has for this many seconds."""
         frames: list[bytes] = []
         began = last = time.monotonic()
         while (left := last + seconds - time.monotonic()) > 0:
@@ -69,14 +69,14 @@ class Wire:
         return frames
 
     def heard(self, settle: float = 0.0) -> list[bytes]:
-        """Return all that has arrived; with `settle`, until there was silence for so long."""
+        """Return all that has arrived; with `settle`, until there was silence for this many seconds."""
         frames: list[bytes] = []
         while (frame := self._next(settle)) is not None:
             frames.append(frame)
         return frames
 
     def during(self, seconds: float, enough: Callable[[list[bytes]], bool] = lambda _: False) -> list[bytes]:
-        """Return all that arrives for so long, or until it is `enough`."""
+        """Return all that arrives in this many seconds, or until it is `enough`."""
         frames: list[bytes] = []
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not enough(frames):

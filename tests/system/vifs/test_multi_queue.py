@@ -19,7 +19,7 @@ IP_RECVERR = 11
 
 
 @pytest.fixture
-def pair(most: Callable[[int], None], start) -> Guest:
+def pair(max_queues: Callable[[int], None], start) -> Guest:
     """A router with two queues and two virtual CPUs."""
     return start(two(), says=READY)
 
@@ -89,8 +89,8 @@ def test_no_cpu_is_woken_for_another(pair: Guest, left: Host, right: Host) -> No
         assert empty - own < sleeps / 50, (cpu, sleeps, empty, own)
 
 
-def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right: Host, start) -> None:
-    most(1)
+def test_a_backend_with_one_queue(max_queues: Callable[[int], None], left: Host, right: Host, start) -> None:
+    max_queues(1)
     guest = start(two(), says=READY)
     assert frontend(guest, 0, "multi-queue-num-queues") is None
     assert frontend(guest, 0, "tx-ring-ref") is not None
@@ -98,7 +98,7 @@ def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right
     assert first >= COUNT and second == 0
     # Reconnected with two queues, and again with one, it leaves nothing of before.
     for queues in (2, 1):
-        most(queues)
+        max_queues(queues)
         for vif in (0, 1):
             guest.network_detach(vif)
         for vif in guest.vifs:
@@ -112,11 +112,11 @@ def test_a_backend_with_one_queue(most: Callable[[int], None], left: Host, right
 
 
 def test_vifs_with_different_numbers_of_queues(
-    most: Callable[[int], None], left: Host, right: Host, start
+    max_queues: Callable[[int], None], left: Host, right: Host, start
 ) -> None:
     """What comes in by a queue that the other vif lacks goes out by one that it has."""
     guest = start(two(), says=READY)
-    most(1)
+    max_queues(1)
     guest.network_detach(1)
     guest.network_attach(guest.vifs[1])
     wait_key(guest, "state", "ready", timeout=120)
@@ -171,7 +171,7 @@ def test_a_crash_on_either_cpu(how: str, cpu: int, start) -> None:
         assert f"pv guest (d{guest.domid}v{cpu})" in run("xl", "dmesg")
 
 
-def test_more_cpus_than_queues_idle(most: Callable[[int], None], left: Host, right: Host, start) -> None:
+def test_more_cpus_than_queues_idle(max_queues: Callable[[int], None], left: Host, right: Host, start) -> None:
     """Four CPUs, two queues: those without a queue sleep."""
     guest = Guest(
         "ringway", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG, options=["vcpus = 4"], memory=32

@@ -43,11 +43,11 @@ FAR = Place(RIGHT, "v200", "10.0.200")
 
 
 @pytest.fixture
-def queues(most: Callable[[int], None], left: Host, right: Host, start) -> Callable[[int], Guest]:
-    """Return a function that starts a router with so many queues and virtual CPUs."""
+def queues(max_queues: Callable[[int], None], left: Host, right: Host, start) -> Callable[[int], Guest]:
+    """Return a function that starts a router with this many queues and virtual CPUs."""
 
     def make(count: int) -> Guest:
-        most(count)
+        max_queues(count)
         vifs, options = [Vif("xenbr0"), Vif("xenbr1")], [f"vcpus = {count}"]
         guest = start(Guest("ringway", vifs, config=CONFIG, memory=32, options=options), says=READY)
         assert all(front(guest, vif, "multi-queue-num-queues") == str(count) for vif in (0, 1))
