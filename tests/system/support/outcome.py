@@ -165,7 +165,7 @@ def _message(sent: bytes) -> bytes:
 
 
 def _quotes(quote: bytes, sent: bytes) -> bool:
-    """Whether an error quotes what was sent, but for fields that routers change."""
+    """Returns `True` if an error quotes what was sent, but for fields that routers change."""
     if sent[0] >> 4 == 6:
         return quote[8:] == sent[8 : len(quote)]
     return len(quote) >= 28 and quote[12:] == sent[12 : len(quote)]

@@ -167,7 +167,7 @@ class Ip:
 
     @property
     def sound(self) -> bool:
-        """Whether the header's checksum holds."""
+        """Returns `True` if the header's checksum holds."""
         return checksum(self.header) == 0
 
 

@@ -75,7 +75,7 @@ def prefixes(
 
 
 def usable(prefix: int, bits: int) -> bool:
-    """Whether a prefix is of unicast addresses that nothing else here uses."""
+    """Returns `True` if a prefix is of unicast addresses that nothing else here uses."""
     if bits == 128:
         return prefix >> 124 == 2 and prefix >> 112 != 0x2001
     return 0 < prefix >> 24 < 224 and prefix >> 24 not in (10, 127)

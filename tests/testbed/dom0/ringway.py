@@ -88,12 +88,12 @@ class Pages:
 
     @property
     def balanced(self) -> bool:
-        """Whether every page is in exactly one place."""
+        """Returns `True` if every page is in exactly one place."""
         return self.total == self.free + self.posted + self.sending + self.held
 
     @property
     def idle(self) -> bool:
-        """Whether no page is on its way."""
+        """Returns `True` if no page is on its way."""
         return self.sending == 0 and self.held == 0
 
 

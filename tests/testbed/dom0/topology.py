@@ -44,7 +44,7 @@ class Ping:
 
     @property
     def answered(self) -> bool:
-        """Whether there was any reply, be it to a request beyond those that count."""
+        """Returns `True` if there was any reply, be it to a request beyond those that count."""
         return " bytes from " in self.text
 
 
