@@ -27,7 +27,7 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     }
 }
 
-/// Says `why` on the console, waits a bounded time until it was read, and ends the domain
+/// Prints `why` on the console, waits a bounded time until it was read, and ends the domain
 /// with the crash reason, so that `on_crash` of its configuration decides what follows.
 ///
 /// Of several virtual CPUs that come here the first one stops the others and reports.

@@ -85,7 +85,7 @@ pub fn count() -> usize {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Says how many there are.
+/// Sets how many there are.
 pub(crate) fn set_count(count: usize) {
     COUNT.store(count.clamp(1, MAX_CPUS), Ordering::Relaxed);
 }

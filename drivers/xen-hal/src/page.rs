@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn write_leaves_its_neighbours_alone() {
+    fn write_leaves_its_neighbors_alone() {
         let page = FakeHal::new().alloc_page().unwrap();
         page.write(0, &[0xaa; 32]);
         page.write(5, &[1, 2, 3, 4, 5]);

@@ -36,7 +36,7 @@ impl ShutdownRequest {
     }
 }
 
-/// Tells the toolstack which requests are understood. Not suspend: it would be waited for.
+/// Writes which requests are understood to xenstore, for the toolstack. Not suspend: it would be waited for.
 ///
 /// # Errors
 /// [`StoreError`], but not if the toolstack doesn't let this domain say so.

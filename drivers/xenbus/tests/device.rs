@@ -853,7 +853,7 @@ proptest! {
         bed.rig.server.accept(Kind::Read);
         bed.rig.server.conflict(0);
         bed.driver.fail_connect.set(false);
-        // The toolstack sets the device up anew, with a backend that behaves.
+        // The toolstack sets the device up again, with a backend that behaves.
         bed.rig.server.add_device("vif", 0, 0);
         let mut linux = LinuxBackend::new(&bed.rig.server, "vif", 0, 0);
         for _ in 0..120 {

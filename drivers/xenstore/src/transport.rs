@@ -16,6 +16,6 @@ pub trait Transport {
     /// [`Corrupt`] if the peer broke the ring.
     fn receive(&mut self, into: &mut [u8]) -> Result<usize, Corrupt>;
 
-    /// Tells the peer that bytes were sent or taken.
+    /// Notifies the peer that bytes were sent or taken.
     fn notify(&mut self);
 }

@@ -9,7 +9,7 @@ use control_api::{ConfigStatus, Key, State};
 use crate::platform::with_router;
 use crate::shared::Shared;
 
-/// Tells who it is, and what became of its configuration.
+/// Writes the guest's identity to xenstore, and what became of its configuration.
 pub(crate) async fn publish_identity(shared: Rc<Shared>) {
     let status = match &shared.config_error {
         None => ConfigStatus::Ok { generation: 0 },

@@ -44,7 +44,7 @@ pub(crate) async fn shutdown_task(shared: Rc<Shared>) {
     }
 }
 
-/// Tells hosts that the router is none any more (RFC 4861 6.2.5), while the domain is still there
+/// Sends final router advertisements (RFC 4861 6.2.5), while the domain is still there
 /// to have its packets taken.
 async fn cease_advertising(shared: &Shared) {
     let now = shared.timers.now_ns();

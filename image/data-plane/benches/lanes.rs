@@ -7,7 +7,7 @@
 //! Prints `name,value,unit`: for each thread alone and beside the other one the ns of a frame, and
 //! how many times what one does both do together. Each thread has a processor; rounds of one, of
 //! the other and of both take turns, and both begin each turn together. The gain is the median over
-//! all rounds of what neighbouring ones tell, for what else a machine does lasts longer.
+//! all rounds of what neighboring ones tell, for what else a machine does lasts longer.
 
 mod case;
 

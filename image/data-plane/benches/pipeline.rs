@@ -1,5 +1,5 @@
 //! What a frame costs from ring to ring: bursts of 64 frames of 60 bytes from one backend in the
-//! same process to another through the whole data plane, with routes, neighbours, counters,
+//! same process to another through the whole data plane, with routes, neighbors, counters,
 //! header checks and the loop of the guest around it.
 //!
 //! There are 1 to 1,000,000 routes (10,000 where the name has no number), strict reverse-path

@@ -1,4 +1,4 @@
-//! Whether a draft makes sense as a whole: the rules of each subject in a file of its own.
+//! Checks that a draft makes sense as a whole: the rules of each subject in a file of its own.
 
 mod address;
 mod attachment;

@@ -42,7 +42,7 @@ pub struct Config {
     ///
     /// [`read_route_file`]: crate::read_route_file
     pub route_files: Vec<RouteFile>,
-    /// Static neighbours of both families.
+    /// Static neighbors of both families.
     pub neighbors: Vec<NeighborConfig>,
     /// What should be written otherwise, in the order of lines, for whoever looks after the router.
     pub warnings: Vec<Warning>,
@@ -138,7 +138,7 @@ pub struct AdvertiseConfig {
     pub other: bool,
     /// The hop limit hosts are to use; 0 leaves it to them (AdvCurHopLimit).
     pub hop_limit: u8,
-    /// How long hosts are to take a neighbour as reachable, in ms; 0 leaves it to them
+    /// How long hosts are to take a neighbor as reachable, in ms; 0 leaves it to them
     /// (AdvReachableTime).
     pub reachable_time_ms: u32,
     /// How long hosts are to wait for an answer, in ms; 0 leaves it to them (AdvRetransTimer).
@@ -279,7 +279,7 @@ pub struct Via {
     pub weight: u8,
 }
 
-/// One static neighbour.
+/// One static neighbor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NeighborConfig {
     /// The interface it is reached through (an index).

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Returns ` (did you mean "…"?)` with the word nearest to `word`, or nothing if none is near.
+/// Returns ` (did you mean "…"?)` with the word nearest to `word`, or an empty text if none is near.
 pub(crate) fn did_you_mean(word: &str, known: &mut dyn Iterator<Item = &str>) -> String {
     let nearest = known
         .map(|k| (distance(word, k), k))
@@ -17,7 +17,7 @@ pub(crate) fn did_you_mean(word: &str, known: &mut dyn Iterator<Item = &str>) ->
     }
 }
 
-/// Returns how many letters must be changed, added, removed or swapped with their neighbour to
+/// Returns how many letters must be changed, added, removed or swapped with their neighbor to
 /// turn one word into the other. Long words are far from everything.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > 32 || b.len() > 32 {

@@ -98,7 +98,7 @@ const CONFIG: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"20
                       [interface.lan]\nvif = 1\naddress = [\"10.1.0.1/24\"]\n\
                       [[route_file]]\npath = \"routes\"\n";
 
-/// A file with so many routes of each family, in order of their prefixes or in none.
+/// A file with this many routes of each family, in order of their prefixes or in none.
 fn file(four: usize, six: usize, shuffled: bool) -> String {
     let mut lines = Vec::with_capacity(four + six);
     for (prefix, len, hop) in internet::v4(four, 4) {

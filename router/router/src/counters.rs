@@ -29,7 +29,7 @@ pub struct Counters {
     pub icmp_suppressed: u64,
     /// Redirects sent because of frames received here.
     pub icmp_redirects: u64,
-    /// Neighbours that made room for newer ones.
+    /// Neighbors that made room for newer ones.
     pub neighbors_evicted: u64,
     drops: [u64; DropReason::COUNT],
 }

@@ -28,7 +28,7 @@ macro_rules! reasons {
 reasons! {
     /// Shorter than its headers say.
     Truncated => "truncated",
-    /// Sent to another station's MAC address.
+    /// Sent to another MAC address.
     OtherHost => "other_host",
     /// Carries an 802.1Q or 802.1ad tag that is no interface's, or more tags than two.
     Vlan => "vlan",
@@ -82,17 +82,17 @@ reasons! {
     Prohibited => "prohibited",
     /// Too big for the next link, and not to be fragmented.
     TooBig => "too_big",
-    /// The neighbour doesn't answer.
+    /// The neighbor doesn't answer.
     NeighborUnreachable => "neighbor_unreachable",
-    /// Too many frames wait for a neighbour to answer.
+    /// Too many frames wait for a neighbor to answer.
     NeighborQueueFull => "neighbor_queue_full",
-    /// No room for another neighbour.
+    /// No room for another neighbor.
     NeighborTableFull => "neighbor_table_full",
-    /// Too many new neighbours in a short time (RFC 6583 7.1).
+    /// Too many new neighbors in a short time (RFC 6583 7.1).
     NeighborRateLimited => "neighbor_rate_limited",
     /// A malformed Neighbor Discovery message, or one from another link (RFC 4861 7.1).
     BadNd => "bad_nd",
-    /// Another station claims an IPv6 address of ours.
+    /// A neighbor uses an IPv6 address of the router's: a duplicate address.
     NdConflict => "nd_conflict",
     /// An ICMPv6 message whose checksum is wrong.
     BadIcmp => "bad_icmp",
@@ -107,7 +107,7 @@ reasons! {
     BadArp => "bad_arp",
     /// An ARP packet about addresses that aren't on this link.
     ForeignArp => "foreign_arp",
-    /// Another station claims an address of ours.
+    /// A neighbor uses an IPv4 address of the router's: an address conflict (RFC 5227).
     ArpConflict => "arp_conflict",
     /// Too many frames wait for the slow path.
     PuntFull => "punt_full",
@@ -128,7 +128,7 @@ impl DropReason {
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// Whether the frame was lost before [`Router::process`](crate::Router::process) saw
+    /// Returns `true` if the frame was lost before [`Router::process`](crate::Router::process) saw
     /// it, so that it isn't among the received ones.
     pub const fn before_receive(self) -> bool {
         matches!(self, Self::NoBuffer | Self::RxError)

@@ -80,8 +80,8 @@ pub enum Verdict {
     Punt,
     /// Forget the frame. It has been counted.
     Drop,
-    /// Take the tags off ([`Header::untag`]) and let the frame be processed anew, as one of
-    /// this interface. Tags there are always the first bytes behind the two stations.
+    /// Take the tags off ([`Header::untag`]) and let the frame be processed again, as one of
+    /// this interface. Tags there are always the first bytes behind the two MAC addresses.
     Tagged(InterfaceId),
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// So many a second, half as many at once; `None` for none.
+    /// This many a second, half as many at once; `None` if none are let through.
     pub(crate) fn per_second(number: u32) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(number)?;
         let burst = (number / 2).max(1);
@@ -28,7 +28,7 @@ pub(crate) const REDIRECTS: Rate = Rate {
     burst: 10,
 };
 
-/// Neighbours of an interface that are newly looked for (RFC 6583 7.1): a scan of a /64 must
+/// Neighbors of an interface that are newly looked for (RFC 6583 7.1): a scan of a /64 must
 /// not flood its link with questions.
 pub(crate) const RESOLUTIONS: Rate = Rate {
     interval: Duration::from_millis(1),
@@ -40,7 +40,7 @@ pub(crate) const RESOLUTIONS: Rate = Rate {
 pub(crate) struct RateLimit(Instant);
 
 impl RateLimit {
-    /// Whether there is a token.
+    /// Takes a token, and returns `true` if there was one.
     pub(crate) fn has_token(self, now: Instant, rate: Rate) -> bool {
         let most = rate.interval.saturating_mul(rate.burst.saturating_sub(1));
         self.0.saturating_since(now) <= most

@@ -187,7 +187,7 @@ impl Router {
         self.tables.is_up(interface)
     }
 
-    /// Says where the router advertised itself that it doesn't any more, when it is polled next
+    /// Sends final router advertisements where the router advertised itself, when it is polled next
     /// (RFC 4861 6.2.5). Returns `true` if there is such a link.
     pub fn cease_advertising(&mut self) -> bool {
         let machines = self.state.machines.iter_mut();

@@ -60,11 +60,11 @@ pub enum AttachmentSnapshot {
 pub struct AddressSnapshot {
     /// The address, with the length of its network's prefix.
     pub network: Network,
-    /// Whether it can be used.
+    /// `true` if it can be used.
     pub state: AddressState,
 }
 
-/// Whether an address can be used.
+/// The state of an address: if it can be used, and why not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddressState {
     /// As far as is known, nobody else has it.
@@ -174,7 +174,7 @@ pub struct VrfSnapshot {
     pub interfaces: Vec<String>,
 }
 
-/// A neighbour.
+/// A neighbor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NeighborSnapshot {
     /// Its address.
@@ -189,7 +189,7 @@ pub struct NeighborSnapshot {
     pub waiting: usize,
 }
 
-/// What is known about a neighbour: the states of RFC 4861 7.3.2, for ARP as well, and a few more.
+/// What is known about a neighbor: the states of RFC 4861 7.3.2, for ARP as well, and a few more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NeighborState {
     /// Known by its address only; nothing is sent to it.
@@ -310,7 +310,7 @@ pub fn vrfs(router: &Router) -> Vec<VrfSnapshot> {
         .collect()
 }
 
-/// The neighbours, in no particular order.
+/// The neighbors, in no particular order.
 #[must_use]
 pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
     let known = router.state.neighbors.iter();
@@ -440,7 +440,7 @@ fn target(router: &Router, target: &RouteTarget) -> TargetSnapshot {
     }
 }
 
-/// `None` for an entry that is no neighbour.
+/// `None` for an entry that is no neighbor.
 fn state_of(state: State) -> Option<NeighborState> {
     Some(match state {
         State::Free => return None,

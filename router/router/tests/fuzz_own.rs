@@ -39,7 +39,7 @@ const MTUS: [usize; 2] = [1280, 1500];
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
-/// Addresses of the router, of neighbours, of others, and none.
+/// Addresses of the router, of neighbors, of others, and none.
 const V4: [&str; 12] = [
     "10.0.0.1",
     "10.0.1.1",
@@ -105,8 +105,8 @@ fn sum_at(protocol: u8) -> usize {
     }
 }
 
-/// The station that a frame to this address goes to.
-fn station(interface: u8, address: IpAddr) -> [u8; 6] {
+/// The MAC address that a frame to this address goes to.
+fn mac_of(interface: u8, address: IpAddr) -> [u8; 6] {
     match address {
         IpAddr::V6(a) if a.is_multicast() => {
             let [.., a, b, c, d] = a.octets();
@@ -119,7 +119,7 @@ fn station(interface: u8, address: IpAddr) -> [u8; 6] {
 }
 
 fn ethernet(interface: u8, destination: IpAddr, sender: u8, kind: u16) -> Vec<u8> {
-    let mut f = station(interface, destination).to_vec();
+    let mut f = mac_of(interface, destination).to_vec();
     f.extend([2, 0, 0, 0, 1, sender]);
     f.extend(kind.to_be_bytes());
     f

@@ -327,7 +327,7 @@ fn step() -> impl Strategy<Value = [u8; 4]> {
     ]
 }
 
-/// Where a new router sends a datagram that came from the left: by which interface to which station
+/// Where a new router sends a datagram that came from the left: by which interface to which MAC address
 /// and address, be it in a question for who has it.
 fn reached(frame: &[u8]) -> Vec<(u8, [u8; 6], [u8; 4])> {
     let mut bed = Bed::new(STEPS, 0);
@@ -393,7 +393,7 @@ fn prefix(six: bool, bits: u32, len: u8) -> (IpAddr, u8) {
 
 type Routes = (PrefixMap<(u32, u8), u8>, PrefixMap<(u128, u8), u8>);
 
-/// The configuration with these routes, and the neighbours that they lead to.
+/// The configuration with these routes, and the neighbors that they lead to.
 fn with_routes(empty: &Config, routes: &Routes) -> Config {
     let mut text = String::from(FOUR);
     for way in 0..4 {

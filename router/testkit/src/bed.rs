@@ -57,7 +57,7 @@ pub struct Bed {
     pub now: Instant,
     /// What it sent and nobody has taken: interface, frame, and what goes with it.
     pub sent: VecDeque<(u8, Frame, FrameMeta)>,
-    /// Whether links take nothing.
+    /// `true` if links take nothing.
     pub full: bool,
     /// When it wants to be polled next, as it said last.
     pub next: Option<Instant>,
@@ -104,7 +104,7 @@ impl Bed {
         bed
     }
 
-    /// A router whose announcements are over and which knows these neighbours.
+    /// A router whose announcements are over and which knows these neighbors.
     pub fn ready(text: &str, hosts: &[(u8, [u8; 4])]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();
@@ -236,7 +236,7 @@ impl Bed {
     }
 }
 
-/// An ARP packet in a frame, to all stations if `target_mac` is zero.
+/// An ARP packet in a frame, broadcast if `target_mac` is zero.
 pub fn arp(
     operation: u8,
     sender_mac: [u8; 6],

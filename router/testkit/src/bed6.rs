@@ -67,7 +67,7 @@ pub fn solicited(address: Ipv6Addr) -> Ipv6Addr {
 }
 
 /// Where frames to an address go: its group, or the first router's interface.
-fn station(interface: u8, destination: Ipv6Addr) -> [u8; 6] {
+fn mac_of(interface: u8, destination: Ipv6Addr) -> [u8; 6] {
     let [first, .., a, b, c, d] = destination.octets();
     match first {
         0xff => [0x33, 0x33, a, b, c, d],
@@ -84,7 +84,7 @@ pub fn ip6(
     next: u8,
     payload: &[u8],
 ) -> Frame {
-    let mut f = station(interface, destination).to_vec();
+    let mut f = mac_of(interface, destination).to_vec();
     f.extend(mac6(source));
     f.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
     f.extend((payload.len() as u16).to_be_bytes());
@@ -135,7 +135,7 @@ pub fn udp6(interface: u8, source: Ipv6Addr, destination: Ipv6Addr, len: usize) 
     ip6(interface, source, destination, 64, 17, &payload)
 }
 
-/// A solicitation with the sender's station.
+/// A solicitation with the sender's link-layer address.
 pub fn ns(interface: u8, source: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr) -> Frame {
     let mut message = vec![NS, 0, 0, 0, 0, 0, 0, 0];
     message.extend(target.octets());
@@ -231,7 +231,7 @@ pub fn of_kind(sent: &[Sent], out: u8, kind: u8) -> Vec<Sent> {
 }
 
 impl Bed {
-    /// A router whose addresses are its own, and which knows these neighbours, reachable.
+    /// A router whose addresses are its own, and which knows these neighbors, reachable.
     pub fn ready6(text: &str, hosts: &[(u8, &str)]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();

@@ -9,27 +9,27 @@ use core::str::FromStr;
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// Every station on the link.
+    /// All MAC addresses of a link.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
-    /// Whether this names a group of stations (which the broadcast address does as well).
+    /// Returns `true` if this is a multicast address; that of broadcast is one as well.
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 != 0
     }
 
-    /// Whether a station can have this address.
-    pub fn is_station(self) -> bool {
+    /// Returns `true` if one interface can have this address: neither multicast nor zero.
+    pub fn is_unicast(self) -> bool {
         !self.is_group() && self.0 != [0; 6]
     }
 
-    /// The link-local IPv6 address made of this one (RFC 4291 appendix A, RFC 2464 4).
+    /// Returns the link-local IPv6 address made of this one (RFC 4291 appendix A, RFC 2464 4).
     pub fn link_local(self) -> Ipv6Addr {
         let [a, b, c, d, e, f] = self.0;
         let identifier = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
         Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(identifier))
     }
 
-    /// The group of stations that listen to an IPv6 multicast address (RFC 2464 7).
+    /// Returns the multicast address for an IPv6 multicast address (RFC 2464 7).
     pub fn of_group(group: Ipv6Addr) -> Self {
         let [.., a, b, c, d] = group.octets();
         Self([0x33, 0x33, a, b, c, d])
@@ -93,7 +93,7 @@ impl Network {
         Self { address, ..self }
     }
 
-    /// Whether `address` is in this network.
+    /// Returns `true` if `address` is in this network.
     pub fn contains(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4()
             && Self {
@@ -104,7 +104,7 @@ impl Network {
                 == self.masked()
     }
 
-    /// Whether the two networks share an address.
+    /// Returns `true` if the two networks share an address.
     pub fn overlaps(self, other: Self) -> bool {
         let len = self.len.min(other.len);
         Self { len, ..self }.contains(other.address)
@@ -183,7 +183,7 @@ impl Ipv4Network {
         self.address.to_bits() | !mask4(self.len)
     }
 
-    /// Whether `address` is in the network.
+    /// Returns `true` if `address` is in the network.
     pub fn contains(self, address: Ipv4Addr) -> bool {
         address.to_bits() & mask4(self.len) == self.first()
     }
@@ -219,7 +219,7 @@ impl Ipv6Network {
         self.address.to_bits() & mask6(self.len)
     }
 
-    /// Whether `address` is in the network.
+    /// Returns `true` if `address` is in the network.
     pub fn contains(self, address: Ipv6Addr) -> bool {
         address.to_bits() & mask6(self.len) == self.first()
     }

@@ -31,7 +31,7 @@ pub struct Arp {
 
 impl Arp {
     /// Reads what follows the Ethernet header. `None` if it is short, for other kinds of
-    /// addresses, neither request nor reply, or from something that isn't a station.
+    /// addresses, neither request nor reply, or from an address that isn't unicast.
     pub fn parse(packet: &[u8]) -> Option<Self> {
         let packet: &[u8; 28] = packet.first_chunk()?;
         let mac = |at: usize| packet.get(at..at + 6)?.try_into().ok().map(Mac);
@@ -46,7 +46,7 @@ impl Arp {
         };
         let good = kinds == (1, ethernet::IPV4, 6, 4)
             && matches!(operation, REQUEST | REPLY)
-            && arp.sender_mac.is_station();
+            && arp.sender_mac.is_unicast();
         good.then_some(arp)
     }
 

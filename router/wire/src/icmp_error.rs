@@ -77,7 +77,7 @@ impl IcmpError {
         }
     }
 
-    /// Whether it is reported for packets to groups as well (RFC 4443 2.4 (e.3)).
+    /// Returns `true` if it is reported for packets to groups as well (RFC 4443 2.4 (e.3)).
     pub fn even_for_groups(self) -> bool {
         matches!(
             self,

@@ -14,7 +14,7 @@ pub const ECHO_REQUEST: u8 = 8;
 /// The largest error message, IP header included (RFC 1812 4.3.2.3).
 const MESSAGE_MAX: usize = 576;
 
-/// Whether an error may be sent because of this packet, as far as the packet itself tells
+/// Returns `true` if an error may be sent because of this packet, as far as the packet itself tells
 /// (RFC 1122 3.2.2): not for later fragments, and not for ICMP other than queries.
 pub fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
     let query =
@@ -73,7 +73,7 @@ fn frame(
     frame
 }
 
-/// Cuts what an error quotes so that so many bytes of options find room in the message, which
+/// Cuts what an error quotes so that this many bytes of options find room in the message, which
 /// begins `headroom` bytes into a frame and has none yet.
 pub fn make_room(frame: &mut Vec<u8>, headroom: usize, options: usize) {
     let byte = |at: usize| frame.get(headroom + at).copied();

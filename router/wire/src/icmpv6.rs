@@ -39,7 +39,7 @@ fn pseudo_sum(source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> u64 {
         + u64::from(ipv6::ICMP)
 }
 
-/// Whether the checksum of a message is right.
+/// Returns `true` if the checksum of a message is right.
 pub fn verifies(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
     let sum = pseudo_sum(source, destination, message.len()) + u64::from(checksum::sum(message));
     checksum::fold(sum) == 0xffff
@@ -76,8 +76,8 @@ pub fn packet(
     packet
 }
 
-/// Whether an error may be sent because of this packet, as far as the packet itself tells
-/// (RFC 4443 2.4 (e)). `group` says whether one was sent to a group, of stations or hosts.
+/// Returns `true` if an error may be sent because of this packet, as far as the packet itself tells
+/// (RFC 4443 2.4 (e)). `group` is `true` if it was sent to a multicast address, MAC or IPv6.
 pub fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool) -> bool {
     let nobody = ip.source.is_unspecified() || ip.source.is_multicast();
     if nobody || (group && !error.even_for_groups()) {

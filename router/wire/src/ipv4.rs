@@ -98,13 +98,13 @@ impl Ipv4 {
         }
     }
 
-    /// Whether this is a fragment other than the first.
+    /// Returns `true` if this is a fragment other than the first.
     pub fn is_later_fragment(&self) -> bool {
         self.fragment & OFFSET != 0
     }
 }
 
-/// Whether no host may send from this address, whatever the networks here (RFC 1812 5.3.7).
+/// Returns `true` if no host may send from this address, whatever the networks here (RFC 1812 5.3.7).
 pub fn is_martian_source(source: Ipv4Addr) -> bool {
     matches!(source.octets()[0], 0 | 127 | 224..=255)
 }

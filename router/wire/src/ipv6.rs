@@ -94,14 +94,14 @@ impl Ipv6 {
     }
 }
 
-/// Whether no packet on a wire may come from this address, whatever the networks here: groups
+/// Returns `true` if no packet on a wire may come from this address, whatever the networks here: groups
 /// (RFC 4291 2.7), loopback (2.5.3), IPv4-mapped (2.5.5.2). The unspecified address is for
 /// hosts that have no other yet.
 pub fn is_martian_source(source: Ipv6Addr) -> bool {
     source.is_multicast() || source.is_loopback() || source.to_bits() >> 32 == 0xffff
 }
 
-/// Whether an address with this first octet needs a closer look.
+/// Returns `true` if an address with this first octet needs a closer look.
 pub fn is_doubtful_octet(octet: u8) -> bool {
     matches!(octet, 0 | 0xfe | 0xff)
 }

@@ -41,7 +41,7 @@ pub struct Fragment {
     pub next_header: u8,
     /// Where its payload belongs, in bytes.
     pub offset: usize,
-    /// Whether more fragments follow.
+    /// `true` if more fragments follow.
     pub more: bool,
     /// The identification.
     pub ident: u32,
@@ -174,7 +174,7 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Whether a packet, whose options are sound, has the router alert of MLD (RFC 2711 2.1).
+/// Returns `true` if a packet, whose options are sound, has the router alert of MLD (RFC 2711 2.1).
 pub fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
     let options = extent(packet, HEADER_LEN).filter(|_| ip.next_header == ipv6::HOP_BY_HOP);
     let end = options.map_or(0, |(_, len)| HEADER_LEN + len);

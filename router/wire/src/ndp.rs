@@ -23,26 +23,26 @@ pub enum Ndp {
     Solicitation {
         /// The address asked about.
         target: Ipv6Addr,
-        /// The asker's own MAC address.
-        station: Option<Mac>,
+        /// The source link-layer address option: the sender's MAC address (RFC 4861 4.6.1).
+        link_layer_address: Option<Mac>,
     },
     /// I have this address.
     Advertisement {
         /// The address.
         target: Ipv6Addr,
-        /// Its MAC address.
-        station: Option<Mac>,
-        /// Whether the sender is a router.
+        /// The target link-layer address option: its MAC address (RFC 4861 4.6.1).
+        link_layer_address: Option<Mac>,
+        /// The Router flag: `true` if the sender is a router.
         router: bool,
-        /// Whether this answers a solicitation.
+        /// The Solicited flag: `true` if this answers a solicitation.
         solicited: bool,
-        /// Whether what is known otherwise is to be forgotten.
+        /// The Override flag: `true` if it replaces what is known otherwise (RFC 4861 7.2.5).
         overrides: bool,
     },
     /// Who routes here?
     RouterSolicitation {
-        /// The asker's own MAC address.
-        station: Option<Mac>,
+        /// The source link-layer address option: the sender's MAC address (RFC 4861 4.6.1).
+        link_layer_address: Option<Mac>,
     },
 }
 
@@ -61,29 +61,32 @@ impl Ndp {
         match kind {
             NEIGHBOR_SOLICITATION => {
                 let target = target()?;
-                let station = station(message.get(24..)?, SOURCE_ADDRESS)?;
+                let link_layer_address = link_layer_address(message.get(24..)?, SOURCE_ADDRESS)?;
                 // Who has no address yet asks a group, and nobody could answer it directly.
                 let group = destination == crate::addr::solicited_node(target);
-                let sound = !source.is_unspecified() || (group && station.is_none());
-                sound.then_some(Self::Solicitation { target, station })
+                let sound = !source.is_unspecified() || (group && link_layer_address.is_none());
+                sound.then_some(Self::Solicitation {
+                    target,
+                    link_layer_address,
+                })
             }
             NEIGHBOR_ADVERTISEMENT => {
                 let target = target()?;
-                let station = station(message.get(24..)?, TARGET_ADDRESS)?;
+                let link_layer_address = link_layer_address(message.get(24..)?, TARGET_ADDRESS)?;
                 let flags = message.get(4).copied().unwrap_or(0);
                 let solicited = flags & SOLICITED != 0;
                 (!destination.is_multicast() || !solicited).then_some(Self::Advertisement {
                     target,
-                    station,
+                    link_layer_address,
                     router: flags & ROUTER != 0,
                     solicited,
                     overrides: flags & OVERRIDE != 0,
                 })
             }
             ROUTER_SOLICITATION => {
-                let station = station(message.get(8..)?, SOURCE_ADDRESS)?;
-                let sound = !source.is_unspecified() || station.is_none();
-                sound.then_some(Self::RouterSolicitation { station })
+                let link_layer_address = link_layer_address(message.get(8..)?, SOURCE_ADDRESS)?;
+                let sound = !source.is_unspecified() || link_layer_address.is_none();
+                sound.then_some(Self::RouterSolicitation { link_layer_address })
             }
             _ => None,
         }
@@ -93,15 +96,18 @@ impl Ndp {
     pub fn message(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32);
         let (kind, flags, target, option) = match *self {
-            Self::Solicitation { target, station } => (
+            Self::Solicitation {
+                target,
+                link_layer_address,
+            } => (
                 NEIGHBOR_SOLICITATION,
                 0,
                 Some(target),
-                station.map(|mac| (SOURCE_ADDRESS, mac)),
+                link_layer_address.map(|mac| (SOURCE_ADDRESS, mac)),
             ),
             Self::Advertisement {
                 target,
-                station,
+                link_layer_address,
                 router,
                 solicited,
                 overrides,
@@ -109,14 +115,14 @@ impl Ndp {
                 let flag = |on: bool, bit: u8| if on { bit } else { 0 };
                 let flags =
                     flag(router, ROUTER) | flag(solicited, SOLICITED) | flag(overrides, OVERRIDE);
-                let option = station.map(|mac| (TARGET_ADDRESS, mac));
+                let option = link_layer_address.map(|mac| (TARGET_ADDRESS, mac));
                 (NEIGHBOR_ADVERTISEMENT, flags, Some(target), option)
             }
-            Self::RouterSolicitation { station } => (
+            Self::RouterSolicitation { link_layer_address } => (
                 ROUTER_SOLICITATION,
                 0,
                 None,
-                station.map(|mac| (SOURCE_ADDRESS, mac)),
+                link_layer_address.map(|mac| (SOURCE_ADDRESS, mac)),
             ),
         };
         bytes.extend_from_slice(&[kind, 0, 0, 0, flags, 0, 0, 0]);
@@ -124,23 +130,23 @@ impl Ndp {
             bytes.extend_from_slice(&target.octets());
         }
         if let Some((kind, mac)) = option {
-            push_station(&mut bytes, kind, mac);
+            push_link_layer_address(&mut bytes, kind, mac);
         }
         bytes
     }
 }
 
 /// Appends the option with a link-layer address.
-pub fn push_station(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
+pub fn push_link_layer_address(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
     let mut option = [0; 8];
     put(&mut option, 0, &[kind, 1]);
     put(&mut option, 2, &mac.0);
     bytes.extend_from_slice(&option);
 }
 
-/// The first station in an option of this kind. `None` if the options aren't well formed;
+/// Returns the address in the first option of this kind. `None` if the options aren't well formed;
 /// unknown ones are skipped (RFC 4861 4.6).
-fn station(mut options: &[u8], wanted: u8) -> Option<Option<Mac>> {
+fn link_layer_address(mut options: &[u8], wanted: u8) -> Option<Option<Mac>> {
     let mut found = None;
     while let Some((&kind, rest)) = options.split_first() {
         let len = usize::from(*rest.first()?) * 8;
@@ -149,7 +155,7 @@ fn station(mut options: &[u8], wanted: u8) -> Option<Option<Mac>> {
             // One of another length is for another kind of link.
             let mac = option.get(2..).and_then(|o| o.try_into().ok()).map(Mac)?;
             found = Some(mac);
-            if !mac.is_station() {
+            if !mac.is_unicast() {
                 return None;
             }
         }
@@ -178,16 +184,18 @@ mod tests {
         for message in [
             Ndp::Solicitation {
                 target: target(),
-                station: Some(MAC),
+                link_layer_address: Some(MAC),
             },
             Ndp::Solicitation {
                 target: target(),
-                station: None,
+                link_layer_address: None,
             },
-            Ndp::RouterSolicitation { station: Some(MAC) },
+            Ndp::RouterSolicitation {
+                link_layer_address: Some(MAC),
+            },
             Ndp::Advertisement {
                 target: target(),
-                station: Some(MAC),
+                link_layer_address: Some(MAC),
                 router: true,
                 solicited: false,
                 overrides: true,
@@ -202,7 +210,7 @@ mod tests {
         let group = crate::addr::solicited_node(target());
         let good = Ndp::Solicitation {
             target: target(),
-            station: Some(MAC),
+            link_layer_address: Some(MAC),
         }
         .message();
         for len in 0..good.len() {
@@ -215,7 +223,7 @@ mod tests {
             ("group as target", 8, 0xff),
             ("option of no length", 25, 0),
             ("option of 16 bytes", 25, 2),
-            ("group as station", 26, 1),
+            ("group as link-layer address", 26, 1),
         ] {
             let mut bad = good.clone();
             bad[at] = value;
@@ -225,7 +233,7 @@ mod tests {
         assert_eq!(
             Ndp::parse(&good, nobody, group),
             None,
-            "a station without an address"
+            "a link-layer address without a source"
         );
         assert_eq!(
             Ndp::parse(&good[..24], nobody, target()),
@@ -235,7 +243,7 @@ mod tests {
         assert!(Ndp::parse(&good[..24], nobody, group).is_some());
         let solicited = Ndp::Advertisement {
             target: target(),
-            station: None,
+            link_layer_address: None,
             router: false,
             solicited: true,
             overrides: false,
@@ -248,15 +256,15 @@ mod tests {
     fn unknown_options_are_skipped() {
         let mut message = Ndp::Solicitation {
             target: target(),
-            station: None,
+            link_layer_address: None,
         }
         .message();
         message.extend([14, 2].into_iter().chain([7; 14]));
-        push_station(&mut message, SOURCE_ADDRESS, MAC);
+        push_link_layer_address(&mut message, SOURCE_ADDRESS, MAC);
         let group = crate::addr::solicited_node(target());
         let wanted = Ndp::Solicitation {
             target: target(),
-            station: Some(MAC),
+            link_layer_address: Some(MAC),
         };
         assert_eq!(Ndp::parse(&message, a(), group), Some(wanted));
     }

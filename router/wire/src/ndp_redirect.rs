@@ -5,25 +5,25 @@ use core::net::Ipv6Addr;
 
 use super::icmpv6::REDIRECT;
 use super::ipv6::{HEADER_LEN, MIN_MTU};
-use super::ndp::{TARGET_ADDRESS, push_station};
+use super::ndp::{TARGET_ADDRESS, push_link_layer_address};
 use crate::addr::Mac;
 
 /// The option with the packet that caused it.
 const REDIRECTED_HEADER: u8 = 4;
 
-/// A message that packets to `destination` had better go to `target`, at this station if it is
+/// A message that packets to `destination` had better go to `target`, at this MAC address if it is
 /// known. Its checksum is still to be filled.
 pub fn message(
     target: Ipv6Addr,
     destination: Ipv6Addr,
-    station: Option<Mac>,
+    link_layer_address: Option<Mac>,
     packet: &[u8],
 ) -> Vec<u8> {
     let mut bytes = alloc::vec![REDIRECT, 0, 0, 0, 0, 0, 0, 0];
     bytes.extend_from_slice(&target.octets());
     bytes.extend_from_slice(&destination.octets());
-    if let Some(station) = station {
-        push_station(&mut bytes, TARGET_ADDRESS, station);
+    if let Some(link_layer_address) = link_layer_address {
+        push_link_layer_address(&mut bytes, TARGET_ADDRESS, link_layer_address);
     }
     // Both the room and what is filled of it are multiples of 8.
     let room = MIN_MTU - HEADER_LEN - bytes.len() - 8;
@@ -44,14 +44,14 @@ mod tests {
     fn messages_are_well_formed_and_bounded() {
         let (target, to) = (Ipv6Addr::from_bits(7), Ipv6Addr::from_bits(9));
         let mac = Mac([2, 0, 0, 0, 0, 9]);
-        for (station, quoted, len) in [
+        for (link_layer_address, quoted, len) in [
             (None, 51, 40 + 8 + 56),
             (Some(mac), 51, 48 + 8 + 56),
             (Some(mac), 4000, MIN_MTU - HEADER_LEN),
         ] {
-            let message = message(target, to, station, &alloc::vec![6; quoted]);
+            let message = message(target, to, link_layer_address, &alloc::vec![6; quoted]);
             assert_eq!(message.len(), len);
-            let at = if station.is_some() { 48 } else { 40 };
+            let at = if link_layer_address.is_some() { 48 } else { 40 };
             assert_eq!(message[at], REDIRECTED_HEADER);
             assert_eq!(usize::from(message[at + 1]) * 8, len - at);
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use super::icmpv6::ROUTER_ADVERTISEMENT;
-use super::ndp::{SOURCE_ADDRESS, push_station};
+use super::ndp::{SOURCE_ADDRESS, push_link_layer_address};
 use super::put;
 use crate::addr::{Ipv6Network, Mac};
 
@@ -111,7 +111,7 @@ impl RouterAdvert<'_> {
         bytes.extend_from_slice(&self.lifetime_s.to_be_bytes());
         bytes.extend_from_slice(&self.reachable_time_ms.to_be_bytes());
         bytes.extend_from_slice(&self.retrans_timer_ms.to_be_bytes());
-        push_station(&mut bytes, SOURCE_ADDRESS, self.mac);
+        push_link_layer_address(&mut bytes, SOURCE_ADDRESS, self.mac);
         let mut option = [0; 8];
         put(&mut option, 0, &[MTU, 1]);
         put(&mut option, 4, &u32::from(self.mtu).to_be_bytes());

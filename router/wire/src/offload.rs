@@ -22,7 +22,7 @@ const ETHERTYPE: usize = 12;
 /// The transport segment of an unfragmented packet in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Transport {
-    /// Whether it is in IPv6.
+    /// `true` if it is in IPv6.
     v6: bool,
     protocol: u8,
     /// Where it starts and ends in the frame.
@@ -31,7 +31,7 @@ struct Transport {
 }
 
 impl Transport {
-    /// Finds it in a frame of `len` bytes that starts with `head`; nothing if that isn't all of
+    /// Finds it in a frame of `len` bytes that starts with `head`; `None` if that isn't all of
     /// its headers.
     fn find(head: &[u8], len: usize) -> Option<Self> {
         let packet = head.get(ETHERNET_LEN..)?;
@@ -108,7 +108,7 @@ pub fn complete_checksum(frame: &mut [u8]) {
 
 /// As [`complete_checksum`], for a frame of `len` bytes that is somewhere else: `read` fills a
 /// slice from a place in the frame. Returns where two bytes are to be overwritten, and by what;
-/// nothing if there is no such checksum, or the headers are longer than 256 bytes.
+/// `None` if there is no such checksum, or the headers are longer than 256 bytes.
 pub fn completed_checksum(
     len: usize,
     mut read: impl FnMut(usize, &mut [u8]),

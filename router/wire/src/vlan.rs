@@ -10,7 +10,7 @@ pub const MAX_TAGS: usize = 2;
 /// The highest VLAN identifier; 0 and 0xfff are reserved (802.1Q 9.6, table 9-2).
 pub const VID_MAX: u16 = 0xffe;
 
-/// Where tags begin: behind the two stations.
+/// Where tags begin: behind the two MAC addresses.
 const TAGS_AT: usize = ETHERNET_LEN - 2;
 /// The bits of a TCI that name the VLAN.
 const VID: u16 = 0xfff;
@@ -51,7 +51,7 @@ pub struct Tag {
 }
 
 /// The tags of an interface's frames, the outermost first, as they stand behind the two
-/// stations. Their priority is 0.
+/// MAC addresses. Their priority is 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Tags {
     bytes: [u8; MAX_TAGS * TAG_LEN],
@@ -65,7 +65,7 @@ impl Tags {
         len: 0,
     };
 
-    /// These tags and another one inside of them, if there may be so many.
+    /// These tags and another one inside of them, if there may be that many.
     #[must_use]
     pub fn with(mut self, tag: Tag) -> Option<Self> {
         let [a, b] = tag.protocol.ethertype().to_be_bytes();
@@ -76,12 +76,12 @@ impl Tags {
         Some(self)
     }
 
-    /// The bytes to insert behind the two stations.
+    /// The bytes to insert behind the two MAC addresses.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }

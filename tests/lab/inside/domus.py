@@ -63,7 +63,7 @@ def flow(wires: Wires, number: int, guest: Guest) -> Flow:
 
 
 def wait_forwarding(wires: Wires, number: int, timeout: float = 30) -> None:
-    """Wait until the generator reaches a sink: neighbours and bridges have learnt then."""
+    """Wait until the generator reaches a sink: neighbors and bridges have learnt then."""
     target = wires.sinks[number].ip
     line = ["ip", "netns", "exec", wires.gen.space, "ping", "-n", "-c", "1", "-W", "1", target]
     deadline = time.monotonic() + timeout

@@ -102,7 +102,7 @@ def test_the_slow_path(router: Guest, left: Host, right: Host) -> None:
     assert set(grown(before, drops(router, "left"))) <= {"punt_full", "no_buffer", "tx_full"}
 
 
-def test_unknown_neighbours(router: Guest, left: Host, right: Host) -> None:
+def test_unknown_neighbors(router: Guest, left: Host, right: Host) -> None:
     """A scan of all of right's network as fast as it goes."""
     words = ("flag IPDST_RND", "dst_min 10.0.1.3", "dst_max 10.0.1.254")
     flood((left, Load(router.vifs[0].mac, "10.0.1.3", COUNT // 5, options=words)))

@@ -50,7 +50,7 @@ DIFFERENCES = {
     "IPv4, from 240.0.0.1": "no host has an address of 240.0.0.0/4 (RFC 1112 4)",
     "IPv4, from the network's broadcast": "a broadcast address is no source (RFC 1812 5.3.7)",
     "IPv4, to 240.0.0.1": "no host has an address of 240.0.0.0/4, which isn't worth an answer",
-    "IPv4, to far's network address": "an old form of broadcast (RFC 1812 5.3.5.3), not a neighbour",
+    "IPv4, to far's network address": "an old form of broadcast (RFC 1812 5.3.5.3), not a neighbor",
     "IPv4, echo in a broadcast": "a link broadcast with a unicast packet is dropped (RFC 1122 3.3.6)",
     "IPv4, timestamp request": "not answered, as RFC 1812 4.3.3.8 leaves open",
     "IPv6, from ::ffff:10.0.0.2": "no node sends from such an address (RFC 4942 2.2)",

@@ -52,7 +52,7 @@ def test_no_route(router: Guest, left: Host) -> None:
     assert error.quote == packet
 
 
-def test_unreachable_neighbour(router: Guest, left: Host) -> None:
+def test_unreachable_neighbor(router: Guest, left: Host) -> None:
     """Looked for in vain, it is answered for by the router."""
     text = left.run("ping", "-n", "-c", 1, "-W", 30, "10.0.1.99", check=False)
     assert "From 10.0.0.1 icmp_seq=1 Destination Host Unreachable" in text, text

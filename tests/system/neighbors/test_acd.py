@@ -77,7 +77,7 @@ def test_the_address_is_defended_once_in_a_while(case: str, router: Guest, left:
         wire.send(claim)
         wire.until(lambda frame: from_router([frame], router))
         # Hosts learn from the announcement that nothing has changed.
-        assert router.vifs[0].mac in left.neighbours()
+        assert router.vifs[0].mac in left.neighbors()
         wire.send(*[claim] * 4)
         counted = lambda: grown(before, drops(router, "left")) == {"arp_conflict": 5} or None  # noqa: E731
         eventually(counted, 30, lambda: str(grown(before, drops(router, "left"))))

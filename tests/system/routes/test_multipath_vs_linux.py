@@ -64,7 +64,7 @@ dad_transmits = 0
     )
 )
 
-# Not busybox's, which knows neither such routes nor neighbours.
+# Not busybox's, which knows neither such routes nor neighbors.
 IP = {"IPv4": "/sbin/ip", "IPv6": "/sbin/ip -6"}
 WORDS = f"{DUAL_WORDS} ip=2:10.0.2.1/24 ip=2:2001:db8:2::1/64"
 NEIGHBOURS = [

@@ -14,7 +14,7 @@ from support.wire import Wire
 
 ICMP, ICMPV6, TCP = 1, 58, 6
 ADVERTISEMENT = 136
-# Neighbour and router discovery and group reports go on all the time.
+# Neighbor and router discovery and group reports go on all the time.
 DISCOVERY = {*range(130, 138), 143}
 
 

@@ -56,7 +56,7 @@ def test_a_flow_stays_on_one_queue(pair: Guest, left: Host, right: Host) -> None
 
 
 def test_what_the_second_cpu_does_not_forward(pair: Guest, left: Host, right: Host) -> None:
-    """Whatever the queue, the router answers: errors, its own addresses, unknown neighbours."""
+    """Whatever the queue, the router answers: errors, its own addresses, unknown neighbors."""
     before = counters(pair)
     for port in range(2000, 2040):
         with udp(left, port) as sock:

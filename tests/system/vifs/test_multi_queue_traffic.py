@@ -35,7 +35,7 @@ prefix = "2001:db8:2::/64"
 via    = ["2001:db8:1::2"]
 """
 )
-# Of IPv6 the generator makes only destinations at random: all behind one neighbour.
+# Of IPv6 the generator makes only destinations at random: all behind one neighbor.
 TARGETS = ("src6 2001:db8::2", "dst6_min 2001:db8:2::", "dst6_max 2001:db8:2::ff")
 
 NEAR = Place(LEFT, "v100", "10.0.100")

@@ -3,7 +3,7 @@
     curve.py SYSTEM[,SYSTEM] KPPS[,KPPS...]     0 kpps: full speed
 
 SYSTEM is ringway or linux, with one flow; or ringway-N, with N IPv4 routes like the Internet's,
-neighbours, strict reverse-path filtering, and frames to addresses at random.
+neighbors, strict reverse-path filtering, and frames to addresses at random.
 Prints a line a point and writes results/curve.csv. The lines that begin with @ tell
 `bed.py profile` when a point begins and ends.
 """

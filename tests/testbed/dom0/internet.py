@@ -1,4 +1,4 @@
-"""Routes like the Internet's: as many of each length, with neighbours beside each other."""
+"""Routes like the Internet's: as many of each length, with neighbors beside each other."""
 
 import itertools
 import random

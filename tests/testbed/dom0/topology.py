@@ -155,12 +155,12 @@ class Host:
         both = stats[0]["stats64"]
         return {f"{way}_{key}": n for way in ("rx", "tx") for key, n in both[way].items()}
 
-    def neighbours(self) -> str:
+    def neighbors(self) -> str:
         """Return the ARP and ND table."""
         return self.run("ip", "neighbour")
 
     def forget(self) -> None:
-        """Forget what the network said: neighbours, and path MTUs and redirects."""
+        """Forget what the network said: neighbors, and path MTUs and redirects."""
         with self.inside():
             Path("/proc/sys/net/ipv4/route/flush").write_text("1")  # all that `ip` does here
             run("ip", "-6", "route", "flush", "cache")

@@ -349,7 +349,7 @@ fn packets_longer_than_can_be() {
     assert_eq!(outcome, Ok(1), "counted and dropped");
 }
 
-/// A pool with a vif that has sent so many frames, which its backend has not answered.
+/// A pool with a vif that has sent this many frames, which its backend has not answered.
 fn common_pool_with_sent(frames: usize) -> (PagePool<FakeHal>, Vif) {
     let mut pool = pool();
     let mut vif = Vif::new(&mut pool, 0, 32, Features::all());

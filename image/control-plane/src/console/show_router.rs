@@ -164,7 +164,7 @@ pub(super) fn vrfs(vrfs: &[VrfSnapshot], out: &mut dyn fmt::Write) -> fmt::Resul
     table(out, &["VRF", "STATIC ROUTES", "INTERFACES"], rows)
 }
 
-/// Neighbours and what is known about them.
+/// Neighbors and what is known about them.
 pub(super) fn neighbors(neighbors: &[NeighborSnapshot], out: &mut dyn fmt::Write) -> fmt::Result {
     let rows = neighbors.iter().map(|neighbor| {
         let mac = neighbor.mac.map(|mac| mac.to_string());

@@ -22,7 +22,7 @@ pub(crate) const LEN: usize = 60;
 /// From burst to burst, in ns.
 pub(crate) const PERIOD: u64 = 64 * 2_000;
 pub(crate) const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 0xa0], [2, 0, 0, 0, 0, 0xa1]];
-const STATION: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
+const HOST_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
 
 /// What is measured.
 #[derive(Clone, Copy)]
@@ -123,7 +123,7 @@ impl Case {
     pub(crate) fn frames(self) -> Vec<[u8; LEN]> {
         let flows = 0..self.flows();
         flows
-            .map(|flow| frame(flow, self.route(flow), [MACS[0], STATION], 64))
+            .map(|flow| frame(flow, self.route(flow), [MACS[0], HOST_MAC], 64))
             .collect()
     }
 }

@@ -344,7 +344,7 @@ impl Rate {
         }
     }
 
-    /// How many are due after so many ns more.
+    /// How many are due after this many ns more.
     pub(crate) fn after(&mut self, ns: u64) -> usize {
         self.waiting += self.per_second * ns;
         let due = self.waiting / SECOND;

@@ -87,7 +87,7 @@ fn attach(earlier: &[DraftInterface], this: &mut DraftInterface) -> Result<(), C
             Attachment::Vif(*vif)
         }
         DraftAttachment::Mac(mac) => {
-            if !mac.is_station() {
+            if !mac.is_unicast() {
                 let text = format!("{mac} can't be the MAC address of an interface");
                 return Err(at.error(text));
             }

@@ -1,4 +1,4 @@
-//! Static neighbours.
+//! Static neighbors.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ fn neighbor(
     let name = &draft.interface.value;
     let (at, interface) = interfaces.with_link(draft.interface.line, name)?;
     let (address, mac) = (draft.address.value, draft.mac.value);
-    if !mac.is_station() {
+    if !mac.is_unicast() {
         let text = format!("{mac} can't be a neighbor's MAC address");
         return Err(draft.mac.error(text));
     }

@@ -3,7 +3,7 @@
 //! Lengths: the shares are rounded from the prefix counts by size that Geoff Huston reports
 //! each January ("BGP in 2024", APNIC Labs, and bgp.potaroo.net, AS131072), where a /24 is
 //! some 60 % of IPv4 and a /48 some 46 % of IPv6. The rest is a model: blocks of addresses
-//! differ in how finely they are cut by orders of magnitude, neighbours are announced in
+//! differ in how finely they are cut by orders of magnitude, neighbors are announced in
 //! runs, and what lies together mostly has the same next hop, of which a few serve most.
 
 /// Random numbers (splitmix64).

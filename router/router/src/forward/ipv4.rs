@@ -1,9 +1,9 @@
 //! The fast path: bursts of headers in, verdicts out.
 //!
 //! Three passes over a burst. The first checks each header and takes its destination; the second
-//! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbour.
+//! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbor.
 //! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
-//! goes through [`validate`](Tables::validate), and what the third finds no neighbour for through
+//! goes through [`validate`](Tables::validate), and what the third finds no neighbor for through
 //! [`resolve_rest`](Tables::resolve_rest), both out of line. IPv6 frames of the burst have the
 //! same three passes of their own, in [`forward::ipv6`](crate::forward::ipv6).
 
@@ -26,7 +26,7 @@ use wire::{checksum, ipv4};
 /// The answer for networks on the link of the first interface; others follow.
 const ON_LINK: u32 = Target::OnLink(0).number();
 
-/// The index of no neighbour.
+/// The index of no neighbor.
 const NO_NEIGHBOR: u32 = u32::MAX;
 
 /// EtherType IPv6, then version 6, as they stand in memory.
@@ -41,7 +41,7 @@ const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
 const SHORTEST: u32 = (ETHERNET_LEN + ipv4::HEADER_LEN) as u32;
 
 impl Header {
-    /// Whether the words of a 20-byte IPv4 header add up to 0xffff.
+    /// Returns `true` if the words of a 20-byte IPv4 header add up to 0xffff.
     ///
     /// Words of any size and order of bytes will do, since 2^16 is 1 modulo 0xffff. The sum
     /// of all isn't 0, so it folds to 0xffff exactly if it is a multiple of that, which
@@ -56,14 +56,14 @@ impl Header {
         sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
     }
 
-    /// Whether a frame is for the station `mac` and holds plain IPv4 that can be forwarded, but
+    /// Returns `true` if a frame is for the MAC address `mac` and holds plain IPv4 that can be forwarded, but
     /// for its source.
     #[inline(always)]
     fn is_plain(&self, mac: u64, meta: &FrameMeta) -> bool {
-        let station = u64::from_le(self.u64_at(0)) << 16 ^ mac;
+        let other_mac = u64::from_le(self.u64_at(0)) << 16 ^ mac;
         let kind = self.u32_at(12) & PLAIN_MASK ^ PLAIN_IPV4;
         let total = u32::from(u16::from_be(self.u16_at(16)));
-        station | u64::from(kind) == 0
+        other_mac | u64::from(kind) == 0
             && total + ETHERNET_LEN as u32 == meta.len
             && meta.len >= SHORTEST
             && self.ipv4_checksum_holds()
@@ -91,7 +91,7 @@ impl<S: Stages> Pass<'_, S> {
         // The six bytes that a frame must begin with, shifted to be free of what follows.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
         // First destinations, then what the lookups answer. Frames whose verdict is there
-        // early go on as if they were for address 0, which answers as no neighbour does.
+        // early go on as if they were for address 0, which answers as no neighbor does.
         let mut lookups = [0u32; BURST];
         let mut others = 0u64;
         let mut bytes = 0;
@@ -191,7 +191,7 @@ impl<S: Stages> Pass<'_, S> {
         });
     }
 
-    /// Whether frames of an interface come from an address, its octets as they stand in memory,
+    /// Returns `true` if frames of an interface come from an address, its octets as they stand in memory,
     /// without a closer look at them.
     #[inline(never)]
     fn is_welcome(
@@ -207,7 +207,7 @@ impl<S: Stages> Pass<'_, S> {
         }
         let Some(rule) = rpf else { return true };
         let source = u32::from_be(source);
-        // Most often a neighbour, whose number says so.
+        // Most often a neighbor, whose number says so.
         let neighbor = table.fib.number(source) as usize;
         match self.adjacencies.list.get(neighbor) {
             Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
@@ -249,7 +249,7 @@ impl<S: Stages> Pass<'_, S> {
         decided | ipv6
     }
 
-    /// Goes on with the frames in `others`, a bit for each, that have no neighbour in `lookups`
+    /// Goes on with the frames in `others`, a bit for each, that have no neighbor in `lookups`
     /// that takes frames of their length: to one of a group, in segments, to where the slow path
     /// finds out who is there, or nowhere.
     #[inline(never)]
@@ -295,7 +295,7 @@ impl<S: Stages> Pass<'_, S> {
         }
     }
 
-    /// Resolves the rarer targets to a neighbour; if there is none, the verdict is set.
+    /// Resolves the rarer targets to a neighbor; if there is none, the verdict is set.
     #[cold]
     #[inline(never)]
     fn resolve(
@@ -357,8 +357,8 @@ fn link_is_down(
     Verdicts::Mixed
 }
 
-/// Rewrites the headers of the frames of a burst that go to the neighbours in `lookups`, and
-/// counts them. Returns those without such a neighbour, or too long for it, a bit for each, and
+/// Rewrites the headers of the frames of a burst that go to the neighbors in `lookups`, and
+/// counts them. Returns those without such a neighbor, or too long for it, a bit for each, and
 /// what went to the last interface. Apart from all else, so that all of its values are in
 /// registers.
 #[inline(never)]
@@ -388,13 +388,13 @@ fn send_known<S: Stages>(
     (others, sent)
 }
 
-/// Makes a header that of a packet on its way to a neighbour.
+/// Makes a header that of a packet on its way to a neighbor.
 #[inline(always)]
 fn rewrite(header: &mut Header, adjacency: &Adjacency) {
     adjacency.touch();
     let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
-    if let Some(stations) = header.0.first_chunk_mut() {
-        *stations = adjacency.stations;
+    if let Some(mac_addresses) = header.0.first_chunk_mut() {
+        *mac_addresses = adjacency.mac_addresses;
     }
     if let Some(ttl_to_checksum) = header.0[22..].first_chunk_mut() {
         *ttl_to_checksum = word.to_le_bytes();

@@ -196,8 +196,8 @@ impl<S: Stages> Pass<'_, S> {
             }
             adjacency.touch();
             let out = adjacency.out;
-            if let Some(stations) = header.0.first_chunk_mut() {
-                *stations = adjacency.stations;
+            if let Some(mac_addresses) = header.0.first_chunk_mut() {
+                *mac_addresses = adjacency.mac_addresses;
             }
             header.0[HOP_LIMIT] -= 1;
             *verdict = Verdict::Forward(InterfaceId(out));
@@ -205,7 +205,7 @@ impl<S: Stages> Pass<'_, S> {
         }
     }
 
-    /// Resolves what isn't a neighbour's index to one; if there is none, the verdict is set.
+    /// Resolves what isn't a neighbor's index to one; if there is none, the verdict is set.
     #[inline(never)]
     fn resolve6(
         self,

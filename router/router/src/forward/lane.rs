@@ -31,7 +31,7 @@ pub struct Lane {
     pub(crate) punts: PuntQueue,
     /// Of the frames that are being processed, those with tags of other interfaces.
     pub(crate) for_others: Traffic,
-    /// Whether the interface that frames come in on may send a redirect now.
+    /// `true` if the interface that frames come in on may send a redirect now.
     pub(crate) redirect_due: bool,
     /// How many bytes of their headers may have changed.
     pub(crate) rewritten: usize,
@@ -73,7 +73,7 @@ impl Lane {
         self.rewritten
     }
 
-    /// Whether frames wait for the slow path.
+    /// Returns `true` if frames wait for the slow path.
     #[inline]
     pub fn has_punts(&self) -> bool {
         self.punts.len() > 0
@@ -137,7 +137,7 @@ impl Lane {
         self.counters.resize_with(interfaces, Counters::default);
     }
 
-    /// Begins to count anew for an interface.
+    /// Begins to count again for an interface.
     pub(crate) fn forget(&mut self, interface: InterfaceId) {
         if let Some(counters) = self.counters.get_mut(interface.index()) {
             *counters = Counters::default();

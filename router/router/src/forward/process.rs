@@ -12,7 +12,7 @@ impl Lane {
     /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
     /// slices aren't looked at.
     ///
-    /// Says what the verdicts have in common.
+    /// Returns what the verdicts have in common.
     #[inline(always)]
     pub fn process(
         &mut self,

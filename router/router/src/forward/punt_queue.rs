@@ -48,7 +48,7 @@ impl Default for PuntQueue {
 }
 
 impl PuntQueue {
-    /// Whether there is room for a frame.
+    /// Returns `true` if there is room for a frame.
     fn has_room(&self, punted: &Punted) -> bool {
         let len = punted.meta.len as usize;
         let all = self.frames.len() < FRAMES && self.bytes.len() + len <= BYTES;

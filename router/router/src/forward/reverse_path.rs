@@ -1,4 +1,4 @@
-//! Whether packets come from where their sources are: ingress filtering (RFC 2827, RFC 3704).
+//! Reverse-path filtering: packets must come from where their sources are (RFC 2827, RFC 3704).
 
 use core::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::tables::Tables;
 use config::ReversePath;
 
 impl Tables {
-    /// Whether an interface may receive packets from this address.
+    /// Returns `true` if an interface may receive packets from this address.
     #[inline]
     pub(crate) fn is_expected(
         &self,
@@ -22,7 +22,7 @@ impl Tables {
         self.leads_to(rule, input, target)
     }
 
-    /// Whether the tables' answer for a source allows it on an interface.
+    /// Returns `true` if the tables' answer for a source allows it on an interface.
     fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local | Target::Drop(_) | Target::Vrf(_) => false,
@@ -36,7 +36,7 @@ impl Tables {
         }
     }
 
-    /// Whether one of a group's members is on an interface.
+    /// Returns `true` if one of a group's members is on an interface.
     #[inline]
     fn has_member(&self, group: u32, input: InterfaceId) -> bool {
         self.vrfs.members(group).any(|member| match member {

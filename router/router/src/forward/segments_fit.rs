@@ -1,4 +1,4 @@
-//! Whether the segments of a large TCP frame (GSO) fit where the frame itself doesn't.
+//! Checks if the segments of a large TCP frame (GSO) fit where the frame itself doesn't.
 
 use wire::{be16, ipv4, ipv6};
 

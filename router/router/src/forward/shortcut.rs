@@ -22,7 +22,7 @@ pub(crate) struct Shortcut {
 }
 
 impl Tables {
-    /// Whether an interface may send a redirect now.
+    /// Returns `true` if an interface may send a redirect now.
     #[inline(always)]
     pub(crate) fn is_redirect_due(&self, now: Instant, input: InterfaceId) -> bool {
         let link = self.interface(input);

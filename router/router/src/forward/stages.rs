@@ -23,7 +23,7 @@ pub(crate) struct Burst<'a> {
 /// Stages before and after the lookup, for packets of both families whose headers are good: those to
 /// be forwarded, and those whose destination turns out to be the router's.
 pub(crate) trait Stages {
-    /// Whether any stage does anything.
+    /// `true` if any stage does anything.
     const ACTIVE: bool;
     /// How many bytes of a header the stages may change, at most
     /// [`HEADER_LEN`](crate::HEADER_LEN).

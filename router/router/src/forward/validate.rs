@@ -1,4 +1,4 @@
-//! Whether a frame may go further, in full: what the fast path's few comparisons
+//! Validates a frame in full: what the fast path's few comparisons
 //! summarise, and what the slow path trusts.
 
 use core::net::{IpAddr, Ipv4Addr};

@@ -86,7 +86,7 @@ impl Dad {
             let group = solicited_node(target);
             let question = Ndp::Solicitation {
                 target,
-                station: None,
+                link_layer_address: None,
             };
             let addresses = (Ipv6Addr::UNSPECIFIED, group);
             let mac = Mac::of_group(group);
@@ -119,7 +119,7 @@ pub(crate) fn announce(
     for &target in addresses {
         let announcement = Ndp::Advertisement {
             target,
-            station: Some(interface.mac),
+            link_layer_address: Some(interface.mac),
             router: true,
             solicited: false,
             overrides: true,

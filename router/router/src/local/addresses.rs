@@ -57,7 +57,7 @@ impl LocalAddresses {
         self.exact.get(&address.to_bits()).copied()
     }
 
-    /// Whether this is one of the router's IPv4 addresses.
+    /// Returns `true` if this is one of the router's IPv4 addresses.
     pub(crate) fn has(&self, address: Ipv4Addr) -> bool {
         self.reason(address) == Some(DropReason::OwnSource)
     }
@@ -67,7 +67,7 @@ impl LocalAddresses {
         (address.wrapping_mul(self.multiplier) >> (32 - FILTER.ilog2())) as usize
     }
 
-    /// Whether packets from this address, its octets as they stand in memory, need a closer
+    /// Returns `true` if packets from this address, its octets as they stand in memory, need a closer
     /// look.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "one for each octet")]
@@ -97,7 +97,7 @@ impl LocalAddresses {
         self.slot(folded)
     }
 
-    /// Whether packets from this IPv6 address need a closer look.
+    /// Returns `true` if packets from this IPv6 address need a closer look.
     #[inline(always)]
     pub(crate) fn may_be_local_or_martian6(&self, address: u128) -> bool {
         wire::ipv6::is_doubtful_octet((address >> 120) as u8)

@@ -1,5 +1,5 @@
 //! Putting fragments of packets for the router together (RFC 791 3.2, RFC 8200 4.5), within bounds:
-//! what is never completed, overlaps, or comes in crumbs must cost others nothing (RFC 8900 3).
+//! what is never completed, overlaps, or comes in tiny fragments must cost others nothing (RFC 8900 3).
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -42,7 +42,7 @@ struct Key {
 /// What stands before the payload of a fragment.
 #[derive(Clone, Copy, Debug)]
 enum Head {
-    /// A header of so many bytes.
+    /// A header of this many bytes.
     V4(usize),
     V6(Fragment),
 }
@@ -258,7 +258,7 @@ impl Reassembly {
         whole.map(Some).ok_or(DropReason::BadFragment)
     }
 
-    /// Whether an interface may have one more packet that is incomplete.
+    /// Returns `true` if an interface may have one more packet that is incomplete.
     fn has_room(&self, input: InterfaceId) -> bool {
         let here = self.partial.iter().filter(|p| p.input == input).count();
         self.partial.len() < PACKETS && here < PACKETS / SHARE
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn crumbs_are_given_up() {
+    fn tiny_fragments_are_given_up() {
         let mut r = Reassembly::default();
         for i in 0..PIECES {
             // Every other one, so that it is never complete.

@@ -24,7 +24,7 @@ const PROBES: usize = 8;
 #[repr(align(32))]
 pub(crate) struct Adjacency {
     /// The destination and source of the Ethernet header.
-    pub(crate) stations: [u8; 12],
+    pub(crate) mac_addresses: [u8; 12],
     /// The longest frame that can be sent there, or 0 while the neighbor isn't known.
     pub(crate) max_len: u32,
     /// The interface that leads there.
@@ -37,7 +37,7 @@ impl Adjacency {
     /// Creates one that nothing can be sent to.
     fn closed(out: InterfaceId) -> Self {
         Self {
-            stations: [0; 12],
+            mac_addresses: [0; 12],
             max_len: 0,
             out: out.0,
             used: AtomicBool::new(false),
@@ -289,11 +289,11 @@ impl Adjacencies {
         false
     }
 
-    /// Lets the fast path send to a neighbor: `stations` are the destination and the source of the
+    /// Lets the fast path send to a neighbor: `mac_addresses` are the destination and the source of the
     /// Ethernet header, `max_len` is the length of the longest frame, in bytes.
-    pub(crate) fn open(&mut self, index: usize, stations: [u8; 12], max_len: u32) {
+    pub(crate) fn open(&mut self, index: usize, mac_addresses: [u8; 12], max_len: u32) {
         if let Some(a) = self.list.get_mut(index) {
-            a.stations = stations;
+            a.mac_addresses = mac_addresses;
             a.max_len = max_len;
         }
     }
@@ -312,8 +312,8 @@ impl Adjacencies {
 
     /// Returns the MAC address of a neighbor, or of zeros if it was never known.
     pub(crate) fn mac(&self, index: usize) -> Option<Mac> {
-        let stations = self.list.get(index)?.stations;
-        stations.first_chunk().copied().map(Mac)
+        let mac_addresses = self.list.get(index)?.mac_addresses;
+        mac_addresses.first_chunk().copied().map(Mac)
     }
 
     /// Enters whether a neighbor was sent to.

@@ -60,7 +60,7 @@ impl Step<'_> {
             };
             send_arp(&mut self.cx, input, &reply, arp.sender_mac);
         }
-        // Merge what is known already; learn anew only from those who are about to talk to us.
+        // Merge what is known already; add an entry only for those who are about to talk to us.
         let index = match known {
             Some(index) => Some(index),
             None if (asked || proxied) && here => self.nud().learn(input, arp.sender.into()),

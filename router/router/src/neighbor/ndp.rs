@@ -37,13 +37,16 @@ impl Step<'_> {
         };
         let reason = DropReason::NdConflict;
         match ndp {
-            Ndp::Solicitation { target, station } => self.solicitation(
+            Ndp::Solicitation {
+                target,
+                link_layer_address,
+            } => self.solicitation(
                 input,
                 &Solicitation {
                     sender,
                     source: ip.source,
                     target,
-                    mac: station,
+                    mac: link_layer_address,
                 },
             ),
             Ndp::Advertisement { target, .. } => {
@@ -55,9 +58,9 @@ impl Step<'_> {
                 }
                 self.cx.count(input, |c| c.consumed += 1);
             }
-            Ndp::RouterSolicitation { station } => {
+            Ndp::RouterSolicitation { link_layer_address } => {
                 self.cx.count(input, |c| c.consumed += 1);
-                if let Some(mac) = station {
+                if let Some(mac) = link_layer_address {
                     self.learn(input, ip.source, mac);
                 }
                 if let Some(machines) = self.state.machines.get_mut(input.index()) {
@@ -110,7 +113,7 @@ impl Step<'_> {
         }
         let answer = Ndp::Advertisement {
             target,
-            station: Some(own_mac),
+            link_layer_address: Some(own_mac),
             router: true,
             solicited: !unspecified,
             overrides: !anycast,
@@ -144,7 +147,7 @@ impl Step<'_> {
     fn advertisement(&mut self, input: InterfaceId, ndp: Ndp) {
         let Ndp::Advertisement {
             target,
-            station,
+            link_layer_address,
             solicited,
             overrides,
             ..
@@ -161,7 +164,7 @@ impl Step<'_> {
             return;
         };
         let Some(known) = nud.adjacencies.mac(index).filter(|_| state.is_known()) else {
-            if let Some(mac) = station {
+            if let Some(mac) = link_layer_address {
                 match solicited {
                     true => nud.confirm(index, mac),
                     false => nud.heard(index, mac),
@@ -169,7 +172,7 @@ impl Step<'_> {
             }
             return;
         };
-        let other = station.filter(|&s| s != known);
+        let other = link_layer_address.filter(|&s| s != known);
         match (other, overrides) {
             // Override flag clear: mark STALE (RFC 4861 7.2.5).
             (Some(_), false) => {

@@ -133,11 +133,11 @@ impl Nud<'_, '_> {
         let Some(interface) = interface.filter(|i| i.up) else {
             return;
         };
-        let mut stations = [0; 12];
-        wire::put(&mut stations, 0, &mac.0);
-        wire::put(&mut stations, 6, &interface.mac.0);
+        let mut mac_addresses = [0; 12];
+        wire::put(&mut mac_addresses, 0, &mac.0);
+        wire::put(&mut mac_addresses, 6, &interface.mac.0);
         let max_len = u32::from(interface.mtu) + ETHERNET_LEN as u32;
-        self.adjacencies.open(index, stations, max_len);
+        self.adjacencies.open(index, mac_addresses, max_len);
     }
 
     /// Returns the index of a neighbor that made itself known, adding it if it is new; `None` if

@@ -68,7 +68,7 @@ fn solicitation(
     };
     let question = Ndp::Solicitation {
         target,
-        station: Some(interface.mac),
+        link_layer_address: Some(interface.mac),
     };
     let group = solicited_node(target);
     let (destination, to) = match mac {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::route::overlay::Layers;
+use crate::route::overlay::OverlaidTable;
 use crate::route::target::Target;
 use lpm::HIDDEN;
 use lpm::frozen::{FrozenTable, Route};
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 1024;
 /// was made.
 #[derive(Debug)]
 pub(crate) struct Fib {
-    pub(crate) v4: Layers<u32>,
+    pub(crate) v4: OverlaidTable<u32>,
     copy: Option<FrozenTable>,
 }
 
@@ -28,7 +28,7 @@ impl Fib {
     /// A table without prefixes.
     pub(crate) fn new() -> Self {
         Self {
-            v4: Layers::new(),
+            v4: OverlaidTable::new(),
             copy: None,
         }
     }
@@ -38,13 +38,13 @@ impl Fib {
         self.copy = None;
     }
 
-    /// Whether lookups are as quick as they can be.
+    /// Returns `true` if lookups are as quick as they can be.
     pub(crate) fn is_settled(&self) -> bool {
         let table = self.v4.table();
         table.is_settled() && (self.copy.is_some() || table.len() > COPIED)
     }
 
-    /// Copies the table anew, if it is small and changed, and brings a part of a large one into
+    /// Copies the table again, if it is small and changed, and brings a part of a large one into
     /// the form in which lookups are quick.
     pub(crate) fn settle(&mut self) {
         self.v4.settle(AT_ONCE);

@@ -48,7 +48,7 @@ impl Group {
         }
     }
 
-    /// Whether no member is usable.
+    /// Returns `true` if no member is usable.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

@@ -75,7 +75,7 @@ impl Groups {
         Some(members)
     }
 
-    /// Spreads the flows of every group anew over those of its members that are usable.
+    /// Spreads the flows of every group again over those of its members that are usable.
     pub(crate) fn choose(&mut self, usable: impl Fn(u32) -> bool) {
         for slot in &mut self.slots {
             slot.group = Group::new(&slot.members.targets, &usable);
@@ -88,7 +88,7 @@ impl Groups {
         Some(&self.slots.get(number as usize)?.group)
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.free.len() == self.slots.len()

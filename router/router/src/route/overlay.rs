@@ -23,7 +23,7 @@ impl<A: Address> Overlay<A> {
     }
 }
 
-/// A prefix of the upper layer.
+/// A prefix of the overlay.
 #[derive(Clone, Copy, Debug)]
 struct OverlayEntry {
     value: u32,
@@ -31,15 +31,16 @@ struct OverlayEntry {
     covered: Option<u32>,
 }
 
+/// The routes of a table, and what lies over them.
 #[derive(Debug)]
-pub(crate) struct Layers<A> {
+pub(crate) struct OverlaidTable<A> {
     table: Table<A>,
     overlay: BTreeMap<(A, u8), OverlayEntry>,
     routes: usize,
 }
 
-impl<A: Address> Layers<A> {
-    /// Two empty layers, where there is no route to anything.
+impl<A: Address> OverlaidTable<A> {
+    /// An empty table without an overlay, where there is no route to anything.
     pub(crate) fn new() -> Self {
         Self {
             table: Table::new(Target::Drop(DropReason::NoRoute).number()),
@@ -54,7 +55,7 @@ impl<A: Address> Layers<A> {
         &self.table
     }
 
-    /// Brings so many nodes of the table into the form in which lookups are quick.
+    /// Brings this many nodes of the table into the form in which lookups are quick.
     pub(crate) fn settle(&mut self, nodes: usize) {
         self.table.settle(nodes);
     }
@@ -105,7 +106,7 @@ impl<A: Address> Layers<A> {
     }
 
     /// Replaces the upper layer. Routes that come to light are hidden if `hidden` says so of
-    /// their values. Whether anything changed.
+    /// their values. Returns `true` if anything changed.
     pub(crate) fn replace_overlay(
         &mut self,
         overlay: Overlay<A>,

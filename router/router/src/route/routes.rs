@@ -1,6 +1,6 @@
 //! Routes that come and go, one by one, and what they refer to.
 //!
-//! A route's value in its table is the number of its target: a neighbour, or a group of them.
+//! A route's value in its table is the number of its target: a neighbor, or a group of them.
 //! Both count their users, keep their numbers while they have any, and are what changes when
 //! something on the way changes. A route none of whose links is up stays in the table, hidden.
 
@@ -17,7 +17,7 @@ use crate::neighbor::adjacency::{Adjacencies, Key};
 use crate::neighbor::table::{NeighborTable, Purpose};
 use crate::route::fib::Fib;
 use crate::route::next_hop_groups::{Groups, Members};
-use crate::route::overlay::{Layers, Overlay};
+use crate::route::overlay::{OverlaidTable, Overlay};
 use crate::route::target::{Target, TargetUsers};
 use crate::route::vrf::{Vrf, VrfIds, Vrfs};
 use crate::step::Step;
@@ -224,7 +224,7 @@ impl Routes<'_> {
     pub(crate) fn clear(&mut self, number: u8) {
         let vrf = self.vrfs.get_mut(number);
         let fib = core::mem::replace(&mut vrf.fib, Fib::new());
-        let fib6 = core::mem::replace(&mut vrf.fib6, Layers::new());
+        let fib6 = core::mem::replace(&mut vrf.fib6, OverlaidTable::new());
         let mut release = |value| self.release(Target::from_number(value));
         fib.v4.for_each_route(&mut release);
         fib6.for_each_route(&mut release);

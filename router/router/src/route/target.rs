@@ -5,13 +5,13 @@ use alloc::collections::BTreeMap;
 use crate::DropReason;
 use crate::frame::{InterfaceId, MAX_INTERFACES};
 
-/// Where packets to a destination go. Lookups answer with its number, in which neighbours
+/// Where packets to a destination go. Lookups answer with its number, in which neighbors
 /// are their own indices, so that the usual case needs no decoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
-    /// To this neighbour.
+    /// To this neighbor.
     Neighbor(u32),
-    /// To the neighbour with the packet's own destination, on the link of an interface.
+    /// To the neighbor with the packet's own destination, on the link of an interface.
     OnLink(u8),
     /// To one of a group of targets.
     Group(u32),

@@ -11,14 +11,14 @@ use crate::local::addresses::LocalAddresses;
 use crate::route::fib::Fib;
 use crate::route::flow_hash::flow_hash;
 use crate::route::next_hop_groups::Groups;
-use crate::route::overlay::Layers;
+use crate::route::overlay::OverlaidTable;
 use crate::route::target::Target;
 use wire::{be32, be128};
 
 /// A routing table of both families, and what is known of its addresses.
 pub(crate) struct Vrf {
     pub(crate) fib: Fib,
-    pub(crate) fib6: Layers<u128>,
+    pub(crate) fib6: OverlaidTable<u128>,
     pub(crate) local_addresses: LocalAddresses,
 }
 
@@ -27,7 +27,7 @@ impl Vrf {
     pub(crate) fn new(key: u64) -> Self {
         Self {
             fib: Fib::new(),
-            fib6: Layers::new(),
+            fib6: OverlaidTable::new(),
             local_addresses: LocalAddresses::new(key),
         }
     }
@@ -107,7 +107,7 @@ impl Vrfs {
         }
     }
 
-    /// Has tables up to the highest of so many numbers; `make` makes those that are new.
+    /// Has tables up to the highest of this many numbers; `make` makes those that are new.
     pub(crate) fn resize(&mut self, slots: usize, make: impl FnMut() -> Vrf) {
         self.others.resize_with(slots.saturating_sub(1), make);
     }

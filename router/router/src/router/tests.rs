@@ -438,7 +438,7 @@ fn answers(router: &Router, vrf: u8, address: [u8; 4]) -> (Target, Target) {
     (Target::from_number(burst[0]), target)
 }
 
-/// The gateway and the interface of a neighbour.
+/// The gateway and the interface of a neighbor.
 fn gateway_of(router: &Router, target: Target) -> Option<(IpAddr, u8)> {
     let Target::Neighbor(index) = target else {
         return None;

@@ -17,7 +17,7 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Tells the sender of a packet what happened to it, where that is allowed.
+    /// Sends an ICMP error about a packet to its source, where that is allowed.
     ///
     /// The error's source is an address of the interface that the packet came in on, the
     /// one in the sender's network if there is one: what traceroute is to show. RFC 1812

@@ -46,7 +46,7 @@ impl Step<'_> {
             return;
         };
         adjacency.touch();
-        let (interface, stations) = (InterfaceId(adjacency.out), adjacency.stations);
+        let (interface, mac_addresses) = (InterfaceId(adjacency.out), adjacency.mac_addresses);
         let (ip, originated, meta) = (packet.ip(), packet.originated, packet.meta);
         let (input, hop) = (packet.input, packet.hop);
         let mut frame = packet.into_frame();
@@ -54,7 +54,7 @@ impl Step<'_> {
             Ip::V4(_) => ethernet::IPV4,
             Ip::V6(_) => ethernet::IPV6,
         };
-        put(&mut frame, 0, &stations);
+        put(&mut frame, 0, &mac_addresses);
         put(&mut frame, 12, &ethertype.to_be_bytes());
         if !originated && let Some(bytes) = frame.get_mut(ETHERNET_LEN..) {
             match ip {

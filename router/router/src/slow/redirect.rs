@@ -17,7 +17,7 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Tells the sender of a packet, which is forwarded nevertheless, of a shorter way. `target`
+    /// Sends a redirect to the source of a packet, which is forwarded nevertheless. `target`
     /// is where it goes. While a packet waits for the next hop to answer, its sender does too.
     pub(crate) fn redirect(&mut self, packet: &Packet, target: Target) {
         let input = packet.input;

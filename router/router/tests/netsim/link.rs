@@ -6,7 +6,7 @@ use crate::random::Random;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
     pub(crate) delay_us: u64,
-    /// At most so much more, for each frame anew: they overtake each other.
+    /// At most so much more, drawn again for each frame: they overtake each other.
     pub(crate) jitter_us: u64,
     pub(crate) lost: u64,
     /// The same for ARP and Neighbor Discovery.
@@ -35,13 +35,13 @@ impl Weather {
 
 /// Who is on a link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Station {
+pub(crate) enum Node {
     /// A router by its number, with the interface.
     Router(usize, u8),
     Host(usize),
 }
 
-/// What became of frames, once for each station that each was for.
+/// What became of frames, once for each node that each was for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) sent: u64,
@@ -62,7 +62,7 @@ impl Tally {
 
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) stations: Vec<Station>,
+    pub(crate) nodes: Vec<Node>,
     /// The largest IP packet, in bytes.
     pub(crate) mtu: usize,
     pub(crate) weather: Weather,
@@ -90,7 +90,7 @@ impl Link {
     }
 }
 
-/// Whether a frame is one of ARP or Neighbor Discovery.
+/// Returns `true` if a frame is one of ARP or Neighbor Discovery.
 pub(crate) fn is_question(frame: &[u8]) -> bool {
     match frame[12..14] {
         [8, 6] => true,

@@ -1,4 +1,4 @@
-//! Neighbours that are hard to find, silent, or replaced.
+//! Neighbors that are hard to find, silent, or replaced.
 
 use router::DropReason;
 
@@ -28,14 +28,14 @@ fn questions_that_get_lost_are_asked_again() {
     with_seeds(4, |seed| {
         let mut net = Net::new(Plan::line([1500; 7]), seed);
         // Links lose nothing but questions and answers, so what is missing in the end was
-        // dropped by a router that didn't find its neighbour, and counted.
+        // dropped by a router that didn't find its neighbor, and counted.
         net.set_weather(Weather {
             questions_lost: 300,
             jitter_us: 500,
             ..Weather::CALM
         });
         for family in FAMILIES {
-            // Long enough for every neighbour to be asked again many times over.
+            // Long enough for every neighbor to be asked again many times over.
             let arrived = send_many(&mut net, family, 0..300, 1000);
             net.pass(10_000);
             assert!(arrived.len() > 250, "{} of 300 arrived", arrived.len());
@@ -86,7 +86,7 @@ fn who_is_replaced_is_found_again() {
         assert_eq!(send_many(&mut net, family, 0..5, 1000).len(), 5);
         // Another machine with the same address, which tells nobody.
         net.hosts[1].mac[5] += 1;
-        // What is believed for a minute is doubted, asked thrice, and asked anew by all.
+        // What is believed for a minute is doubted, asked thrice, and asked again by all.
         let arrived = send_many(&mut net, family, 5..125, 1000);
         let first = arrived.first().copied().expect("it is found");
         assert!((10..80).contains(&first), "found after {first} s");

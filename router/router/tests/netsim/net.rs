@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use router::{DropReason, Instant, InterfaceId};
 
 use crate::host::Host;
-use crate::link::{Link, Station, Tally, Weather, is_question};
+use crate::link::{Link, Node, Tally, Weather, is_question};
 use crate::packet::{Datagram, FAMILIES, Family, Packet, Said};
-use crate::plan::{Plan, address, host_station};
+use crate::plan::{Plan, address, host_number};
 use crate::random::Random;
 use testkit::bed::{Bed, router_mac};
 
 /// A frame on its way: when it arrives, its number, the link, who it is for.
-type Flight = Reverse<(u64, u64, usize, Station, Vec<u8>)>;
+type Flight = Reverse<(u64, u64, usize, Node, Vec<u8>)>;
 
 pub(crate) struct Net {
     pub(crate) plan: Plan,
@@ -67,9 +67,9 @@ impl Net {
                     .expect("it is there") as u8
             };
             let routers = line.routers.iter();
-            let routers = routers.map(|&r| Station::Router(r, interface(r)));
+            let routers = routers.map(|&r| Node::Router(r, interface(r)));
             net.links.push(Link {
-                stations: routers.chain(line.host.map(Station::Host)).collect(),
+                nodes: routers.chain(line.host.map(Node::Host)).collect(),
                 mtu: line.mtu.into(),
                 weather: Weather::CALM,
                 up: true,
@@ -78,7 +78,7 @@ impl Net {
             });
         }
         for (host, &(router, link)) in net.plan.hosts.iter().enumerate() {
-            let own = FAMILIES.map(|family| address(link, family, host_station(host)));
+            let own = FAMILIES.map(|family| address(link, family, host_number(host)));
             let gateways = FAMILIES.map(|family| address(link, family, router));
             let mac = [2, 2, 0, 0, 0, host as u8];
             net.hosts.push(Host::new(mac, link, own, gateways));
@@ -88,7 +88,7 @@ impl Net {
         net
     }
 
-    /// Plugs in a link that carries what the usual one does; each router's stations differ.
+    /// Plugs in a link that carries what the usual one does; each router's nodes differ.
     fn plug(&mut self, router: usize, interface: u8) {
         let now = self.routers[router].now;
         let mac = router_mac(router as u8, interface);
@@ -105,8 +105,8 @@ impl Net {
     /// Cuts a link or mends it; its routers notice.
     pub(crate) fn set_up(&mut self, link: usize, up: bool) {
         self.links[link].up = up;
-        for station in self.links[link].stations.clone() {
-            let Station::Router(router, interface) = station else {
+        for node in self.links[link].nodes.clone() {
+            let Node::Router(router, interface) = node else {
                 continue;
             };
             let now = Instant(self.now);
@@ -123,7 +123,7 @@ impl Net {
 
     pub(crate) fn send(&mut self, host: usize, packet: Packet) {
         let frames = self.hosts[host].send(self.now, packet);
-        self.transmit_all(Station::Host(host), frames);
+        self.transmit_all(Node::Host(host), frames);
     }
 
     /// Sends a datagram from one host to another in a packet of `len` bytes.
@@ -188,7 +188,7 @@ impl Net {
         }
         for host in 0..self.hosts.len() {
             let frames = self.hosts[host].poll(now);
-            self.transmit_all(Station::Host(host), frames);
+            self.transmit_all(Node::Host(host), frames);
         }
     }
 
@@ -201,11 +201,11 @@ impl Net {
     fn collect(&mut self, router: usize) {
         for (out, frame) in self.routers[router].take() {
             self.traffic[router].1 += 1;
-            self.transmit(Station::Router(router, out), frame);
+            self.transmit(Node::Router(router, out), frame);
         }
     }
 
-    fn arrive(&mut self, link: usize, to: Station, frame: &[u8]) {
+    fn arrive(&mut self, link: usize, to: Node, frame: &[u8]) {
         let up = self.links[link].up;
         self.tally(link, frame, |tally| {
             tally.under_way -= 1;
@@ -219,13 +219,13 @@ impl Net {
             return;
         }
         match to {
-            Station::Router(router, interface) => {
+            Node::Router(router, interface) => {
                 self.traffic[router].0 += 1;
                 self.routers[router].now = Instant(self.now);
                 self.routers[router].receive(interface, frame);
                 self.collect(router);
             }
-            Station::Host(host) => {
+            Node::Host(host) => {
                 let answers = self.hosts[host].receive(self.now, frame);
                 self.transmit_all(to, answers);
             }
@@ -240,17 +240,17 @@ impl Net {
         }
     }
 
-    fn transmit_all(&mut self, from: Station, frames: Vec<Vec<u8>>) {
+    fn transmit_all(&mut self, from: Node, frames: Vec<Vec<u8>>) {
         for frame in frames {
             self.transmit(from, frame);
         }
     }
 
-    /// As a switch does: a frame for a station that is known goes to it, others to all.
-    fn transmit(&mut self, from: Station, frame: Vec<u8>) {
+    /// As a switch does: a frame for a node that is known goes to it, others to all.
+    fn transmit(&mut self, from: Node, frame: Vec<u8>) {
         let link = match from {
-            Station::Host(host) => self.hosts[host].link,
-            Station::Router(router, out) => self.plan.interfaces(router)[usize::from(out)],
+            Node::Host(host) => self.hosts[host].link,
+            Node::Router(router, out) => self.plan.interfaces(router)[usize::from(out)],
         };
         assert!(
             frame.len() <= 14 + self.links[link].mtu,
@@ -259,11 +259,11 @@ impl Net {
         if let Some(datagram) = Datagram::in_frame(&frame) {
             self.paths.entry(datagram).or_default().push(link);
         }
-        let others = self.links[link].stations.iter().copied();
-        let others: Vec<Station> = others.filter(|&station| station != from).collect();
+        let others = self.links[link].nodes.iter().copied();
+        let others: Vec<Node> = others.filter(|&node| node != from).collect();
         let known = others.iter().copied().find(|&s| frame[..6] == self.mac(s));
         let question = is_question(&frame);
-        for to in known.map_or(others, |station| vec![station]) {
+        for to in known.map_or(others, |node| vec![node]) {
             let arrivals = self.links[link].arrivals(&mut self.random, question);
             let copies = arrivals.len() as u64;
             self.tally(link, &frame, |tally| {
@@ -281,10 +281,10 @@ impl Net {
         }
     }
 
-    fn mac(&self, station: Station) -> [u8; 6] {
-        match station {
-            Station::Router(router, interface) => router_mac(router as u8, interface),
-            Station::Host(host) => self.hosts[host].mac,
+    fn mac(&self, node: Node) -> [u8; 6] {
+        match node {
+            Node::Router(router, interface) => router_mac(router as u8, interface),
+            Node::Host(host) => self.hosts[host].mac,
         }
     }
 

@@ -297,7 +297,7 @@ impl Packet {
         }
     }
 
-    /// Whether an ICMP error quotes this packet, but for its hops and what changes with them.
+    /// Returns `true` if an ICMP error quotes this packet, but for its hops and what changes with them.
     pub(crate) fn quotes(&self, about: &Self) -> bool {
         let quote = &self.payload[8..];
         let whole = &about.frame([0; 6], [0; 6])[14..];

@@ -24,17 +24,17 @@ pub(crate) struct Plan {
     routes: Vec<BTreeMap<String, Vec<String>>>,
 }
 
-/// The address on a link of router number `station`, or of a host whose number is 100 less.
-pub(crate) fn address(link: usize, family: Family, station: usize) -> IpAddr {
+/// The address on a link of router number `node`, or of a host whose number is 100 less.
+pub(crate) fn address(link: usize, family: Family, node: usize) -> IpAddr {
     let text = match family {
-        Family::V4 => format!("10.0.{link}.{}", station + 1),
-        Family::V6 => format!("2001:db8:{link:x}::{:x}", station + 1),
+        Family::V4 => format!("10.0.{link}.{}", node + 1),
+        Family::V6 => format!("2001:db8:{link:x}::{:x}", node + 1),
     };
     text.parse().expect("a good address")
 }
 
-/// The number of a host as a station of its link.
-pub(crate) fn host_station(host: usize) -> usize {
+/// The number of a host as a node of its link.
+pub(crate) fn host_number(host: usize) -> usize {
     100 + host
 }
 

@@ -18,13 +18,13 @@ impl Random {
         (z ^ (z >> 31)) % end
     }
 
-    /// True as often as so many times in a thousand.
+    /// Returns `true` this many times in a thousand.
     pub(crate) fn per_mille(&mut self, part: u64) -> bool {
         part > 0 && self.below(1000) < part
     }
 }
 
-/// Says which seed it was if a test fails.
+/// Prints which seed it was if a test fails.
 struct Running(u64);
 
 impl Drop for Running {

@@ -102,7 +102,7 @@ fn every_datagram_is_accounted_for() {
             let forwarded = tally.sent - all.len() as u64;
             let received = tally.delivered - arrived as u64;
             let dropped: u64 = REASONS.iter().map(|&reason| net.dropped(reason)).sum();
-            // Errors about these wait for neighbours too, and are dropped for the same reasons.
+            // Errors about these wait for neighbors too, and are dropped for the same reasons.
             assert!(
                 received - forwarded <= dropped,
                 "{received} - {forwarded}, {dropped}"

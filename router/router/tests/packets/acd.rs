@@ -25,8 +25,8 @@ fn conflicts(bed: &Bed) -> Vec<(String, Mac)> {
         .collect()
 }
 
-/// What a rival sends: an answer to our question, a question, an announcement.
-fn claims() -> [Frame; 3] {
+/// What a host with the same address sends: an answer to our question, a question, an announcement.
+fn conflicting_packets() -> [Frame; 3] {
     [
         arp(2, RIVAL, OURS, router_mac(0, WAN), [0; 4]),
         arp(1, RIVAL, OURS, [0; 6], A),
@@ -36,10 +36,10 @@ fn claims() -> [Frame; 3] {
 
 #[test]
 fn a_conflict_is_counted_logged_shown_and_answered_once() {
-    for claim in claims() {
+    for conflict in conflicting_packets() {
         let mut bed = Bed::ready(CONFIG, &[(WAN, A)]);
         assert!(bed.router.take_notices().is_empty());
-        bed.receive(WAN, &claim);
+        bed.receive(WAN, &conflict);
         assert_eq!(bed.take(), [(WAN, announcement())]);
         assert_eq!(bed.dropped(WAN, DropReason::ArpConflict), 1);
         assert_eq!(
@@ -51,12 +51,12 @@ fn a_conflict_is_counted_logged_shown_and_answered_once() {
         // Two who both defend an address must not go on for ever.
         for _ in 0..9 {
             bed.pass(1000);
-            bed.receive(WAN, &claim);
+            bed.receive(WAN, &conflict);
         }
         assert!(bed.take().is_empty());
         assert!(bed.router.take_notices().is_empty());
         bed.pass(1000);
-        bed.receive(WAN, &claim);
+        bed.receive(WAN, &conflict);
         assert_eq!(bed.take(), [(WAN, announcement())]);
         assert_eq!(bed.router.take_notices().len(), 1);
         assert_eq!(bed.dropped(WAN, DropReason::ArpConflict), 11);
@@ -70,14 +70,14 @@ fn a_conflict_is_counted_logged_shown_and_answered_once() {
 #[test]
 fn a_conflict_is_forgotten_when_it_is_over() {
     let mut bed = Bed::ready(CONFIG, &[]);
-    bed.receive(WAN, &claims()[1]);
+    bed.receive(WAN, &conflicting_packets()[1]);
     bed.pass(59_999);
     assert_eq!(conflicts(&bed).len(), 1);
     bed.pass(1);
     assert!(conflicts(&bed).is_empty());
     assert_eq!(bed.next, None);
     bed.sent.clear();
-    bed.receive(WAN, &claims()[1]);
+    bed.receive(WAN, &conflicting_packets()[1]);
     assert_eq!(bed.take().len(), 1);
     // With the link it begins anew.
     bed.router.link_down(InterfaceId(WAN));
@@ -86,7 +86,7 @@ fn a_conflict_is_forgotten_when_it_is_over() {
     bed.router
         .link_up(bed.now, InterfaceId(WAN), router_mac(0, WAN), 1500);
     bed.pass(5000);
-    bed.receive(WAN, &claims()[1]);
+    bed.receive(WAN, &conflicting_packets()[1]);
     let config = bed.router.config().clone();
     bed.router.apply(bed.now, &config);
     assert_eq!(conflicts(&bed).len(), 1);

@@ -56,8 +56,8 @@ impl Chain {
             let Some((net, sender, frame)) = wire.pop_front() else {
                 return;
             };
-            let stations = [(net.checked_sub(1), 1), (Some(net).filter(|&n| n < 3), 0)];
-            for (n, interface) in stations {
+            let links = [(net.checked_sub(1), 1), (Some(net).filter(|&n| n < 3), 0)];
+            for (n, interface) in links {
                 if let Some(n) = n
                     && Some(n) != sender
                 {

@@ -144,7 +144,7 @@ fn a_duplicate_of_the_hardware_address_disables_ipv6() {
         bed.sent.clear();
         bed.receive(WAN, &na(WAN, local, ALL, Some([2, 9, 9, 9, 9, 9]), 0x20));
         let mut sent = Vec::new();
-        // To a neighbour that is known, and one that isn't.
+        // To a neighbor that is known, and one that isn't.
         for to in [A, a6("2001:db8:40::1"), a6("2001:db8::99"), a6("2a00::1")] {
             bed.introduce(LAN, B);
             bed.receive(LAN, &udp6(LAN, B, to, 10));

@@ -15,7 +15,7 @@ fn bed() -> Bed {
 }
 
 #[test]
-fn a_packet_gets_new_stations_and_a_smaller_ttl() {
+fn a_packet_gets_new_mac_addresses_and_a_smaller_ttl() {
     let mut bed = bed();
     let frame = udp(WAN, A, B, 100);
     let verdicts = bed.offer(WAN, &[(&frame, FrameMeta::plain(frame.len()))]);
@@ -94,7 +94,11 @@ fn bad_frames_are_dropped_under_their_reason() {
         ("13 bytes", good[..13].to_vec(), DropReason::Truncated),
         ("only Ethernet", good[..14].to_vec(), DropReason::Truncated),
         ("33 bytes", good[..33].to_vec(), DropReason::Truncated),
-        ("other station", with(|f| f[5] ^= 1), DropReason::OtherHost),
+        (
+            "other MAC address",
+            with(|f| f[5] ^= 1),
+            DropReason::OtherHost,
+        ),
         (
             "802.1Q",
             with(|f| f[12..14].copy_from_slice(&[0x81, 0])),
@@ -338,7 +342,7 @@ fn a_route_may_have_a_smaller_mtu() {
     let (kind_code, mtu) = (&sent[0].1[34..36], &sent[0].1[40..42]);
     assert_eq!((kind_code, mtu), (&[3, 4][..], &1000u16.to_be_bytes()[..]));
     assert_eq!(bed.dropped(WAN, DropReason::TooBig), 1);
-    // Segments count. Other ways to the same neighbour are as wide as they were.
+    // Segments count. Other ways to the same neighbor are as wide as they were.
     let mut segment = vec![0u8; 20 + 5000];
     segment[12] = 5 << 4;
     let frame = ip(WAN, A, far, 64, 6, &segment);
@@ -352,7 +356,7 @@ fn a_route_may_have_a_smaller_mtu() {
     let near = udp(WAN, A, B, 1472);
     let meta = FrameMeta::plain(near.len());
     assert_eq!(bed.offer(WAN, &[(&near, meta)]), forward);
-    // Without a gateway the same: each destination is a neighbour.
+    // Without a gateway the same: each destination is a neighbor.
     bed.sent.clear();
     let fits = udp(WAN, A, [78, 0, 0, 9], 600 - 28);
     let meta = FrameMeta::plain(fits.len());
@@ -454,7 +458,7 @@ via = ["10.0.1.9"]
     assert_eq!(counters(WAN).rx_packets, rx + 1);
     assert_eq!(counters(2).rx_packets, 0);
     bed.assert_balance();
-    // The frame that waited goes on waiting for its neighbour.
+    // The frame that waited goes on waiting for its neighbor.
     bed.poll();
     bed.sent.clear();
     let host = [10, 0, 1, 77];

@@ -21,7 +21,7 @@ fn bed() -> Bed {
 }
 
 #[test]
-fn a_packet_gets_new_stations_and_a_smaller_hop_limit() {
+fn a_packet_gets_new_mac_addresses_and_a_smaller_hop_limit() {
     let mut bed = bed();
     let frame = udp6(WAN, A, B, 100);
     let verdicts = bed.offer(WAN, &[(&frame, FrameMeta::plain(frame.len()))]);
@@ -121,7 +121,11 @@ fn what_is_dropped() {
         ("version 4", with(|f| f[14] = 0x45), DropReason::BadVersion),
         ("version 7", with(|f| f[14] = 0x70), DropReason::BadVersion),
         ("too long", with(|f| f[19] += 1), DropReason::BadTotalLength),
-        ("other station", with(|f| f[5] ^= 1), DropReason::OtherHost),
+        (
+            "other MAC address",
+            with(|f| f[5] ^= 1),
+            DropReason::OtherHost,
+        ),
         (
             "in a broadcast",
             with(|f| f[..6].fill(255)),
@@ -298,7 +302,7 @@ fn a_route_may_have_a_smaller_mtu() {
     bed.receive(WAN, &udp6(WAN, A, far, 1301 - 48));
     let (kind, code, mtu, _) = bed.take6()[0].error();
     assert_eq!((kind, code, mtu), (2, 0, 1300));
-    // Segments count, and so does what comes by another route to the same neighbour.
+    // Segments count, and so does what comes by another route to the same neighbor.
     let mut segment = vec![0; 20 + 5000];
     segment[12] = 0x50;
     let frame = ip6(WAN, A, far, 64, 6, &segment);

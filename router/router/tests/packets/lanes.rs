@@ -126,7 +126,7 @@ impl spin::RelaxStrategy for Patient {
 /// Lanes that look at routes while they change.
 const LANES: usize = 3;
 const CHANGES: usize = 240;
-/// Gateways on the LAN, 10.0.1.10 and 2001:db8:1::10 and so on, with stations 02:00:00:00:00:00
+/// Gateways on the LAN, 10.0.1.10 and 2001:db8:1::10 and so on, with MAC addresses 02:00:00:00:00:00
 /// and so on.
 const GATEWAYS: u8 = 4;
 /// Where the first gateway always leads, and the networks in them whose routes change: shorter
@@ -233,7 +233,7 @@ struct Plan {
 impl Plan {
     fn new() -> Self {
         let networks = NESTS.map(|(_, routes)| routes.map(|text| text.parse::<Network>().unwrap()));
-        // What routes begin and end with, what is in between, and the neighbours of that.
+        // What routes begin and end with, what is in between, and the neighbors of that.
         let probes = NESTS.map(|(covering, routes)| {
             let covering: Network = covering.parse().unwrap();
             let all = routes.iter().flat_map(|text| {

@@ -106,7 +106,7 @@ fn the_same_for_ipv6() {
         assert_eq!((sent[1].source, sent[1].destination), (source, host));
         assert_eq!((sent[0].kind(), sent[1].kind()), (129, 1));
     }
-    // A neighbour without another address is answered as one.
+    // A neighbor without another address is answered as one.
     let near = a6("fe80::9");
     bed.introduce(WAN, near);
     bed.take();

@@ -246,7 +246,7 @@ fn a_neighbor_may_move() {
     bed.receive(LAN, &arp(1, new, B, [0; 6], B));
     bed.receive(WAN, &udp(WAN, A, B, 30));
     assert_eq!(bed.take()[0].1[..6], new);
-    // It doesn't make a neighbour of a stranger.
+    // It doesn't make a neighbor of a stranger.
     bed.receive(LAN, &arp(1, new, [10, 0, 1, 8], [0; 6], [10, 0, 1, 8]));
     bed.receive(WAN, &udp(WAN, A, [10, 0, 1, 8], 30));
     assert!(is_request(
@@ -261,7 +261,7 @@ fn a_neighbor_may_move() {
 #[test]
 fn who_asks_whether_an_address_is_free_is_nobody_yet() {
     let mut bed = Bed::ready(CONFIG, &[(WAN, A), (LAN, B)]);
-    // Its sender's address is 0.0.0.0, which must not be taken for the first neighbour's.
+    // Its sender's address is 0.0.0.0, which must not be taken for the first neighbor's.
     for interface in [WAN, LAN] {
         let probe = arp(
             1,

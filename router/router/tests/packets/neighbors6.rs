@@ -1,4 +1,4 @@
-//! Neighbor Discovery: what the router is asked and asks, its neighbours, its advertisements.
+//! Neighbor Discovery: what the router is asked and asks, its neighbors, its advertisements.
 
 use router::snapshot;
 use router::snapshot::NeighborState::{self, Delay, Probe, Reachable, Stale};
@@ -13,7 +13,7 @@ const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const LAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
 const ALL: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// What is known about a neighbour. `None` if it is none.
+/// What is known about a neighbor. `None` if it is none.
 fn state_of(bed: &Bed, address: &str) -> Option<NeighborState> {
     let neighbors = snapshot::neighbors(&bed.router);
     let mut neighbors = neighbors.iter();
@@ -171,7 +171,7 @@ fn advertisements_change_what_is_known() {
     let same = Some(mac6(B));
     const S: u8 = 0x40;
     const O: u8 = 0x20;
-    for (before, station, flags, after, moved) in [
+    for (before, mac, flags, after, moved) in [
         (Reachable, same, 0, Reachable, false),
         (Reachable, same, S, Reachable, false),
         (Reachable, other, 0, Stale, false),
@@ -193,8 +193,8 @@ fn advertisements_change_what_is_known() {
             bed.receive(LAN, &na(LAN, B, local6(LAN), same, 0x60));
         }
         assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(before));
-        bed.receive(LAN, &na(LAN, B, local6(LAN), station, flags));
-        let what = format!("{before:?}, {station:?}, {flags:x}");
+        bed.receive(LAN, &na(LAN, B, local6(LAN), mac, flags));
+        let what = format!("{before:?}, {mac:?}, {flags:x}");
         assert_eq!(state_of(&bed, "2001:db8:1::9"), Some(after), "{what}");
         bed.sent.clear();
         bed.receive(WAN, &udp6(WAN, A, B, 10));
@@ -370,7 +370,7 @@ fn advertisements_of_the_router() {
     }
     assert!((2..=4).contains(&heard), "{heard}");
     assert_eq!(state_of(&bed, "fe80::9"), Some(Stale));
-    // At its end, it says farewell.
+    // At its end, it sends a final advertisement.
     let mut ending = Bed::ready6(ADVERTISING, &[]);
     for _ in 0..5 {
         ending.pass(10_000);

@@ -445,7 +445,7 @@ fn each_fragment_takes_the_step() {
 }
 
 #[test]
-fn frames_that_wait_for_a_neighbour_take_the_step_when_it_answers() {
+fn frames_that_wait_for_a_neighbor_take_the_step_when_it_answers() {
     let mut bed = bed();
     let late = [10, 0, 1, 44];
     bed.receive(WAN, &datagram(WAN_ADDRESS, &route(LOOSE, 4, &[late])));

@@ -201,7 +201,7 @@ fn tags_of_no_interface_are_dropped() {
     // What has no address has no network either.
     bed.receive(WAN, &tagged(&udp(WAN, PLACES[0].2, [10, 9, 9, 9], 1), T7));
     assert_eq!(bed.dropped(PROVIDER, DropReason::NoRoute), 1);
-    // Another station's frames are so whatever their tag.
+    // Frames to another MAC address are so whatever their tag.
     let mut other = tagged(&frame, T100);
     other[5] ^= 1;
     bed.receive(LAN, &other);

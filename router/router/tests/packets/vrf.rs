@@ -68,13 +68,13 @@ const BLUE2: u8 = 2;
 const RED1: u8 = 3;
 const RED2: u8 = 4;
 
-/// Hosts of both colours; their stations tell them apart.
+/// Hosts of both colours; their MAC addresses tell them apart.
 const NEAR: [u8; 4] = [10, 0, 1, 9];
 const FAR: [u8; 4] = [10, 0, 2, 9];
 const OUTSIDE: [u8; 4] = [10, 9, 0, 9];
 const GATEWAYS: [[u8; 4]; 2] = [[10, 9, 0, 253], [10, 9, 0, 254]];
 
-fn station(interface: u8, host: [u8; 4]) -> [u8; 6] {
+fn mac_of(interface: u8, host: [u8; 4]) -> [u8; 6] {
     [2, interface, host[0], host[1], host[2], host[3]]
 }
 
@@ -85,7 +85,7 @@ fn bed() -> Bed {
     hosts.extend([OUTSIDE, GATEWAYS[0], GATEWAYS[1]].map(|host| (WAN, host)));
     for (interface, host) in hosts {
         let router = [host[0], host[1], host[2], 1];
-        let mac = station(interface, host);
+        let mac = mac_of(interface, host);
         bed.receive(interface, &arp(1, mac, host, [0; 6], router));
     }
     bed.sent.clear();
@@ -105,14 +105,14 @@ fn the_same_addresses_in_two_tables() {
     let mut bed = bed();
     for (input, out) in [(BLUE1, BLUE2), (RED1, RED2)] {
         bed.receive(input, &udp(input, NEAR, FAR, 20));
-        assert_eq!(went(&mut bed), Some((out, station(out, FAR))));
+        assert_eq!(went(&mut bed), Some((out, mac_of(out, FAR))));
         bed.receive(out, &udp(out, FAR, NEAR, 20));
-        assert_eq!(went(&mut bed), Some((input, station(input, NEAR))));
+        assert_eq!(went(&mut bed), Some((input, mac_of(input, NEAR))));
         // The router answers each in its own table, whichever of its addresses is asked.
         for address in [[10, 0, 1, 1], [10, 0, 2, 1]] {
             bed.receive(input, &echo(input, NEAR, address, 20));
             let (to, reply) = bed.take().remove(0);
-            assert_eq!((to, &reply[..6]), (input, &station(input, NEAR)[..]));
+            assert_eq!((to, &reply[..6]), (input, &mac_of(input, NEAR)[..]));
             assert_eq!(icmp(&reply, address, NEAR).0, 0);
         }
         // Its addresses are nobody's source, here or there.
@@ -125,7 +125,7 @@ fn the_same_addresses_in_two_tables() {
     assert_eq!((out, icmp(&error, [10, 0, 1, 1], NEAR).0), (RED1, 3));
     assert_eq!(bed.dropped(RED1, DropReason::NoRoute), 1);
     bed.receive(RED1, &udp(RED1, [10, 9, 0, 1], FAR, 20));
-    assert_eq!(went(&mut bed), Some((RED2, station(RED2, FAR))));
+    assert_eq!(went(&mut bed), Some((RED2, mac_of(RED2, FAR))));
     bed.assert_balance();
 }
 
@@ -138,14 +138,14 @@ fn routes_lead_from_one_to_another() {
         bed.receive(BLUE2, &udp(BLUE2, FAR, [99, 0, 0, host], 20));
         let (out, mac) = went(&mut bed).unwrap();
         assert_eq!(out, WAN);
-        let which = GATEWAYS.iter().position(|&g| station(WAN, g) == mac);
+        let which = GATEWAYS.iter().position(|&g| mac_of(WAN, g) == mac);
         used[which.unwrap()] = true;
     }
     assert_eq!(used, [true; 2]);
     bed.receive(BLUE1, &udp(BLUE1, NEAR, OUTSIDE, 20));
-    assert_eq!(went(&mut bed), Some((WAN, station(WAN, OUTSIDE))));
+    assert_eq!(went(&mut bed), Some((WAN, mac_of(WAN, OUTSIDE))));
     bed.receive(WAN, &udp(WAN, OUTSIDE, NEAR, 20));
-    assert_eq!(went(&mut bed), Some((BLUE1, station(BLUE1, NEAR))));
+    assert_eq!(went(&mut bed), Some((BLUE1, mac_of(BLUE1, NEAR))));
     // One address of blue is there for the default table, the other one isn't.
     bed.receive(WAN, &echo(WAN, OUTSIDE, [10, 0, 1, 1], 20));
     let (out, reply) = bed.take().remove(0);
@@ -155,7 +155,7 @@ fn routes_lead_from_one_to_another() {
     assert!(went(&mut bed).is_some_and(|(out, _)| out == WAN));
     // A gateway of another table, and two tables on.
     bed.receive(RED1, &udp(RED1, NEAR, [10, 77, 1, 1], 20));
-    assert_eq!(went(&mut bed), Some((BLUE2, station(BLUE2, FAR))));
+    assert_eq!(went(&mut bed), Some((BLUE2, mac_of(BLUE2, FAR))));
     bed.receive(RED1, &udp(RED1, NEAR, [10, 66, 1, 1], 20));
     assert!(went(&mut bed).is_some_and(|(out, _)| out == WAN));
     bed.assert_balance();
@@ -183,7 +183,7 @@ fn sources_are_judged_by_their_own_table() {
     }
     assert_eq!(bed.dropped(RED2, DropReason::ReversePath), 4);
     bed.receive(RED2, &udp(RED2, FAR, NEAR, 20));
-    assert_eq!(went(&mut bed), Some((RED1, station(RED1, NEAR))));
+    assert_eq!(went(&mut bed), Some((RED1, mac_of(RED1, NEAR))));
     // Loose: a route by way of another table is one.
     let loose = CONFIG.replace("strict", "loose");
     bed.router
@@ -216,7 +216,7 @@ fn fragments_of_two_tables_make_no_packet() {
     assert!(bed.take().is_empty());
     bed.receive(BLUE2, &piece(BLUE2, 32));
     let (out, reply) = bed.take().remove(0);
-    assert_eq!((out, &reply[..6]), (BLUE1, &station(BLUE1, NEAR)[..]));
+    assert_eq!((out, &reply[..6]), (BLUE1, &mac_of(BLUE1, NEAR)[..]));
     bed.assert_balance();
 }
 

@@ -26,7 +26,7 @@ pub struct Hop {
     /// Where the packet goes next.
     pub destination: Ipv4Addr,
     pointer: u8,
-    /// Whether there must be no other router between.
+    /// `true` if there must be no other router between (a strict source route).
     pub strict: bool,
 }
 

@@ -79,8 +79,8 @@ impl Segments {
         (segments.count() <= MAX_SEGMENTS).then_some(segments)
     }
 
-    /// Gives each segment these tags behind the two stations, which the large frame doesn't
-    /// have. Nothing if there is no room for them.
+    /// Gives each segment these tags behind the two MAC addresses, which the large frame doesn't
+    /// have. `None` if there is no room for them.
     #[must_use]
     pub fn tagged(mut self, tags: &[u8]) -> Option<Self> {
         let at = ETHERNET_LEN - 2;
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn segments_are_no_smaller_than_a_tcp_sends() {
-        // With options of so many bytes, which the MSS counts.
+        // With options of this many bytes, which the MSS counts.
         for options in [0, 12, 40] {
             let least = LEAST_MSS - options;
             let frame = |payload| {

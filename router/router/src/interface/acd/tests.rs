@@ -7,7 +7,7 @@ use wire::ethernet::ETHERNET_LEN;
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 7, 1);
-const RIVAL: Mac = Mac([2, 7, 7, 7, 7, 7]);
+const OTHER_MAC: Mac = Mac([2, 7, 7, 7, 7, 7]);
 
 /// A link with two addresses of the router, and what the machine is given there.
 struct Link {
@@ -117,11 +117,11 @@ fn what_finds_no_room_is_counted_and_announced_the_second_time() {
 #[test]
 fn a_conflict_is_counted_told_and_answered() {
     let mut link = Link::announced();
-    assert_eq!(link.conflict(RIVAL, OURS), [announcement(OURS)]);
+    assert_eq!(link.conflict(OTHER_MAC, OURS), [announcement(OURS)]);
     assert_eq!(link.fixture.dropped(DropReason::ArpConflict), 1);
     let told = link.fixture.out.take_notices();
     assert_eq!(told, ["lan: 02:07:07:07:07:07 also uses our 10.0.0.1"]);
-    assert_eq!(link.acd.conflicting_mac(OURS), Some(RIVAL));
+    assert_eq!(link.acd.conflicting_mac(OURS), Some(OTHER_MAC));
     assert_eq!(link.acd.conflicting_mac(SECOND), None);
 }
 
@@ -129,13 +129,13 @@ fn a_conflict_is_counted_told_and_answered() {
 #[test]
 fn an_address_is_defended_every_ten_seconds_at_most() {
     let mut link = Link::announced();
-    assert_eq!(link.conflict(RIVAL, OURS).len(), 1);
+    assert_eq!(link.conflict(OTHER_MAC, OURS).len(), 1);
     link.fixture.pass_ms(9999);
-    assert_eq!(link.conflict(RIVAL, OURS), []);
-    assert_eq!(link.conflict(RIVAL, SECOND), [announcement(SECOND)]);
+    assert_eq!(link.conflict(OTHER_MAC, OURS), []);
+    assert_eq!(link.conflict(OTHER_MAC, SECOND), [announcement(SECOND)]);
     assert_eq!(link.notices(), 2);
     link.fixture.pass_ms(1);
-    assert_eq!(link.conflict(RIVAL, OURS), [announcement(OURS)]);
+    assert_eq!(link.conflict(OTHER_MAC, OURS), [announcement(OURS)]);
     assert_eq!(link.notices(), 1);
     assert_eq!(link.fixture.dropped(DropReason::ArpConflict), 4);
 }
@@ -144,7 +144,7 @@ fn an_address_is_defended_every_ten_seconds_at_most() {
 fn a_conflict_is_forgotten_a_minute_after_it_was_last_noticed() {
     let mut link = Link::announced();
     let other = Mac([2, 8, 8, 8, 8, 8]);
-    link.conflict(RIVAL, OURS);
+    link.conflict(OTHER_MAC, OURS);
     link.fixture.pass_ms(5000);
     link.conflict(other, OURS);
     assert_eq!(link.acd.due(), Some(link.fixture.in_ms(60_000)));
@@ -154,5 +154,5 @@ fn a_conflict_is_forgotten_a_minute_after_it_was_last_noticed() {
     assert_eq!(link.acd.conflicting_mac(OURS), None);
     assert_eq!(link.acd.due(), None);
     // The next one is a new one.
-    assert_eq!(link.conflict(RIVAL, OURS).len(), 1);
+    assert_eq!(link.conflict(OTHER_MAC, OURS).len(), 1);
 }

@@ -69,7 +69,7 @@ fn a_question_comes_from_nobody_and_goes_to_those_who_could_have_the_address() {
         assert_eq!(question.mac, Mac::of_group(group));
         let wanted = Ndp::Solicitation {
             target,
-            station: None,
+            link_layer_address: None,
         };
         let parsed = Ndp::parse(&question.message, question.source, group);
         assert_eq!(parsed, Some(wanted));
@@ -177,7 +177,7 @@ fn a_new_address_is_told_to_all_nodes() {
     assert_eq!(told.mac, Mac::of_group(ALL_NODES));
     let wanted = Ndp::Advertisement {
         target: GLOBAL,
-        station: Some(MAC),
+        link_layer_address: Some(MAC),
         router: true,
         solicited: false,
         overrides: true,

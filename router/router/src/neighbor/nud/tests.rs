@@ -500,7 +500,7 @@ fn frames_to_a_neighbor_go_between_the_two_mac_addresses_and_are_as_long_as_the_
     world.nud(|nud| nud.confirm(index, NEW));
     let adjacency = world.adjacencies.get(index).unwrap();
     assert_eq!(adjacency.max_len, 1414);
-    assert_eq!(adjacency.stations, [NEW.0, MAC.0].concat()[..]);
+    assert_eq!(adjacency.mac_addresses, [NEW.0, MAC.0].concat()[..]);
     world.interfaces[LAN.index()].up = false;
     world.adjacencies.close(index);
     world.nud(|nud| nud.confirm(index, NEW));

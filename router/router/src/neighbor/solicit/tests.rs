@@ -59,7 +59,7 @@ fn neighbor_discovery_asks_the_group_or_the_neighbor() {
         assert_eq!((sent.mac, sent.hop_limit), (to, 255));
         let wanted = Ndp::Solicitation {
             target: HOST6,
-            station: Some(MAC),
+            link_layer_address: Some(MAC),
         };
         let parsed = Ndp::parse(&sent.message, LOCAL, destination);
         assert_eq!(parsed, Some(wanted));
