@@ -18,6 +18,9 @@ use crate::loop_clock::LoopClock;
 /// rounded up.
 pub const MAX_PORTS: usize = 64;
 
+// Each CPU is a worker with a lane of its own.
+const _: () = assert!(smp::MAX_CPUS == MAX_WORKERS && MAX_WORKERS == lane_lock::MAX_LANES);
+
 type Lanes = LaneLock<Worker<XenHal>, Router, sync::Yield>;
 
 /// The workers, one for each CPU, and the router that they share.

@@ -134,7 +134,7 @@ def test_duplicates_are_not_used(outcomes: tuple[dict[str, object], dict[str, ob
     assert used == {NEAR6, LOOPED}
     for target in (TAKEN, ALSO_TENTATIVE):
         assert f"{target}/64 (duplicate)" in seen["shown"]
-        assert f"left: {target} isn't used, somebody has it already" in seen["console"]
+        assert f"left: duplicate address {target} detected, it isn't used" in seen["console"]
 
 
 def test_groups_are_reported_before_solicitations(

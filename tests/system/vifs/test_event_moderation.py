@@ -35,7 +35,7 @@ def test_single_frames_are_not_delayed(router: Guest, left: Host, right: Host) -
     assert left.ping(right.address, 20, 0.1).lost == 0
     work = spent(router, before)
     assert work["frames"] >= 40
-    assert work["gatherings"] == 0, work
+    assert work["moderated_sleeps"] == 0, work
 
 
 def test_silence_ends_gathering(router: Guest, left: Host, right: Host) -> None:

@@ -106,7 +106,7 @@ def pages(guest: Guest) -> list[Pages]:
     )
     found = [Pages(*map(int, numbers)) for numbers in re.findall(pattern, text, re.MULTILINE)]
     assert all(account.balanced for account in found), text
-    assert "pages never given back: 0" in text, text
+    assert "quarantined pages: 0" in text, text
     return found
 
 

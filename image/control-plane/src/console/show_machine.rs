@@ -48,7 +48,7 @@ pub(super) fn vifs(
             )?;
         }
     }
-    writeln!(out, "pages never given back: {quarantined_pages}")
+    writeln!(out, "quarantined pages: {quarantined_pages}")
 }
 
 fn queue(queue: &QueueSnapshot, out: &mut dyn Write) -> fmt::Result {
@@ -91,13 +91,13 @@ pub(super) fn cpus(
             ("blocked_ns", times.blocked_ns),
             ("turns", stats.turns),
             ("sleeps", stats.sleeps),
-            ("gatherings", stats.moderated_sleeps),
+            ("moderated_sleeps", stats.moderated_sleeps),
             ("bursts", stats.bursts),
             ("frames", stats.frames),
             ("notifications", stats.notifications),
-            ("wake_price_ns", worker.wakeup_cost_ns),
+            ("wakeup_cost_ns", worker.wakeup_cost_ns),
             ("wait_limit_ns", worker.wait_limit_ns),
-            ("gathers", worker.is_coalescing.into()),
+            ("coalescing", worker.is_coalescing.into()),
         ] {
             line(format_args!("{name}"), value)?;
         }

@@ -114,7 +114,11 @@ fn the_machine_is_shown() {
         cpu.starts_with("running_ns 1000\nrunnable_ns 2000\nblocked_ns 3000\nturns "),
         "{cpu}"
     );
-    for line in ["gathers 0", "wakes_by_frames.0 0", "wakes_by_frames.64 0"] {
+    for line in [
+        "coalescing 0",
+        "wakes_by_frames.0 0",
+        "wakes_by_frames.64 0",
+    ] {
         assert!(cpu.lines().any(|it| it == line), "{line}: {cpu}");
     }
     assert!(
@@ -144,7 +148,7 @@ fn vifs_are_shown_with_their_rings_and_pages() {
     );
     assert_eq!(lines[3], "lan: up, backend domain 0");
     assert!(lines[6].starts_with("pages for domain 0: "), "{text}");
-    assert_eq!(lines[7..], ["pages never given back: 0"]);
+    assert_eq!(lines[7..], ["quarantined pages: 0"]);
     guest.remove_vif(1);
     guest.run();
     let text = guest.command("show vifs").concat();

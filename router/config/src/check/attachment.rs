@@ -158,7 +158,7 @@ fn loopback(interface: &DraftInterface) -> Result<(), ConfigError> {
         let whole = if address.is_ipv4() { 32 } else { 128 };
         if network.value.len != whole {
             return Err(network.error(format!(
-                "{}: nobody else is on the network of a loopback \
+                "{}: a loopback interface has no neighbors \
                  (did you mean \"{address}/{whole}\"?)",
                 network.value
             )));

@@ -66,7 +66,7 @@ impl Acd {
         }
     }
 
-    /// Returns the MAC address of whoever else uses an address; `None` if nobody does.
+    /// Returns the MAC address of another host that uses an address; `None` if there is none.
     pub(crate) fn conflicting_mac(&self, address: Ipv4Addr) -> Option<Mac> {
         let conflict = self.conflicts.iter().find(|c| c.address == address);
         conflict.map(|c| c.mac)
@@ -132,7 +132,10 @@ impl Acd {
         };
         cx.drop_frames(on, DropReason::ArpConflict, 1);
         if defend {
-            let text = format!("{name}: {} also uses our {}", arp.sender_mac, arp.sender);
+            let text = format!(
+                "{name}: duplicate address {} detected, also used by {}",
+                arp.sender, arp.sender_mac
+            );
             cx.out.notice(text);
             claim(cx, on, interface, arp.sender, arp.sender);
         }

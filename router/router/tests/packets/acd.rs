@@ -44,7 +44,7 @@ fn a_conflict_is_counted_logged_shown_and_answered_once() {
         assert_eq!(bed.dropped(WAN, DropReason::ArpConflict), 1);
         assert_eq!(
             bed.router.take_notices(),
-            ["wan: 02:07:07:07:07:07 also uses our 10.0.0.1"]
+            ["wan: duplicate address 10.0.0.1 detected, also used by 02:07:07:07:07:07"]
         );
         let wanted = (String::from("10.0.0.1/24"), Mac(RIVAL));
         assert_eq!(conflicts(&bed), [wanted], "and no other address");

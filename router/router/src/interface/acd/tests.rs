@@ -120,7 +120,10 @@ fn a_conflict_is_counted_told_and_answered() {
     assert_eq!(link.conflict(OTHER_MAC, OURS), [announcement(OURS)]);
     assert_eq!(link.fixture.dropped(DropReason::ArpConflict), 1);
     let told = link.fixture.out.take_notices();
-    assert_eq!(told, ["lan: 02:07:07:07:07:07 also uses our 10.0.0.1"]);
+    assert_eq!(
+        told,
+        ["lan: duplicate address 10.0.0.1 detected, also used by 02:07:07:07:07:07"]
+    );
     assert_eq!(link.acd.conflicting_mac(OURS), Some(OTHER_MAC));
     assert_eq!(link.acd.conflicting_mac(SECOND), None);
 }
