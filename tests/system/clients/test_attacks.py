@@ -14,7 +14,7 @@ ATTACKS = {
     "implementation": ["atk6-implementation6", "-p", DEVICE, OWN[6]],
     "exploits": ["atk6-exploit6", DEVICE, OWN[6]],
     **{f"denial {n}": ["atk6-denial6", DEVICE, OWN[6], n] for n in range(1, 8)},
-    "neighbours that nobody is": ["atk6-ndpexhaust26", DEVICE, "2001:db8:81::/64"],
+    "neighbors that nobody is": ["atk6-ndpexhaust26", DEVICE, "2001:db8:81::/64"],
     "solicitations": ["atk6-flood_solicitate6", DEVICE, OWN[6]],
     "router solicitations": ["atk6-flood_rs6", DEVICE],
     "group reports": ["atk6-flood_mld6", DEVICE],

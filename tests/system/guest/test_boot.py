@@ -79,8 +79,8 @@ def test_sixteen_vifs(start) -> None:
         assert all(counters(guest)[f"interface.net{n}.rx.packets"] for n in numbers_of)
         # All requests for addresses came in on all vifs, but each was answered by one only.
         vif_of = {vif.mac: n for n, vif in enumerate(vifs)}
-        neighbours = [line.split() for line in host.neighbours().splitlines() if "lladdr" in line]
-        known = {words[0]: words[words.index("lladdr") + 1] for words in neighbours}
+        neighbors = [line.split() for line in host.neighbors().splitlines() if "lladdr" in line]
+        known = {words[0]: words[words.index("lladdr") + 1] for words in neighbors}
         assert {vif_of[mac]: address for address, mac in known.items() if mac in vif_of} == {
             n: f"10.16.{n}.1" for n in numbers_of
         }

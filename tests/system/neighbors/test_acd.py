@@ -11,7 +11,7 @@ from support.network import CONFIG
 from support.packets import ARP, BROADCAST, REPLY, REQUEST, Arp, arp, ethernet, read_arp
 from support.wire import Wire
 
-RIVAL = "02:00:00:00:07:07"
+OTHER_MAC = "02:00:00:00:07:07"
 OURS = "10.0.0.1"
 ANNOUNCE_INTERVAL_S, DEFEND_INTERVAL_S = 2, 10
 
@@ -40,9 +40,9 @@ def test_addresses_are_asked_for_and_announced_twice(start: Callable[..., Guest]
 
 
 @pytest.fixture
-def rival(left: Host) -> Iterator[Host]:
+def other(left: Host) -> Iterator[Host]:
     """A Linux host that has the router's address."""
-    host = Host("rival", "xenbr0", (f"{OURS}/24",))
+    host = Host("other", "xenbr0", (f"{OURS}/24",))
     host.up()
     try:
         yield host
@@ -51,11 +51,11 @@ def rival(left: Host) -> Iterator[Host]:
         left.forget()
 
 
-def test_a_host_that_has_the_address_is_found_at_boot(start: Callable[..., Guest], rival: Host) -> None:
+def test_a_host_that_has_the_address_is_found_at_boot(start: Callable[..., Guest], other: Host) -> None:
     """It answers the router's question."""
     guest = start(Guest("second", [Vif("xenbr0"), Vif("xenbr1")], config=CONFIG), says=READY)
-    guest.wait_console(f"WARN net: left: {rival.mac} also uses our {OURS}", 60)
-    assert f"{OURS}/24 (also used by {rival.mac})" in command(guest, "show interfaces")
+    guest.wait_console(f"WARN net: left: duplicate address {OURS} detected, also used by {other.mac}", 60)
+    assert f"{OURS}/24 (also used by {other.mac})" in command(guest, "show interfaces")
     assert drops(guest, "left")["arp_conflict"] >= 1
 
 
@@ -72,7 +72,7 @@ def test_the_address_is_defended_once_in_a_while(case: str, router: Guest, left:
     time.sleep(DEFEND_INTERVAL_S + 1)  # since the case before, or the announcements at boot
     left.reach(OURS)
     before = drops(router, "left")
-    claim = ethernet(BROADCAST, RIVAL, ARP, arp(operation, RIVAL, OURS, target))
+    claim = ethernet(BROADCAST, OTHER_MAC, ARP, arp(operation, OTHER_MAC, OURS, target))
     with Wire(left) as wire:
         wire.send(claim)
         wire.until(lambda frame: from_router([frame], router))
@@ -82,7 +82,7 @@ def test_the_address_is_defended_once_in_a_while(case: str, router: Guest, left:
         counted = lambda: grown(before, drops(router, "left")) == {"arp_conflict": 5} or None  # noqa: E731
         eventually(counted, 30, lambda: str(grown(before, drops(router, "left"))))
         assert not from_router(wire.heard(settle=0.5), router)
-    assert f"(also used by {RIVAL})" in command(router, "show interfaces")
-    assert f"left: {RIVAL} also uses our {OURS}" in router.console()
+    assert f"(also used by {OTHER_MAC})" in command(router, "show interfaces")
+    assert f"left: duplicate address {OURS} detected, also used by {OTHER_MAC}" in router.console()
     left.forget()
     assert left.ping(OURS, 3, 0.2).lost == 0

@@ -67,7 +67,7 @@ def test_first_packet_to_a_new_host_waits_and_passes(router: Guest, left: Host, 
         run("ip", "-n", right.name, "address", "delete", "10.0.1.66/24", "dev", DEVICE)
 
 
-def test_asks_for_a_silent_neighbour_and_gives_up(router: Guest, left: Host, right: Host) -> None:
+def test_asks_for_a_silent_neighbor_and_gives_up(router: Guest, left: Host, right: Host) -> None:
     before = drops(router, "left")
     with Wire(right) as wire:
         text = left.run("ping", "-n", "-c", 1, "-W", 30, "10.0.1.200", check=False)
@@ -80,7 +80,7 @@ def test_asks_for_a_silent_neighbour_and_gives_up(router: Guest, left: Host, rig
     assert grown(before, drops(router, "left")) == {"neighbor_unreachable": 1}
 
 
-def test_follows_a_neighbour_that_moves(router: Guest, left: Host, right: Host) -> None:
+def test_follows_a_neighbor_that_moves(router: Guest, left: Host, right: Host) -> None:
     """An answer or an announcement from another MAC address counts at once, asked for or not."""
     address = "10.0.1.120"
     with Wire(left) as near, Wire(right) as far:
@@ -109,7 +109,7 @@ def test_follows_a_neighbour_that_moves(router: Guest, left: Host, right: Host) 
         assert arrives_at() == MAC_2
 
 
-def test_many_unknown_neighbours(router: Guest, left: Host, right: Host) -> None:
+def test_many_unknown_neighbors(router: Guest, left: Host, right: Host) -> None:
     """A scan of the network keeps nobody from being found."""
     frames = [udp4(left.address, f"10.0.1.{n}", b"scan") for n in range(3, 255)]
     with Wire(left) as near:

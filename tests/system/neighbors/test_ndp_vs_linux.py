@@ -144,7 +144,7 @@ def test_as_linux_has_it(name: str, outcomes: tuple[dict[str, object], dict[str,
     assert_alike(name, outcomes, DIFFERENCES)
 
 
-def test_neighbours_are_believed_as_rfc_4861_has_it(
+def test_neighbors_are_believed_as_rfc_4861_has_it(
     outcomes: tuple[dict[str, object], dict[str, object]],
 ) -> None:
     """Which holds the comparison to something, and the difference to what it is."""

@@ -108,7 +108,7 @@ def wide(left: Host) -> Iterator[Host]:
 
 def test_a_host_without_a_gateway_gets_through(proxy: Guest, wide: Host, right: Host) -> None:
     assert wide.ping(right.address, 5, 0.2).lost == 0
-    assert f"{right.address} dev eth0 lladdr {proxy.vifs[0].mac}" in wide.neighbours()
+    assert f"{right.address} dev eth0 lladdr {proxy.vifs[0].mac}" in wide.neighbors()
     assert f"{wide.address} " in command(proxy, "show neighbors")
 
 

@@ -129,7 +129,7 @@ def test_blackhole_is_silent(routing: Guest, left: Host) -> None:
     assert grown(before, drops(routing, "left")) == {"blackhole": 5, "unreachable": 1}
 
 
-def test_static_neighbour_is_not_asked_for(routing: Guest, left: Host, right: Host) -> None:
+def test_static_neighbor_is_not_asked_for(routing: Guest, left: Host, right: Host) -> None:
     taken = spread(routing, left, right, ["192.168.1.1"])
     assert set(taken) <= {MAC_A, MAC_B} and sum(taken.values()) == 1
 

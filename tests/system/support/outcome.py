@@ -25,7 +25,7 @@ class Case:
     packet: Callable[[bytes], Packet | bytes]
     to: str | None = None  # the MAC address it is sent to, if not the router's
     padding: bytes = b""
-    late: bool = False  # whether it may take the router as long as looking for a neighbour in vain
+    late: bool = False  # whether it may take the router as long as looking for a neighbor in vain
     control: bool = False  # whether it is certain to be answered so late
     discovery: bool = False  # whether the answer is one of Neighbor Discovery
 
