@@ -43,7 +43,7 @@ impl Cx<'_> {
 
     /// Sends a whole frame that the router made, and counts it as originated. Returns `false` if there
     /// is no room for it; it counts as dropped then.
-    pub(crate) fn send_own(&mut self, interface: InterfaceId, frame: Vec<u8>) -> bool {
+    pub(crate) fn send_originated(&mut self, interface: InterfaceId, frame: Vec<u8>) -> bool {
         self.count(interface, |c| c.originated += 1);
         let meta = FrameMeta::plain(frame.len());
         self.send(interface, frame, meta)

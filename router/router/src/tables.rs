@@ -73,7 +73,7 @@ impl Tables {
     }
 
     /// Returns `true` if this is one of the router's unicast addresses, as seen from an interface.
-    pub(crate) fn is_own6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
+    pub(crate) fn is_local6(&self, input: InterfaceId, address: Ipv6Addr) -> bool {
         let has = |interface: &Interface| {
             let v6 = interface.v6.as_ref();
             v6.is_some_and(|v6| v6.usable().any(|n| n.address == address))

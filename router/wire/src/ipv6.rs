@@ -102,7 +102,7 @@ pub fn is_martian_source(source: Ipv6Addr) -> bool {
 }
 
 /// Returns `true` if an address with this first octet needs a closer look.
-pub fn is_doubtful_octet(octet: u8) -> bool {
+pub fn may_be_martian_octet(octet: u8) -> bool {
     matches!(octet, 0 | 0xfe | 0xff)
 }
 

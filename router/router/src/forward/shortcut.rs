@@ -14,7 +14,7 @@ use crate::route::target::Target;
 use crate::tables::Tables;
 use crate::time::Instant;
 
-/// What a host is to be told, and by which of our addresses.
+/// What a host is to be told, and by which of the router's addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Shortcut {
     pub(crate) from: IpAddr,
@@ -74,7 +74,7 @@ impl Tables {
             _ => return None,
         };
         let from = match (source, next_hop) {
-            // Both in one network, where our own address is one that the host knows.
+            // Both in one network, where the router's address is one that the host knows.
             (IpAddr::V4(host), IpAddr::V4(next_hop)) => {
                 let both = |n: &&wire::addr::Ipv4Network| n.contains(host) && n.contains(next_hop);
                 link.addresses.iter().find(both)?.address.into()

@@ -13,11 +13,11 @@ const SITE_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2);
 /// What Duplicate Address Detection knows of an address (RFC 4862 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DadState {
-    /// Not yet known to be used by nobody else.
+    /// Not yet known to be unique: DAD asks about it.
     Tentative,
-    /// Used by nobody else.
+    /// No other host uses it.
     Unique,
-    /// Used by somebody else.
+    /// Another host uses it.
     Duplicate,
 }
 
@@ -119,13 +119,13 @@ impl Ipv6Addresses {
     /// (RFC 3810 6).
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
-        let ours = || {
-            let ours = |a: &&Ipv6Address| a.state != DadState::Duplicate;
-            self.iter().filter(ours).map(|a| a.network)
+        let unicast = || {
+            let not_duplicate = |a: &&Ipv6Address| a.state != DadState::Duplicate;
+            self.iter().filter(not_duplicate).map(|a| a.network)
         };
-        let anycast = ours().filter_map(|n| n.anycast());
-        let own = ours().map(|n| n.address);
-        for group in own.chain(anycast).map(solicited_node) {
+        let anycast = unicast().filter_map(|n| n.anycast());
+        let addresses = unicast().map(|n| n.address);
+        for group in addresses.chain(anycast).map(solicited_node) {
             if !groups.contains(&group) {
                 groups.push(group);
             }

@@ -17,7 +17,7 @@ use crate::interface::Interface;
 pub(crate) fn send_arp(cx: &mut Cx<'_>, on: InterfaceId, arp: &Arp, destination: Mac) -> bool {
     let mut frame = alloc::vec![0; ethernet::MIN_FRAME];
     wire::put(&mut frame, 0, &arp.frame(destination));
-    cx.send_own(on, frame)
+    cx.send_originated(on, frame)
 }
 
 /// Sends a message of Neighbor Discovery to a MAC address. Returns `false` if there is no room
@@ -61,5 +61,5 @@ fn send_ipv6(
         kind: ethernet::IPV6,
     };
     header.emit(&mut frame);
-    cx.send_own(on, frame)
+    cx.send_originated(on, frame)
 }

@@ -1,4 +1,4 @@
-//! Addresses that can't be the source of a received packet because they are ours.
+//! Addresses that can't be the source of a received packet because they are local: the router's own.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -12,10 +12,10 @@ const FILTER: usize = 1024;
 pub(crate) struct LocalAddresses {
     exact: BTreeMap<u32, DropReason>,
     exact6: BTreeSet<u128>,
-    /// By hash: whether an address could be one of them.
+    /// By hash: `true` if an address could be one of them.
     filter: [bool; FILTER],
     filter6: [bool; FILTER],
-    /// By first octet: whether no host may send from there.
+    /// By first octet: `true` if no host may send from there.
     martian_octets: [bool; 256],
     multiplier: u32,
 }
@@ -100,7 +100,7 @@ impl LocalAddresses {
     /// Returns `true` if packets from this IPv6 address need a closer look.
     #[inline(always)]
     pub(crate) fn may_be_local_or_martian6(&self, address: u128) -> bool {
-        wire::ipv6::is_doubtful_octet((address >> 120) as u8)
+        wire::ipv6::may_be_martian_octet((address >> 120) as u8)
             || self
                 .filter6
                 .get(self.slot6(address))

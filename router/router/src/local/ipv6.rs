@@ -127,7 +127,7 @@ impl Step<'_> {
     /// interface (RFC 4443 4.2).
     fn echo(&mut self, about: &Packet, ip: &Ipv6, message: &[u8]) {
         let input = about.input;
-        if self.tables.is_own6(input, ip.destination) {
+        if self.tables.is_local6(input, ip.destination) {
             return self.serve6(about, ip, ip.destination, ipv6::ICMP, message);
         }
         let Some(to) = source6(self.tables, input, ip.source) else {

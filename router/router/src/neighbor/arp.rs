@@ -23,8 +23,8 @@ impl Step<'_> {
             // Our own, come back.
             return self.cx.drop_frames(input, DropReason::OwnSource, 1);
         }
-        let mut own = interface.addresses.iter();
-        if own.any(|n| n.address == arp.sender) {
+        let mut local = interface.addresses.iter();
+        if local.any(|n| n.address == arp.sender) {
             let name = self.name_of(input);
             if let Some(machines) = self.state.machines.get_mut(input.index()) {
                 let acd = &mut machines.acd;
@@ -33,14 +33,14 @@ impl Step<'_> {
             return;
         }
         let mac = interface.mac;
-        let mut own = interface.addresses.iter();
-        let ours = own.any(|n| n.address == arp.target);
+        let mut local = interface.addresses.iter();
+        let is_local = local.any(|n| n.address == arp.target);
         let probe = arp.sender.is_unspecified();
         let here = interface.has_host(arp.sender.into());
         let known = self.tables.adjacencies.find(input, arp.sender.into());
         // Hosts ask with whatever address the waiting packet has, so any of a host's may ask.
         let request = arp.operation == REQUEST;
-        let asked = ours && request;
+        let asked = is_local && request;
         let alien = !ipv4::is_martian_source(arp.sender)
             && !interface.addresses.iter().any(|n| n.contains(arp.sender));
         let welcome = probe || here || known.is_some() || (asked && alien);
@@ -49,7 +49,7 @@ impl Step<'_> {
         }
         self.cx.count(input, |c| c.consumed += 1);
         // Who only asks whether an address is free isn't told that it is taken elsewhere.
-        let proxied = !ours && request && here && is_proxy_for(self.tables, input, arp.target);
+        let proxied = !is_local && request && here && is_proxy_for(self.tables, input, arp.target);
         if asked || proxied {
             let reply = Arp {
                 operation: REPLY,
@@ -60,7 +60,7 @@ impl Step<'_> {
             };
             send_arp(&mut self.cx, input, &reply, arp.sender_mac);
         }
-        // Merge what is known already; add an entry only for those who are about to talk to us.
+        // Merge what is known already; add an entry only for those who are about to talk to the router.
         let index = match known {
             Some(index) => Some(index),
             None if (asked || proxied) && here => self.nud().learn(input, arp.sender.into()),

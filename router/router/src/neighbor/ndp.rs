@@ -86,25 +86,25 @@ impl Step<'_> {
         let Some(interface) = self.tables.interface(input) else {
             return;
         };
-        let own_mac = interface.mac;
+        let local_mac = interface.mac;
         let anycast = interface
             .v6
             .as_ref()
             .is_some_and(|v6| v6.is_anycast(target));
-        let own = self.dad_state(input, target);
+        let state = self.dad_state(input, target);
         self.cx.count(input, |c| c.consumed += 1);
         let unspecified = source.is_unspecified();
         if unspecified {
-            match own {
-                // Somebody wants this address, or our own question came back.
-                Some(DadState::Tentative) if sender != own_mac => {
+            match state {
+                // Another host wants this address, or the router's own solicitation came back.
+                Some(DadState::Tentative) if sender != local_mac => {
                     return self.duplicate(input, target);
                 }
                 Some(DadState::Unique) => {}
                 _ => return,
             }
         } else {
-            if !anycast && own != Some(DadState::Unique) {
+            if !anycast && state != Some(DadState::Unique) {
                 return;
             }
             if let Some(mac) = mac {
@@ -113,13 +113,13 @@ impl Step<'_> {
         }
         let answer = Ndp::Advertisement {
             target,
-            link_layer_address: Some(own_mac),
+            link_layer_address: Some(local_mac),
             router: true,
             solicited: !unspecified,
             overrides: !anycast,
         };
         // The answer to an anycast address comes from one of its own.
-        let from = match anycast && own.is_none() {
+        let from = match anycast && state.is_none() {
             true => source6(self.tables, input, source),
             false => Some(target),
         };
@@ -187,7 +187,7 @@ impl Step<'_> {
         }
     }
 
-    /// Somebody else has an address that the router was about to use.
+    /// Another host has an address that the router was about to use (RFC 4862 5.4).
     fn duplicate(&mut self, input: InterfaceId, address: Ipv6Addr) {
         let (Some(machines), Some(interface)) = (
             self.state.machines.get_mut(input.index()),

@@ -91,7 +91,7 @@ pub(crate) fn error_addresses4(
     Some((source, ip.source))
 }
 
-/// From the address that the packet was sent to if it is ours (RFC 4443 2.2).
+/// From the address that the packet was sent to if it is local (RFC 4443 2.2).
 fn error_addresses6(
     tables: &Tables,
     about: &Packet,
@@ -103,7 +103,7 @@ fn error_addresses6(
     if !icmpv6::may_answer(about.ip_bytes(), ip, error, group) {
         return None;
     }
-    let source = match tables.is_own6(input, ip.destination) {
+    let source = match tables.is_local6(input, ip.destination) {
         true => ip.destination,
         false if ip.source.is_unicast_link_local() => source6(tables, input, ip.source)?,
         false => source6(tables, error_source(tables, input), ip.source)?,

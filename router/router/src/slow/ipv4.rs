@@ -15,7 +15,7 @@ use crate::slow::source_route::is_as_strict;
 use crate::step::Step;
 
 impl Step<'_> {
-    /// Sends an IPv4 packet, received or our own, on its way.
+    /// Sends an IPv4 packet, received or the router's own, on its way.
     pub(crate) fn route4(&mut self, packet: Packet, ip: &Ipv4) {
         let input = packet.input;
         let destination = packet.hop.map_or(ip.destination, |hop| hop.destination);
@@ -26,7 +26,7 @@ impl Step<'_> {
                 .settle(found.number(), packet.ip_bytes(), self.tables.flow_key);
         let vrf = self.tables.vrf_of(input);
         if packet.originated && self.tables.is_network_end(vrf, destination) {
-            // A recorded route may say so, but nothing of our own is for all hosts.
+            // A recorded route may say so, but nothing that the router makes is for all hosts.
             return self.cx.drop_frames(input, DropReason::Broadcast, 1);
         }
         let neighbor = match self.next_hop(target, destination.into(), &packet) {

@@ -66,7 +66,7 @@ pub(crate) fn decrement_ttl_and_record(
         return;
     };
     if let Some(hop) = hop {
-        // Where it was sent to is ours as well.
+        // Where it was sent to is the router's as well.
         let sent_to = be32(header, DESTINATION).into();
         source_route::step(header, hop, address.unwrap_or(sent_to));
     }

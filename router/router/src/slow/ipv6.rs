@@ -16,7 +16,7 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Sends an IPv6 packet, received or our own, on its way.
+    /// Sends an IPv6 packet, received or the router's own, on its way.
     pub(crate) fn route6(&mut self, packet: Packet, ip: &Ipv6) {
         let input = packet.input;
         let (target, route_mtu) = target6(self.tables, &packet, ip);
@@ -74,7 +74,7 @@ impl Step<'_> {
         }
     }
 
-    /// Sends a packet of our own in fragments of at most `mtu` bytes.
+    /// Sends a packet of the router's own in fragments of at most `mtu` bytes.
     fn fragment6(&mut self, index: usize, packet: &Packet, ip: &Ipv6, mtu: usize) {
         let ident = u32::try_from(self.cx.rng.up_to(u32::MAX.into())).unwrap_or(0);
         let mut fragments = alloc::vec::Vec::new();
@@ -104,7 +104,7 @@ fn target6(tables: &Tables, packet: &Packet, ip: &Ipv6) -> (Target, Option<u16>)
             .vrfs
             .settle(answer, packet.ip_bytes(), tables.flow_key);
     }
-    let target = if tables.is_own6(input, destination) {
+    let target = if tables.is_local6(input, destination) {
         Target::Local
     } else if packet.originated {
         Target::OnLink(input.0)

@@ -12,7 +12,7 @@ use crate::step::Step;
 
 /// Where a packet goes.
 pub(crate) enum NextHop {
-    /// To one of our own addresses.
+    /// To one of the router's addresses.
     Local,
     /// To a neighbor, by its index; to none if no more may be asked for.
     Neighbor(Option<usize>),

@@ -139,7 +139,7 @@ impl Step<'_> {
         Vec::new()
     }
 
-    /// Sends a packet, received or our own, on its way.
+    /// Sends a packet, received or the router's own, on its way.
     fn route(&mut self, packet: Packet) {
         match packet.ip() {
             Ip::V4(ip) => self.route4(packet, &ip),
