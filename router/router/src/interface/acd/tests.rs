@@ -144,6 +144,16 @@ fn an_address_is_defended_every_ten_seconds_at_most() {
 }
 
 #[test]
+fn a_conflict_puts_no_announcement_off() {
+    let mut link = Link::new();
+    link.poll_after_ms(0);
+    link.conflict(OTHER_MAC, OURS);
+    assert_eq!(link.acd.due(), Some(link.fixture.in_ms(2000)));
+    assert_eq!(link.poll_after_ms(2000).len(), 2);
+    assert_eq!(link.acd.due(), Some(link.fixture.in_ms(58_000)));
+}
+
+#[test]
 fn a_conflict_is_forgotten_a_minute_after_it_was_last_noticed() {
     let mut link = Link::announced();
     let other = Mac([2, 8, 8, 8, 8, 8]);

@@ -506,3 +506,22 @@ fn frames_to_a_neighbor_go_between_the_two_mac_addresses_and_are_as_long_as_the_
     world.nud(|nud| nud.confirm(index, NEW));
     assert!(!world.is_open(index), "the link is down");
 }
+
+#[test]
+fn the_earliest_deadline_is_waited_for() {
+    let mut world = World::new();
+    let seconds = [40, 10, 20, 30];
+    for (host, seconds) in (0..).zip(seconds) {
+        let address = Ipv4Addr::from_bits(0x0a00_0010 + host).into();
+        let index = world.neighbor(address, State::Reachable);
+        let deadline = world.fixture.in_ms(seconds * 1000);
+        world.table.set(index, State::Reachable, deadline);
+    }
+    let start = world.fixture.now;
+    for wanted in [10, 20, 30, 40] {
+        let next = world.table.next.saturating_since(start);
+        assert_eq!(next.as_secs(), wanted);
+        world.fixture.now = world.table.next;
+        world.poll();
+    }
+}
