@@ -15,9 +15,10 @@ use crate::snapshot::{PoolSnapshot, QueueSnapshot, WorkerSnapshot};
 use crate::stats::WorkerStats;
 use crate::vif::Vif;
 
-/// Fewest and most pages that a vif gets: the most are a full receive ring, and as much on its
-/// way out.
-const PAGES_PER_VIF: core::ops::RangeInclusive<usize> = 32..=512;
+/// Fewest and most pages that a vif gets: the most are a full receive ring and as much on its way
+/// out, beside the quarter that is for copies. With fewer in the rings each turn of a backend
+/// that shares its CPU moves fewer frames, and so costs more for each.
+const PAGES_PER_VIF: core::ops::RangeInclusive<usize> = 32..=684;
 /// Pages a vif must have to be given large TCP frames (GSO): what it never lends then holds one
 /// such frame and more, without which its backend delivers nothing.
 const PAGES_FOR_LARGE: usize = 128;

@@ -38,7 +38,7 @@ mac = "02:00:00:00:00:99"
 /// Bytes of the three headers of a TCP packet without options.
 const HEADERS: usize = 14 + 20 + 20;
 /// Copies that are under way at most: a quarter of the pages of a vif.
-const COPIES: usize = 512 / 4;
+const COPIES: usize = 684 / 4;
 /// Frames that wait for a vif at most.
 const WAITING: usize = 64;
 
