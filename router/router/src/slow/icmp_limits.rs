@@ -19,8 +19,8 @@ use crate::time::Instant;
 
 /// Places for hosts.
 const HOSTS: usize = 1024;
-/// One host gets one part in this many of what an interface may send.
-const SHARE: u32 = 4;
+/// One host gets one part in this many of what an interface may send for long.
+const SHARE: u32 = 2;
 
 /// The rates of an interface.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,12 @@ pub(crate) struct ErrorRates {
 }
 
 impl ErrorRates {
-    /// So many a second, half as many at once; `None` for none.
+    /// This many a second, half as many at once; half of them to one host, and as many at once.
+    /// `None` for none.
     pub(crate) fn per_second(number: u32) -> Option<Self> {
         Some(Self {
             all: Rate::per_second(number)?,
-            host: Rate::per_second((number / SHARE).max(1))?,
+            host: Rate::with_burst((number / SHARE).max(1), number / SHARE)?,
         })
     }
 }
@@ -115,16 +116,39 @@ mod tests {
     #[test]
     fn one_host_leaves_errors_for_others() {
         let rates = ErrorRates::per_second(200).unwrap();
-        let now = Instant::from_secs(1);
+        let mut now = Instant::from_secs(1);
         let mut limits = IcmpLimits::new(7);
-        let mut told = |to, error| limits.take(now, rates, INPUT, host(to), error);
-        let flood = (0..1000).filter(|_| told(1, IcmpError::TimeExceeded));
-        assert_eq!(flood.count(), 25);
-        let others = (2..100).filter(|&to| told(to, IcmpError::HostUnreachable));
-        assert!(others.count() >= 74, "what the interface may send is left");
-        assert!(!told(1000, IcmpError::TimeExceeded));
-        let path_mtu = (0..1000).filter(|&to| told(to, IcmpError::FragmentationNeeded(1400)));
-        assert_eq!(path_mtu.count(), 100, "has its own");
+        let mut counts = [0, 0];
+        for _ in 0..10_000 {
+            // A flood for one host, and before each hundredth an error for another.
+            let other = limits.take(now, rates, INPUT, host(2), IcmpError::HostUnreachable);
+            counts[0] += u32::from(other);
+            for _ in 0..100 {
+                let flood = limits.take(now, rates, INPUT, host(1), IcmpError::TimeExceeded);
+                counts[1] += u32::from(flood);
+            }
+            now = now.saturating_add(core::time::Duration::from_millis(10));
+        }
+        // 100 seconds, in which the other one asks for 100 a second.
+        assert!((9_900..=10_200).contains(&counts[1]), "{counts:?}");
+        assert!(
+            counts[0] >= 9_800,
+            "what the flood leaves is for others: {counts:?}"
+        );
+        let mut path_mtu = |to| {
+            limits.take(
+                now,
+                rates,
+                INPUT,
+                host(to),
+                IcmpError::FragmentationNeeded(1400),
+            )
+        };
+        assert_eq!(
+            (0..1000).filter(|&to| path_mtu(to)).count(),
+            100,
+            "has its own"
+        );
     }
 
     #[test]

@@ -218,9 +218,9 @@ fn closed_ports_are_refused() {
     for _ in 0..1000 {
         bed.receive(WAN, &udp6(WAN, A, WAN6, 10));
     }
-    assert_eq!(bed.take().len(), 23);
+    assert_eq!(bed.take().len(), 98);
     let counters = bed.router.counters(router::InterfaceId(WAN)).unwrap();
-    assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (25, 977));
+    assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (100, 902));
     let silent = "[interface.wan]\nicmp_error_rate = 0";
     let silent = CONFIG6.replace("[interface.wan]", silent);
     let mut bed = Bed::ready6(&silent, &[(WAN, "2001:db8::9")]);
