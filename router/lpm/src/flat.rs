@@ -4,8 +4,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::node::INDEXED;
 use super::node::{NO_CODE, STRIDE};
-use super::nodes::INDEXED;
 
 /// The codes of a node's slots.
 pub(crate) type Codes = [u8; 1 << STRIDE];

@@ -3,6 +3,10 @@
 /// Bits of the address that a node decides on.
 pub(crate) const STRIDE: u32 = 6;
 
+/// Bits that an index decides on, and how many nodes that are.
+pub(crate) const INDEXED_BITS: u32 = 2 * STRIDE;
+pub(crate) const INDEXED: usize = 1 << INDEXED_BITS;
+
 /// Instead of a code: the answer is in a leaf, or below.
 pub(crate) const NO_CODE: u8 = u8::MAX;
 

@@ -4,16 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::flat::{Codes, Flat, hide_codes};
-use super::node::{Node, Routes, STRIDE};
+use super::node::{INDEXED, INDEXED_BITS, Node, Routes};
 use super::pool::{Pages, Runs};
 
 /// The number of the node that all others hang from.
 pub(crate) const ROOT: u32 = 0;
 /// Nodes of one page.
 const NODES: usize = 512;
-/// Bits that an index decides on, and how many nodes that are.
-pub(crate) const INDEXED_BITS: u32 = 2 * STRIDE;
-pub(crate) const INDEXED: usize = 1 << INDEXED_BITS;
 /// In the number of a node: it is in the index of the block whose number follows, and then its
 /// place there.
 const IN_INDEX: u32 = 1 << 31;

@@ -5,8 +5,9 @@ use core::hint::select_unpredictable;
 use super::{Table, ones};
 use crate::address::Address;
 use crate::flat::Flat;
+use crate::node::INDEXED_BITS;
 use crate::node::{NO_CODE, Node, STRIDE};
-use crate::nodes::{INDEXED_BITS, ROOT};
+use crate::nodes::ROOT;
 use crate::value_interner::UNCODED;
 
 /// Addresses that are looked up side by side.

@@ -21,8 +21,9 @@ use core::ops::Range;
 
 use crate::address::Address;
 use crate::flat::{Flat, hide_codes};
+use crate::node::{INDEXED, INDEXED_BITS};
 use crate::node::{NO_CODE, Node, Place, Routes, STRIDE, place, prefix_at, span};
-use crate::nodes::{INDEXED, INDEXED_BITS, Index, Nodes, ROOT, Whole, first_of};
+use crate::nodes::{Index, Nodes, ROOT, Whole, first_of};
 use crate::pool::Pool;
 use crate::value_interner::{UNCOVERED, ValueInterner, code};
 
