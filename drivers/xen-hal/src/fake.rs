@@ -28,6 +28,25 @@ const QUARANTINE: usize = 64;
 std::thread_local! {
     /// Memory of freed pages, for all machines of this thread.
     static FREED: RefCell<VecDeque<SharedPage>> = const { RefCell::new(VecDeque::new()) };
+    /// What happens whenever a page is accessed.
+    static ON_ACCESS: RefCell<Option<OnAccess>> = const { RefCell::new(None) };
+}
+
+type OnAccess = Box<dyn FnMut()>;
+
+/// Calls `act` before every [`SharedPage::read`] and [`SharedPage::write`] of this thread, for
+/// instance as a peer that changes pages under the driver's hands. `None` ends that. What `act`
+/// itself accesses doesn't count.
+pub fn on_access(act: Option<OnAccess>) {
+    ON_ACCESS.set(act);
+}
+
+/// A page is about to be accessed.
+pub(crate) fn accessed() {
+    if let Some(mut act) = ON_ACCESS.take() {
+        act();
+        ON_ACCESS.set(Some(act));
+    }
 }
 
 /// A grant in force.
@@ -412,6 +431,31 @@ mod tests {
         hal.release(gref);
         assert_eq!(hal.end_grant(granted), Ok(()));
         hal.free_page(page);
+    }
+
+    #[test]
+    fn a_peer_can_act_between_two_accesses() {
+        let hal = FakeHal::new();
+        let page = hal.alloc_page().unwrap();
+        let gref = hal
+            .grant(PEER, &page, Access::ReadWrite)
+            .unwrap()
+            .reference();
+        on_access(Some(Box::new(move || {
+            let theirs = hal.peer_page(PEER, gref).unwrap();
+            let mut count = [0];
+            theirs.get().read(0, &mut count);
+            theirs.get_mut().write(0, &[count[0] + 1]);
+        })));
+        let mut bytes = [0; 2];
+        for count in 1..4 {
+            page.read(0, &mut bytes);
+            assert_eq!(bytes, [count, 0]);
+        }
+        page.write(1, &[7]);
+        on_access(None);
+        page.read(0, &mut bytes);
+        assert_eq!(bytes, [4, 7]);
     }
 
     #[test]
