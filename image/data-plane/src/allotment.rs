@@ -36,23 +36,34 @@ impl Allotment {
         }
     }
 
+    /// Copies that leave by the vif at most, of a page each.
+    pub(crate) fn most_copies(&self) -> usize {
+        self.copies + self.segments.div_ceil(2)
+    }
+
     /// Pages that are never sent on, so that there are always some to receive into.
     pub(crate) fn floor(&self) -> usize {
         (self.receive / 8).max(KEPT.min(self.receive / 4))
     }
 
     /// Most pages that are sent on by one of `others` other vifs: a part for each, and at least
-    /// what two of the largest frames need, of `largest` pages.
-    pub(crate) fn share(&self, others: usize, largest: usize) -> usize {
+    /// the largest frame, of `largest` pages, or four. What comes may also leave by the vif
+    /// itself: if it has sub-interfaces (`tags`) by a part of its own, else by what is left.
+    pub(crate) fn share(&self, others: usize, tags: bool, largest: usize) -> usize {
         let lent = self.receive - self.floor();
-        (lent / others.max(1)).max(2 * largest).min(lent)
+        let part = if tags {
+            lent / (others + 1)
+        } else {
+            lent.saturating_sub(largest) / others.max(1)
+        };
+        part.max(largest.max(4)).min(lent)
     }
 }
 
-/// Room that there is to be for what is read, where an output has `share` pages if it has nothing:
-/// a burst, or so much that the output has work until there is room for more.
-pub(crate) fn enough_room(share: usize, largest: usize) -> usize {
-    BURST.min(share / 2).max(largest)
+/// Room that there is to be for what is read, where an output that has nothing takes `most` pages: a
+/// burst, or so much that the output has work until there is room for more.
+pub(crate) fn enough_room(most: usize, largest: usize) -> usize {
+    BURST.min(most / 2).max(largest)
 }
 
 #[cfg(test)]
@@ -61,7 +72,7 @@ mod tests {
 
     #[test]
     fn each_part_has_what_it_needs() {
-        for pages in 32..=512 {
+        for pages in 32..=684 {
             for segments in [false, true] {
                 let it = Allotment::of(pages, segments);
                 assert_eq!(it.receive + it.copies + it.segments, pages);
@@ -73,20 +84,25 @@ mod tests {
                     assert!(it.receive - it.floor() >= 2 * MAX_SLOTS, "{it:?}");
                     assert!(it.copies >= 16, "{it:?}");
                 }
-                for others in 0..16 {
+                for (others, tags) in (0..16).flat_map(|n| [(n, false), (n, true)]) {
                     for largest in [1, 3, MAX_SLOTS] {
-                        let share = it.share(others, largest);
+                        let share = it.share(others, tags, largest);
                         assert!(share >= 1 && share + it.floor() <= it.receive, "{it:?}");
                         assert!(enough_room(share, largest) >= 1);
-                        if share > 2 * largest && others > 0 {
-                            // All others together leave it its floor.
-                            assert!(share * others + it.floor() <= it.receive);
+                        if share > largest.max(4) && others > 0 {
+                            // All others together leave it its floor, and what leaves by itself.
+                            let own = if tags { share } else { largest };
+                            assert!(share * others + own + it.floor() <= it.receive);
                         }
                     }
                 }
             }
         }
-        // A full ring can be sent on where there is only one other vif.
-        assert!(Allotment::of(512, false).share(1, MAX_SLOTS) >= 256);
+        // A full ring can be sent on where there is only one other vif, and a large frame by each
+        // of as many as there may be.
+        let most = Allotment::of(684, false);
+        assert!(most.share(1, false, MAX_SLOTS) >= 256);
+        let each = most.share(15, false, MAX_SLOTS);
+        assert!(16 * each.min(MAX_SLOTS) + most.floor() <= most.receive);
     }
 }

@@ -7,7 +7,6 @@ use xen_hal::Hal;
 
 use crate::egress::room_for_copies;
 use crate::intake::{UNREAD_NS, Unread};
-use crate::vif::Vif;
 use crate::worker::Worker;
 
 /// How much may be read from a vif.
@@ -25,31 +24,31 @@ impl<H: Hal> Worker<H> {
         let pool = self.pools.get(vif.pool)?.as_ref()?;
         let home = vif.queue.home();
         let spare = pool.lendable(home);
-        // What an output gets that has nothing yet.
-        let most = pool.share(home).min(spare);
-        let (least, slots) = (vif.enough.min(most), vif.slots);
-        let mut room = most;
-        let mut outputs = vif.intake.outputs;
-        while outputs != 0 {
-            room = room.min(self.room_at(outputs.trailing_zeros() as usize, vif.pool, home));
-            outputs &= outputs - 1;
-        }
+        // What an output takes that has nothing yet.
+        let most = vif.most.min(spare);
+        let least = vif.enough.min(most);
+        let outputs = vif.intake.outputs & !vif.intake.given_up;
+        let mut room = most.min(self.least_room(outputs, vif.pool, home));
         if room < least {
-            if !self.is_read_all_the_same(index, least, now) {
-                return None;
-            }
-            room = most;
-        } else if let Some(vif) = self.vifs.get_mut(index)?.as_mut() {
-            vif.intake.unread = None;
-            vif.intake.owed = 0;
+            room = most.min(self.room_of_rest(index, least, now)?);
         }
         let budget = Budget {
             frames: BURST,
-            // The largest frame must not stay for ever.
-            slots: room.max(slots),
+            slots: room,
             large: usize::MAX,
         };
         Some(Allowance { budget, spare })
+    }
+
+    /// The least that any of `outputs`, a bit for each vif, has of [`Worker::room_at`].
+    #[inline]
+    fn least_room(&self, mut outputs: u64, from: usize, home: HomeId) -> usize {
+        let mut room = usize::MAX;
+        while outputs != 0 {
+            room = room.min(self.room_at(outputs.trailing_zeros() as usize, from, home));
+            outputs &= outputs - 1;
+        }
+        room
     }
 
     /// Slots of the transmit ring of vif `out` that frames from pages of `home` may have. The
@@ -83,43 +82,51 @@ impl<H: Hal> Worker<H> {
         self.handoffs.room(InterfaceId(out as u8), share)
     }
 
-    /// Whether frames of vif `index` are read though there is room for less than `least` slots
-    /// where they are expected to go.
+    /// To be asked where frames of vif `index` are expected to go if there is room for less than
+    /// `least`. Returns the room of the outputs that aren't given up, to be read for all the same;
+    /// `None` if frames are to be left unread.
     #[cold]
-    fn is_read_all_the_same(&mut self, index: usize, least: usize, now: u64) -> bool {
-        let Some(vif) = self.vifs.get(index).and_then(Option::as_ref) else {
-            return false;
+    pub(crate) fn room_of_rest(&mut self, index: usize, least: usize, now: u64) -> Option<usize> {
+        let vif = self.vifs.get(index)?.as_ref()?;
+        let (from, home, intake) = (vif.pool, vif.queue.home(), &vif.intake);
+        let outputs = intake.outputs & !intake.given_up;
+        let is_full = |out: &usize| {
+            outputs.checked_shr(*out as u32).unwrap_or(0) & 1 != 0
+                && self.room_at(*out, from, home) < least
         };
-        if vif.intake.owed > 0 {
-            return true;
+        let full = (0..u64::BITS as usize).filter(is_full);
+        let (mut gone, mut moves) = (0u64, false);
+        for out in full {
+            gone |= 1 << out;
+            moves |= self.may_have_room_soon(out, now);
         }
-        let (unread, there) = (vif.intake.unread, vif.queue.rx_available());
-        let until = match unread {
-            Some(unread) => unread.until,
-            None if self.is_worth_waiting(vif, least, now) => now + UNREAD_NS,
-            None => now,
+        let unread = match intake.unread {
+            None if moves => Some(Unread {
+                since: now,
+                until: now + UNREAD_NS,
+            }),
+            Some(unread) if now < unread.until => Some(unread),
+            _ => None,
         };
-        let read = now >= until;
-        if let Some(vif) = self.vifs.get_mut(index).and_then(Option::as_mut) {
-            let since = unread.map_or(now, |unread| unread.since);
-            vif.intake.unread = (!read).then_some(Unread { since, until });
-            vif.intake.owed = if read { there } else { 0 };
+        let rest = self.least_room(outputs & !gone, from, home);
+        let vif = self.vifs.get_mut(index)?.as_mut()?;
+        vif.intake.unread = unread;
+        if unread.is_some() {
+            return None;
         }
-        read
+        if vif.intake.given_up == 0 {
+            vif.intake.owed = vif.queue.rx_available();
+        }
+        vif.intake.given_up |= gone;
+        Some(rest)
     }
 
-    /// Returns `true` if some of the outputs that have no room for what comes from a vif may soon
-    /// have some.
-    fn is_worth_waiting(&self, vif: &Vif<H>, least: usize, now: u64) -> bool {
-        let full = (0..self.vifs.len()).filter(|&out| {
-            vif.intake.outputs >> out & 1 != 0
-                && self.room_at(out, vif.pool, vif.queue.home()) < least
-        });
-        let moves = |out: usize| match self.vifs.get(out) {
+    /// Returns `true` if vif `out`, which has no room, may soon have some.
+    fn may_have_room_soon(&self, out: usize, now: u64) -> bool {
+        match self.vifs.get(out) {
             Some(Some(to)) => now.saturating_sub(to.progress) <= UNREAD_NS,
             // Another CPU's; it is tried soon.
             _ => true,
-        };
-        full.into_iter().any(moves)
+        }
     }
 }

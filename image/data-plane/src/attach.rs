@@ -68,8 +68,9 @@ impl<H: Hal> Worker<H> {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend, vifs)?;
-        let tags = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
-        let takes_large = features.contains(EVERY_LARGE) && !self.ports.iter().any(tags);
+        let tag = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
+        let tags = self.ports.iter().any(tag);
+        let takes_large = features.contains(EVERY_LARGE) && !tags;
         let allotment = Allotment::of(self.pages_per_vif, self.takes_large() && !takes_large);
         let homes = Homes::of(interface);
         let queue = self.make_queue(at, &homes, allotment, features);
@@ -92,8 +93,10 @@ impl<H: Hal> Worker<H> {
             fault: None,
             up: false,
             slots: if self.takes_large() { MAX_TX_SLOTS } else { 1 },
+            most: 0,
             enough: 0,
             allotment,
+            tags,
             progress: now,
             unanswered: 0,
             copies: homes.copies,
@@ -143,9 +146,20 @@ impl<H: Hal> Worker<H> {
     /// Says how many pages each vif lends to each other one.
     fn share_out(&mut self) {
         let outputs = self.vifs.iter().flatten().count() + self.handoffs.len();
-        for vif in self.vifs.iter_mut().flatten() {
-            let share = vif.allotment.share(outputs - 1, vif.slots.min(MAX_SLOTS));
-            vif.enough = enough_room(share, vif.slots);
+        for index in 0..self.vifs.len() {
+            let copies = |pool: usize| {
+                let others = self.vifs.iter().flatten().filter(|vif| vif.pool != pool);
+                others.map(|vif| vif.allotment.most_copies()).min()
+            };
+            let pool = self.vifs[index].as_ref().map(|vif| vif.pool);
+            let copies = pool.and_then(copies);
+            let Some(vif) = self.vifs[index].as_mut() else {
+                continue;
+            };
+            let largest = vif.slots.min(MAX_SLOTS);
+            let share = vif.allotment.share(outputs - 1, vif.tags, largest);
+            vif.most = copies.map_or(share, |copies| share.min(copies));
+            vif.enough = enough_room(vif.most, vif.slots);
             if let Some(pool) = self.pools.get_mut(vif.pool).and_then(Option::as_mut) {
                 pool.set_share(vif.queue.home(), share);
             }

@@ -3,7 +3,6 @@
 use router::InterfaceId;
 use xen_hal::Hal;
 
-use crate::handoff_queue::{Handoff, RETRY_NS};
 use crate::waiting::Step;
 use crate::worker::Worker;
 
@@ -27,11 +26,7 @@ impl<H: Hal> Worker<H> {
         if handoff.waiting.is_empty() || handoff.retry_at > now {
             return false;
         }
-        let Handoff {
-            vif,
-            waiting,
-            retry_at,
-        } = handoff;
+        let vif = handoff.vif;
         let mut target = target.and_then(|target| {
             let to = target.vifs.get_mut(vif.index())?.as_mut()?;
             // Nobody else may do so before there is room: that CPU may sleep.
@@ -39,7 +34,8 @@ impl<H: Hal> Worker<H> {
             works.then_some((to, &mut target.pools))
         });
         let mut any = false;
-        while let Some(&path) = waiting.first() {
+        while let Some(&path) = handoff.waiting.first() {
+            let waiting = &mut handoff.waiting;
             let Some(Some(source)) = self.pools.get_mut(path.from) else {
                 // Frames don't outlive their pools.
                 waiting.forget_first();
@@ -56,7 +52,10 @@ impl<H: Hal> Worker<H> {
                 Some((to, pools)) => match pools.get_mut(to.pool) {
                     Some(Some(pool)) => {
                         let (mut output, _, left) = to.output(pool);
-                        waiting.step(&mut output, Some(source), left, now)
+                        let before = *left;
+                        let step = waiting.step(&mut output, Some(source), left, now);
+                        any |= *left < before;
+                        step
                     }
                     _ => Step::Dropped(waiting.drop_first(source)),
                 },
@@ -66,7 +65,10 @@ impl<H: Hal> Worker<H> {
                 Step::Sent => any = true,
                 Step::Dropped(lost) => lost.count(&mut self.lane, path.out),
                 Step::Waits => {
-                    *retry_at = now + RETRY_NS;
+                    // Segments that were enough for a turn go on in the next one.
+                    if target.is_none_or(|(to, _)| to.segments_left > 0) {
+                        handoff.try_again(any, now);
+                    }
                     break;
                 }
             }

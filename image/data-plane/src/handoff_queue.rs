@@ -13,8 +13,9 @@ use xen_hal::Hal;
 use crate::tx::{Run, TxDrops};
 use crate::waiting::WaitingFrames;
 
-/// How soon frames are tried again for which there was no room, in ns.
-pub(crate) const RETRY_NS: u64 = 1_000_000;
+/// How soon frames are tried again for which there was no room, in ns, and how late at most. All
+/// workers stand still for that, so where nothing leaves it is seldom done.
+const RETRY_NS: core::ops::RangeInclusive<u64> = 100_000..=1_000_000;
 
 /// Frames for a vif without a queue here.
 pub(crate) struct Handoff {
@@ -22,6 +23,19 @@ pub(crate) struct Handoff {
     pub(crate) waiting: WaitingFrames,
     /// When they are to be tried again, in ns.
     pub(crate) retry_at: u64,
+    /// How long after that, in ns.
+    pause: u64,
+}
+
+impl Handoff {
+    /// Some found no room; `any` others did.
+    pub(crate) fn try_again(&mut self, any: bool, now: u64) {
+        if any {
+            self.pause = *RETRY_NS.start();
+        }
+        self.retry_at = now + self.pause;
+        self.pause = (self.pause * 2).min(*RETRY_NS.end());
+    }
 }
 
 /// The frames of a worker for vifs that have no queue on it.
@@ -40,6 +54,7 @@ impl Handoffs {
                 vif,
                 waiting: WaitingFrames::new(),
                 retry_at: 0,
+                pause: *RETRY_NS.start(),
             });
         }
     }

@@ -4,19 +4,19 @@
 //! frames of a vif go where those of its last burst went. If there is no room for a burst, frames
 //! are left unread with the backend: room may come, and until then they cost nothing. But behind
 //! them may be frames for elsewhere, which lose time and, once the ring is full, are lost. So they
-//! are left unread for at most [`UNREAD_NS`] at a time, then all that is there is read, and what
-//! finds no room is dropped.
+//! are left unread for at most [`UNREAD_NS`] at a time. Then outputs without room are given up for
+//! all that is there: it is read, and what is for them is dropped.
 //!
-//! Nobody waits for an output that completes nothing, and if half of the ring has come,
-//! [`HURRY_NS`] are enough where the CPU has nothing else to do.
+//! An output that completes nothing is given up at once. Where the CPU has nothing else to do,
+//! frames are read sooner if half of the ring has come, before there is no page for more.
 
 use netfront_rs::Queue;
 use xen_hal::Hal;
 
 /// How long frames are left unread at a time, in ns.
 pub(crate) const UNREAD_NS: u64 = 1_000_000;
-/// The same where half of the receive ring is full, in ns.
-const HURRY_NS: u64 = 100_000;
+/// The same for each page of the receive ring if it is half full, in ns: 100 us for a full one.
+const HURRY_NS: u64 = 400;
 
 /// A time in which frames are left unread, in ns.
 #[derive(Clone, Copy)]
@@ -32,22 +32,35 @@ pub(crate) struct Intake {
     pub(crate) outputs: u64,
     /// Frames are left unread.
     pub(crate) unread: Option<Unread>,
-    /// Slots of the ring that are read before frames are left unread again.
+    /// Vifs that nothing is left unread for now, a bit for each.
+    pub(crate) given_up: u64,
+    /// Slots of the ring for which that is so.
     pub(crate) owed: usize,
 }
 
 impl Intake {
-    /// Receive responses of `queue` that are worth an event, where `usual` would be if none were
-    /// left unread. `None` if those that are there are to stay unread for a while.
-    pub(crate) fn worth_an_event<H: Hal>(&mut self, queue: &Queue<H>, usual: u32) -> Option<u32> {
-        let Some(unread) = &mut self.unread else {
-            return Some(usual);
-        };
-        let half = (queue.rx_posted() / 2).max(1);
-        if queue.rx_available() < half {
-            return u32::try_from(half).ok();
+    /// Counts slots that were read while outputs are given up.
+    #[cold]
+    pub(crate) fn count_read(&mut self, slots: usize) {
+        self.owed = self.owed.saturating_sub(slots);
+        if self.owed == 0 {
+            self.given_up = 0;
         }
-        unread.until = unread.until.min(unread.since + HURRY_NS);
+    }
+
+    /// Receive responses of `queue` that are worth an event: `usual` if none are left unread, but
+    /// no more than half of the ring, so that the backend need not wait for pages. `None` if those
+    /// that are there are to stay unread for a while.
+    pub(crate) fn worth_an_event<H: Hal>(&mut self, queue: &Queue<H>, usual: u32) -> Option<u32> {
+        let posted = queue.rx_posted();
+        let half = u32::try_from(posted / 2).unwrap_or(u32::MAX).max(1);
+        let Some(unread) = &mut self.unread else {
+            return Some(usual.min(half));
+        };
+        if queue.rx_available() < half as usize {
+            return Some(half);
+        }
+        unread.until = unread.until.min(unread.since + HURRY_NS * posted as u64);
         None
     }
 }

@@ -2,6 +2,7 @@
 
 use core::mem::take;
 
+use netfront_rs::{Budget, MAX_TX_SLOTS};
 use page_pool::PagePool;
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
@@ -31,15 +32,12 @@ impl<H: Hal> Worker<H> {
         }
         // Each vif has its turn as the first one.
         let vifs = self.vifs.len();
-        self.first = if self.first + 1 < vifs {
-            self.first + 1
-        } else {
-            0
-        };
+        let after = |index: usize| if index + 1 < vifs { index + 1 } else { 0 };
+        self.first = after(self.first);
         let mut index = self.first;
         for _ in 0..vifs {
             busy |= self.forward(tables, index, now);
-            index = if index + 1 < vifs { index + 1 } else { 0 };
+            index = after(index);
         }
         self.handoffs.note_time(now);
         busy | self.publish()
@@ -53,14 +51,33 @@ impl<H: Hal> Worker<H> {
         {
             return false;
         }
-        let Some(Allowance { budget, mut spare }) = self.allowance(index, now) else {
+        let Some(Allowance { budget, spare }) = self.allowance(index, now) else {
             return false;
         };
-        let Some(vif) = self.vifs[index].as_mut() else {
+        let (mut count, more) = self.receive(index, budget);
+        if count == 0 {
+            count = self.receive_large(index, budget, now);
+        }
+        if count == 0 {
             return false;
+        }
+        // Until all is read that is there, the next frames may go wherever others of it went.
+        let outputs = self.decide(tables, index, count, spare, now);
+        if let Some(vif) = self.vifs[index].as_mut() {
+            vif.intake.outputs = if more { vif.intake.outputs } else { 0 } | outputs;
+        }
+        more
+    }
+
+    /// Receives a burst from vif `index`. Returns the number of frames, and `true` if there are
+    /// more at once.
+    #[inline(always)]
+    fn receive(&mut self, index: usize, budget: Budget) -> (usize, bool) {
+        let Some(vif) = self.vifs[index].as_mut() else {
+            return (0, false);
         };
         let Some(pool) = self.pools[vif.pool].as_mut() else {
-            return false;
+            return (0, false);
         };
         let errors = vif.queue.counters().rx_errors;
         let posted = vif.queue.rx_posted();
@@ -70,21 +87,63 @@ impl<H: Hal> Worker<H> {
             Burst::receive::<H, false>
         };
         let (count, received) = receive(&mut self.burst, &mut vif.queue, pool, budget);
-        let owed = vif.intake.owed;
-        vif.intake.owed = owed.saturating_sub(posted - vif.queue.rx_posted());
-        let more = count == budget.slots || owed > 0;
-        let input = vif.interface;
+        let read = posted - vif.queue.rx_posted();
+        if read > 0 {
+            vif.intake.unread = None;
+        }
+        // What there was no room for yet is no news that an event would tell of.
+        let mut more = read + MAX_TX_SLOTS > budget.slots && vif.queue.rx_pending();
+        if vif.intake.given_up != 0 {
+            vif.intake.count_read(read);
+            more = true;
+        }
         let errors = vif.queue.counters().rx_errors - errors;
         if errors > 0 {
-            self.lane.count_drop(input, DropReason::RxError, errors);
+            self.lane
+                .count_drop(vif.interface, DropReason::RxError, errors);
         }
         if let Err(fault) = received {
             vif.up = false;
             vif.fault = Some(fault);
         }
-        if count == 0 {
-            return false;
+        (count, more)
+    }
+
+    /// Receives a frame that needs more slots than there is room for where it is expected to go,
+    /// if it isn't left unread for that. Returns the number of frames.
+    #[cold]
+    fn receive_large(&mut self, index: usize, budget: Budget, now: u64) -> usize {
+        let Some(vif) = self.vifs[index].as_ref() else {
+            return 0;
+        };
+        if !vif.up || !vif.queue.rx_pending() {
+            return 0;
         }
+        let most = vif.most.min(MAX_TX_SLOTS);
+        if budget.slots < most && self.room_of_rest(index, most, now).is_none() {
+            return 0;
+        }
+        let one = Budget {
+            frames: 1,
+            slots: MAX_TX_SLOTS,
+            ..budget
+        };
+        self.receive(index, one).0
+    }
+
+    /// Has the router decide about a burst of `count` frames that came from vif `index`, and does
+    /// what it decided. `spare` is how many pages may be lent for that. Returns the vifs that frames
+    /// left by, a bit for each.
+    #[inline(always)]
+    fn decide(
+        &mut self,
+        tables: &Tables,
+        index: usize,
+        count: usize,
+        mut spare: usize,
+        now: u64,
+    ) -> u64 {
+        let input = InterfaceId(index as u8);
         self.stats.bursts += 1;
         self.stats.frames += count as u64;
         let Burst {
@@ -105,8 +164,7 @@ impl<H: Hal> Worker<H> {
         if *in_common == Verdicts::Tagged {
             self.untag(tables, index, count, now);
         }
-        self.dispatch(tables, index, count, &mut spare, now);
-        more
+        self.dispatch(tables, index, count, &mut spare, now)
     }
 
     /// Takes the tags off frames of the burst of `count` that came from vif `index`, and lets the
@@ -160,6 +218,7 @@ impl<H: Hal> Worker<H> {
     /// Does what the router decided with the burst of `count` frames that came from vif `index`,
     /// in runs of the same verdict: frames of one flow come in trains.
     /// `spare` is how many pages may be lent for that.
+    #[inline(always)]
     fn dispatch(
         &mut self,
         tables: &Tables,
@@ -167,12 +226,12 @@ impl<H: Hal> Worker<H> {
         count: usize,
         spare: &mut usize,
         now: u64,
-    ) {
+    ) -> u64 {
         let Some((from, home)) = self.vifs[index]
             .as_ref()
             .map(|vif| (vif.pool, vif.queue.home()))
         else {
-            return;
+            return 0;
         };
         let mut outputs = 0u64;
         let Burst {
@@ -231,7 +290,7 @@ impl<H: Hal> Worker<H> {
                 }
                 Verdict::Punt | Verdict::Drop | Verdict::Tagged(_) => {
                     let Some(pool) = self.pools[from].as_mut() else {
-                        return;
+                        return outputs;
                     };
                     let inputs = metas[run.clone()].iter().zip(&inputs[run.clone()]);
                     let inputs = inputs.zip(&headers[run]);
@@ -249,9 +308,7 @@ impl<H: Hal> Worker<H> {
             rest = rest.get(len..).unwrap_or(&[]);
             start += len;
         }
-        if let Some(vif) = self.vifs[index].as_mut() {
-            vif.intake.outputs = outputs;
-        }
+        outputs
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) struct Vif<H: Hal> {
     pub(crate) slots: usize,
     /// Its pages.
     pub(crate) allotment: Allotment,
+    /// It has sub-interfaces.
+    pub(crate) tags: bool,
+    /// What any output takes of it that has nothing yet.
+    pub(crate) most: usize,
     /// Room that there is to be for what is read, where all is well.
     pub(crate) enough: usize,
     /// When the backend last completed something, or had nothing to do, in ns.

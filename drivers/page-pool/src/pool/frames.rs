@@ -94,7 +94,6 @@ impl<H: Hal> PagePool<H> {
         copy: &mut Frame,
         front: &[u8],
     ) {
-        to.copy_in(copy, 0, front);
         let mut buffer = [0; 512];
         let (mut at, mut end) = (skip, front.len());
         while at < frame.len() {
@@ -106,6 +105,7 @@ impl<H: Hal> PagePool<H> {
             at += done;
             end += done;
         }
+        to.copy_in(copy, 0, front);
     }
 
     /// Copies bytes of the frame from `offset` on; stops at its end. Returns the number of bytes.

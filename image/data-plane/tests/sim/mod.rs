@@ -13,7 +13,7 @@ use netif::messages::{Extra, RSP_OKAY, RxFlags};
 use netif::{Gso, GsoKind};
 use router::{DropReason, Instant, InterfaceId, Router};
 use xen_hal::fake::FakeHal;
-use xen_hal::{DomId, Hal, Port};
+use xen_hal::{DomId, GrantRef, Hal, Port};
 
 pub(crate) const US: u64 = 1_000;
 pub(crate) const MS: u64 = 1_000 * US;
@@ -75,6 +75,8 @@ pub(crate) struct Sim {
     pub(crate) now: u64,
     /// Frames that were delivered, and bytes of them that the next has in front.
     pub(crate) delivered: u64,
+    /// The pages of all rings.
+    pub(crate) rings: Vec<GrantRef>,
     sleeps: Vec<Option<Sleep>>,
     /// Longest that a worker was awake, in turns.
     pub(crate) most_turns: usize,
@@ -90,7 +92,7 @@ pub(crate) fn mac(vif: usize) -> [u8; 6] {
     [2, 0, 0, 0, 0, 0xa0 + vif as u8]
 }
 
-fn host(vif: usize) -> [u8; 6] {
+pub(crate) fn host(vif: usize) -> [u8; 6] {
     [2, 0, 0, 0, 1, vif as u8]
 }
 
@@ -131,6 +133,7 @@ impl Sim {
             backends: Vec::new(),
             now,
             delivered: 0,
+            rings: Vec::new(),
             sleeps,
             most_turns: 0,
         };
@@ -142,6 +145,8 @@ impl Sim {
             let infos = control.attach(now, id, domain, vif.features, queues);
             let infos = infos.expect("a vif");
             control.link_up(now, id, mac(n), 1500);
+            let rings = infos.iter().flat_map(|info| [info.tx_ring, info.rx_ring]);
+            sim.rings.extend(rings);
             let connect = |&info| Backend::connect(hal, domain, info);
             sim.backends.push(infos.iter().map(connect).collect());
         }
@@ -266,6 +271,16 @@ impl Sim {
             .collect()
     }
 
+    /// Takes all vifs away, and asserts that nothing is left of them.
+    pub(crate) fn finish(mut self) {
+        let now = self.now;
+        for vif in 0..self.backends.len() {
+            self.control().detach(now, InterfaceId(vif as u8));
+        }
+        let left = (self.hal.grants(), self.hal.pages(), self.hal.ports());
+        assert_eq!(left, (0, 0, 0));
+    }
+
     /// Asserts that all pages are free or posted.
     pub(crate) fn assert_idle(&self) {
         for worker in &self.workers {
@@ -342,6 +357,10 @@ impl Rate {
             per_second,
             waiting: 0,
         }
+    }
+
+    pub(crate) fn per_second(&self) -> u64 {
+        self.per_second
     }
 
     /// How many are due after this many ns more.
