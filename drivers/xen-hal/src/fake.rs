@@ -16,7 +16,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::cell::RefCell;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Access, DomId, GrantRef, Granted, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 
@@ -34,15 +34,27 @@ std::thread_local! {
 
 type OnAccess = Box<dyn FnMut()>;
 
+/// Something was ever to happen; until then benchmarks pay for one look.
+static EVER: AtomicBool = AtomicBool::new(false);
+
 /// Calls `act` before every [`SharedPage::read`] and [`SharedPage::write`] of this thread, for
 /// instance as a peer that changes pages under the driver's hands. `None` ends that. What `act`
 /// itself accesses doesn't count.
 pub fn on_access(act: Option<OnAccess>) {
+    EVER.fetch_or(act.is_some(), Ordering::Relaxed);
     ON_ACCESS.set(act);
 }
 
 /// A page is about to be accessed.
+#[inline]
 pub(crate) fn accessed() {
+    if EVER.load(Ordering::Relaxed) {
+        act();
+    }
+}
+
+#[cold]
+fn act() {
     if let Some(mut act) = ON_ACCESS.take() {
         act();
         ON_ACCESS.set(Some(act));

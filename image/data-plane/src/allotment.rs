@@ -36,6 +36,12 @@ impl Allotment {
         }
     }
 
+    /// Most frames that are worth an event: a quarter of what is received into, so that the backend
+    /// has pages for more until that is answered.
+    pub(crate) fn most_a_wake(&self) -> u32 {
+        u32::try_from(self.receive / 4).unwrap_or(u32::MAX).max(1)
+    }
+
     /// Copies that leave by the vif at most, of a page each.
     pub(crate) fn most_copies(&self) -> usize {
         self.copies + self.segments.div_ceil(2)

@@ -96,6 +96,7 @@ impl<H: Hal> Worker<H> {
             most: 0,
             enough: 0,
             allotment,
+            most_a_wake: allotment.most_a_wake(),
             tags,
             progress: now,
             unanswered: 0,

@@ -48,17 +48,16 @@ impl Intake {
         }
     }
 
-    /// Receive responses of `queue` that are worth an event: `usual` if none are left unread, but
-    /// no more than half of the ring, so that the backend need not wait for pages. `None` if those
-    /// that are there are to stay unread for a while.
+    /// Receive responses of `queue` that are worth an event, where `usual` would be if none were
+    /// left unread. `None` if those that are there are to stay unread for a while.
     pub(crate) fn worth_an_event<H: Hal>(&mut self, queue: &Queue<H>, usual: u32) -> Option<u32> {
-        let posted = queue.rx_posted();
-        let half = u32::try_from(posted / 2).unwrap_or(u32::MAX).max(1);
         let Some(unread) = &mut self.unread else {
-            return Some(usual.min(half));
+            return Some(usual);
         };
-        if queue.rx_available() < half as usize {
-            return Some(half);
+        let posted = queue.rx_posted();
+        let half = (posted / 2).max(1);
+        if queue.rx_available() < half {
+            return u32::try_from(half).ok();
         }
         unread.until = unread.until.min(unread.since + HURRY_NS * posted as u64);
         None

@@ -44,7 +44,9 @@ impl<H: Hal> Worker<H> {
             }
             let some = short || awaited >> index & 1 != 0 || !vif.waiting.is_empty();
             let wake = Wake {
-                rx: vif.intake.worth_an_event(&vif.queue, sleep.frames),
+                rx: vif
+                    .intake
+                    .worth_an_event(&vif.queue, sleep.frames.min(vif.most_a_wake)),
                 tx: some.then_some((BURST / 2) as u32),
             };
             busy |= vif.queue.arm(wake);

@@ -117,31 +117,29 @@ pub(crate) fn forward_run<H: Hal>(
     let mut at = 0;
     while at < frames.len() {
         let (frames, headers) = (&mut frames[at..], &headers[at..]);
-        if !vif.waiting.is_empty() {
-            let rest = Run {
+        let plain = |frame: &Frame| vif.queue.forwards(frame) && vif.waiting.is_empty();
+        let odd = frames.iter().take_while(|frame| !plain(frame)).count();
+        if odd > 0 {
+            let run = Run {
                 path,
                 home,
                 headers,
-                frames,
+                frames: &mut frames[..odd],
             };
-            forward_each(vif, source, None, rest, spare, &mut lost);
-            break;
+            forward_each(vif, source, None, run, spare, &mut lost);
+            at += odd;
+            continue;
         }
         let sent = forward_plain(&mut vif.queue, source, home, frames, headers, spare);
-        let (frames, headers) = (&mut frames[sent..], &headers[sent..]);
-        let lendable = source.lendable_to(vif.queue.id(), home).min(*spare);
-        if vif.queue.tx_free() == 0 || lendable == 0 {
-            drop_all(source, frames, &mut lost);
+        at += sent;
+        if frames
+            .get(sent)
+            .is_some_and(|next| vif.queue.forwards(next))
+        {
+            // There is no more room.
+            drop_all(source, &mut frames[sent..], &mut lost);
             break;
         }
-        let one = Run {
-            path,
-            home,
-            headers: headers.get(..1).unwrap_or_default(),
-            frames: frames.get_mut(..1).unwrap_or_default(),
-        };
-        forward_each(vif, source, None, one, spare, &mut lost);
-        at += sent + 1;
     }
     lost
 }

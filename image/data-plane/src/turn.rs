@@ -32,12 +32,15 @@ impl<H: Hal> Worker<H> {
         }
         // Each vif has its turn as the first one.
         let vifs = self.vifs.len();
-        let after = |index: usize| if index + 1 < vifs { index + 1 } else { 0 };
-        self.first = after(self.first);
+        self.first = if self.first + 1 < vifs {
+            self.first + 1
+        } else {
+            0
+        };
         let mut index = self.first;
         for _ in 0..vifs {
             busy |= self.forward(tables, index, now);
-            index = after(index);
+            index = if index + 1 < vifs { index + 1 } else { 0 };
         }
         self.handoffs.note_time(now);
         busy | self.publish()

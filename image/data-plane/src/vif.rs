@@ -33,6 +33,8 @@ pub(crate) struct Vif<H: Hal> {
     pub(crate) most: usize,
     /// Room that there is to be for what is read, where all is well.
     pub(crate) enough: usize,
+    /// Most frames that are worth an event: where pages are few, the backend needs some meanwhile.
+    pub(crate) most_a_wake: u32,
     /// When the backend last completed something, or had nothing to do, in ns.
     pub(crate) progress: u64,
     /// Frames of the router's own on the ring since the backend last completed something.

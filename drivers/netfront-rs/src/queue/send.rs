@@ -100,6 +100,13 @@ impl<H: Hal> Queue<H> {
         count as usize
     }
 
+    /// Returns `true` if [`Queue::forward`] takes such frames, as long as there is room.
+    #[must_use]
+    #[inline]
+    pub fn forwards(&self, frame: &Frame) -> bool {
+        self.one_page.include(frame)
+    }
+
     fn count_sent(&mut self, bytes: u64) {
         self.counters.tx_bytes = self.counters.tx_bytes.wrapping_add(bytes);
     }
