@@ -16,8 +16,9 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::cell::RefCell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
+pub use crate::access_hook::on_access;
 use crate::{Access, DomId, GrantRef, Granted, Hal, HalError, PAGE_SIZE, Port, SharedPage};
 
 /// What a freed page is filled with.
@@ -28,37 +29,6 @@ const QUARANTINE: usize = 64;
 std::thread_local! {
     /// Memory of freed pages, for all machines of this thread.
     static FREED: RefCell<VecDeque<SharedPage>> = const { RefCell::new(VecDeque::new()) };
-    /// What happens whenever a page is accessed.
-    static ON_ACCESS: RefCell<Option<OnAccess>> = const { RefCell::new(None) };
-}
-
-type OnAccess = Box<dyn FnMut()>;
-
-/// Something was ever to happen; until then benchmarks pay for one look.
-static EVER: AtomicBool = AtomicBool::new(false);
-
-/// Calls `act` before every [`SharedPage::read`] and [`SharedPage::write`] of this thread, for
-/// instance as a peer that changes pages under the driver's hands. `None` ends that. What `act`
-/// itself accesses doesn't count.
-pub fn on_access(act: Option<OnAccess>) {
-    EVER.fetch_or(act.is_some(), Ordering::Relaxed);
-    ON_ACCESS.set(act);
-}
-
-/// A page is about to be accessed.
-#[inline]
-pub(crate) fn accessed() {
-    if EVER.load(Ordering::Relaxed) {
-        act();
-    }
-}
-
-#[cold]
-fn act() {
-    if let Some(mut act) = ON_ACCESS.take() {
-        act();
-        ON_ACCESS.set(Some(act));
-    }
 }
 
 /// A grant in force.

@@ -3,6 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 #[cfg(any(test, feature = "fake"))]
+mod access_hook;
+#[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod page;
 

@@ -76,7 +76,7 @@ impl SharedPage {
     /// bytes.
     pub fn read(&self, offset: usize, into: &mut [u8]) -> usize {
         #[cfg(any(test, feature = "fake"))]
-        crate::fake::accessed();
+        crate::access_hook::accessed();
         let len = into.len().min(PAGE_SIZE.saturating_sub(offset));
         let into = into.get_mut(..len).unwrap_or_default();
         let (first, rest) = into.split_at_mut(len.min(to_next_word(offset)));
@@ -100,7 +100,7 @@ impl SharedPage {
     /// Whole words are stored, so bytes beside the range are rewritten with what they held.
     pub fn write(&self, offset: usize, from: &[u8]) -> usize {
         #[cfg(any(test, feature = "fake"))]
-        crate::fake::accessed();
+        crate::access_hook::accessed();
         let len = from.len().min(PAGE_SIZE.saturating_sub(offset));
         let from = from.get(..len).unwrap_or_default();
         let (first, rest) = from.split_at(len.min(to_next_word(offset)));
