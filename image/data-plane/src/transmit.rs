@@ -33,17 +33,18 @@ pub(crate) fn punt<H: Hal>(
         });
         return;
     }
+    let mut flags = FrameFlags::DATA_VALIDATED;
     let left = egress::each_segment(pool, frame, header, |len, write| {
-        let flags = FrameFlags::DATA_VALIDATED;
         let meta = FrameMeta {
             flags,
             ..FrameMeta::plain(len)
         };
+        flags |= FrameFlags::LATER_SEGMENT;
         lane.punt(tables, input, meta, |bytes| write(bytes))
     });
     match left {
         Some(0) => {}
-        Some(left) => lane.count_drop(input, DropReason::PuntFull, left as u64),
+        Some(left) => lane.count_unpunted_segments(input, left as u64),
         None => lane.count_drop(input, DropReason::BadGso, 1),
     }
 }

@@ -21,7 +21,8 @@ pub struct Counters {
     pub tx_bytes: u64,
     /// Received frames that were for the router itself: its addresses, ARP.
     pub consumed: u64,
-    /// Frames that the router made itself: replies, ICMP errors, ARP, further fragments.
+    /// Frames that the router made itself: replies, ICMP errors, ARP, further fragments, and
+    /// further segments of a large frame that didn't pass as one.
     pub originated: u64,
     /// ICMP errors sent because of frames received here.
     pub icmp_errors: u64,

@@ -24,7 +24,7 @@ impl Default for Header {
 }
 
 bitflags! {
-    /// What is known about the checksum of the transport layer.
+    /// What is known about a frame: first of the checksum of its transport layer.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct FrameFlags: u8 {
         /// The checksum field holds the sum of the pseudo header only and is to be
@@ -32,6 +32,9 @@ bitflags! {
         const CSUM_BLANK = 1;
         /// The payload is known to be intact; its checksum need not be verified.
         const DATA_VALIDATED = 2;
+        /// A segment of a large frame that was received as one, and not its first. Only
+        /// [`Router::punt`](crate::Router::punt) and [`Lane::punt`](crate::Lane::punt) know it.
+        const LATER_SEGMENT = 4;
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Packet {
     pub(crate) input: InterfaceId,
     /// `true` if the router made it.
     pub(crate) originated: bool,
+    /// `true` for segments of a large frame whose sender hears of the first only.
+    pub(crate) later_segment: bool,
     /// The step of its source route that it takes here; until it is sent, the header is as it came.
     pub(crate) hop: Option<Hop>,
 }
@@ -49,12 +51,17 @@ pub(crate) struct Packet {
 impl Packet {
     /// Creates one of a received frame, with the header `ip` that was read from its bytes.
     pub(crate) fn received(bytes: Vec<u8>, meta: FrameMeta, input: InterfaceId, ip: Ip) -> Self {
+        let later = FrameFlags::LATER_SEGMENT;
         let mut packet = Self {
             bytes,
             ip,
-            meta,
+            meta: FrameMeta {
+                flags: meta.flags - later,
+                ..meta
+            },
             input,
             originated: false,
+            later_segment: meta.flags.contains(later),
             hop: None,
         };
         packet.trim();
@@ -91,6 +98,7 @@ impl Packet {
             bytes,
             input: cause,
             originated: true,
+            later_segment: false,
             hop: None,
         };
         packet.trim();
@@ -105,6 +113,7 @@ impl Packet {
     pub(crate) fn fragment(&self, bytes: Vec<u8>) -> Result<Self, DropReason> {
         let mut fragment = Self::own(bytes, self.input)?;
         (fragment.originated, fragment.hop) = (self.originated, self.hop);
+        fragment.later_segment = self.later_segment;
         Ok(fragment)
     }
 

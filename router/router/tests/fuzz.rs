@@ -373,7 +373,8 @@ fn ethernet_to_verdict() {
                     } else {
                         0
                     },
-                    flags: router::FrameFlags::from_bits_truncate(step.flags),
+                    // No frame comes as a segment of another.
+                    flags: router::FrameFlags::from_bits_truncate(step.flags & 3),
                 };
                 let mut header = [Header([step.ttl; HEADER_LEN])];
                 let len = frame.len().min(HEADER_LEN);

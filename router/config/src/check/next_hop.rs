@@ -88,18 +88,22 @@ impl NextHops<'_> {
                 "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
             ));
         }
+        // As packets to it go: the longest match of networks and of routes that put it on a link,
+        // beside a single address there.
+        let mut nearest: Option<(u8, usize)> = None;
         for (at, interface) in self.interfaces.of_vrf(vrf) {
-            if is_neighbor(interface, address).map_err(|text| gateway.error(text))? {
-                return Ok(at);
-            }
+            let network = network_of(interface, address).map_err(|text| gateway.error(text))?;
+            nearest = nearest.max(network.map(|len| (len, at)));
         }
-        // A route may put it on a link, beside a single address there.
         let on_link = self.on_link.iter();
-        let nearest = on_link
-            .filter(|o| o.vrf == vrf && o.prefix.contains(address))
-            .max_by_key(|o| o.prefix.len);
-        if let Some(nearest) = nearest {
-            return Ok(nearest.interface);
+        let routed = on_link.filter(|o| o.vrf == vrf && o.prefix.contains(address));
+        if let Some(routed) = routed.max_by_key(|o| o.prefix.len)
+            && nearest.is_none_or(|(len, _)| len < routed.prefix.len)
+        {
+            return Ok(routed.interface);
+        }
+        if let Some((_, at)) = nearest {
+            return Ok(at);
         }
         let Interfaces { all, vrfs } = self.interfaces;
         let on = |i: &&InterfaceConfig| i.addresses.iter().any(|a| a.contains(address));
@@ -147,8 +151,10 @@ impl NextHops<'_> {
     }
 }
 
-/// Returns `true` if a gateway is on a network of an interface.
-fn is_neighbor(interface: &InterfaceConfig, gateway: IpAddr) -> Result<bool, String> {
+/// Returns the length of the longest network of an interface that a gateway is on; `None` if it is
+/// on none.
+fn network_of(interface: &InterfaceConfig, gateway: IpAddr) -> Result<Option<u8>, String> {
+    let mut longest = None;
     let name = &interface.name;
     for network in &interface.addresses {
         if network.address == gateway {
@@ -170,8 +176,8 @@ fn is_neighbor(interface: &InterfaceConfig, gateway: IpAddr) -> Result<bool, Str
         }
         // Another address of this network may still turn out to be the gateway.
         if !interface.addresses.iter().any(|a| a.address == gateway) {
-            return Ok(true);
+            longest = longest.max(Some(network.len));
         }
     }
-    Ok(false)
+    Ok(longest)
 }

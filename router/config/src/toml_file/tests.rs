@@ -552,6 +552,39 @@ fn many_routes_are_read_quickly() {
 }
 
 #[test]
+fn a_gateway_is_where_the_longest_match_says() {
+    let link = |more: &str| {
+        let text = format!(
+            "[interface.a]\nvif = 0\naddress = [\"10.0.0.1/16\"]\n\
+             [interface.b]\nvif = 1\naddress = [\"10.9.0.1/24\"]\n\
+             [interface.c]\nvif = 2\naddress = [\"2001:db8::1/48\"]\n\
+             [[route]]\nprefix = \"10.0.7.0/24\"\ninterface = \"b\"\n\
+             [[route]]\nprefix = \"10.9.0.0/25\"\ninterface = \"a\"\n\
+             [[route]]\nprefix = \"10.0.0.0/15\"\ninterface = \"c\"\n\
+             [[route]]\nprefix = \"2001:db8:0:1::/64\"\ninterface = \"b\"\n{more}"
+        );
+        let config = from_toml(&text).unwrap();
+        let RouteTarget::Via(gateways) = &config.routes.last().unwrap().target else {
+            panic!("gateways");
+        };
+        config.interfaces[gateways[0].interface].name.clone()
+    };
+    for (gateway, name) in [
+        ("10.0.1.9", "a"),
+        ("10.9.0.200", "b"),
+        ("10.9.0.9", "a"),
+        ("10.0.7.9", "b"),
+    ] {
+        let route = format!("[[route]]\nprefix = \"20.0.0.0/8\"\nvia = [\"{gateway}\"]\n");
+        assert_eq!(link(&route), name, "{gateway}");
+    }
+    for (gateway, name) in [("2001:db8::9", "c"), ("2001:db8:0:1::9", "b")] {
+        let route = format!("[[route]]\nprefix = \"2a00::/16\"\nvia = [\"{gateway}\"]\n");
+        assert_eq!(link(&route), name, "{gateway}");
+    }
+}
+
+#[test]
 fn a_route_may_put_a_gateway_on_a_link() {
     let text = |more: &str| {
         format!(

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::forward::punt_queue::{PuntQueue, Punted};
-use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
+use crate::frame::{FrameFlags, FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::tables::Tables;
 use crate::{Counters, DropReason};
 
@@ -50,6 +50,9 @@ impl Lane {
     /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
     /// `meta.len` bytes, with the frame; it isn't called if the queue is full. Returns `false`
     /// then; the frame is counted as dropped.
+    ///
+    /// A large frame is punted as its segments. All but the first have
+    /// [`FrameFlags::LATER_SEGMENT`], and count as made by the router.
     pub fn punt(
         &mut self,
         tables: &Tables,
@@ -58,6 +61,9 @@ impl Lane {
         read: impl FnOnce(&mut [u8]),
     ) -> bool {
         let (vif, _) = tables.vlans.port(input);
+        if meta.flags.contains(FrameFlags::LATER_SEGMENT) {
+            self.with_counters(input, |c| c.originated += 1);
+        }
         let taken = self.punts.push(Punted { input, vif, meta }, read);
         if !taken {
             self.drop_frames(input, DropReason::PuntFull, 1);
@@ -84,6 +90,13 @@ impl Lane {
     #[inline]
     pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.drop_frames(interface, reason, frames);
+    }
+
+    /// Counts segments of a large frame, not the first, that found no room for the slow path and
+    /// that [`punt`](Self::punt) wasn't asked for.
+    pub fn count_unpunted_segments(&mut self, input: InterfaceId, segments: u64) {
+        self.with_counters(input, |c| c.originated += segments);
+        self.drop_frames(input, DropReason::PuntFull, segments);
     }
 
     /// Takes back frames that were to be forwarded but found no room on the outgoing

@@ -4,7 +4,8 @@ use wire::{be16, ipv4, ipv6};
 
 use crate::frame::{ETHERNET_LEN, FrameMeta, Header};
 
-/// The longest TCP header. That of a segment goes on beyond the bytes at hand.
+/// The shortest TCP header and the longest. In IPv6 its length is beyond the bytes at hand.
+const TCP_HEADER_MIN: u32 = 20;
 const TCP_HEADER_MAX: u32 = 60;
 /// Bytes of the Ethernet and IPv6 headers.
 const HEADERS6: u32 = (ETHERNET_LEN + ipv6::HEADER_LEN) as u32;
@@ -18,8 +19,9 @@ pub(crate) fn segments_fit4(header: &Header, meta: &FrameMeta, max_len: u32) -> 
     segments_fit(&header.0, ipv4::HEADER_LEN, meta, max_len)
 }
 
-/// The same for IPv6. As segments they would have had to pass the link that the aggregate came
-/// from, with frames of `link_max`; if that doesn't tell, the slow path sees the whole TCP header.
+/// The same for IPv6. Where the options of TCP decide, the segments fit if those that fit the link
+/// that the aggregate came from, with frames of `link_max`, do: as segments they would have had to
+/// pass it. If that doesn't tell, the slow path sees the whole TCP header.
 #[cold]
 pub(crate) fn segments_fit6(
     header: &Header,
@@ -28,8 +30,10 @@ pub(crate) fn segments_fit6(
     max_len: u32,
 ) -> bool {
     let tcp = header.0[NEXT_HEADER] == ipv6::TCP;
+    let least = HEADERS6 + TCP_HEADER_MIN + u32::from(meta.gso_size);
     let most = HEADERS6 + TCP_HEADER_MAX + u32::from(meta.gso_size);
-    meta.gso_size != 0 && tcp && most.min(link_max) <= max_len
+    let passed = (least..=max_len).contains(&link_max);
+    meta.gso_size != 0 && tcp && (most <= max_len || passed)
 }
 
 /// The same for an IP header of any length and family, without extension headers.

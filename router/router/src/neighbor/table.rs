@@ -319,6 +319,10 @@ impl NeighborTable {
             return Some(packet);
         };
         let oldest = (entry.queue.len() >= QUEUE).then(|| entry.queue.remove(0));
+        // Of a large frame one segment is left whose sender may be told.
+        if let (Some(oldest), Some(next)) = (&oldest, entry.queue.first_mut()) {
+            next.later_segment &= oldest.later_segment;
+        }
         entry.queue.push(packet);
         self.waiting_packets += 1;
         self.waiting_bytes += len;

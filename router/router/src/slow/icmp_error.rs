@@ -17,14 +17,15 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Sends an ICMP error about a packet to its source, where that is allowed.
+    /// Sends an ICMP error about a packet to its source, where that is allowed. Of a large frame's
+    /// segments the first alone causes one.
     ///
     /// The error's source is an address of the interface that the packet came in on, the
     /// one in the sender's network if there is one: what traceroute is to show. RFC 1812
     /// 4.3.2.4 asks for the outgoing interface, which is the same unless routes are
     /// asymmetric.
     pub(crate) fn report(&mut self, about: &Packet, error: IcmpError) {
-        if about.originated {
+        if about.originated || about.later_segment {
             return;
         }
         let input = about.input;

@@ -10,7 +10,7 @@ use crate::DropReason;
 use crate::forward::segments_fit::segments_fit;
 use crate::frame::ETHERNET_LEN;
 use crate::packet::{Ip, Packet};
-use crate::slow::next_hop::NextHop;
+use crate::slow::next_hop::{NextHop, Station};
 use crate::slow::source_route::is_as_strict;
 use crate::step::Step;
 
@@ -42,7 +42,7 @@ impl Step<'_> {
             self.cx.drop_frames(input, DropReason::SourceRoute, 1);
             return self.report(&packet, IcmpError::SourceRouteFailed);
         }
-        let Some((index, mtu)) = self.within_reach(input, neighbor) else {
+        let Some(mtu) = self.within_reach(input, neighbor) else {
             return;
         };
         self.redirect(&packet, target);
@@ -51,16 +51,18 @@ impl Step<'_> {
         if ip.total_len <= usize::from(mtu)
             || segments_fit(packet.frame(), ip.header_len, &packet.meta, max_len)
         {
-            self.send_to(index, packet);
+            if let Some(index) = self.arrive(input, neighbor, 1) {
+                self.send_to(index, packet);
+            }
         } else if ip.fragment & DF != 0 && !packet.originated {
             self.cx.drop_frames(input, DropReason::TooBig, 1);
             self.report(&packet, IcmpError::FragmentationNeeded(mtu));
         } else {
-            self.fragment4(index, packet, mtu);
+            self.fragment4(neighbor, packet, mtu);
         }
     }
 
-    fn fragment4(&mut self, index: usize, mut packet: Packet, mtu: u16) {
+    fn fragment4(&mut self, neighbor: Station, mut packet: Packet, mtu: u16) {
         packet.complete_checksum();
         let input = packet.input;
         if packet.originated {
@@ -90,13 +92,22 @@ impl Step<'_> {
         if count == 0 {
             return self.cx.drop_frames(input, DropReason::TooBig, 1);
         }
-        self.send_fragments(index, &packet, fragments);
+        self.send_fragments(neighbor, &packet, fragments);
     }
 
     /// Sends the fragments of a packet to a neighbor.
-    pub(crate) fn send_fragments(&mut self, index: usize, whole: &Packet, fragments: Vec<Vec<u8>>) {
-        let more = (fragments.len() as u64).saturating_sub(1);
+    pub(crate) fn send_fragments(
+        &mut self,
+        neighbor: Station,
+        whole: &Packet,
+        fragments: Vec<Vec<u8>>,
+    ) {
+        let count = fragments.len() as u64;
+        let more = count.saturating_sub(1);
         self.cx.count(whole.input, |c| c.originated += more);
+        let Some(index) = self.arrive(whole.input, neighbor, count) else {
+            return;
+        };
         for bytes in fragments {
             match whole.fragment(bytes) {
                 Ok(fragment) => self.send_to(index, fragment),

@@ -11,7 +11,7 @@ use crate::forward::segments_fit::segments_fit;
 use crate::frame::ETHERNET_LEN;
 use crate::packet::Packet;
 use crate::route::target::Target;
-use crate::slow::next_hop::NextHop;
+use crate::slow::next_hop::{NextHop, Station};
 use crate::step::Step;
 use crate::tables::Tables;
 
@@ -28,7 +28,7 @@ impl Step<'_> {
         if !packet.originated && !self.may_forward(&packet, ip) {
             return;
         }
-        let Some((index, mtu)) = self.within_reach(input, neighbor) else {
+        let Some(mtu) = self.within_reach(input, neighbor) else {
             return;
         };
         self.redirect(&packet, target);
@@ -40,11 +40,13 @@ impl Step<'_> {
             _ => MIN_MTU.min(mtu.into()),
         };
         if packet.originated && ip.total_len > own_max {
-            self.fragment6(index, &packet, ip, own_max);
+            self.fragment6(neighbor, &packet, ip, own_max);
         } else if ip.total_len <= usize::from(mtu)
             || segments_fit(packet.frame(), HEADER_LEN, &packet.meta, max_len)
         {
-            self.send_to(index, packet);
+            if let Some(index) = self.arrive(input, neighbor, 1) {
+                self.send_to(index, packet);
+            }
         } else {
             self.cx.drop_frames(input, DropReason::TooBig, 1);
             self.report(&packet, IcmpError::FragmentationNeeded(mtu));
@@ -75,7 +77,7 @@ impl Step<'_> {
     }
 
     /// Sends a packet of the router's own in fragments of at most `mtu` bytes.
-    fn fragment6(&mut self, index: usize, packet: &Packet, ip: &Ipv6, mtu: usize) {
+    fn fragment6(&mut self, neighbor: Station, packet: &Packet, ip: &Ipv6, mtu: usize) {
         let ident = u32::try_from(self.cx.rng.up_to(u32::MAX.into())).unwrap_or(0);
         let mut fragments = alloc::vec::Vec::new();
         let bytes = packet.ip_bytes();
@@ -84,7 +86,7 @@ impl Step<'_> {
             let reason = DropReason::TooBig;
             return self.cx.drop_frames(packet.input, reason, 1);
         }
-        self.send_fragments(index, packet, fragments);
+        self.send_fragments(neighbor, packet, fragments);
     }
 }
 

@@ -14,8 +14,20 @@ use crate::step::Step;
 pub(crate) enum NextHop {
     /// To one of the router's addresses.
     Local,
-    /// To a neighbor, by its index; to none if no more may be asked for.
-    Neighbor(Option<usize>),
+    /// To a neighbor.
+    Neighbor(Station),
+}
+
+/// A neighbor to send to. One that isn't known yet is added when something is sent
+/// ([`Step::arrive`]), not for packets that die before.
+#[derive(Clone, Copy)]
+pub(crate) enum Station {
+    /// By its index.
+    Known(usize),
+    /// By its address on the link of an interface.
+    At(InterfaceId, IpAddr),
+    /// None that can be told.
+    Nowhere,
 }
 
 impl Step<'_> {
@@ -49,35 +61,53 @@ impl Step<'_> {
                 self.report(packet, error);
                 None
             }
-            Target::Neighbor(index) => Some(NextHop::Neighbor(Some(index as usize))),
+            Target::Neighbor(index) => Some(NextHop::Neighbor(Station::Known(index as usize))),
             Target::OnLink(interface) => {
-                let index = self.nud().resolve(InterfaceId(interface), destination);
-                Some(NextHop::Neighbor(index))
+                let station = Station::At(InterfaceId(interface), destination);
+                Some(NextHop::Neighbor(station))
             }
-            Target::Group(_) | Target::Vrf(_) => Some(NextHop::Neighbor(None)),
+            Target::Group(_) | Target::Vrf(_) => Some(NextHop::Neighbor(Station::Nowhere)),
         }
     }
 
-    /// The index of a neighbor that has an entry and a link, and the MTU of that link in bytes.
-    /// Otherwise a packet that came in on `input` is dropped.
-    pub(crate) fn within_reach(
+    /// The MTU in bytes of the link that a neighbor is on, if that works. Otherwise a packet that
+    /// came in on `input` is dropped.
+    pub(crate) fn within_reach(&mut self, input: InterfaceId, neighbor: Station) -> Option<u16> {
+        let on = match neighbor {
+            Station::Known(index) => match self.state.neighbors.entry(index) {
+                Some(entry) => Ok(entry.interface),
+                None => Err(DropReason::NeighborTableFull),
+            },
+            Station::At(interface, _) => Ok(interface),
+            Station::Nowhere => Err(DropReason::NeighborRateLimited),
+        };
+        let mtu = on.and_then(|on| {
+            let interface = self.tables.interface(on).filter(|i| i.up);
+            interface.map(|i| i.mtu).ok_or(DropReason::LinkDown)
+        });
+        if let Err(reason) = mtu {
+            self.cx.drop_frames(input, reason, 1);
+        }
+        mtu.ok()
+    }
+
+    /// The index of the neighbor that `packets` packets, which came in on `input`, are sent to now.
+    /// They are dropped if no more may be asked for.
+    pub(crate) fn arrive(
         &mut self,
         input: InterfaceId,
-        neighbor: Option<usize>,
-    ) -> Option<(usize, u16)> {
-        let entry = neighbor.map(|index| (index, self.state.neighbors.entry(index)));
-        let reason = match entry {
-            None => DropReason::NeighborRateLimited,
-            Some((_, None)) => DropReason::NeighborTableFull,
-            Some((index, Some(entry))) => {
-                let interface = self.tables.interface(entry.interface);
-                match interface.filter(|i| i.up) {
-                    Some(interface) => return Some((index, interface.mtu)),
-                    None => DropReason::LinkDown,
-                }
-            }
+        neighbor: Station,
+        packets: u64,
+    ) -> Option<usize> {
+        let index = match neighbor {
+            Station::Known(index) => Some(index),
+            Station::At(interface, address) => self.nud().resolve(interface, address),
+            Station::Nowhere => None,
         };
-        self.cx.drop_frames(input, reason, 1);
-        None
+        if index.is_none() {
+            let reason = DropReason::NeighborRateLimited;
+            self.cx.drop_frames(input, reason, packets);
+        }
+        index
     }
 }

@@ -356,6 +356,37 @@ fn aggregates_whose_segments_fit_are_forwarded() {
 }
 
 #[test]
+fn segments_that_no_link_would_take_are_reported() {
+    let mut bed = Bed::new(CONFIG6, 0);
+    for interface in [WAN, LAN] {
+        let mac = router_mac(0, interface);
+        let id = InterfaceId(interface);
+        bed.router.link_up(bed.now, id, mac, 1400);
+    }
+    for _ in 0..30 {
+        bed.pass(100);
+    }
+    bed.introduce(WAN, A);
+    bed.introduce(LAN, B);
+    bed.sent.clear();
+    let mut segment = vec![0; 32 + 5000];
+    segment[12] = 0x80;
+    let frame = ip6(WAN, A, B, 64, 6, &segment);
+    let meta = |gso_size| FrameMeta {
+        gso_size,
+        ..FrameMeta::plain(frame.len())
+    };
+    // As hosts send that take their links to carry 1500, and 1400.
+    bed.receive_as(WAN, &frame, meta(1428));
+    let (kind, code, mtu, _) = bed.take6()[0].error();
+    assert_eq!((kind, code, mtu), (2, 0, 1400));
+    let forward = [Verdict::Forward(InterfaceId(LAN))];
+    assert_eq!(bed.offer(WAN, &[(&frame, meta(1328))]), forward);
+    bed.sent.clear();
+    bed.assert_balance();
+}
+
+#[test]
 fn hop_limits_end() {
     let mut bed = bed();
     for hops in [0, 1] {

@@ -1,6 +1,6 @@
 //! Errors that are reported, and what the router answers for itself.
 
-use router::{DropReason, FrameFlags, FrameMeta, InterfaceId};
+use router::{DropReason, FrameFlags, FrameMeta, Header, InterfaceId, Verdict};
 use testkit::bed::*;
 
 const A: [u8; 4] = [10, 0, 0, 9];
@@ -177,6 +177,71 @@ fn path_mtu_messages_have_a_budget_of_their_own() {
         bed.receive(WAN, &too_big);
     }
     assert_eq!(bed.take().len(), 50, "which ends as well");
+    bed.assert_balance();
+}
+
+/// Punts a large frame from A that dies here, as its segments.
+fn punt_segments(bed: &mut Bed, to: [u8; 4], ttl: u8, count: usize) {
+    let mut segment = vec![0; 20 + 1000];
+    segment[12] = 0x50;
+    let frame = edit(ip(WAN, A, to, 64, 6, &segment), |ip| ip[8] = ttl);
+    let mut header = Header::default();
+    header.0.copy_from_slice(&frame[..64]);
+    let large = FrameMeta {
+        len: 54 + 1000 * count as u32,
+        gso_size: 1000,
+        flags: FrameFlags::DATA_VALIDATED,
+    };
+    let total = (large.len - 14) as u16;
+    header.0[16..18].copy_from_slice(&total.to_be_bytes());
+    let mut ip = header.0[14..34].to_vec();
+    set_checksum(&mut ip, 10);
+    header.0[14..34].copy_from_slice(&ip);
+    let mut verdicts = [Verdict::Drop];
+    let input = InterfaceId(WAN);
+    bed.router
+        .process(bed.now, input, &mut [header], &[large], &mut verdicts);
+    assert_eq!(verdicts, [Verdict::Punt]);
+    for at in 0..count {
+        let mut meta = FrameMeta::plain(frame.len());
+        meta.flags = FrameFlags::DATA_VALIDATED;
+        if at > 0 {
+            meta.flags |= FrameFlags::LATER_SEGMENT;
+        }
+        bed.router
+            .punt(input, meta, |to| to.copy_from_slice(&frame));
+    }
+}
+
+#[test]
+fn a_large_frame_causes_one_error() {
+    let mut bed = bed();
+    let before = bed.router.counters(InterfaceId(WAN)).unwrap();
+    punt_segments(&mut bed, B, 1, 33);
+    bed.assert_balance();
+    bed.poll();
+    assert_eq!(bed.take().len(), 1);
+    let counters = bed.router.counters(InterfaceId(WAN)).unwrap();
+    assert_eq!((counters.icmp_errors, counters.icmp_suppressed), (1, 0));
+    let made = counters.originated - before.originated;
+    assert_eq!((counters.rx_packets - before.rx_packets, made), (1, 32 + 1));
+    bed.assert_balance();
+    // More than may wait: those that found no room count as well.
+    punt_segments(&mut bed, B, 1, 60);
+    assert!(bed.dropped(WAN, DropReason::PuntFull) > 0);
+    bed.poll();
+    assert_eq!(bed.take().len(), 1);
+    bed.assert_balance();
+    // Of those that wait for a host in vain the first are lost, and one is told of.
+    punt_segments(&mut bed, [10, 0, 1, 77], 64, 20);
+    for _ in 0..50 {
+        bed.pass(100);
+    }
+    let sent = bed.take();
+    let told = sent
+        .iter()
+        .filter(|(out, f)| *out == WAN && f[23] == 1 && f[12] == 8 && f[13] == 0);
+    assert_eq!(told.count(), 1);
     bed.assert_balance();
 }
 

@@ -309,6 +309,22 @@ fn static_neighbors_stay() {
 }
 
 #[test]
+fn a_packet_that_dies_here_leaves_no_neighbor() {
+    let mut bed = Bed::ready(CONFIG, &[(WAN, A)]);
+    let known = |bed: &Bed| router::snapshot::neighbors(&bed.router).len();
+    let before = known(&bed);
+    for host in 50..250 {
+        let to = [10, 0, 1, host];
+        bed.receive(WAN, &edit(udp(WAN, A, to, 10), |ip| ip[8] = 1));
+        bed.receive(WAN, &edit(udp(WAN, A, to, 1473), |ip| ip[6] = 0x40));
+    }
+    assert_eq!(known(&bed), before);
+    bed.receive(WAN, &udp(WAN, A, [10, 0, 1, 50], 10));
+    assert_eq!(known(&bed), before + 1);
+    bed.assert_balance();
+}
+
+#[test]
 fn a_scan_of_a_whole_network_stays_bounded() {
     let text = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n\
                 [interface.lan]\nvif = 1\naddress = [\"10.1.0.1/16\"]\n";

@@ -7,6 +7,23 @@ use std::net::Ipv6Addr;
 use testkit::bed::*;
 use testkit::bed6::*;
 
+#[test]
+fn a_packet_that_dies_here_leaves_no_neighbor() {
+    let host = a6("2001:db8::9");
+    let mut bed = Bed::ready6(CONFIG6, &[(WAN, "2001:db8::9")]);
+    let known = |bed: &Bed| snapshot::neighbors(&bed.router).len();
+    let before = known(&bed);
+    for at in 0x50..0x150u16 {
+        let to = a6(&format!("2001:db8:1::{at:x}"));
+        let mut expired = udp6(WAN, host, to, 10);
+        expired[21] = 1;
+        bed.receive(WAN, &expired);
+        bed.receive(WAN, &udp6(WAN, host, to, 1473));
+    }
+    assert_eq!(known(&bed), before);
+    bed.assert_balance();
+}
+
 const A: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 const B: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 9);
 const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
