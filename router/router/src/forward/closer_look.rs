@@ -6,6 +6,8 @@ use crate::DropReason;
 use crate::forward::lane::Lane;
 use crate::forward::validate::Parsed;
 use crate::frame::{ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
+use crate::route::flow_hash::is_icmp_error;
+use crate::route::target::Target;
 use crate::tables::Tables;
 
 impl Tables {
@@ -68,5 +70,15 @@ pub(crate) fn drop_silently(
     ) {
         lane.drop_frames(input, reason, 1);
         *verdict = Verdict::Drop;
+    }
+}
+
+impl Tables {
+    /// Returns `true` if a packet goes to one of several next hops by what it quotes, which is beyond
+    /// the bytes at hand: an ICMP error.
+    #[inline]
+    pub(crate) fn is_hidden_choice(&self, answer: u32, ip: &[u8]) -> bool {
+        let target = Target::from_number(answer);
+        matches!(target, Target::Group(_) | Target::Vrf(_)) && is_icmp_error(ip)
     }
 }

@@ -309,6 +309,9 @@ impl<S: Stages> Pass<'_, S> {
     ) -> Option<usize> {
         *verdict = Verdict::Punt;
         let ip = header.0.get(ETHERNET_LEN..).unwrap_or(&[]);
+        if self.is_hidden_choice(answer, ip) {
+            return None;
+        }
         let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
         if let Some(mtu) = mtu {
             let max_len = u32::from(mtu) + ETHERNET_LEN as u32;

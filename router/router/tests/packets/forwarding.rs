@@ -474,3 +474,35 @@ via = ["10.0.1.9"]
     let verdicts = bed.offer(0, &[(&frame, FrameMeta::plain(frame.len()))]);
     assert_eq!(verdicts, [Verdict::Drop]);
 }
+
+#[test]
+fn errors_follow_the_flow_that_they_answer() {
+    let text = CONFIG.to_owned()
+        + "[[route]]\nprefix = \"77.0.0.0/8\"\n\
+           via = [\"10.0.1.71\", \"10.0.1.72\", \"10.0.1.73\"]\n";
+    let hosts = [
+        (WAN, A),
+        (LAN, [10, 0, 1, 71]),
+        (LAN, [10, 0, 1, 72]),
+        (LAN, [10, 0, 1, 73]),
+    ];
+    let mut bed = Bed::ready(&text, &hosts);
+    bed.take();
+    let mut stations = std::collections::BTreeSet::new();
+    for port in 0..200u16 {
+        let [high, low] = port.to_be_bytes();
+        let (server, client) = ([77, 0, 0, 1], [99, 0, 0, 9]);
+        let request = ip(WAN, client, server, 64, 6, &[high, low, 0, 80, 0, 0, 0, 0]);
+        bed.receive(WAN, &request);
+        let way = bed.take().remove(0).1[..6].to_vec();
+        let answer = ip(WAN, server, client, 64, 6, &[0, 80, high, low, 0, 0, 0, 0]);
+        let mut message = vec![3, 4, 0, 0, 0, 0, 5, 0];
+        message.extend(&answer[14..]);
+        set_checksum(&mut message, 2);
+        bed.receive(WAN, &ip(WAN, [98, 0, 0, 1], server, 64, 1, &message));
+        assert_eq!(bed.take().remove(0).1[..6], way, "port {port}");
+        stations.insert(way);
+    }
+    assert_eq!(stations.len(), 3);
+    bed.assert_balance();
+}
