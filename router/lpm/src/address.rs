@@ -1,7 +1,7 @@
 //! Addresses of both families as numbers.
 
 /// An address of either family, as a number in host order.
-pub trait Address: Copy + Ord + core::fmt::Debug {
+pub trait Address: Copy + Ord + Send + Sync + core::fmt::Debug {
     /// Its length in bits.
     const BITS: u8;
     /// The address of which all bits are 0.
@@ -32,7 +32,7 @@ pub trait Address: Copy + Ord + core::fmt::Debug {
 impl Address for u32 {
     const BITS: u8 = 32;
     const ZERO: Self = 0;
-    /// Blocks of addresses as large as an /6: a full table has prefixes in nearly all.
+    /// Blocks of addresses as large as a /6: a full table has prefixes in nearly all.
     const INDEX: u32 = 6;
     const MANY: u32 = 1024;
     const FLAT: usize = 128 << 10;

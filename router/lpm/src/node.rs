@@ -1,5 +1,7 @@
 //! The nodes of a table: what lookups read, and what updates keep beside it.
 
+use crate::cell::{SharedU32, SharedU64};
+
 /// Bits of the address that a node decides on.
 pub(crate) const STRIDE: u32 = 6;
 
@@ -10,14 +12,13 @@ pub(crate) const INDEXED: usize = 1 << INDEXED_BITS;
 /// Instead of a code: the answer is in a leaf, or below.
 pub(crate) const NO_CODE: u8 = u8::MAX;
 
-/// What a lookup reads of a node, which covers 64 equal blocks of addresses, its slots.
+/// What a lookup reads of a node, which covers 64 equal blocks of addresses, its slots: as a value.
 ///
-/// A slot either leads to a child or to an answer. Neighbouring slots with the same answer
+/// A slot either leads to a child or to an answer. Neighboring slots with the same answer
 /// are a run, so that answers are found by counting bits (as in poptrie, Asai and Ohara,
 /// SIGCOMM 2015). The answers of few runs are in the node itself, as codes, so that a lookup
 /// loads nothing else: two nodes fit into a line of the cache. Those of others are in leaves.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(align(32))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Node {
     /// The slots with a child. The children are side by side.
     pub(crate) children: u64,
@@ -38,25 +39,15 @@ const CODES: usize = 8;
 const IN_LEAVES: u64 = u64::MAX;
 
 impl Node {
-    /// Whether a slot has a child.
-    #[inline(always)]
+    /// Returns `true` if a slot has a child.
     pub(crate) fn has(&self, slot: usize) -> bool {
-        self.children & 1u64.wrapping_shl(slot as u32) != 0
+        self.children >> slot & 1 != 0
     }
 
     /// The child of a slot that has one.
-    #[inline(always)]
     pub(crate) fn child(&self, slot: usize) -> u32 {
-        self.perhaps_child(slot).1
-    }
-
-    /// Whether a slot has a child, and which. If it has none, the number may be that of any node
-    /// or of none.
-    #[inline(always)]
-    pub(crate) fn perhaps_child(&self, slot: usize) -> (bool, u32) {
-        let left = self.children.wrapping_shr(slot as u32);
-        let child = self.child_end.wrapping_sub(left.count_ones());
-        (left & 1 != 0, child)
+        let left = self.children >> slot;
+        self.child_end.wrapping_sub(left.count_ones())
     }
 
     /// How many children there are before a slot.
@@ -73,18 +64,9 @@ impl Node {
         self.child_end.wrapping_sub(self.child_count())
     }
 
-    /// The code of a slot without a child; [`NO_CODE`] if the answer is in its leaf.
-    #[inline(always)]
-    pub(crate) fn code(&self, slot: usize) -> u8 {
-        let left = self.ends.wrapping_shr(slot as u32).count_ones();
-        self.codes.wrapping_shr(left * 8) as u8
-    }
-
-    /// The leaf of a slot without a child, in a node that has leaves.
-    #[inline(always)]
-    pub(crate) fn leaf(&self, slot: usize) -> u32 {
-        let left = self.ends.wrapping_shr(slot as u32);
-        self.leaf_end.wrapping_sub(left.count_ones())
+    /// Replaces the children by those of a run that begins at `base`.
+    pub(crate) fn set_children(&mut self, children: u64, base: u32) {
+        (self.children, self.child_end) = (children, base + children.count_ones());
     }
 
     pub(crate) fn leaf_count(&self) -> u32 {
@@ -119,6 +101,160 @@ impl Node {
         (self.ends, self.codes) = (ends, IN_LEAVES);
         self.leaf_end = base + ends.count_ones();
     }
+
+    /// Returns `true` if it has answers for no slot: there are children in all, or the codes of
+    /// all others are in [`Flat`](crate::flat::Flat).
+    pub(crate) fn is_bare(&self) -> bool {
+        self.ends == 0
+    }
+
+    /// Where it is, if this isn't it any more.
+    pub(crate) fn moved_to(&self) -> Option<u32> {
+        moved_to(self.child_end)
+    }
+
+    /// Leaves its answers to [`Flat`](crate::flat::Flat).
+    pub(crate) fn make_bare(&mut self) {
+        (self.ends, self.codes, self.leaf_end) = (0, 0, 0);
+    }
+}
+
+/// In the place of the end of children and leaves: the node has moved. No node and no leaf has
+/// such a number.
+const MOVED: u32 = 1 << 30;
+
+/// What marks a node as moved to `copy`: children or leaves counted from there have numbers from
+/// [`MOVED`] on, too.
+fn moved_mark(copy: u32) -> u32 {
+    MOVED + 64 + copy
+}
+
+/// Where the node is whose children or leaves end at `end`, if it has moved.
+pub(crate) fn moved_to(end: u32) -> Option<u32> {
+    (end >> 30 == 1).then(|| end - moved_mark(0))
+}
+
+/// What a lookup reads of a node, while one thread may change it.
+///
+/// A lookup loads `children` first, then `child_end` if there is a child in its slot, else `ends`,
+/// `codes` and, for an answer in a leaf, `leaf_end`. A change that is more than a store of one of
+/// them goes by a copy of the node elsewhere, to which lookups are sent ([`SharedNode::divert`])
+/// until none of them can hold words of before any more ([`SharedNode::settle`]).
+///
+/// Of a slot that lookups ask for, the lowest 6 bits count.
+#[derive(Debug, Default)]
+#[repr(align(32))]
+pub(crate) struct SharedNode {
+    children: SharedU64,
+    ends: SharedU64,
+    codes: SharedU64,
+    child_end: SharedU32,
+    leaf_end: SharedU32,
+}
+
+impl SharedNode {
+    /// Returns `true` if a slot has a child.
+    #[inline(always)]
+    pub(crate) fn has(&self, slot: usize) -> bool {
+        self.children.load() & 1u64.wrapping_shl(slot as u32) != 0
+    }
+
+    /// Whether a slot has a child, and which. If it has none, the number may be that of any node
+    /// or of none.
+    #[inline(always)]
+    pub(crate) fn perhaps_child(&self, slot: usize) -> (bool, u32) {
+        let left = self.children.load().wrapping_shr(slot as u32);
+        let child = self.child_end.load().wrapping_sub(left.count_ones());
+        (left & 1 != 0, child)
+    }
+
+    /// The code of a slot without a child, and how many runs end at it or after it; [`NO_CODE`] if
+    /// the answer is in the leaf so many before the end.
+    #[inline(always)]
+    pub(crate) fn code(&self, slot: usize) -> (u8, u32) {
+        let left = self.ends.load().wrapping_shr(slot as u32).count_ones();
+        (self.codes.load().wrapping_shr(left * 8) as u8, left)
+    }
+
+    /// The end of the leaves of a node that has leaves.
+    #[inline(always)]
+    pub(crate) fn leaf_end(&self) -> u32 {
+        self.leaf_end.load()
+    }
+
+    /// The slots with a child.
+    pub(crate) fn children(&self) -> u64 {
+        self.children.load()
+    }
+
+    /// The end of the children.
+    pub(crate) fn child_end(&self) -> u32 {
+        self.child_end.load()
+    }
+
+    /// Where the node is, if it has moved.
+    pub(crate) fn moved_to(&self) -> Option<u32> {
+        moved_to(self.child_end.load())
+    }
+
+    /// Its words, for the thread that changes them.
+    pub(crate) fn load(&self) -> Node {
+        Node {
+            children: self.children.load(),
+            ends: self.ends.load(),
+            codes: self.codes.load(),
+            child_end: self.child_end.load(),
+            leaf_end: self.leaf_end.load(),
+        }
+    }
+
+    /// Replaces it while no lookup can reach it.
+    pub(crate) fn store(&self, node: &Node) {
+        self.children.store(node.children);
+        self.ends.store(node.ends);
+        self.codes.store(node.codes);
+        self.child_end.store(node.child_end);
+        self.leaf_end.store(node.leaf_end);
+    }
+
+    /// Replaces what it was, `old`, which hasn't moved, if single stores can do that: each lookup
+    /// finds what either of the two answers. Returns `false` if they can't.
+    pub(crate) fn replace(&self, old: &Node, new: &Node) -> bool {
+        let same = |node: &Node| (node.children, node.child_end, node.ends);
+        if same(old) != same(new) {
+            return false;
+        }
+        // Who finds codes doesn't look where leaves end.
+        if new.codes == IN_LEAVES {
+            self.leaf_end.store(new.leaf_end);
+        }
+        self.codes.store(new.codes);
+        true
+    }
+
+    /// Sends lookups to `copy`, where `new` is.
+    pub(crate) fn divert(&self, copy: u32, new: &Node) {
+        let mark = moved_mark(copy);
+        // Each way that a lookup can go on from words that it has, old or new ones, must lead to
+        // an old answer or to the copy: so the words that are loaded last are replaced first.
+        self.child_end.store(mark);
+        self.leaf_end.store(mark);
+        self.codes.store(IN_LEAVES);
+        self.ends.store(new.ends);
+        self.children.store(new.children);
+    }
+
+    /// Has lookups end here again, which is where `node` is to be, with the children and ends of
+    /// runs that [`SharedNode::divert`] left. No lookup may hold any of before.
+    pub(crate) fn settle(&self, node: &Node) {
+        self.child_end.store(node.child_end);
+        if node.codes == IN_LEAVES {
+            self.leaf_end.store(node.leaf_end);
+        } else {
+            // Who loaded codes before this still goes to the copy.
+            self.codes.store(node.codes);
+        }
+    }
 }
 
 /// The prefixes that end in a node: those 1 to 6 bits longer than its depth. They are in two
@@ -131,6 +267,9 @@ pub(crate) struct Routes {
     pub(crate) values: [u32; 2],
     /// The number of the answer for slots that none of them covers.
     pub(crate) inherited: u32,
+    /// Since when [`Flat`](crate::flat::Flat) has the codes of all slots without a child, of a
+    /// node whose own answers may still be asked for; 0 for others.
+    pub(crate) flat_since: u32,
 }
 
 impl Routes {

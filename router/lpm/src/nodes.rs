@@ -1,86 +1,35 @@
 //! Where the nodes of a table are: in runs of up to 64, or side by side in the index of a block.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::flat::{Codes, Flat, hide_codes};
-use super::node::{INDEXED, INDEXED_BITS, Node, Routes};
-use super::pool::{Pages, Runs};
-
-/// The number of the node that all others hang from.
-pub(crate) const ROOT: u32 = 0;
-/// Nodes of one page.
-const NODES: usize = 512;
-/// In the number of a node: it is in the index of the block whose number follows, and then its
-/// place there.
-const IN_INDEX: u32 = 1 << 31;
+use crate::cell::SharedOnce;
+use crate::flat::Flat;
+use crate::node::{INDEXED, INDEXED_BITS, NO_CODE, Node, Routes, STRIDE, SharedNode};
+use crate::pool::{Pages, Runs, SharedPages};
+use crate::view::{self, IN_INDEX, NODES, ROOT};
 
 /// The number of the first node in a block's index.
 pub(crate) fn first_of(block: usize) -> u32 {
     IN_INDEX | (block as u32) << INDEXED_BITS
 }
 
-/// One side of all nodes.
-#[derive(Debug)]
-pub(crate) struct Side<T> {
-    /// Those in runs.
-    pub(crate) pages: Pages<T, NODES>,
-    /// Those in indexes, by block; empty before there is one. Lookups begin here.
-    pub(crate) blocks: Vec<Option<Box<[T; INDEXED]>>>,
-}
-
-impl<T: Copy + Default> Side<T> {
-    const fn new() -> Self {
-        Self {
-            pages: Pages::new(),
-            blocks: Vec::new(),
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self, at: u32) -> &T {
-        if at & IN_INDEX != 0 {
-            let block = (at ^ IN_INDEX) as usize / INDEXED;
-            if let Some(Some(block)) = self.blocks.get(block) {
-                return &block[at as usize % INDEXED];
-            }
-        }
-        self.pages.get(at)
-    }
-
-    #[inline(always)]
-    pub(crate) fn get_mut(&mut self, at: u32) -> &mut T {
-        if at & IN_INDEX != 0 {
-            let block = (at ^ IN_INDEX) as usize / INDEXED;
-            if let Some(Some(block)) = self.blocks.get_mut(block) {
-                return &mut block[at as usize % INDEXED];
-            }
-        }
-        self.pages.get_mut(at)
-    }
-
-    fn add(&mut self, index: Vec<T>, block: usize, of: usize) {
-        if self.blocks.is_empty() {
-            self.blocks.resize_with(of, || None);
-        }
-        self.blocks[block] = index.into_boxed_slice().try_into().ok();
-    }
-
-    fn bytes(&self) -> usize {
-        self.pages.bytes()
-            + self.blocks.capacity() * size_of::<usize>()
-            + self.blocks.iter().flatten().count() * size_of::<[T; INDEXED]>()
-    }
-}
+/// What an index takes.
+pub(crate) const INDEX_BYTES: usize = size_of::<view::Index>() + size_of::<[Routes; INDEXED]>();
 
 /// Nodes with all of their sides.
 #[derive(Debug)]
 pub(crate) struct Nodes {
-    pub(crate) runs: Runs,
-    pub(crate) nodes: Side<Node>,
-    pub(crate) routes: Side<Routes>,
-    /// The codes of slots, in a large table of a family that has them.
-    pub(crate) flat: Option<Flat>,
+    runs: Runs,
+    pub(crate) pages: SharedPages<SharedNode, NODES>,
+    pub(crate) indexes: Arc<[SharedOnce<view::Index>]>,
+    route_pages: Pages<Routes, NODES>,
+    route_indexes: Vec<Option<Box<[Routes; INDEXED]>>>,
+    index_count: usize,
+    pub(crate) flat: Option<Arc<Flat>>,
+    /// What `flat` has of the root.
+    root_codes: [u8; 1 << STRIDE],
 }
 
 /// One node.
@@ -92,7 +41,7 @@ pub(crate) struct Whole {
 
 /// The nodes of an index that is being made.
 pub(crate) struct Index {
-    nodes: Vec<Node>,
+    nodes: Vec<SharedNode>,
     routes: Vec<Routes>,
 }
 
@@ -104,32 +53,84 @@ impl Index {
         }
     }
 
-    pub(crate) fn push(&mut self, whole: Whole) {
-        self.nodes.push(whole.node);
+    pub(crate) fn push(&mut self, whole: &Whole) {
+        let node = SharedNode::default();
+        node.store(&whole.node);
+        self.nodes.push(node);
         self.routes.push(whole.routes);
     }
 }
 
 impl Nodes {
-    pub(crate) const fn new() -> Self {
-        Self {
+    /// Room for the first ones.
+    pub(crate) fn new() -> Self {
+        let mut nodes = Self {
             runs: Runs::new(),
-            nodes: Side::new(),
-            routes: Side::new(),
+            pages: SharedPages::new(),
+            indexes: Arc::new([]),
+            route_pages: Pages::new(),
+            route_indexes: Vec::new(),
+            index_count: 0,
             flat: None,
+            root_codes: [NO_CODE; _],
+        };
+        nodes.grow();
+        nodes
+    }
+
+    fn grow(&mut self) {
+        let slots = self.pages.grow();
+        for _ in 0..slots / NODES {
+            self.route_pages.grow();
         }
+        self.runs.grow(slots, true);
+    }
+
+    /// A node as lookups that begin now find it first: it may have moved.
+    pub(crate) fn held(&self, at: u32) -> &SharedNode {
+        if at & IN_INDEX != 0 {
+            let block = (at ^ IN_INDEX) as usize / INDEXED;
+            if let Some(index) = self.indexes.get(block).and_then(SharedOnce::get) {
+                return &index[at as usize % INDEXED];
+            }
+        }
+        self.pages.get(at)
+    }
+
+    /// A node, wherever it is.
+    pub(crate) fn node(&self, at: u32) -> Node {
+        let node = self.held(at).load();
+        match node.moved_to() {
+            Some(copy) => self.pages.get(copy).load(),
+            None => node,
+        }
+    }
+
+    pub(crate) fn routes(&self, at: u32) -> &Routes {
+        if at & IN_INDEX != 0 {
+            let block = (at ^ IN_INDEX) as usize / INDEXED;
+            if let Some(Some(index)) = self.route_indexes.get(block) {
+                return &index[at as usize % INDEXED];
+            }
+        }
+        self.route_pages.get(at)
+    }
+
+    pub(crate) fn routes_mut(&mut self, at: u32) -> &mut Routes {
+        if at & IN_INDEX != 0 {
+            let block = (at ^ IN_INDEX) as usize / INDEXED;
+            if let Some(Some(index)) = self.route_indexes.get_mut(block) {
+                return &mut index[at as usize % INDEXED];
+            }
+        }
+        self.route_pages.get_mut(at)
     }
 
     pub(crate) fn whole(&self, at: u32) -> Whole {
         Whole {
-            node: *self.nodes.get(at),
-            routes: *self.routes.get(at),
+            node: self.node(at),
+            routes: *self.routes(at),
         }
-    }
-
-    pub(crate) fn set(&mut self, at: u32, whole: Whole) {
-        *self.nodes.get_mut(at) = whole.node;
-        *self.routes.get_mut(at) = whole.routes;
     }
 
     pub(crate) fn copy(&self, start: u32, to: &mut [Whole]) {
@@ -147,71 +148,86 @@ impl Nodes {
         let start = match self.runs.take(len) {
             Some(start) => start,
             None => {
-                self.nodes.pages.grow();
-                self.routes.pages.grow();
-                self.runs.grow(NODES, true);
+                self.grow();
                 // A page of free slots holds any run.
                 self.runs.take(len).unwrap_or(0)
             }
         };
-        for (at, &node) in (start..).zip(nodes) {
-            self.set(at, node);
+        for (at, whole) in (start..).zip(nodes) {
+            self.pages.get(at).store(&whole.node);
+            *self.route_pages.get_mut(at) = whole.routes;
         }
         start
     }
 
-    /// Adds the index of a block, one of so many, with all of its nodes.
-    pub(crate) fn add_index(&mut self, index: Index, block: usize, of: usize) {
-        self.routes.add(index.routes, block, of);
-        self.nodes.add(index.nodes, block, of);
-    }
-
-    /// Whether the codes of a node's slots are kept in `flat`.
-    #[inline]
-    pub(crate) fn is_flat(&self, at: u32) -> bool {
-        self.flat.is_some() && (at == ROOT || at & IN_INDEX != 0)
-    }
-
-    /// Replaces the codes of a node for which [`Self::is_flat`].
-    pub(crate) fn set_codes(&mut self, at: u32, codes: &Codes) {
-        match &mut self.flat {
-            Some(flat) if at == ROOT => flat.set_root(codes),
-            Some(flat) => flat.set(at ^ IN_INDEX, codes),
-            None => {}
-        }
-    }
-
-    /// Takes the codes of some slots of a node away, if they are kept.
-    pub(crate) fn hide_codes(&mut self, at: u32, slots: u64) {
-        if !self.is_flat(at) {
-            return;
-        }
-        if let Some(flat) = &mut self.flat {
-            let mut codes = if at == ROOT {
-                flat.root
-            } else {
-                flat.get(at ^ IN_INDEX)
-            };
-            hide_codes(&mut codes, slots);
-            self.set_codes(at, &codes);
-        }
-    }
-
-    /// Whether a block has an index.
-    pub(crate) fn has_index(&self, block: usize) -> bool {
-        self.nodes.blocks.get(block).is_some_and(Option::is_some)
-    }
-
+    /// Gives a run back, which no lookup can have found.
     pub(crate) fn remove(&mut self, start: u32, len: u32) {
         if len != 0 {
             self.runs.give(start, len);
         }
     }
 
+    /// Adds the index of a block, one of so many, with all of its nodes.
+    pub(crate) fn add_index(&mut self, index: Index, block: usize, of: usize) {
+        if self.indexes.is_empty() {
+            self.indexes = (0..of).map(|_| SharedOnce::new()).collect();
+            self.route_indexes.resize_with(of, || None);
+        }
+        self.route_indexes[block] = index.routes.into_boxed_slice().try_into().ok();
+        if let Ok(nodes) = index.nodes.into_boxed_slice().try_into() {
+            self.indexes[block].set(nodes);
+            self.index_count += 1;
+        }
+    }
+
+    /// Returns `true` if a block has an index.
+    pub(crate) fn has_index(&self, block: usize) -> bool {
+        self.route_indexes.get(block).is_some_and(Option::is_some)
+    }
+
+    /// Returns `true` if the codes of a node's slots are kept in `flat`.
+    #[inline]
+    pub(crate) fn is_flat(&self, at: u32) -> bool {
+        self.flat.is_some() && (at == ROOT || at & IN_INDEX != 0)
+    }
+
+    /// Replaces the codes of some slots of a node for which [`Self::is_flat`].
+    pub(crate) fn set_codes(&mut self, at: u32, slots: u64, code: impl Fn(usize) -> u8) {
+        let Some(flat) = &self.flat else {
+            return;
+        };
+        for slot in ones(slots) {
+            let code = code(slot);
+            if at != ROOT {
+                flat.set(at ^ IN_INDEX, slot, code);
+            } else if core::mem::replace(&mut self.root_codes[slot], code) != code {
+                flat.fill(slot, code);
+            }
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.runs.bytes()
-            + self.nodes.bytes()
-            + self.routes.bytes()
-            + self.flat.as_ref().map_or(0, Flat::bytes)
+            + self.pages.bytes()
+            + self.route_pages.bytes()
+            + size_of_val(&*self.indexes)
+            + self.route_indexes.capacity() * size_of::<usize>()
+            + self.index_count * INDEX_BYTES
+            + self.flat.as_ref().map_or(0, |_| Flat::BYTES)
     }
+
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.runs.used()
+    }
+}
+
+/// The bits that are set, from the lowest on.
+#[inline(always)]
+pub(crate) fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = bits.trailing_zeros();
+        bits &= bits.checked_sub(1)?;
+        Some(bit as usize)
+    })
 }

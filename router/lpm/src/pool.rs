@@ -1,18 +1,21 @@
-//! Memory for runs of 1 to 64 neighbouring slots, in pages that never move.
+//! Memory for runs of 1 to 64 neighboring slots, in pages that never move.
 //!
-//! [`Runs`] says which slots are free, [`Pages`] holds what is in them; two lists of pages
-//! can share one `Runs`. Growing takes a page more and copies nothing, so that a table never
-//! needs twice its size, and each page is one block of the heap.
+//! [`Runs`] says which slots are free, [`Pages`] and [`SharedPages`] hold what is in them; several
+//! lists of pages can share one `Runs`. Growing takes some pages more and copies nothing, so that a
+//! table never needs twice its size, and each page is one block of the heap.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+
+use crate::cell::SharedU32;
 
 /// Slots of a group: the longest run, and what one word describes.
 const GROUP: u32 = 64;
 const NONE: u32 = u32::MAX;
 
-/// 64 slots, and its neighbours in the list of groups with as long a free run.
+/// 64 slots, and its neighbors in the list of groups with as long a free run.
 #[derive(Clone, Copy, Debug)]
 struct Group {
     /// Bit for bit the free slots.
@@ -21,7 +24,7 @@ struct Group {
     after: u32,
 }
 
-/// Which slots are free. A run lies within 64 aligned slots, where freed neighbours grow
+/// Which slots are free. A run lies within 64 aligned slots, where freed neighbors grow
 /// together by themselves; the tightest group with room is taken, so little is wasted.
 #[derive(Debug)]
 pub(crate) struct Runs {
@@ -199,36 +202,84 @@ impl<T: Copy + Default, const N: usize> Pages<T, N> {
         }
     }
 
-    #[inline(always)]
     pub(crate) fn get(&self, at: u32) -> &T {
         &self.pages[at as usize / N][at as usize % N]
     }
 
-    /// A slot that there may not be.
-    #[inline(always)]
-    pub(crate) fn find(&self, at: u32) -> Option<&T> {
-        let page = self.pages.get(at as usize / N)?;
-        Some(&page[at as usize % N])
-    }
-
-    #[inline(always)]
     pub(crate) fn get_mut(&mut self, at: u32) -> &mut T {
         &mut self.pages[at as usize / N][at as usize % N]
     }
 
     /// A run of slots.
-    pub(crate) fn run(&self, start: u32, len: u32) -> &[T] {
+    fn run(&self, start: u32, len: u32) -> &[T] {
         let at = start as usize % N;
         &self.pages[start as usize / N][at..at + len as usize]
     }
 
-    pub(crate) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
+    fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
         let at = start as usize % N;
         &mut self.pages[start as usize / N][at..at + len as usize]
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.pages.len() * size_of::<[T; N]>() + self.pages.capacity() * size_of::<usize>()
+    }
+}
+
+/// A page that lookups read.
+pub(crate) type SharedPage<T, const N: usize> = Arc<[T; N]>;
+
+/// The contents of slots that lookups read, `N` to a page. Lookups have a list of the pages of
+/// their own ([`View`](crate::view::View)), which has to be made again when there are more.
+#[derive(Debug)]
+pub(crate) struct SharedPages<T, const N: usize> {
+    pages: Vec<SharedPage<T, N>>,
+}
+
+impl<T: Default, const N: usize> SharedPages<T, N> {
+    pub(crate) const fn new() -> Self {
+        Self { pages: Vec::new() }
+    }
+
+    /// The first page.
+    pub(crate) fn first(&self) -> SharedPage<T, N> {
+        self.pages.first().cloned().unwrap_or_else(new_page)
+    }
+
+    /// Adds a page, or an eighth of those that there are, so that lists of them are seldom made.
+    /// Returns how many slots there are more.
+    pub(crate) fn grow(&mut self) -> usize {
+        let more = (self.pages.len() / 8).max(1);
+        self.pages.reserve_exact(more);
+        self.pages.resize_with(self.pages.len() + more, new_page);
+        more * N
+    }
+
+    /// How many slots there are.
+    pub(crate) fn len(&self) -> usize {
+        self.pages.len() * N
+    }
+
+    /// All pages.
+    pub(crate) fn list(&self) -> Box<[SharedPage<T, N>]> {
+        self.pages.as_slice().into()
+    }
+
+    pub(crate) fn get(&self, at: u32) -> &T {
+        &self.pages[at as usize / N][at as usize % N]
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.len() * size_of::<[T; N]>() + self.pages.capacity() * size_of::<usize>()
+    }
+}
+
+/// A page with what is nothing yet, made where it stays.
+fn new_page<T: Default, const N: usize>() -> SharedPage<T, N> {
+    let page: Arc<[T]> = (0..N).map(|_| T::default()).collect();
+    match page.try_into() {
+        Ok(page) => page,
+        Err(_) => unreachable!("there are N"),
     }
 }
 
@@ -272,7 +323,6 @@ impl<T: Copy + Default, const N: usize> Pool<T, N> {
         }
     }
 
-    #[inline(always)]
     pub(crate) fn get(&self, at: u32) -> T {
         *self.pages.get(at)
     }
@@ -291,6 +341,62 @@ impl<T: Copy + Default, const N: usize> Pool<T, N> {
 
     pub(crate) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
         self.pages.run_mut(start, len)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.runs.bytes() + self.pages.bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.runs.used()
+    }
+}
+
+/// Runs of words that lookups read.
+#[derive(Debug)]
+pub(crate) struct SharedPool<const N: usize> {
+    runs: Runs,
+    pub(crate) pages: SharedPages<SharedU32, N>,
+}
+
+impl<const N: usize> SharedPool<N> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            runs: Runs::new(),
+            pages: SharedPages::new(),
+        }
+    }
+
+    /// Makes a run of these contents; nothing for none.
+    pub(crate) fn add(&mut self, contents: &[u32]) -> u32 {
+        let len = contents.len() as u32;
+        if len == 0 {
+            return 0;
+        }
+        let start = match self.runs.take(len) {
+            Some(start) => start,
+            None => {
+                self.runs.grow(self.pages.grow(), true);
+                self.runs.take(len).unwrap_or(0)
+            }
+        };
+        self.set(start, contents);
+        start
+    }
+
+    /// Replaces the contents of a run.
+    pub(crate) fn set(&self, start: u32, contents: &[u32]) {
+        for (at, &word) in (start..).zip(contents) {
+            self.pages.get(at).store(word);
+        }
+    }
+
+    /// Gives a run back, which no lookup can have found.
+    pub(crate) fn remove(&mut self, start: u32, len: u32) {
+        if len != 0 {
+            self.runs.give(start, len);
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -10,11 +10,16 @@
 //!
 //! `tests/bench/run.py` drives it.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant as Clock;
 
+use lpm::epochs::Epochs;
 use lpm::{Address, Table};
 use poptrie::Poptrie;
 use prefix_trie::PrefixMap;
@@ -239,11 +244,73 @@ fn dump(folder: &str) {
 fn updates() {
     println!("name,value,unit");
     let (v4, v6) = (v4(V4_PREFIXES), v6(V6_PREFIXES));
-    updates_of("v4", &v4.routes);
-    updates_of("v6", &v6.routes);
+    updates_of("v4", &v4);
+    updates_of("v6", &v6);
 }
 
-fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
+/// What BGP does most: routes change their next hop, go away, and come back. How many changes that
+/// were, and the nanoseconds that 99 of 100 took at most.
+fn churn<A: Address>(table: &mut Table<A>, routes: &[Route<A>]) -> (usize, u128) {
+    let mut random = Random(8);
+    let mut done = 0;
+    let mut times = Vec::with_capacity(CHANGES);
+    for _ in 0..CHANGES {
+        let (prefix, len, value) = routes[random.below(routes.len())];
+        let before = Clock::now();
+        match random.below(2) {
+            0 => {
+                black_box(table.insert(prefix, len, value % 200 + 1));
+                done += 1;
+            }
+            _ => {
+                black_box(table.remove(prefix, len));
+                black_box(table.insert(prefix, len, value));
+                done += 2;
+            }
+        }
+        times.push(before.elapsed().as_nanos());
+    }
+    times.sort_unstable();
+    (done, times[CHANGES - CHANGES / 100])
+}
+
+/// Lookups of one thread while another one changes the table, and the changes meanwhile.
+fn beside<A: Address>(name: &str, table: &mut Table<A>, routes: &[Route<A>], addresses: &[A]) {
+    let epochs = Arc::new(Epochs::new(1));
+    let reader = table.reader(&epochs);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (reader, epochs, done) = (&reader, &epochs, &done);
+        let nanos = |done: &AtomicBool, least: usize| {
+            let mut lane = epochs.lane().expect("there is one");
+            lane.online();
+            let lane = RefCell::new(lane);
+            let lookup = |addresses: &[A], values: &mut [u32]| {
+                reader.lookup_batch(addresses, values);
+                lane.borrow_mut().quiescent();
+            };
+            let mut passes = Vec::new();
+            while passes.len() < least || !done.load(Ordering::Relaxed) {
+                passes.push(pass(addresses, &lookup).0);
+            }
+            passes.sort_by(f64::total_cmp);
+            passes[passes.len() / 2]
+        };
+        let alone = nanos(&AtomicBool::new(true), 3);
+        println!("table_{name}_lookup_alone,{alone:.2},ns");
+        let looking = scope.spawn(move || nanos(done, 1));
+        let start = cpu::nanos();
+        let changes = churn(table, routes).0;
+        let rate = changes as f64 * 1e9 / (cpu::nanos() - start) as f64;
+        done.store(true, Ordering::Relaxed);
+        let beside = looking.join().expect("it looks up");
+        println!("table_{name}_lookup_beside_changes,{beside:.2},ns");
+        println!("table_{name}_churn_beside_lookups,{rate:.0},changes/s");
+    });
+}
+
+fn updates_of<A: Address>(name: &str, family: &Family<A>) {
+    let routes = &family.routes[..];
     let rate = |what: &str, count: usize, start: u64| {
         let rate = count as f64 * 1e9 / (cpu::nanos() - start) as f64;
         println!("table_{name}_{what},{rate:.0},changes/s");
@@ -264,33 +331,13 @@ fn updates_of<A: Address>(name: &str, routes: &[Route<A>]) {
     println!("table_{name}_bytes_shuffled,{bytes:.1},bytes/prefix");
     println!("table_{name}_bytes_total,{},bytes", table.bytes());
 
-    // What BGP does most: routes change their next hop, go away, and come back.
-    let mut random = Random(8);
-    let mut done = 0;
-    let mut times = Vec::with_capacity(CHANGES);
     let start = cpu::nanos();
-    for _ in 0..CHANGES {
-        let (prefix, len, value) = shuffled[random.below(shuffled.len())];
-        let before = Clock::now();
-        match random.below(2) {
-            0 => {
-                black_box(table.insert(prefix, len, value % 200 + 1));
-                done += 1;
-            }
-            _ => {
-                black_box(table.remove(prefix, len));
-                black_box(table.insert(prefix, len, value));
-                done += 2;
-            }
-        }
-        times.push(before.elapsed().as_nanos());
-    }
+    let (done, late) = churn(&mut table, &shuffled);
     rate("churn", done, start);
-    times.sort_unstable();
-    let late = times[CHANGES - CHANGES / 100];
     println!("table_{name}_change_99th_percentile,{late},ns");
     let bytes = table.bytes() as f64 / routes.len() as f64;
     println!("table_{name}_bytes_churned,{bytes:.1},bytes/prefix");
+    beside(name, &mut table, &shuffled, &family.uniform);
     let start = cpu::nanos();
     for &(prefix, len, _) in &shuffled {
         table.remove(prefix, len);

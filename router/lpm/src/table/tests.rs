@@ -1,4 +1,8 @@
 use super::*;
+use crate::cell::SharedOnce;
+use crate::flat::Flat;
+use crate::node::{INDEXED, NO_CODE};
+use alloc::vec;
 use prefix_trie::PrefixMap;
 use proptest::prelude::*;
 use std::collections::BTreeMap as Map;
@@ -6,15 +10,20 @@ use std::collections::BTreeMap as Map;
 const NO_ROUTE: u32 = 0;
 
 /// What a table has in use, and has to have given back when it is as before.
-fn used<A: Address>(table: &Table<A>) -> [usize; 4] {
-    let nodes = table.nodes.runs.used();
+pub(super) fn used<A: Address>(table: &Table<A>) -> [usize; 4] {
+    let nodes = table.nodes.used();
     let (leaves, values) = (table.leaves.used(), table.values.used());
     [nodes, leaves, values, table.interner.used()]
 }
 
 /// How many of its blocks have an index.
 fn indexes<A>(table: &Table<A>) -> usize {
-    table.nodes.nodes.blocks.iter().flatten().count()
+    table
+        .nodes
+        .indexes
+        .iter()
+        .filter_map(SharedOnce::get)
+        .count()
 }
 
 #[derive(Clone, Debug)]
@@ -156,7 +165,7 @@ fn agree6(table: Table<u128>, steps: &[Step<u128>], probes: &[u128]) -> Result<(
 }
 
 /// A table whose blocks that begin with `first` are indexed from the start.
-fn indexed<A: Address>(first: A) -> Table<A> {
+pub(super) fn indexed<A: Address>(first: A) -> Table<A> {
     let mut table = Table::new(NO_ROUTE);
     table.counts = vec![0; 1 << A::INDEX];
     table.make_index(first, first.bits(0, A::INDEX));
@@ -164,19 +173,18 @@ fn indexed<A: Address>(first: A) -> Table<A> {
 }
 
 /// The same table with codes, which all nodes but some have already.
-fn flat(mut table: Table<u32>) -> Table<u32> {
-    table.nodes.flat = Flat::new();
-    table.renew(ROOT, (0, 0));
+pub(super) fn flat(mut table: Table<u32>) -> Table<u32> {
+    table.use_codes(Flat::new().unwrap());
     for _ in 0..INDEXED / AT_ONCE - 40 {
-        table.add_codes();
+        table.give_codes(AT_ONCE);
     }
     table
 }
 
 /// The same table with so many other values that there are codes for two more.
-fn crowded<A: Address>(mut table: Table<A>) -> Table<A> {
+pub(super) fn crowded<A: Address>(mut table: Table<A>) -> Table<A> {
     for value in 1000..1000 + u32::from(NO_CODE) - 3 {
-        table.interner.intern(value);
+        table.intern(value);
     }
     table
 }
@@ -239,7 +247,7 @@ fn a_large_table_settles_although_nothing_changes_any_more() {
         table.settle(1000);
     }
     let flat = table.nodes.flat.as_ref().unwrap();
-    assert!(prefixes().all(|prefix| flat.codes[prefix as usize >> 8] != NO_CODE));
+    assert!(prefixes().all(|prefix| flat.codes[prefix as usize >> 8].load() != NO_CODE));
 }
 
 #[test]
