@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::check::check;
 use crate::draft::{Action, At, Draft, DraftAttachment, DraftInterface, DraftRoute, DraftTarget};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Warning};
 use crate::limits::VIF_MAX;
 use crate::model::{Config, InterfaceConfig};
 use crate::notation::{self, MTU_MIN};
@@ -21,6 +21,7 @@ struct Words {
     addresses: Vec<(u8, Network)>,
     mtus: Vec<(u8, u16)>,
     routes: Vec<DraftRoute>,
+    warnings: Vec<Warning>,
 }
 
 /// Takes what stands behind `KEY=`, or says what is wrong with it.
@@ -34,24 +35,56 @@ const KEYS: [(&str, Take); 5] = [
     ("log", |_, _| Ok(())),
 ];
 
+/// The most bytes that arrive: Xen's builder cuts what is longer (`MAX_GUEST_CMDLINE` of xen.h, less
+/// the NUL behind it).
+const CUT: usize = 1023;
+
+/// Words of other kernels that toolstacks and users put there whatever the guest is, up to `=`.
+const FOREIGN: [&str; 16] = [
+    "console",
+    "debug",
+    "earlyprintk",
+    "init",
+    "initrd",
+    "loglevel",
+    "nomodeset",
+    "panic",
+    "quiet",
+    "ro",
+    "root",
+    "rootdelay",
+    "rootfstype",
+    "rw",
+    "splash",
+    "xencons",
+];
+
 /// Reads and checks words such as `ip=0:10.0.0.1/24 route=0.0.0.0/0,10.0.0.254`.
 ///
 /// `ip=VIF:ADDRESS/LEN` and `mtu=VIF:BYTES` make interfaces named `vif0` to `vif15`;
 /// `route=PREFIX,TARGET` has one or more gateways separated by commas, an interface, or
 /// `blackhole`, `unreachable`, `prohibit` as target; `hostname=NAME` names the router.
-/// `log=LEVEL` is left to others.
+/// `log=LEVEL` is left to others. What other kernels know is passed over, what nobody knows is warned
+/// about.
 ///
 /// # Errors
 ///
-/// The first word that is unknown or wrong. The line is always 0.
+/// The first word that is wrong, or that seems to be one of these misspelt, or that the text is as long
+/// as one that was cut. The line is always 0.
 pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
+    if text.len() >= CUT {
+        let text = format!(
+            "the command line (extra) is as long as Xen lets it be, {CUT} bytes, and may have been \
+             cut: use a ramdisk"
+        );
+        return Err(ConfigError::new(0, text));
+    }
     let mut words = Words::default();
     for word in text.split_ascii_whitespace() {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let Some((_, take)) = KEYS.iter().find(|(known, _)| *known == key) else {
-            let hint = did_you_mean(key, &mut KEYS.iter().map(|(known, _)| *known));
-            let text = format!("unknown word \"{word}\"{hint}");
-            return Err(ConfigError::new(0, text));
+            words.unknown(word, key)?;
+            continue;
         };
         take(&mut words, value)
             .map_err(|what| ConfigError::new(0, format!("\"{word}\": {what}")))?;
@@ -65,11 +98,27 @@ pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
         hostname: words.hostname,
         interfaces,
         routes: words.routes,
+        warnings: words.warnings,
         ..Draft::default()
     })
 }
 
 impl Words {
+    /// Passes over a word that isn't one of the router's, unless it seems to be meant as one.
+    fn unknown(&mut self, word: &str, key: &str) -> Result<(), ConfigError> {
+        // Such as `net.ifnames=0`, a parameter of a module of Linux.
+        if FOREIGN.contains(&key) || key.contains('.') {
+            return Ok(());
+        }
+        let hint = did_you_mean(key, &mut KEYS.iter().map(|(known, _)| *known));
+        let text = format!("unknown word \"{word}\"{hint}");
+        if !hint.is_empty() {
+            return Err(ConfigError::new(0, text));
+        }
+        self.warnings.push(Warning { line: 0, text });
+        Ok(())
+    }
+
     fn ip(&mut self, value: &str) -> Result<(), String> {
         let Some((vif, address)) = numbered(value) else {
             let wanted = "wanted ip=VIF:ADDRESS/LEN with a VIF from 0 to 15";
@@ -161,6 +210,7 @@ fn numbered(value: &str) -> Option<(u8, &str)> {
 mod tests {
     use super::*;
     use crate::RouteTarget;
+    use alloc::string::ToString;
 
     #[test]
     fn a_whole_configuration() {
@@ -180,6 +230,44 @@ mod tests {
     }
 
     #[test]
+    fn words_for_other_kernels_do_no_harm() {
+        let ours = "ip=0:10.0.0.1/24 route=0.0.0.0/0,10.0.0.254";
+        let plain = from_extra(ours).unwrap();
+        for foreign in [
+            "console=hvc0 root=/dev/xvda1 ro quiet",
+            "rw earlyprintk=xen xencons=tty panic=5 init=/bin/sh",
+            "net.ifnames=0 console=tty0 loglevel=3 splash debug",
+        ] {
+            assert_eq!(from_extra(&format!("{foreign} {ours}")).unwrap(), plain);
+        }
+        let config = from_extra(&format!("{ours} colour=green xyzzy")).unwrap();
+        let warnings: Vec<_> = config.warnings.iter().map(|w| w.to_string()).collect();
+        assert_eq!(
+            warnings,
+            ["unknown word \"colour=green\"", "unknown word \"xyzzy\""]
+        );
+        assert_eq!(config.interfaces, plain.interfaces);
+    }
+
+    #[test]
+    fn a_line_that_may_have_been_cut_is_refused() {
+        let mut line = String::from("ip=0:10.0.0.1/24");
+        let mut routes = 0;
+        while line.len() + 40 < 1023 {
+            line += &format!(" route=10.{routes}.0.0/16,10.0.0.254");
+            routes += 1;
+        }
+        let full = 1023 - line.len();
+        let fits = line.clone() + &" ".repeat(full - 1);
+        assert_eq!(from_extra(&fits).unwrap().routes.len(), routes);
+        let cut = line.clone() + " route=10.250.0.0/16,10.0.0.254";
+        let cut = cut + &" ".repeat(1023);
+        let error = from_extra(&cut[..1023]).unwrap_err();
+        assert!(error.text.contains("1023 bytes"), "{error}");
+        assert!(error.text.contains("ramdisk"), "{error}");
+    }
+
+    #[test]
     fn malformed() {
         for (text, wanted) in [
             ("", "no interface"),
@@ -189,7 +277,8 @@ mod tests {
             ("ip=-1:10.0.0.1/24", "0 to 15"),
             ("ip=10.0.0.1/24", "VIF"),
             ("ip=0:10.0.0.1/24 ipp=1:10.0.1.1/24", "did you mean \"ip\""),
-            ("ip=0:10.0.0.1/24 quiet", "unknown word \"quiet\""),
+            ("ip=0:10.0.0.1/24 rout=10.0.9.0/24,blackhole", "\"route\""),
+            ("ip=dhcp", "VIF:ADDRESS"),
             ("ip=0:10.0.0.1/24 route=0.0.0.0/0", "TARGET"),
             ("ip=0:10.0.0.1/24 route=0.0.0.0/0,", "isn't an IP address"),
             (

@@ -33,21 +33,21 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-/// A key that has another name now. The old one goes on working.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What works but should be written otherwise.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Warning {
-    /// The line, counted from 1.
+    /// The line, counted from 1, or 0 if there are no lines.
     pub line: u32,
-    /// The key as it is spelled there.
-    pub old: &'static str,
-    /// The key as it is to be spelled.
-    pub new: &'static str,
+    /// What is to be said of it.
+    pub text: String,
 }
 
-/// Writes `line <line>: "<old>" is now spelled "<new>"`.
+/// Writes `line <line>: <text>`, or only the text if there are no lines.
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, old, new } = self;
-        write!(f, "line {line}: \"{old}\" is now spelled \"{new}\"")
+        if self.line != 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        f.write_str(&self.text)
     }
 }

@@ -83,6 +83,7 @@ fn files(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, ConfigError>>
 mod tests {
     use super::*;
     use crate::tar::tests::file;
+    use alloc::string::ToString;
 
     const GOOD: &[u8] = b"[interface.a]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n";
 
@@ -151,8 +152,8 @@ mod tests {
             panic!("{:?}", config.warnings);
         };
         assert_eq!(
-            (warning.line, warning.old, warning.new),
-            (4, "route-file", "route_file")
+            warning.to_string(),
+            "line 4: \"route-file\" is now spelled \"route_file\""
         );
     }
 

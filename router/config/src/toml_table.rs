@@ -275,8 +275,8 @@ impl<'a> Table<'a> {
         let entry = found.next()?;
         let (line, value) = (entry.line, entry.value);
         if let Some(old) = entry.old {
-            let new = key;
-            self.source.warn(Warning { line, old, new });
+            let text = format!("\"{old}\" is now spelled \"{key}\"");
+            self.source.warn(Warning { line, text });
         }
         if let Some(other) = found.next() {
             let (one, two) = (entry.written(), other.written());
