@@ -128,7 +128,7 @@ CASES = [
 ]
 PORTS = "Linux looks for ports, or what stands there, in more protocols"
 ADDRESSES = "Linux hashes addresses only, unless told otherwise"
-QUOTED = "Linux lets an error go the way of the packet that it quotes, unless told to hash ports"
+QUOTED = "an error goes the way of the flow that it is about (RFC 7690); Linux does so by default, not here"
 # Where Ringway differs on purpose.
 DIFFERENCES = {
     "IPv4, ports of UDP-Lite": PORTS,
@@ -138,12 +138,12 @@ DIFFERENCES = {
     "IPv4, index of ESP": PORTS,
     "IPv6, index of ESP": PORTS,
     "IPv6, ports behind options": "the flow label stands for what is behind other headers (RFC 6438)",
-    "IPv6, flow label": "RFC 6438: Linux leaves it out where it hashes ports",
+    "IPv4, what errors quote": QUOTED,
+    "IPv6, what errors quote": QUOTED,
     "IPv4, protocol, by default": ADDRESSES,
     "IPv4, source port of UDP, by default": ADDRESSES,
     "IPv6, source port of UDP, by default": ADDRESSES,
-    "IPv4, what errors quote, by default": QUOTED,
-    "IPv6, what errors quote, by default": QUOTED,
+    "IPv6, flow label, by default": "where ports are seen they tell flows apart, and a label may change",
     "IPv4, a link goes: its flows": "they go to all others, not to the next one",
     "IPv6, a link goes: its flows": "they go to all others, not to the next one",
     "IPv4, a link goes: the others": "they stay where they are (rendezvous hashing)",
@@ -280,11 +280,11 @@ def test_shares_are_as_weighed(
 
 
 def test_flows_and_those_of_others(outcomes: tuple[dict[str, object], dict[str, object]]) -> None:
-    """A flow is what has the same addresses, protocol, ports and flow label; it moves only when its
-    own link goes."""
+    """A flow is what has the same addresses, protocol and ports, with the errors about it; it moves only
+    when its own link goes."""
     ours, _ = outcomes
     covered = {f"{family}, {name}" for family in FAMILIES for name in COVERED}
-    covered |= {"IPv4, ports behind options", "IPv6, flow label"}
+    covered |= {"IPv4, ports behind options", *(f"{family}, what errors quote" for family in FAMILIES)}
     assert {f"{f}, {name}" for f, name, _ in COVER if ours[f"{f}, {name}"] == "spread"} == covered
     for family in FAMILIES:
         assert ours[f"{family}, fragments"] == "together"
