@@ -2,6 +2,7 @@
 
 mod address;
 mod attachment;
+mod capacity;
 pub(crate) mod interfaces;
 mod neighbor;
 pub(crate) mod next_hop;
@@ -38,6 +39,8 @@ pub(crate) fn check(draft: Draft) -> Result<Config, ConfigError> {
     };
     let routes = route::check(&draft.routes, there)?;
     let neighbors = neighbor::check(&draft.neighbors, there, &routes)?;
+    let (given, known) = (&draft.routes, &draft.neighbors);
+    capacity::check(&interfaces, (&routes, given), (&neighbors, known))?;
     let mut route_files = Vec::with_capacity(draft.route_files.len());
     for file in draft.route_files {
         route_files.push(RouteFile {

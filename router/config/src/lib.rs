@@ -24,7 +24,7 @@ extern crate std;
 
 pub use command_line::from_extra;
 pub use error::{ConfigError, Warning};
-pub use limits::{MAX_INTERFACES, MAX_VIFS};
+pub use limits::{MAX_GROUPS, MAX_INTERFACES, MAX_NEIGHBORS, MAX_VIFS};
 pub use model::{
     AdvertiseConfig, Allowed, Attachment, Config, DEFAULT_VRF, InterfaceConfig, NeighborConfig,
     PrefixConfig, ReversePath, RouteConfig, RouteFile, RouteTarget, Via,

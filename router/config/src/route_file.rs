@@ -4,13 +4,13 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::check::interfaces::Interfaces;
-use crate::check::next_hop::{NextHops, OnLink};
+use crate::check::next_hop::{NextHops, OnLink, forwardable};
 use crate::check::route::Connected;
 use crate::draft::{Action, At, DraftTarget};
 use crate::error::ConfigError;
+use crate::limits::{MAX_GROUPS, MAX_NEIGHBORS};
 use crate::model::{Config, InterfaceConfig, RouteConfig, RouteFile, RouteTarget};
 use crate::notation;
 use crate::suggest::did_you_mean;
@@ -73,14 +73,12 @@ pub fn read<S: RouteSink>(
     Ok(count)
 }
 
-fn on_link(config: &Config) -> Vec<OnLink> {
+fn on_link(config: &Config) -> OnLink {
     let vrf_of = |at: usize| config.interfaces.get(at).map(|i| i.vrf);
     let on_link = |route: &RouteConfig| match route.target {
-        RouteTarget::Interface(interface) if vrf_of(interface) == Some(route.vrf) => Some(OnLink {
-            vrf: route.vrf,
-            prefix: route.prefix,
-            interface,
-        }),
+        RouteTarget::Interface(interface) if vrf_of(interface) == Some(route.vrf) => {
+            Some(((route.vrf, route.prefix), interface))
+        }
         _ => None,
     };
     config.routes.iter().filter_map(on_link).collect()
@@ -118,6 +116,9 @@ impl<'a, S: RouteSink> Reader<'a, S> {
         let prefix = notation::network(prefix).map_err(|text| ConfigError::new(line, text))?;
         self.connected.allow(line, self.vrf, prefix)?;
         let words = (prefix.address.is_ipv6(), words.trim_ascii());
+        if Action::named(words.1).is_none() {
+            forwardable(prefix).map_err(|text| ConfigError::new(line, text))?;
+        }
         let target = match self.last {
             Some((last, target)) if last == words => target,
             _ => self.target(line, prefix, words)?,
@@ -143,7 +144,10 @@ impl<'a, S: RouteSink> Reader<'a, S> {
         let draft = draft.map_err(|text| ConfigError::new(line, text))?;
         let read = self.next_hops.target(prefix, self.vrf, self.vrf, &draft)?;
         let Some(target) = self.sink.target(&read) else {
-            let text = format!("{prefix}: too many different gateways before this one");
+            let text = format!(
+                "{prefix}: too many gateways: with those before it more than {MAX_NEIGHBORS} on an \
+                 interface, or {MAX_GROUPS} groups of them"
+            );
             return Err(ConfigError::new(line, text));
         };
         self.known.insert(words, target);

@@ -11,9 +11,10 @@ use crate::interface::acd::Acd;
 use crate::interface::ids::InterfaceIds;
 use crate::interface::machines::Machines;
 use crate::interface::vlan_map::VlanMap;
-use crate::neighbor::table::State as NeighborState;
+use crate::neighbor::table::{NEVER, State as NeighborState};
 use crate::route::vrf::{Vrf, VrfIds};
 use crate::step::Step;
+use crate::tables::Tables;
 
 /// The numbers of what a configuration has.
 #[derive(Clone)]
@@ -245,10 +246,10 @@ impl Step<'_> {
     }
 
     fn unpin(&mut self, index: usize) {
-        if let Some(entry) = self.state.neighbors.entry_mut(index) {
-            entry.pinned = entry.pinned.saturating_sub(1);
-            entry.state = NeighborState::Idle;
-        }
+        self.tables.adjacencies.close(index);
+        self.state.neighbors.set(index, NeighborState::Idle, NEVER);
+        let Tables { adjacencies, .. } = &mut *self.tables;
+        self.state.neighbors.unpin(adjacencies, index);
     }
 }
 

@@ -385,7 +385,11 @@ fn prefix(six: bool, bits: u32, len: u8) -> (IpAddr, u8) {
         (Ipv6Addr::from_bits(masked).into(), len)
     } else {
         let len = 2 + len % 31;
-        let all = 0x4000_0000 | bits >> 2;
+        // 127.0.0.0/8 is nobody's.
+        let all = match 0x4000_0000 | bits >> 2 {
+            loopback @ 0x7f00_0000.. if len >= 8 => loopback ^ 0x0100_0000,
+            all => all,
+        };
         let masked = all & !u32::MAX.checked_shr(len.into()).unwrap_or(0);
         (Ipv4Addr::from_bits(masked).into(), len)
     }

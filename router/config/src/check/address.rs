@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use crate::draft::{At, DraftInterface};
 use crate::error::ConfigError;
@@ -70,7 +70,7 @@ fn one_link_local(interface: &DraftInterface, address: &At<Network>) -> Result<(
 }
 
 /// Fails if an address of the same routing table is equal or its network overlaps, but for several
-/// addresses of one network on the same link.
+/// addresses of one network on the same link, and single ones within it.
 fn no_overlap(used: &[Used<'_>], new: &Used<'_>) -> Result<(), String> {
     let network = new.network;
     let same_vrf = |other: &&Used<'_>| other.interface.vrf == new.interface.vrf;
@@ -80,12 +80,19 @@ fn no_overlap(used: &[Used<'_>], new: &Used<'_>) -> Result<(), String> {
             let address = network.address;
             return Err(format!("{address} is already an address of {name}"));
         }
-        let same_link = *name == new.interface.name && other.network.masked() == network.masked();
+        let (one, whole) = (other.network.masked(), network.masked());
+        let same_link =
+            *name == new.interface.name && (one == whole || is_single(one) || is_single(whole));
         if other.network.overlaps(network) && !same_link {
             return Err(format!("{network} overlaps {} of {name}", other.network));
         }
     }
     Ok(())
+}
+
+/// Returns `true` if a network is a single address.
+fn is_single(network: Network) -> bool {
+    network.len == if network.address.is_ipv4() { 32 } else { 128 }
 }
 
 /// Returns why no interface can have this address; `None` if one can.
@@ -95,8 +102,8 @@ fn not_an_interface_address(network: Network) -> Option<&'static str> {
             let v4 = network.v4()?;
             if v4.len == 0 {
                 Some("the prefix length is 0")
-            } else if !is_host4(address) {
-                Some("not a unicast address")
+            } else if let Some(reason) = no_host(address.into()) {
+                Some(reason)
             } else if v4.network_address() == Some(address) {
                 Some("it is the address of the network itself")
             } else if v4.broadcast() == Some(address) {
@@ -109,8 +116,8 @@ fn not_an_interface_address(network: Network) -> Option<&'static str> {
             let v6 = network.v6()?;
             if v6.len == 0 {
                 Some("the prefix length is 0")
-            } else if !is_host6(address) {
-                Some("not a unicast address")
+            } else if let Some(reason) = no_host(address.into()) {
+                Some(reason)
             } else if address.is_unicast_link_local() && v6.len != 64 {
                 Some("the link-local network is fe80::/64")
             } else if v6.anycast() == Some(address) {
@@ -122,13 +129,13 @@ fn not_an_interface_address(network: Network) -> Option<&'static str> {
     }
 }
 
-/// Returns `true` if a host can have this address.
-fn is_host4(address: Ipv4Addr) -> bool {
-    !matches!(address.octets()[0], 0 | 127 | 224..=255)
-}
-
-fn is_host6(address: Ipv6Addr) -> bool {
-    !address.is_unspecified() && !ipv6::is_martian_source(address)
+/// Returns why no host can have this address; `None` if one can.
+pub(super) fn no_host(address: IpAddr) -> Option<&'static str> {
+    let is_host = match address {
+        IpAddr::V4(address) => !wire::ipv4::is_martian_source(address),
+        IpAddr::V6(address) => !address.is_unspecified() && !ipv6::is_martian_source(address),
+    };
+    (!is_host).then_some("not a unicast address")
 }
 
 pub(super) fn is_link_local(address: IpAddr) -> bool {

@@ -148,6 +148,13 @@ fn loopback(interface: &DraftInterface) -> Result<(), ConfigError> {
         ("rpf", interface.config.rpf.is_some()),
         ("source", interface.source.is_some()),
         ("advertise", interface.advertise.is_some()),
+        (
+            "directed_broadcast",
+            interface.config.allow.directed_broadcast,
+        ),
+        ("redirects", interface.config.allow.redirects),
+        ("source_route", interface.config.allow.source_route),
+        ("proxy_arp", interface.config.allow.proxy_arp),
     ];
     if let Some((key, _)) = keys.into_iter().find(|&(_, given)| given) {
         let text = format!("{name} is a loopback, for which \"{key}\" means nothing");

@@ -1,14 +1,15 @@
 //! Static neighbors.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::address::is_link_local;
+use super::address::{is_link_local, no_host};
 use super::interfaces::Interfaces;
 use crate::draft::DraftNeighbor;
 use crate::error::ConfigError;
 use crate::model::{NeighborConfig, RouteConfig, RouteTarget};
-use wire::addr::Network;
+use wire::addr::{Mac, Network};
 
 pub(super) fn check(
     drafts: &[DraftNeighbor],
@@ -16,10 +17,10 @@ pub(super) fn check(
     routes: &[RouteConfig],
 ) -> Result<Vec<NeighborConfig>, ConfigError> {
     let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(drafts.len());
+    let mut known = BTreeSet::new();
     for draft in drafts {
         let new = neighbor(draft, interfaces, routes)?;
-        let key = |n: &NeighborConfig| (n.interface, n.address);
-        if neighbors.iter().any(|other| key(other) == key(&new)) {
+        if !known.insert((new.interface, new.address)) {
             let text = format!("neighbor {} is given twice", new.address);
             return Err(draft.address.error(text));
         }
@@ -36,7 +37,8 @@ fn neighbor(
     let name = &draft.interface.value;
     let (at, interface) = interfaces.with_link(draft.interface.line, name)?;
     let (address, mac) = (draft.address.value, draft.mac.value);
-    if !mac.is_unicast() {
+    // A group's is what clusters have whose members all hear what is sent to them.
+    if mac == Mac::BROADCAST || mac == Mac::default() {
         let text = format!("{mac} can't be a neighbor's MAC address");
         return Err(draft.mac.error(text));
     }
@@ -46,6 +48,19 @@ fn neighbor(
         .flat_map(|(_, i)| &i.addresses);
     if own.any(|own| own.address == address) {
         let text = format!("neighbor {address} is this router");
+        return Err(draft.address.error(text));
+    }
+    let end = |n: &Network| {
+        let ends = n.v4().map(|n| [n.broadcast(), n.network_address()]);
+        let anycast = n.v6().and_then(|n| n.anycast());
+        ends.into_iter()
+            .flatten()
+            .flatten()
+            .any(|end| end == address)
+            || anycast.is_some_and(|anycast| anycast == address)
+    };
+    if no_host(address).is_some() || interface.addresses.iter().any(end) {
+        let text = format!("neighbor {address} isn't the address of a host");
         return Err(draft.address.error(text));
     }
     let here = |n: &Network| n.contains(address) || (is_link_local(address) && n.address.is_ipv6());

@@ -1,31 +1,48 @@
 //! What routes lead to: gateways, each on the link of an interface, and interfaces.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::address::is_link_local;
+use super::address::{self, is_link_local};
 use super::interfaces::Interfaces;
 use super::vrf;
 use crate::draft::{Action, At, DraftTarget, DraftVia};
 use crate::error::ConfigError;
+use crate::limits::GATEWAYS_MAX;
 use crate::model::{InterfaceConfig, RouteTarget, Via};
 use wire::addr::Network;
 
-/// What a route puts on the link of an interface (an index).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OnLink {
-    /// The table of the route.
-    pub(crate) vrf: usize,
-    pub(crate) prefix: Network,
-    pub(crate) interface: usize,
-}
+/// What routes put on the links of interfaces (indices): by their tables and prefixes.
+pub(crate) type OnLink = BTreeMap<(usize, Network), usize>;
+
+/// What nothing is ever forwarded to, whatever routes say, and why.
+const NEVER: [(Network, &str); 8] = {
+    const fn v4(first: u32, len: u8) -> Network {
+        let address = IpAddr::V4(Ipv4Addr::from_bits(first));
+        Network { address, len }
+    }
+    const fn v6(first: u128, len: u8) -> Network {
+        let address = IpAddr::V6(Ipv6Addr::from_bits(first));
+        Network { address, len }
+    }
+    [
+        (v4(0, 8), "hosts of \"this network\""),
+        (v4(0x7f00_0000, 8), "loopback addresses"),
+        (v4(0xe000_0000, 4), "multicast groups"),
+        (v4(0xf000_0000, 4), "reserved addresses"),
+        (v6(0, 127), "the unspecified and the loopback address"),
+        (v6(0xffff_0000_0000, 96), "IPv4-mapped addresses"),
+        (v6(0xfe80 << 112, 10), "addresses of one link"),
+        (v6(0xff << 120, 8), "multicast groups"),
+    ]
+};
 
 /// Where next hops can be: on the links of interfaces.
 pub(crate) struct NextHops<'a> {
     pub(crate) interfaces: Interfaces<'a>,
-    pub(crate) on_link: Vec<OnLink>,
+    pub(crate) on_link: OnLink,
 }
 
 impl NextHops<'_> {
@@ -38,7 +55,14 @@ impl NextHops<'_> {
         beyond: usize,
         target: &At<DraftTarget>,
     ) -> Result<RouteTarget, ConfigError> {
+        if !matches!(target.value, DraftTarget::Drop(_)) {
+            forwardable(prefix).map_err(|text| target.error(text))?;
+        }
         Ok(match &target.value {
+            DraftTarget::Via(gateways) if gateways.len() > GATEWAYS_MAX => {
+                let text = format!("route {prefix} has more than {GATEWAYS_MAX} gateways");
+                return Err(target.error(text));
+            }
             DraftTarget::Via(gateways) => {
                 let gateways = gateways.iter().map(|gateway| {
                     let interface = self.link_of(prefix, beyond, gateway)?;
@@ -80,6 +104,9 @@ impl NextHops<'_> {
         if address.is_ipv4() != prefix.address.is_ipv4() {
             return fail(format!("gateway {address} isn't of the family of {prefix}"));
         }
+        if let Some(reason) = address::no_host(address) {
+            return fail(format!("gateway {address} can't be one: {reason}"));
+        }
         if is_link_local(address) {
             return self.link_named(vrf, gateway);
         }
@@ -95,12 +122,9 @@ impl NextHops<'_> {
             let network = network_of(interface, address).map_err(|text| gateway.error(text))?;
             nearest = nearest.max(network.map(|len| (len, at)));
         }
-        let on_link = self.on_link.iter();
-        let routed = on_link.filter(|o| o.vrf == vrf && o.prefix.contains(address));
-        if let Some(routed) = routed.max_by_key(|o| o.prefix.len)
-            && nearest.is_none_or(|(len, _)| len < routed.prefix.len)
-        {
-            return Ok(routed.interface);
+        let least = nearest.map_or(0, |(len, _)| len + 1);
+        if let Some(interface) = self.routed(vrf, address, least) {
+            return Ok(interface);
         }
         if let Some((_, at)) = nearest {
             return Ok(at);
@@ -118,6 +142,19 @@ impl NextHops<'_> {
         fail(format!(
             "gateway {address} isn't on the network of any interface{hint}"
         ))
+    }
+
+    /// Returns the interface on whose link a route of at least this length puts an address.
+    fn routed(&self, vrf: usize, address: IpAddr, least: u8) -> Option<usize> {
+        if self.on_link.is_empty() {
+            return None;
+        }
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefixes = (least..=longest)
+            .rev()
+            .map(|len| Network { address, len }.masked());
+        let mut found = prefixes.map(|prefix| self.on_link.get(&(vrf, prefix)).copied());
+        found.find_map(|found| found)
     }
 
     /// The same for one whose address means something on its link only.
@@ -148,6 +185,15 @@ impl NextHops<'_> {
             ));
         }
         Ok(at)
+    }
+}
+
+/// Fails if nothing is ever forwarded to a prefix. Dropping it otherwise than usual is no harm.
+pub(crate) fn forwardable(prefix: Network) -> Result<(), String> {
+    let inside = |network: &Network| network.len <= prefix.len && network.contains(prefix.address);
+    match NEVER.iter().find(|(network, _)| inside(network)) {
+        Some((_, what)) => Err(format!("route {prefix}: {what} are never forwarded to")),
+        None => Ok(()),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn check(
         on_link: on_link(drafts, interfaces)?,
     };
     let mut routes = Vec::with_capacity(drafts.len());
-    let mut seen: BTreeMap<(usize, Network), u32> = BTreeMap::new();
+    let mut places = Places::new();
     for draft in drafts {
         let At {
             line,
@@ -32,7 +32,8 @@ pub(super) fn check(
         } = draft.prefix;
         let vrf = vrf::chosen(vrfs, draft.vrf.as_ref())?;
         connected.allow(line, vrf, prefix)?;
-        if let Some(first) = seen.insert((vrf, prefix), line) {
+        if let Some(first) = places.insert((vrf, prefix), routes.len()) {
+            let first = drafts.get(first).map_or(0, |draft| draft.prefix.line);
             let text = format!("route {prefix} is already on line {first}");
             return Err(ConfigError::new(line, text));
         }
@@ -50,7 +51,7 @@ pub(super) fn check(
         });
     }
     for (route, draft) in routes.iter().zip(drafts) {
-        let round = circle(route, &routes, &connected);
+        let round = circle(route, (&routes, &places), &connected);
         if !round.is_empty() {
             let names: Vec<&str> = round.iter().map(|&vrf| vrf::name(vrfs, vrf)).collect();
             return Err(draft.prefix.error(format!(
@@ -64,15 +65,13 @@ pub(super) fn check(
 }
 
 /// Returns what routes put on the links of interfaces.
-fn on_link(routes: &[DraftRoute], interfaces: Interfaces<'_>) -> Result<Vec<OnLink>, ConfigError> {
-    let mut on_link = Vec::new();
+fn on_link(routes: &[DraftRoute], interfaces: Interfaces<'_>) -> Result<OnLink, ConfigError> {
+    let mut on_link = OnLink::new();
     for route in routes.iter().filter(|r| r.via_vrf.is_none()) {
         if let DraftTarget::Interface(name) = &route.target.value {
-            on_link.push(OnLink {
-                vrf: vrf::chosen(interfaces.vrfs, route.vrf.as_ref())?,
-                prefix: route.prefix.value,
-                interface: interfaces.named(route.target.line, name)?.0,
-            });
+            let vrf = vrf::chosen(interfaces.vrfs, route.vrf.as_ref())?;
+            let (interface, _) = interfaces.named(route.target.line, name)?;
+            on_link.insert((vrf, route.prefix.value), interface);
         }
     }
     Ok(on_link)
@@ -96,17 +95,29 @@ fn mtu(draft: &DraftRoute, target: &RouteTarget) -> Result<Option<u16>, ConfigEr
 }
 
 /// The networks on the links of interfaces.
-pub(crate) struct Connected<'a>(Vec<(&'a InterfaceConfig, Network)>);
+pub(crate) struct Connected<'a>(Vec<Link<'a>>);
+
+/// The link of an interface.
+#[derive(Clone, Copy)]
+struct Link<'a> {
+    interface: &'a InterfaceConfig,
+    network: Network,
+}
 
 impl<'a> Connected<'a> {
     pub(crate) fn new(interfaces: &'a [InterfaceConfig]) -> Self {
-        let networks = |i: &'a InterfaceConfig| i.addresses.iter().map(move |a| (i, a.masked()));
-        Self(interfaces.iter().flat_map(networks).collect())
+        let links = |interface: &'a InterfaceConfig| {
+            interface.addresses.iter().map(move |a| Link {
+                interface,
+                network: a.masked(),
+            })
+        };
+        Self(interfaces.iter().flat_map(links).collect())
     }
 
-    fn of_vrf(&self, vrf: usize) -> impl Iterator<Item = (&'a InterfaceConfig, Network)> {
+    fn of_vrf(&self, vrf: usize) -> impl Iterator<Item = Link<'a>> {
         let all = self.0.iter().copied();
-        all.filter(move |(interface, _)| interface.vrf == vrf)
+        all.filter(move |link| link.interface.vrf == vrf)
     }
 
     /// Fails for what can't be the prefix of a route in a table: one with more bits than its length
@@ -117,8 +128,8 @@ impl<'a> Connected<'a> {
             let text = format!("route {prefix} has host bits set (did you mean \"{masked}\"?)");
             return Err(ConfigError::new(line, text));
         }
-        if let Some((owner, _)) = self.of_vrf(vrf).find(|&(_, network)| network == prefix) {
-            let name = &owner.name;
+        if let Some(link) = self.of_vrf(vrf).find(|l| l.network == prefix) {
+            let name = &link.interface.name;
             let text = format!("route {prefix} is the network of interface {name}");
             return Err(ConfigError::new(line, text));
         }
@@ -126,9 +137,16 @@ impl<'a> Connected<'a> {
     }
 }
 
+/// Where routes are, by their tables and prefixes.
+type Places = BTreeMap<(usize, Network), usize>;
+
 /// Returns the tables through which a route leads, the first of them twice, if it leads round in a
 /// circle, else nothing.
-fn circle(route: &RouteConfig, routes: &[RouteConfig], connected: &Connected<'_>) -> Vec<usize> {
+fn circle(
+    route: &RouteConfig,
+    (routes, places): (&[RouteConfig], &Places),
+    connected: &Connected<'_>,
+) -> Vec<usize> {
     let mut seen = Vec::new();
     let mut at = Some(route);
     while let Some(&RouteConfig {
@@ -142,24 +160,25 @@ fn circle(route: &RouteConfig, routes: &[RouteConfig], connected: &Connected<'_>
             seen.push(next);
             return seen;
         }
-        at = next_route(route.prefix, next, routes, connected);
+        at = next_route(route.prefix, next, places, connected).and_then(|at| routes.get(at));
     }
     Vec::new()
 }
 
 /// Returns the route by which packets to all of a prefix go on in a table, if they all go by one.
-fn next_route<'a>(
+fn next_route(
     prefix: Network,
     vrf: usize,
-    routes: &'a [RouteConfig],
+    places: &Places,
     connected: &Connected<'_>,
-) -> Option<&'a RouteConfig> {
+) -> Option<usize> {
+    let mut shorter = (0..=prefix.len)
+        .rev()
+        .map(|len| Network { len, ..prefix }.masked());
+    let best = shorter.find_map(|wider| Some((wider, *places.get(&(vrf, wider))?)));
+    let (best, at) = best?;
     let holds = |n: Network| n.len <= prefix.len && n.contains(prefix.address);
-    let best = routes
-        .iter()
-        .filter(|r| r.vrf == vrf && holds(r.prefix))
-        .max_by_key(|r| r.prefix.len)?;
-    let mut networks = connected.of_vrf(vrf);
-    let is_on_link = networks.any(|(_, n)| holds(n) && n.len >= best.prefix.len);
-    (!is_on_link).then_some(best)
+    let mut links = connected.of_vrf(vrf);
+    let is_on_link = links.any(|l| holds(l.network) && l.network.len >= best.len);
+    (!is_on_link).then_some(at)
 }

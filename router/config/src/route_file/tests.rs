@@ -1,5 +1,6 @@
 use super::super::from_toml;
 use super::*;
+use alloc::vec::Vec;
 use std::string::ToString;
 use std::vec;
 
@@ -92,6 +93,7 @@ fn malformed_lines() {
         (b"2001:db8:7::/48 fe80::9", "must name its interface"),
         (b"2001:db8:7::/48 fe80::9%wam", "no interface \"wam\""),
         (b"198.51.100.0/24 lan", "there is another route"),
+        (b"239.0.0.0/8 lan", "multicast groups are never"),
         (b"\xff.0.2.0/24 10.0.0.9", "UTF-8"),
     ] {
         let mut text = b"# one\n198.51.100.0/24 blackhole\n".to_vec();
@@ -102,6 +104,10 @@ fn malformed_lines() {
         assert!(error.text.contains(wanted), "{error}");
         assert_eq!(error.line, 0);
     }
+    // The gateway was good for the line before.
+    let error = read_text(b"192.0.2.0/24 lan\n239.0.0.0/8 lan\n").1;
+    assert!(error.unwrap_err().text.starts_with("a.routes:2: "));
+    assert_eq!(read_text(b"224.0.0.0/3 blackhole\n").1, Ok(1));
     let many: String = (10..30)
         .map(|n| format!("192.0.{n}.0/24 10.0.0.{n}\n"))
         .collect();

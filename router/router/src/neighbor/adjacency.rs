@@ -13,8 +13,9 @@ use wire::addr::Mac;
 
 use crate::frame::{InterfaceId, MAX_INTERFACES};
 
-/// Neighbors of a family that an interface may have, those that are being looked for included.
-pub(crate) const PER_INTERFACE: usize = 1024;
+/// Neighbors of a family that an interface may have, those that are being looked for included; and as
+/// many again that routes or the configuration need.
+pub(crate) const PER_INTERFACE: usize = config::MAX_NEIGHBORS;
 
 /// Slots of the hash index where an adjacency can be.
 const PROBES: usize = 8;
@@ -272,7 +273,7 @@ impl Adjacencies {
             return true;
         }
         // More than this would not help: the table is nearly empty by then.
-        let most = (2 * PER_INTERFACE * MAX_INTERFACES * 8).ilog2();
+        let most = (4 * PER_INTERFACE * MAX_INTERFACES * 8).ilog2();
         while bits < most {
             bits += 1;
             self.index.resize(bits);

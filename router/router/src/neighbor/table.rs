@@ -112,8 +112,10 @@ pub(crate) struct Evicted(pub(crate) Vec<Packet>);
 pub(crate) enum Purpose {
     /// A packet is to be sent to it.
     Resolve,
-    /// It made itself known, or the configuration did.
+    /// It made itself known.
     Learn,
+    /// A route leads to it, or it is configured.
+    Pin,
 }
 
 /// There is no room for another neighbor.
@@ -123,8 +125,11 @@ pub(crate) struct TableFull;
 /// How many neighbors of a family an interface has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    /// All of them.
+    /// Those that nothing pins.
     all: usize,
+    /// Those that routes need, and configured ones: as many again, so that these leave room for
+    /// those that are only there.
+    pinned: usize,
     /// Those that are looked for, or were in vain.
     unresolved: usize,
 }
@@ -218,7 +223,10 @@ impl NeighborTable {
         let count = *self.count(interface, address).ok_or(TableFull)?;
         let crowded = purpose == Purpose::Resolve && count.unresolved >= UNRESOLVED;
         let mut evicted = None;
-        if crowded || count.all >= PER_INTERFACE {
+        if purpose == Purpose::Pin && count.pinned >= PER_INTERFACE {
+            return Err(TableFull);
+        }
+        if crowded || (purpose != Purpose::Pin && count.all >= PER_INTERFACE) {
             let victim = self.victim(interface, address.is_ipv6(), crowded);
             let victim = victim.ok_or(TableFull)?;
             evicted = Some(Evicted(self.remove(adjacencies, victim)));
@@ -299,14 +307,65 @@ impl NeighborTable {
         let unresolved = e.state.is_unresolved();
         e.state = State::Free;
         e.deadline = NEVER;
-        e.pinned = 0;
+        let pinned = core::mem::take(&mut e.pinned) > 0;
         let (interface, address) = (e.interface, e.address);
         adjacencies.remove(index);
         if let Some(count) = self.count(interface, address) {
-            count.all = count.all.saturating_sub(1);
+            count.all = count.all.saturating_sub(usize::from(!pinned));
+            count.pinned = count.pinned.saturating_sub(usize::from(pinned));
             count.unresolved = count.unresolved.saturating_sub(usize::from(unresolved));
         }
         self.take_queue(index)
+    }
+
+    /// Returns `true` if there is a neighbor at an index that keeps it.
+    pub(crate) fn is_pinned(&self, index: usize) -> bool {
+        self.entry(index).is_some_and(|e| e.pinned > 0)
+    }
+
+    /// Has a neighbor keep its index until it is [unpinned](Self::unpin) as often. Returns `false` if
+    /// there is none, or as many are pinned as can be.
+    pub(crate) fn pin(&mut self, index: usize) -> bool {
+        let Some(&Entry {
+            interface,
+            address,
+            pinned,
+            ..
+        }) = self.entry(index)
+        else {
+            return false;
+        };
+        if let Some(count) = self.count(interface, address).filter(|_| pinned == 0) {
+            if count.pinned >= PER_INTERFACE {
+                return false;
+            }
+            count.pinned += 1;
+            count.all = count.all.saturating_sub(1);
+        }
+        if let Some(entry) = self.entry_mut(index) {
+            entry.pinned += 1;
+        }
+        true
+    }
+
+    /// Undoes one [`pin`](Self::pin). A neighbor of which nothing but its address is known is gone
+    /// with the last one.
+    pub(crate) fn unpin(&mut self, adjacencies: &mut Adjacencies, index: usize) {
+        let Some(entry) = self.entry_mut(index).filter(|e| e.pinned > 0) else {
+            return;
+        };
+        entry.pinned -= 1;
+        let (interface, address, state) = (entry.interface, entry.address, entry.state);
+        if entry.pinned > 0 {
+            return;
+        }
+        if let Some(count) = self.count(interface, address) {
+            count.pinned = count.pinned.saturating_sub(1);
+            count.all += 1;
+        }
+        if state == State::Idle {
+            self.remove(adjacencies, index);
+        }
     }
 
     /// Keeps a packet until its neighbor is known. Returns one that finds no room: the oldest of the

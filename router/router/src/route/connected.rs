@@ -83,12 +83,11 @@ impl Step<'_> {
             }
         }
         for (interface, end) in ends {
-            let Some(index) = self.nud().learn(interface, end.into()) else {
+            let known = self.tables.adjacencies.find(interface, end.into());
+            let pinned = known.filter(|&at| self.state.neighbors.is_pinned(at));
+            let Some(index) = pinned.or_else(|| self.routes().pin_at(interface, end.into())) else {
                 continue;
             };
-            if let Some(entry) = self.state.neighbors.entry_mut(index) {
-                entry.pinned = entry.pinned.max(1);
-            }
             self.state.neighbors.set(index, State::Static, NEVER);
             self.nud().open(index, interface, Mac::BROADCAST);
             if let Ok(index) = u32::try_from(index) {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::next_hop_group::Group;
 
 /// Most groups at a time. Each takes about 1 KiB.
-const GROUPS: usize = 4096;
+const GROUPS: usize = config::MAX_GROUPS;
 
 /// What a group is: targets with their weights, and the largest packet for them, in bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

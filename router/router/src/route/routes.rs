@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::forward::lane::Lane;
+use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::ids::InterfaceIds;
 use crate::neighbor::adjacency::{Adjacencies, Key};
@@ -357,9 +358,7 @@ impl Routes<'_> {
     pub(crate) fn hold(&mut self, target: Target) {
         match target {
             Target::Neighbor(index) => {
-                if let Some(entry) = self.neighbors.entry_mut(index as usize) {
-                    entry.pinned += 1;
-                }
+                self.neighbors.pin(index as usize);
             }
             Target::Group(number) => self.vrfs.groups.hold(number),
             Target::OnLink(_) | Target::Vrf(_) => self.users.count(target, 1),
@@ -371,9 +370,7 @@ impl Routes<'_> {
     pub(crate) fn release(&mut self, target: Target) {
         match target {
             Target::Neighbor(index) => {
-                if let Some(entry) = self.neighbors.entry_mut(index as usize) {
-                    entry.pinned = entry.pinned.saturating_sub(1);
-                }
+                self.neighbors.unpin(self.adjacencies, index as usize);
             }
             Target::Group(number) => {
                 if let Some(members) = self.vrfs.groups.release(number) {
@@ -393,12 +390,19 @@ impl Routes<'_> {
 
     /// A neighbor that keeps its index while it is held, which it is once: its target.
     pub(crate) fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
-        let interface = self.ids.of(interface)?;
+        let index = self.pin_at(self.ids.of(interface)?, address)?;
+        Some(Target::Neighbor(u32::try_from(index).ok()?).number())
+    }
+
+    /// The same for the interface with this number: its index.
+    pub(crate) fn pin_at(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let key = Key { interface, address };
         let index = self
             .neighbors
-            .add(self.adjacencies, self.stats, key, Purpose::Learn)?;
-        self.neighbors.entry_mut(index)?.pinned += 1;
-        Some(Target::Neighbor(u32::try_from(index).ok()?).number())
+            .add(self.adjacencies, self.stats, key, Purpose::Pin)?;
+        if !self.neighbors.pin(index) {
+            return None;
+        }
+        Some(index)
     }
 }
