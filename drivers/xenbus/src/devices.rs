@@ -1,9 +1,9 @@
 //! Which devices the toolstack gives the domain, at boot and later.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use executor::{Either, Signal, Tasks, select};
@@ -32,16 +32,22 @@ impl DeviceList {
         })
     }
 
-    /// The devices that exist now. Names that are no numbers are left out.
+    /// The numbers of the devices that exist now, in ascending order. Names that are no numbers are left out.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn current(&self) -> Result<BTreeSet<u32>, StoreError> {
+    pub async fn current(&self) -> Result<Vec<u32>, StoreError> {
         let names = match self.store.directory(&self.path).await {
-            Err(error) if error.is_missing() => return Ok(BTreeSet::new()),
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
             names => names?,
         };
-        Ok(names.iter().filter_map(|name| parse_id(name)).collect())
+        let mut ids = Vec::new();
+        for id in names.iter().filter_map(|name| parse_id(name)) {
+            if let Err(at) = ids.binary_search(&id) {
+                ids.insert(at, id);
+            }
+        }
+        Ok(ids)
     }
 
     /// Waits until the devices, or something about them, may have changed; returns at once
@@ -80,19 +86,20 @@ pub async fn attach_devices<F: Future<Output = ()> + 'static>(
         Ok(list) => list,
         Err(error) => return error,
     };
-    let running = Rc::new(RefCell::new(BTreeSet::new()));
+    let running = Rc::new(RefCell::new(Vec::new()));
     let ended = Signal::new();
     loop {
         match list.current().await {
             Ok(present) => {
                 for id in present {
-                    if !running.borrow_mut().insert(id) {
+                    if running.borrow().contains(&id) {
                         continue;
                     }
+                    running.borrow_mut().push(id);
                     let (running, ended, device) = (Rc::clone(&running), ended.clone(), start(id));
                     tasks.spawn(async move {
                         device.await;
-                        running.borrow_mut().remove(&id);
+                        running.borrow_mut().retain(|&other| other != id);
                         ended.raise(());
                     });
                 }

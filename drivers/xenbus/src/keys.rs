@@ -1,6 +1,5 @@
 //! Keys of a directory of xenstore, and what their values mean.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -46,7 +45,7 @@ impl core::error::Error for KeyError {}
 
 /// Some keys of a directory, read in one round trip.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys(BTreeMap<String, Vec<u8>>);
+pub struct Keys(Vec<(String, Vec<u8>)>);
 
 impl Keys {
     /// Reads keys of `directory`; those that are missing are left out.
@@ -60,10 +59,10 @@ impl Keys {
             .map(|key| format!("{directory}/{key}"))
             .collect();
         let values = join_all(paths.iter().map(|path| view.read_optional(path))).await;
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for (key, value) in keys.iter().zip(values) {
             if let Some(value) = value? {
-                found.insert((*key).to_string(), value);
+                found.push(((*key).to_string(), value));
             }
         }
         Ok(Self(found))
@@ -72,7 +71,8 @@ impl Keys {
     /// The raw value.
     #[must_use]
     pub fn raw(&self, key: &str) -> Option<&[u8]> {
-        self.0.get(key).map(Vec::as_slice)
+        let found = self.0.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_slice())
     }
 
     /// The value of a key that may be missing.

@@ -1,13 +1,14 @@
 //! A connection to xenstored: requests under way, watches, and the messages of both directions.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 use core::task::Waker;
 
+use crate::by_number::ByNumber;
 use crate::error::StoreError;
 use crate::transport::Transport;
 use crate::wire::{self, Decoder, Errno, Header, Kind, Message, PAYLOAD_MAX};
@@ -56,8 +57,8 @@ pub(crate) struct Connection {
     transport: Box<dyn Transport>,
     outgoing: VecDeque<u8>,
     decoder: Decoder,
-    pub(crate) pending: BTreeMap<u32, Pending>,
-    pub(crate) watched: BTreeMap<u32, Watched>,
+    pub(crate) pending: ByNumber<Pending>,
+    pub(crate) watched: ByNumber<Watched>,
     last_req_id: u32,
     pub(crate) last_token: u32,
     /// Transactions that are open, and who waits to open one.
@@ -76,8 +77,8 @@ impl Connection {
             transport,
             outgoing: VecDeque::new(),
             decoder: Decoder::default(),
-            pending: BTreeMap::new(),
-            watched: BTreeMap::new(),
+            pending: ByNumber::new(),
+            watched: ByNumber::new(),
             last_req_id: 0,
             last_token: 0,
             open_transactions: 0,
@@ -103,7 +104,7 @@ impl Connection {
         if len > PAYLOAD_MAX {
             return Err(StoreError::TooLarge);
         }
-        let req_id = next_free(&mut self.last_req_id, |id| self.pending.contains_key(&id));
+        let req_id = next_free(&mut self.last_req_id, |id| self.pending.has(id));
         let len = u32::try_from(len).map_err(|_| StoreError::TooLarge)?;
         self.outgoing.extend(
             Header {
@@ -115,7 +116,7 @@ impl Connection {
             .to_bytes(),
         );
         self.outgoing.extend(payload.iter().copied().flatten());
-        self.pending.insert(req_id, Pending { kind, slot });
+        self.pending.add(req_id, Pending { kind, slot });
         Ok(req_id)
     }
 
@@ -172,7 +173,7 @@ impl Connection {
             self.dispatch_event(&message.payload);
             return;
         }
-        let Some(pending) = self.pending.get_mut(&message.header.req_id) else {
+        let Some(pending) = self.pending.get_mut(message.header.req_id) else {
             self.counters.unexpected_replies += 1;
             return;
         };
@@ -191,7 +192,7 @@ impl Connection {
         };
         if matches!(pending.slot, Slot::Forgotten) {
             let kind = pending.kind;
-            self.pending.remove(&message.header.req_id);
+            self.pending.remove(message.header.req_id);
             if let (Kind::TransactionStart, Ok(payload)) = (kind, result)
                 && let Some(tx_id) = parse_tx_id(&payload)
             {
@@ -215,7 +216,7 @@ impl Connection {
             self.counters.malformed += 1;
             return;
         };
-        let Some(watched) = self.watched.get_mut(&token) else {
+        let Some(watched) = self.watched.get_mut(token) else {
             self.counters.stray_events += 1;
             return;
         };
@@ -229,7 +230,7 @@ impl Connection {
         log::error!(target: "xenstore", "{error}");
         self.failed = Some(error);
         self.outgoing.clear();
-        self.pending.retain(|_, pending| {
+        self.pending.retain(|pending| {
             if let Slot::Waiting(waker) = &mut pending.slot {
                 self.to_wake.extend(waker.take());
                 pending.slot = Slot::Done(Err(error));

@@ -25,6 +25,7 @@
 
 extern crate alloc;
 
+mod by_number;
 mod connection;
 mod error;
 #[cfg(any(test, feature = "fake"))]

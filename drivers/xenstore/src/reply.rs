@@ -36,7 +36,7 @@ impl Future for Reply {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let connection = Rc::clone(&self.connection);
         let mut connection = connection.borrow_mut();
-        let Some(pending) = connection.pending.get_mut(&self.req_id) else {
+        let Some(pending) = connection.pending.get_mut(self.req_id) else {
             return Poll::Ready(Err(StoreError::Malformed));
         };
         if let Slot::Waiting(waker) = &mut pending.slot {
@@ -46,7 +46,7 @@ impl Future for Reply {
         self.taken = true;
         match connection
             .pending
-            .remove(&self.req_id)
+            .remove(self.req_id)
             .map(|pending| pending.slot)
         {
             Some(Slot::Done(result)) => Poll::Ready(result),
@@ -61,13 +61,13 @@ impl Drop for Reply {
             return;
         }
         let mut connection = self.connection.borrow_mut();
-        let Some(pending) = connection.pending.get_mut(&self.req_id) else {
+        let Some(pending) = connection.pending.get_mut(self.req_id) else {
             return;
         };
         match mem::replace(&mut pending.slot, Slot::Forgotten) {
             Slot::Done(result) => {
                 let kind = pending.kind;
-                connection.pending.remove(&self.req_id);
+                connection.pending.remove(self.req_id);
                 if let (Kind::TransactionStart, Ok(payload)) = (kind, result)
                     && let Some(tx_id) = parse_tx_id(&payload)
                 {

@@ -88,8 +88,8 @@ impl Store {
                 watched,
                 ..
             } = &mut *connection;
-            let token = next_free(last_token, |token| watched.contains_key(&token));
-            watched.insert(
+            let token = next_free(last_token, |token| watched.has(token));
+            watched.add(
                 token,
                 Watched {
                     path: path.to_string(),
@@ -124,7 +124,7 @@ impl Store {
         let again: Vec<(u32, String)> = connection
             .watched
             .iter()
-            .map(|(token, watched)| (*token, watched.path.clone()))
+            .map(|(token, watched)| (token, watched.path.clone()))
             .collect();
         for (token, path) in again {
             let token = token_text(token);

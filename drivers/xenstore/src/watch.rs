@@ -35,7 +35,7 @@ impl Watch {
         if let Some(error) = connection.failed {
             return Poll::Ready(Err(error));
         }
-        let Some(watched) = connection.watched.get_mut(&self.token) else {
+        let Some(watched) = connection.watched.get_mut(self.token) else {
             return Poll::Pending;
         };
         if mem::take(&mut watched.changed) {
@@ -49,7 +49,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut connection = self.connection.borrow_mut();
-        if let Some(watched) = connection.watched.remove(&self.token) {
+        if let Some(watched) = connection.watched.remove(self.token) {
             let token = token_text(self.token);
             let payload: [&[u8]; 4] = [watched.path.as_bytes(), b"\0", token.as_bytes(), b"\0"];
             connection.post_and_forget(Kind::Unwatch, 0, &payload);

@@ -2,7 +2,7 @@
 //! queue the packets of a flow come on.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use heapless::Vec as Bounded;
@@ -20,7 +20,7 @@ struct Session {
 
 /// The control rings of all vifs that have one.
 pub(crate) struct RssSessions {
-    all: RefCell<BTreeMap<InterfaceId, Session>>,
+    all: RefCell<Vec<(InterfaceId, Session)>>,
     /// How many are open: nearly always none.
     open: Cell<usize>,
 }
@@ -29,7 +29,7 @@ impl RssSessions {
     /// None.
     pub(crate) fn new() -> Self {
         Self {
-            all: RefCell::new(BTreeMap::new()),
+            all: RefCell::default(),
             open: Cell::new(0),
         }
     }
@@ -38,12 +38,13 @@ impl RssSessions {
     pub(crate) fn add(&self, vif: InterfaceId, ring: Box<dyn Rss>) {
         self.remove(vif);
         let open = false;
-        self.all.borrow_mut().insert(vif, Session { ring, open });
+        self.all.borrow_mut().push((vif, Session { ring, open }));
     }
 
     /// Begins, as the backend of a vif is connected.
     pub(crate) fn begin(&self, vif: InterfaceId) -> Result<(), PeerFault> {
-        if let Some(session) = self.all.borrow_mut().get_mut(&vif) {
+        let mut all = self.all.borrow_mut();
+        if let Some((_, session)) = all.iter_mut().find(|(id, _)| *id == vif) {
             session.open = true;
             self.open.set(self.open.get() + 1);
             self.advance(vif, session)?;
@@ -56,12 +57,12 @@ impl RssSessions {
         if self.open.get() == 0 {
             return;
         }
-        for (&vif, session) in self.all.borrow_mut().iter_mut() {
+        for (vif, session) in self.all.borrow_mut().iter_mut() {
             if session.open
                 && session.ring.take_pending()
-                && let Err(fault) = self.advance(vif, session)
+                && let Err(fault) = self.advance(*vif, session)
             {
-                failed(vif, fault);
+                failed(*vif, fault);
             }
         }
     }
@@ -86,17 +87,20 @@ impl RssSessions {
         let all = self.all.borrow();
         // One more for each vif finds room beside those of its queue.
         ports.extend(
-            all.values()
-                .filter(|session| session.open)
-                .map(|session| session.ring.info().port.0),
+            all.iter()
+                .filter(|(_, session)| session.open)
+                .map(|(_, session)| session.ring.info().port.0),
         );
     }
 
     /// Ends the control ring of a vif whose backend is done.
     pub(crate) fn remove(&self, vif: InterfaceId) {
-        let Some(session) = self.all.borrow_mut().remove(&vif) else {
+        let mut all = self.all.borrow_mut();
+        let Some(at) = all.iter().position(|(id, _)| *id == vif) else {
             return;
         };
+        let (_, session) = all.swap_remove(at);
+        drop(all);
         self.open.set(self.open.get() - usize::from(session.open));
         let lost = session.ring.close();
         if lost > 0 {

@@ -1,8 +1,8 @@
 //! What the tasks of the control plane share.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use control_api::{Key, State};
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// What is said to backends about queues.
     pub(crate) rss: RssSessions,
     /// Whom to tell that the backend of an interface broke the protocol.
-    faults: RefCell<BTreeMap<InterfaceId, Signal<PeerFault>>>,
+    faults: RefCell<Vec<(InterfaceId, Signal<PeerFault>)>>,
     /// Why the configuration can't be used.
     pub(crate) config_error: Option<ConfigError>,
     pub(crate) state: Cell<State>,
@@ -71,14 +71,17 @@ impl Shared {
 
     /// Tells the task of an interface that its backend broke the protocol.
     pub(crate) fn raise_fault(&self, interface: InterfaceId, fault: PeerFault) {
-        if let Some(signal) = self.faults.borrow().get(&interface) {
+        let faults = self.faults.borrow();
+        if let Some((_, signal)) = faults.iter().find(|(id, _)| *id == interface) {
             signal.raise(fault);
         }
     }
 
     /// Where [`Shared::raise_fault`] tells of an interface from now on.
     pub(crate) fn watch_faults(&self, interface: InterfaceId, fault: &Signal<PeerFault>) {
-        self.faults.borrow_mut().insert(interface, fault.clone());
+        let mut faults = self.faults.borrow_mut();
+        faults.retain(|(id, _)| *id != interface);
+        faults.push((interface, fault.clone()));
     }
 
     /// Writes one of the guest's own keys; failing that is worth a line in the log only.

@@ -166,7 +166,7 @@ impl Step<'_> {
         let sorted = |config: &'_ Config, ids: &Ids| {
             let mut all: Vec<_> = (0..config.routes.len()).collect();
             let key = |&at: &usize| config.routes.get(at).map(|route| place(route, ids));
-            all.sort_by_key(key);
+            all.sort_unstable_by_key(key);
             all
         };
         let (was, is) = (sorted(old, old_ids), sorted(new, &ids));

@@ -1,6 +1,6 @@
 //! Addresses that can't be the source of a received packet because they are local: the router's own.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::DropReason;
@@ -10,8 +10,10 @@ const FILTER: usize = 1024;
 /// The router's addresses and its networks' broadcast addresses.
 #[derive(Debug)]
 pub(crate) struct LocalAddresses {
-    exact: BTreeMap<u32, DropReason>,
-    exact6: BTreeSet<u128>,
+    /// In ascending order.
+    exact: Vec<(u32, DropReason)>,
+    /// In ascending order.
+    exact6: Vec<u128>,
     /// By hash: `true` if an address could be one of them.
     filter: [bool; FILTER],
     filter6: [bool; FILTER],
@@ -27,8 +29,8 @@ impl LocalAddresses {
             *martian = wire::ipv4::is_martian_source(Ipv4Addr::new(octet, 0, 0, 1));
         }
         Self {
-            exact: BTreeMap::new(),
-            exact6: BTreeSet::new(),
+            exact: Vec::new(),
+            exact6: Vec::new(),
             filter: [false; FILTER],
             filter6: [false; FILTER],
             martian_octets,
@@ -45,16 +47,30 @@ impl LocalAddresses {
 
     /// Adds an address, with the reason for which packets from it are dropped.
     pub(crate) fn add(&mut self, address: Ipv4Addr, reason: DropReason) {
-        self.exact.insert(address.to_bits(), reason);
+        match self.position(address) {
+            Ok(at) => {
+                if let Some(known) = self.exact.get_mut(at) {
+                    known.1 = reason;
+                }
+            }
+            Err(at) => self.exact.insert(at, (address.to_bits(), reason)),
+        }
         let slot = self.slot(u32::from_ne_bytes(address.octets()));
         if let Some(slot) = self.filter.get_mut(slot) {
             *slot = true;
         }
     }
 
-    #[inline]
+    /// Where an address is, or would be.
+    fn position(&self, address: Ipv4Addr) -> Result<usize, usize> {
+        let wanted = address.to_bits();
+        self.exact
+            .binary_search_by_key(&wanted, |&(address, _)| address)
+    }
+
     pub(crate) fn reason(&self, address: Ipv4Addr) -> Option<DropReason> {
-        self.exact.get(&address.to_bits()).copied()
+        let at = self.position(address).ok()?;
+        self.exact.get(at).map(|&(_, reason)| reason)
     }
 
     /// Returns `true` if this is one of the router's IPv4 addresses.
@@ -79,7 +95,9 @@ impl LocalAddresses {
 
     /// Adds an IPv6 address.
     pub(crate) fn add6(&mut self, address: Ipv6Addr) {
-        self.exact6.insert(address.to_bits());
+        if let Err(at) = self.exact6.binary_search(&address.to_bits()) {
+            self.exact6.insert(at, address.to_bits());
+        }
         let slot = self.slot6(address.to_bits());
         if let Some(slot) = self.filter6.get_mut(slot) {
             *slot = true;
@@ -87,7 +105,7 @@ impl LocalAddresses {
     }
 
     pub(crate) fn has6(&self, address: Ipv6Addr) -> bool {
-        self.exact6.contains(&address.to_bits())
+        self.exact6.binary_search(&address.to_bits()).is_ok()
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! What a lookup in the forwarding table answers.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::frame::{InterfaceId, MAX_INTERFACES};
@@ -64,14 +64,15 @@ impl Target {
 #[derive(Debug)]
 pub(crate) struct TargetUsers {
     on_link: [u32; MAX_INTERFACES],
-    vrfs: BTreeMap<u8, u32>,
+    /// By number, as many as were ever led to.
+    vrfs: Vec<u32>,
 }
 
 impl Default for TargetUsers {
     fn default() -> Self {
         Self {
             on_link: [0; MAX_INTERFACES],
-            vrfs: BTreeMap::new(),
+            vrfs: Vec::new(),
         }
     }
 }
@@ -82,7 +83,11 @@ impl TargetUsers {
     pub(crate) fn count(&mut self, target: Target, change: i32) {
         let users = match target {
             Target::OnLink(at) => self.on_link.get_mut(usize::from(at)),
-            Target::Vrf(number) => Some(self.vrfs.entry(number).or_default()),
+            Target::Vrf(number) => {
+                let needed = usize::from(number) + 1;
+                self.vrfs.resize(needed.max(self.vrfs.len()), 0);
+                self.vrfs.get_mut(usize::from(number))
+            }
             _ => None,
         };
         if let Some(users) = users {
@@ -97,7 +102,9 @@ impl TargetUsers {
 
     /// Returns `true` if no route leads to a routing table.
     pub(crate) fn is_free_vrf(&self, number: u8) -> bool {
-        self.vrfs.get(&number).is_none_or(|&users| users == 0)
+        self.vrfs
+            .get(usize::from(number))
+            .is_none_or(|&users| users == 0)
     }
 }
 
