@@ -54,6 +54,7 @@ lint: image ## rustfmt, clippy, rustdoc, cargo-deny, typos, and checks of our ow
 	@python3 -B tests/lint/tools.py typos
 	python3 -B -m unittest discover -q -s tests/lint
 	@python3 -B tests/lint/structure.py
+	@python3 -B tests/lint/no_panic.py
 	@python3 -B tests/lint/figures.py
 	@python3 -B tests/lint/links.py
 

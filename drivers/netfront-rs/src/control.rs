@@ -1,6 +1,8 @@
 //! The control ring of a vif (netif.h, "Control ring"): requests to the backend that are not
 //! packets.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use netif::ControlInfo;
 use netif::messages::{CTRL_WORDS, CtrlRequest, CtrlResponse, CtrlStatus, CtrlType};
 use xen_hal::{Access, DomId, Granted, Hal, HalError, Port};

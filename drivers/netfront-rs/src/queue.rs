@@ -9,6 +9,8 @@
 //! request is the number of its page as well, and must come back in the slot of the request,
 //! as netif.h demands.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod chain;
 mod receive;
 mod send;
@@ -225,14 +227,16 @@ impl<H: Hal> Queue<H> {
         if self.fault.is_some() {
             return 0;
         }
-        let frames = self.tx.unpublished() - core::mem::take(&mut self.continued);
-        self.counters.tx_frames += u64::from(frames);
+        let continued = core::mem::take(&mut self.continued);
+        let frames = self.tx.unpublished().wrapping_sub(continued);
+        let counters = &mut self.counters;
+        counters.tx_frames = counters.tx_frames.wrapping_add(frames.into());
         let (to_tx, to_rx) = (self.tx.publish(), self.rx.publish());
-        let mut sent = 0;
+        let mut sent = 0_u32;
         let mut notify = |wanted: bool, port: Port| {
             if wanted {
                 self.hal.notify(port);
-                sent += 1;
+                sent = sent.wrapping_add(1);
             }
         };
         match self.info.ports {
@@ -242,7 +246,7 @@ impl<H: Hal> Queue<H> {
                 notify(to_rx, rx);
             }
         }
-        self.counters.notifications += u64::from(sent);
+        counters.notifications = counters.notifications.wrapping_add(sent.into());
         sent
     }
 
@@ -256,15 +260,15 @@ impl<H: Hal> Queue<H> {
         }
         let rx = if let Some(ahead) = wake.rx {
             // A packet that isn't complete is no work: only what comes after is.
-            let to_come = self.rx.outstanding() - self.rx.unpublished();
+            let to_come = self.rx.outstanding().wrapping_sub(self.rx.unpublished());
             let ahead = self.partial.saturating_add(ahead.max(1));
-            let ahead = ahead.min(to_come).max(self.partial + 1);
+            let ahead = ahead.min(to_come).max(self.partial.saturating_add(1));
             self.rx.arm(ahead).unwrap_or(true)
         } else {
             self.rx.disarm();
             false
         };
-        let to_come = self.tx.outstanding() - self.tx.unpublished();
+        let to_come = self.tx.outstanding().wrapping_sub(self.tx.unpublished());
         let tx = match wake.tx {
             Some(ahead) if to_come > 0 => self.tx.arm(ahead.clamp(1, to_come)).unwrap_or(true),
             _ => {

@@ -46,8 +46,8 @@ impl<H: Hal> RssSession<H> {
         };
         let [(key, key_grant), (mapping, mapping_grant)] = &pages;
         key.write(0, &KEY);
-        for (entry, queue) in hash_mapping(queues).enumerate() {
-            mapping.write(4 * entry, &queue.to_le_bytes());
+        for (at, queue) in (0..).step_by(4).zip(hash_mapping(queues)) {
+            mapping.write(at, &queue.to_le_bytes());
         }
         let setup = RssSetup::new(queues, key_grant.reference(), mapping_grant.reference());
         Ok(Self {

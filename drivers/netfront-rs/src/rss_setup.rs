@@ -3,6 +3,10 @@
 //!
 //! A backend that isn't told chooses as it likes.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use core::num::NonZeroU32;
+
 use netif::messages::{
     CtrlStatus, CtrlType, HASH_ALGORITHM_NONE, HASH_ALGORITHM_TOEPLITZ, HashTypes,
     MAX_HASH_MAPPING_SIZE,
@@ -19,8 +23,9 @@ pub(crate) fn hash_mapping(queues: usize) -> impl Iterator<Item = u32> {
 }
 
 /// The number of queues, so that it can be divided by.
-fn divisor(queues: usize) -> u32 {
-    u32::try_from(queues).unwrap_or(u32::MAX).max(1)
+fn divisor(queues: usize) -> NonZeroU32 {
+    let queues = u32::try_from(queues).unwrap_or(u32::MAX);
+    NonZeroU32::new(queues).unwrap_or(NonZeroU32::MIN)
 }
 
 /// How [`RssSession`](crate::RssSession) ended.
@@ -64,7 +69,7 @@ impl core::fmt::Display for RssOutcome {
 /// many queues there are, and refuse the hash mapping.
 #[derive(Debug)]
 pub(crate) struct RssSetup {
-    queues: u32,
+    queues: NonZeroU32,
     key: GrantRef,
     mapping: GrantRef,
     state: State,
@@ -178,7 +183,7 @@ impl RssSetup {
             CtrlType::GetHashMappingSize => {
                 // As many entries for each queue.
                 let room = response.data.min(MAX_HASH_MAPPING_SIZE);
-                self.entries = room - room % self.queues;
+                self.entries = room.saturating_sub(room % self.queues);
                 Some(CtrlType::SetHashMappingSize)
             }
             CtrlType::SetHashMappingSize if self.entries > 0 => Some(CtrlType::SetHashMapping),

@@ -1,6 +1,8 @@
 //! What a vif of one or more queues writes to xenstore (netif.h, "multi-queue" and "control
 //! ring").
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};

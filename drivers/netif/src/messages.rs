@@ -4,6 +4,8 @@
 //! messages are whole words in little-endian order (rings exist on such machines only), so
 //! they are taken apart by shifts and no byte of a shared page is ever seen as a struct.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod control;
 mod extra;
 

@@ -44,7 +44,7 @@ pub fn toeplitz(key: &[u8], input: &[u8]) -> u32 {
     let mut window = (0..32).fold(0_u32, |window, _| window << 1 | next());
     let mut hash = 0;
     for bit in input.iter().flat_map(bits) {
-        hash ^= window * bit;
+        hash ^= window & bit.wrapping_neg();
         window = window << 1 | next();
     }
     hash

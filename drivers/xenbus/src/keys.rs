@@ -88,7 +88,7 @@ impl Keys {
             .and_then(|text| text.parse().ok());
         value.map(Some).ok_or_else(|| KeyError::Malformed {
             key: key.to_string(),
-            value: String::from_utf8_lossy(&raw[..raw.len().min(64)]).into_owned(),
+            value: String::from_utf8_lossy(raw.get(..64).unwrap_or(raw)).into_owned(),
         })
     }
 
@@ -113,10 +113,10 @@ impl Keys {
 /// Cuts what tools leave around a value: blanks, and the NUL of C strings.
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     let blank = |b: &u8| b.is_ascii_whitespace() || *b == 0;
-    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|b| !blank(b))
-        .map_or(start, |last| last + 1);
-    &value[start..end]
+    let start = value.iter().position(|b| !blank(b));
+    let end = value.iter().rposition(|b| !blank(b));
+    match (start, end) {
+        (Some(start), Some(end)) => value.get(start..=end).unwrap_or_default(),
+        _ => &[],
+    }
 }

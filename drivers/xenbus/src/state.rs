@@ -46,7 +46,11 @@ impl XenbusState {
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         match trim(value) {
-            [digit @ b'0'..=b'8'] => Self::ALL[usize::from(digit - b'0')],
+            [digit] => {
+                let number = digit.checked_sub(b'0');
+                let state = number.and_then(|number| Self::ALL.get(usize::from(number)));
+                state.copied().unwrap_or(Self::Unknown)
+            }
             _ => Self::Unknown,
         }
     }

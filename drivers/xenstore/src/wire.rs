@@ -4,6 +4,8 @@
 //! [`PAYLOAD_MAX`] bytes. Both directions are byte streams: [`Decoder`] finds the messages in
 //! one, however it is cut.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -171,7 +173,7 @@ impl Decoder {
             return Ok(None);
         };
         let payload = payload.to_vec();
-        self.taken += HEADER_LEN + len;
+        self.taken = self.taken.saturating_add(HEADER_LEN).saturating_add(len);
         Ok(Some(Message { header, payload }))
     }
 }

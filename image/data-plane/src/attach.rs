@@ -12,6 +12,7 @@ use xen_hal::{DomId, Hal, PAGE_SIZE};
 
 use crate::allotment::{Allotment, enough_room};
 use crate::intake::Intake;
+use crate::numbered;
 use crate::vif::Vif;
 use crate::waiting::WaitingFrames;
 use crate::worker::{LOCAL_PAGES_PER_VIF, Worker};
@@ -64,7 +65,7 @@ impl<H: Hal> Worker<H> {
         if self.vifs.len() <= index {
             self.vifs.resize_with(index + 1, || None);
         }
-        if self.vifs[index].is_some() {
+        if self.has_vif(interface) {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend, vifs)?;
@@ -86,7 +87,7 @@ impl<H: Hal> Worker<H> {
         } else {
             homes.copies
         };
-        self.vifs[index] = Some(Vif {
+        let vif = Vif {
             queue,
             pool: at,
             interface,
@@ -105,7 +106,10 @@ impl<H: Hal> Worker<H> {
             intake: Intake::default(),
             waiting: WaitingFrames::new(),
             segments_left: 0,
-        });
+        };
+        if let Some(place) = self.vifs.get_mut(index) {
+            *place = Some(vif);
+        }
         self.share_out();
         Ok(info)
     }
@@ -118,7 +122,7 @@ impl<H: Hal> Worker<H> {
         allotment: Allotment,
         features: Features,
     ) -> Result<(Queue<H>, QueueInfo), AttachError> {
-        let Some(pool) = self.pools[at].as_mut() else {
+        let Some(pool) = numbered::of_mut(&mut self.pools, at) else {
             return Err(AttachError::Pool(PoolError::NoSuchHome));
         };
         for (home, pages, floor) in [
@@ -152,16 +156,16 @@ impl<H: Hal> Worker<H> {
                 let others = self.vifs.iter().flatten().filter(|vif| vif.pool != pool);
                 others.map(|vif| vif.allotment.most_copies()).min()
             };
-            let pool = self.vifs[index].as_ref().map(|vif| vif.pool);
+            let pool = numbered::of(&self.vifs, index).map(|vif| vif.pool);
             let copies = pool.and_then(copies);
-            let Some(vif) = self.vifs[index].as_mut() else {
+            let Some(vif) = numbered::of_mut(&mut self.vifs, index) else {
                 continue;
             };
             let largest = vif.slots.min(MAX_SLOTS);
             let share = vif.allotment.share(outputs - 1, vif.tags, largest);
             vif.most = copies.map_or(share, |copies| share.min(copies));
             vif.enough = enough_room(vif.most, vif.slots);
-            if let Some(pool) = self.pools.get_mut(vif.pool).and_then(Option::as_mut) {
+            if let Some(pool) = numbered::of_mut(&mut self.pools, vif.pool) {
                 pool.set_share(vif.queue.home(), share);
             }
         }
@@ -205,7 +209,7 @@ impl<H: Hal> Worker<H> {
             }
             self.handoffs.drop(&mut self.pools, &mut self.lane, gone);
         }
-        if let Some(pool) = self.pools[at].as_mut() {
+        if let Some(pool) = numbered::of_mut(&mut self.pools, at) {
             vif.queue.close(pool);
         }
         self.release(at, &Homes::of(interface));
@@ -223,24 +227,22 @@ impl<H: Hal> Worker<H> {
         pool.add_home(HomeId::LOCAL, vifs * LOCAL_PAGES_PER_VIF)
             .map_err(AttachError::Pool)?;
         pool.set_floor(HomeId::LOCAL, 0);
-        match self.pools.iter().position(Option::is_none) {
-            Some(at) => {
-                self.pools[at] = Some(pool);
-                Ok(at)
-            }
-            None => {
-                self.pools.push(Some(pool));
-                Ok(self.pools.len() - 1)
-            }
+        let mut places = self.pools.iter_mut().enumerate();
+        if let Some((at, free)) = places.find(|(_, place)| place.is_none()) {
+            *free = Some(pool);
+            return Ok(at);
         }
+        self.pools.push(Some(pool));
+        Ok(self.pools.len() - 1)
     }
 
     /// Removes the homes of a vif, and the pool with the last one.
     fn release(&mut self, at: usize, homes: &Homes) {
         let used = self.vifs.iter().flatten().any(|vif| vif.pool == at);
-        let Some(pool) = self.pools[at].as_mut() else {
+        let Some(place) = self.pools.get_mut(at) else {
             return;
         };
+        let Some(pool) = place else { return };
         if used {
             for home in [homes.receive, homes.copies, homes.segments] {
                 if pool.has_home(home)
@@ -250,7 +252,7 @@ impl<H: Hal> Worker<H> {
                 }
             }
             pool.trim();
-        } else if let Some(pool) = self.pools[at].take() {
+        } else if let Some(pool) = place.take() {
             let _ = pool.close();
         }
     }

@@ -76,12 +76,12 @@ impl<'a, H: Hal> Control<'a, H> {
     ) -> Result<Bounded<QueueInfo, MAX_WORKERS>, AttachError> {
         let vifs = self.router.config().vifs().max(1);
         let mut infos = Bounded::new();
-        for at in 0..queues.clamp(1, self.workers.len()) {
-            match self.workers[at].attach(now, interface, backend, features, vifs) {
+        for worker in self.workers.iter_mut().take(queues.max(1)) {
+            match worker.attach(now, interface, backend, features, vifs) {
                 // There are no more workers than it has room for.
                 Ok(info) => drop(infos.push(info)),
                 Err(error) => {
-                    for worker in &mut self.workers[..at] {
+                    for worker in self.workers.iter_mut().take(infos.len()) {
                         worker.detach(interface);
                     }
                     return Err(error);
@@ -223,14 +223,19 @@ impl<'a, H: Hal> Control<'a, H> {
         let mut any = false;
         for at in 0..self.workers.len() {
             let mut which = 0;
-            while let Some(vif) = self.workers[at].handoff_vif(which) {
+            while let Some(source) = self.workers.get(at)
+                && let Some(vif) = source.handoff_vif(which)
+            {
                 // The first workers have queues, and a flow always leaves by the same one.
                 let queues = self.workers().filter(|worker| worker.has_vif(vif)).count();
                 let to = at.checked_rem(queues);
                 any |= match to.map(|to| self.workers.get_disjoint_mut([at, to])) {
                     Some(Ok([source, target])) => source.hand_over(which, Some(target), now),
                     // It came to have one.
-                    _ => self.workers[at].hand_over(which, None, now),
+                    _ => {
+                        let source = self.workers.get_mut(at);
+                        source.is_some_and(|source| source.hand_over(which, None, now))
+                    }
                 };
                 which += 1;
             }

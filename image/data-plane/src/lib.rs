@@ -13,6 +13,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
 
 extern crate alloc;
 
@@ -26,6 +27,7 @@ pub mod event_moderation;
 mod handoff;
 mod handoff_queue;
 mod intake;
+mod numbered;
 mod router_output;
 mod sleep;
 mod snapshot;

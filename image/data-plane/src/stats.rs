@@ -24,7 +24,9 @@ impl WorkerStats {
     pub(crate) fn count_sleep(&mut self, frames: u64, moderated: bool) {
         let bits = (u64::BITS - frames.leading_zeros()) as usize;
         let last = self.frames_per_wake.len() - 1;
-        self.frames_per_wake[bits.min(last)] += 1;
+        if let Some(count) = self.frames_per_wake.get_mut(bits.min(last)) {
+            *count += 1;
+        }
         self.sleeps += 1;
         self.moderated_sleeps += u64::from(moderated);
     }

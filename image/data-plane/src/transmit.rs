@@ -63,7 +63,8 @@ pub(crate) fn forward_plain<H: Hal>(
 ) -> usize {
     let most = pool.lendable_to(queue.id(), home).min(*spare);
     let end = frames.len().min(most);
-    let sent = put_on_ring(queue, pool, home, &mut frames[..end], headers);
+    let (frames, _) = frames.split_at_mut(end);
+    let sent = put_on_ring(queue, pool, home, frames, headers);
     *spare -= sent;
     sent
 }
@@ -112,33 +113,32 @@ pub(crate) fn forward_run<H: Hal>(
     let Run {
         path,
         home,
-        headers,
-        frames,
+        mut headers,
+        mut frames,
     } = run;
-    let mut at = 0;
-    while at < frames.len() {
-        let (frames, headers) = (&mut frames[at..], &headers[at..]);
+    while !frames.is_empty() {
         let plain = |frame: &Frame| vif.queue.forwards(frame) && vif.waiting.is_empty();
         let odd = frames.iter().take_while(|frame| !plain(frame)).count();
-        if odd > 0 {
+        let done = if odd > 0 {
             let run = Run {
                 path,
                 home,
                 headers,
-                frames: &mut frames[..odd],
+                frames: frames.get_mut(..odd).unwrap_or_default(),
             };
             forward_each(vif, source, None, run, spare, &mut lost);
-            at += odd;
-            continue;
-        }
-        let sent = forward_plain(&mut vif.queue, source, home, frames, headers, spare);
-        at += sent;
-        if frames
-            .get(sent)
-            .is_some_and(|next| vif.queue.forwards(next))
+            odd
+        } else {
+            forward_plain(&mut vif.queue, source, home, frames, headers, spare)
+        };
+        headers = headers.get(done..).unwrap_or_default();
+        frames = frames.get_mut(done..).unwrap_or_default();
+        if odd == 0
+            && let Some(next) = frames.first()
+            && vif.queue.forwards(next)
         {
             // There is no more room.
-            drop_all(source, &mut frames[sent..], &mut lost);
+            drop_all(source, frames, &mut lost);
             break;
         }
     }

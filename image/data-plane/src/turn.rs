@@ -6,12 +6,14 @@ use netfront_rs::{Budget, MAX_TX_SLOTS};
 use page_pool::PagePool;
 use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
 use router::{
-    DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, Lane, Tables, Verdict, Verdicts,
+    BURST, DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, Lane, Tables, Verdict,
+    Verdicts,
 };
 use xen_hal::Hal;
 
 use crate::allowance::Allowance;
 use crate::burst::{Burst, run_len};
+use crate::numbered;
 use crate::transmit::{forward_plain, forward_run, punt};
 use crate::tx::{Run, TxPath};
 use crate::vif::Vif;
@@ -48,10 +50,8 @@ impl<H: Hal> Worker<H> {
 
     /// Takes a burst from one vif through the router. Returns `true` if there may be another.
     fn forward(&mut self, tables: &Tables, index: usize, now: u64) -> bool {
-        if !self.vifs[index]
-            .as_ref()
-            .is_some_and(|vif| vif.up && vif.queue.rx_pending())
-        {
+        let has_frames = |vif: &Vif<H>| vif.up && vif.queue.rx_pending();
+        if !numbered::of(&self.vifs, index).is_some_and(has_frames) {
             return false;
         }
         let Some(Allowance { budget, spare }) = self.allowance(index, now) else {
@@ -64,9 +64,11 @@ impl<H: Hal> Worker<H> {
         if count == 0 {
             return false;
         }
+        // There are no more, but with this the compiler sees it, and need not check slices.
+        let count = count.min(BURST);
         // Until all is read that is there, the next frames may go wherever others of it went.
         let outputs = self.decide(tables, index, count, spare, now);
-        if let Some(vif) = self.vifs[index].as_mut() {
+        if let Some(vif) = numbered::of_mut(&mut self.vifs, index) {
             vif.intake.outputs = if more { vif.intake.outputs } else { 0 } | outputs;
         }
         more
@@ -76,10 +78,10 @@ impl<H: Hal> Worker<H> {
     /// more at once.
     #[inline(always)]
     fn receive(&mut self, index: usize, budget: Budget) -> (usize, bool) {
-        let Some(vif) = self.vifs[index].as_mut() else {
+        let Some(vif) = numbered::of_mut(&mut self.vifs, index) else {
             return (0, false);
         };
-        let Some(pool) = self.pools[vif.pool].as_mut() else {
+        let Some(pool) = numbered::of_mut(&mut self.pools, vif.pool) else {
             return (0, false);
         };
         let errors = vif.queue.counters().rx_errors;
@@ -116,7 +118,7 @@ impl<H: Hal> Worker<H> {
     /// if it isn't left unread for that. Returns the number of frames.
     #[cold]
     fn receive_large(&mut self, index: usize, budget: Budget, now: u64) -> usize {
-        let Some(vif) = self.vifs[index].as_ref() else {
+        let Some(vif) = numbered::of(&self.vifs, index) else {
             return 0;
         };
         if !vif.up || !vif.queue.rx_pending() {
@@ -156,14 +158,12 @@ impl<H: Hal> Worker<H> {
             in_common,
             ..
         } = &mut *self.burst;
-        *in_common = self.lane.process(
-            tables,
-            Instant(now),
-            input,
-            &mut headers[..count],
-            &metas[..count],
-            &mut verdicts[..count],
-        );
+        let (headers, _) = headers.split_at_mut(count);
+        let (metas, _) = metas.split_at(count);
+        let (verdicts, _) = verdicts.split_at_mut(count);
+        *in_common = self
+            .lane
+            .process(tables, Instant(now), input, headers, metas, verdicts);
         if *in_common == Verdicts::Tagged {
             self.untag(tables, index, count, now);
         }
@@ -174,8 +174,8 @@ impl<H: Hal> Worker<H> {
     /// router decide about them as frames of the interfaces that they are for.
     #[cold]
     fn untag(&mut self, tables: &Tables, index: usize, count: usize, now: u64) {
-        let pool = self.vifs[index].as_ref().map(|vif| vif.pool);
-        let pool = pool.and_then(|pool| self.pools[pool].as_mut());
+        let vif = numbered::of(&self.vifs, index);
+        let pool = vif.and_then(|vif| numbered::of_mut(&mut self.pools, vif.pool));
         let Some(pool) = pool else { return };
         let Burst {
             frames,
@@ -187,15 +187,24 @@ impl<H: Hal> Worker<H> {
         } = &mut *self.burst;
         inputs.fill(InterfaceId(index as u8));
         let mut start = 0;
-        while let Some(&verdict) = verdicts[..count].get(start) {
-            let len = run_len(&verdicts[start..count]);
-            let run = start..start + len;
-            start += len;
+        while let Some(rest) = verdicts.get(start..count)
+            && let Some(&verdict) = rest.first()
+        {
+            let run = start..start + run_len(rest);
+            start = run.end;
             let Verdict::Tagged(interface) = verdict else {
                 continue;
             };
-            for at in run.clone() {
-                let (frame, header) = (&mut frames[at], &mut headers[at]);
+            let (Some(headers), Some(metas), Some(verdicts), Some(inputs)) = (
+                headers.get_mut(run.clone()),
+                metas.get_mut(run.clone()),
+                verdicts.get_mut(run.clone()),
+                inputs.get_mut(run.clone()),
+            ) else {
+                return;
+            };
+            let frames = frames.iter_mut().skip(run.start);
+            for ((header, meta), frame) in headers.iter_mut().zip(&mut *metas).zip(frames) {
                 // The header's bytes are not read again, only those behind it.
                 let mut next = [0; MAX_TAGS * TAG_LEN];
                 pool.copy_out(frame, HEADER_LEN, &mut next);
@@ -204,17 +213,11 @@ impl<H: Hal> Worker<H> {
                 // More follows the tags: the router has seen an EtherType.
                 pool.trim_front(frame, tags);
                 pool.copy_in(frame, 0, &header.0[..ETHERNET_LEN]);
-                metas[at].len -= tags as u32;
+                meta.len -= tags as u32;
             }
-            inputs[run.clone()].fill(interface);
-            self.lane.process(
-                tables,
-                Instant(now),
-                interface,
-                &mut headers[run.clone()],
-                &metas[run.clone()],
-                &mut verdicts[run],
-            );
+            inputs.fill(interface);
+            self.lane
+                .process(tables, Instant(now), interface, headers, metas, verdicts);
         }
     }
 
@@ -230,10 +233,8 @@ impl<H: Hal> Worker<H> {
         spare: &mut usize,
         now: u64,
     ) -> u64 {
-        let Some((from, home)) = self.vifs[index]
-            .as_ref()
-            .map(|vif| (vif.pool, vif.queue.home()))
-        else {
+        let vif = numbered::of(&self.vifs, index);
+        let Some((from, home)) = vif.map(|vif| (vif.pool, vif.queue.home())) else {
             return 0;
         };
         let mut outputs = 0u64;
@@ -246,7 +247,7 @@ impl<H: Hal> Worker<H> {
             in_common,
         } = &mut *self.burst;
         let input_vif = InterfaceId(index as u8);
-        let mut rest = &verdicts[..count];
+        let (mut rest, _) = verdicts.split_at(count);
         let mut start = 0;
         while let Some(&verdict) = rest.first() {
             let len = match in_common {
@@ -254,14 +255,17 @@ impl<H: Hal> Worker<H> {
                 _ => run_len(rest),
             };
             let run = start..start + len;
-            let frames = &mut frames[run.clone()];
+            let (Some(frames), Some(headers)) = (frames.get_mut(run.clone()), headers.get(run))
+            else {
+                debug_assert!(false, "a run is longer than its burst");
+                break;
+            };
             match verdict {
                 Verdict::Forward(out) => {
                     let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
                     outputs |= 1u64.checked_shl(to.0.into()).unwrap_or(0);
-                    let headers = &headers[run];
-                    let vif = self.vifs.get_mut(to.index()).and_then(Option::as_mut);
-                    let sent = match (vif, &mut self.pools[from]) {
+                    let vif = numbered::of_mut(&mut self.vifs, to.index());
+                    let sent = match (vif, numbered::of_mut(&mut self.pools, from)) {
                         (Some(vif), Some(pool)) if vif.takes_plain(from) && tags.is_empty() => {
                             forward_plain(&mut vif.queue, pool, home, frames, headers, spare)
                         }
@@ -276,10 +280,10 @@ impl<H: Hal> Worker<H> {
                                 now,
                             },
                             home,
-                            headers: &headers[sent..],
-                            frames: &mut frames[sent..],
+                            headers: headers.get(sent..).unwrap_or_default(),
+                            frames: frames.get_mut(sent..).unwrap_or_default(),
                         };
-                        let lost = match self.vifs.get_mut(to.index()).and_then(Option::as_mut) {
+                        let lost = match numbered::of_mut(&mut self.vifs, to.index()) {
                             None if tables.is_up(out) => {
                                 self.handoffs.take_in(to, &mut self.pools, rest, spare)
                             }
@@ -292,12 +296,12 @@ impl<H: Hal> Worker<H> {
                     }
                 }
                 Verdict::Punt | Verdict::Drop | Verdict::Tagged(_) => {
-                    let Some(pool) = self.pools[from].as_mut() else {
+                    let Some(pool) = numbered::of_mut(&mut self.pools, from) else {
                         return outputs;
                     };
-                    let inputs = metas[run.clone()].iter().zip(&inputs[run.clone()]);
-                    let inputs = inputs.zip(&headers[run]);
-                    for (frame, ((meta, input), header)) in frames.iter_mut().zip(inputs) {
+                    let known = metas.iter().zip(&*inputs).skip(start);
+                    let frames = frames.iter_mut().zip(headers);
+                    for ((frame, header), (meta, input)) in frames.zip(known) {
                         if verdict == Verdict::Punt {
                             let tagged = *in_common == Verdicts::Tagged;
                             let input = if tagged { *input } else { input_vif };
@@ -346,10 +350,7 @@ fn with_pools<H: Hal, T>(
     f: impl FnOnce(&mut PagePool<H>, Option<&mut PagePool<H>>) -> T,
 ) -> Option<T> {
     match other {
-        None => match pools.get_mut(at) {
-            Some(Some(pool)) => Some(f(pool, None)),
-            _ => None,
-        },
+        None => numbered::of_mut(pools, at).map(|pool| f(pool, None)),
         Some(other) => match pools.get_disjoint_mut([at, other]) {
             Ok([Some(pool), Some(other)]) => Some(f(pool, Some(other))),
             _ => None,

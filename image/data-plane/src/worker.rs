@@ -11,6 +11,7 @@ use xen_hal::{DomId, Hal};
 use crate::burst::Burst;
 use crate::event_moderation::EventModeration;
 use crate::handoff_queue::Handoffs;
+use crate::numbered;
 use crate::snapshot::{PoolSnapshot, QueueSnapshot, WorkerSnapshot};
 use crate::stats::WorkerStats;
 use crate::vif::Vif;
@@ -105,7 +106,7 @@ impl<H: Hal> Worker<H> {
     pub(crate) fn publish(&mut self) -> bool {
         let mut more = false;
         for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
-            if let Some(pool) = self.pools[vif.pool].as_mut() {
+            if let Some(pool) = numbered::of_mut(&mut self.pools, vif.pool) {
                 vif.queue.refill(pool);
                 self.stats.notifications += u64::from(vif.queue.publish());
                 more |= vif.has_more_segments();

@@ -1,7 +1,5 @@
 //! Received packets that are more than one plain slot: chains of pages, extra infos, failures.
 
-#![deny(clippy::arithmetic_side_effects)]
-
 use netif::Gso;
 use netif::messages::{Extra, ExtraInfo, MAX_RX_SLOTS, MAX_TX_SIZE, RX_WORDS, RxFlags, RxResponse};
 use page_pool::{Fragment, Frame, FrameHeader, PagePool};

@@ -1,8 +1,6 @@
 //! Receiving: plain packets in a loop without calls, packets with a hash in another, the rest by
 //! [`Queue::receive_chain`].
 
-#![deny(clippy::arithmetic_side_effects)]
-
 use netif::Checksum;
 use netif::messages::{RX_WORDS, RxFlags, is_lone_hash};
 use page_pool::{FirstBytes, Frame, FrameInfo, PagePool};

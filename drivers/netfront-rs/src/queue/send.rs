@@ -1,7 +1,5 @@
 //! Sending: frames put on the transmit ring, and pages taken back from it.
 
-#![deny(clippy::arithmetic_side_effects)]
-
 use core::sync::atomic::Ordering;
 
 use netif::messages::{

@@ -41,16 +41,17 @@ impl Budget {
     /// Takes `frames` frames of one slot each off it.
     #[inline]
     pub(super) fn take(&mut self, frames: usize) {
-        self.frames -= frames;
-        self.slots -= frames;
+        self.frames = self.frames.wrapping_sub(frames);
+        self.slots = self.slots.wrapping_sub(frames);
     }
 
     /// Takes a frame off it.
     #[inline]
     pub(super) fn take_frame(&mut self, frame: &Frame) {
-        self.frames -= 1;
-        self.slots -= frame.tx_slots();
-        self.large -= usize::from(frame.is_gso());
+        self.take(1);
+        let more = frame.tx_slots().wrapping_sub(1);
+        self.slots = self.slots.wrapping_sub(more);
+        self.large = self.large.wrapping_sub(frame.is_gso().into());
     }
 }
 
