@@ -10,6 +10,7 @@ pub(crate) mod route;
 mod router_advert;
 mod vrf;
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,6 +19,11 @@ use crate::draft::{Draft, DraftInterface};
 use crate::error::ConfigError;
 use crate::model::{Config, DEFAULT_HOSTNAME, InterfaceConfig, RouteFile};
 use interfaces::Interfaces;
+use wire::addr::Network;
+
+/// Numbers by a number and a prefix, such as that of a routing table and a route there. One type for all
+/// such maps: each type costs some KiB of code.
+pub(crate) type Places = BTreeMap<(usize, Network), usize>;
 
 pub(crate) fn check(draft: Draft) -> Result<Config, ConfigError> {
     let hostname = hostname(draft.hostname)?;

@@ -11,7 +11,7 @@ use crate::check::route::Connected;
 use crate::draft::{Action, At, DraftTarget};
 use crate::error::ConfigError;
 use crate::limits::{MAX_GROUPS, MAX_NEIGHBORS};
-use crate::model::{Config, InterfaceConfig, RouteConfig, RouteFile, RouteTarget};
+use crate::model::{Config, InterfaceConfig, RouteFile, RouteTarget};
 use crate::notation;
 use crate::suggest::did_you_mean;
 use wire::addr::Network;
@@ -75,13 +75,15 @@ pub fn read<S: RouteSink>(
 
 fn on_link(config: &Config) -> OnLink {
     let vrf_of = |at: usize| config.interfaces.get(at).map(|i| i.vrf);
-    let on_link = |route: &RouteConfig| match route.target {
-        RouteTarget::Interface(interface) if vrf_of(interface) == Some(route.vrf) => {
-            Some(((route.vrf, route.prefix), interface))
+    let mut on_link = OnLink::new();
+    for route in &config.routes {
+        if let RouteTarget::Interface(at) = route.target
+            && vrf_of(at) == Some(route.vrf)
+        {
+            on_link.insert((route.vrf, route.prefix), at);
         }
-        _ => None,
-    };
-    config.routes.iter().filter_map(on_link).collect()
+    }
+    on_link
 }
 
 /// What a line says behind the prefix, and whether that is of IPv6.

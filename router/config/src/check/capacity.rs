@@ -1,31 +1,77 @@
 //! What there is room for in the router: neighbors that have a place of their own, groups of gateways.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
-use crate::draft::{At, DraftNeighbor, DraftRoute};
+use super::Places;
+use crate::draft::{DraftNeighbor, DraftRoute};
 use crate::error::ConfigError;
-use crate::limits::{MAX_GROUPS, MAX_NEIGHBORS};
+use crate::limits::{MAX_GROUPS, MAX_INTERFACES, MAX_NEIGHBORS};
 use crate::model::{InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
+use wire::addr::Network;
 
-/// Neighbors by interface and family.
+/// Fails if more is configured than there is room for.
+pub(super) fn check(
+    interfaces: &[InterfaceConfig],
+    (routes, drafts): (&[RouteConfig], &[DraftRoute]),
+    (neighbors, neighbor_drafts): (&[NeighborConfig], &[DraftNeighbor]),
+) -> Result<(), ConfigError> {
+    let mut all = Neighbors {
+        interfaces,
+        known: Places::new(),
+        counts: [[0; 2]; MAX_INTERFACES],
+    };
+    for (at, interface) in interfaces.iter().enumerate() {
+        let networks = interface.addresses.iter().filter_map(|a| a.v4());
+        for end in networks.filter_map(|n| n.broadcast()) {
+            if interface.allow.directed_broadcast {
+                all.add(0, at, end.into())?;
+            }
+        }
+    }
+    for (neighbor, draft) in neighbors.iter().zip(neighbor_drafts) {
+        all.add(draft.address.line, neighbor.interface, neighbor.address)?;
+    }
+    let mut groups = Groups::default();
+    for (route, draft) in routes.iter().zip(drafts) {
+        let line = draft.target.line;
+        if let RouteTarget::Via(gateways) = &route.target {
+            for via in gateways {
+                all.add(line, via.interface, via.address)?;
+            }
+        }
+        groups.add(route);
+        if groups.count > MAX_GROUPS {
+            let prefix = route.prefix;
+            let text = format!(
+                "route {prefix}: more than {MAX_GROUPS} different groups of gateways, or of \
+                 gateways with an \"mtu\""
+            );
+            return Err(ConfigError::new(line, text));
+        }
+    }
+    Ok(())
+}
+
+/// Neighbors that keep a place.
 struct Neighbors<'a> {
     interfaces: &'a [InterfaceConfig],
-    known: BTreeSet<(usize, IpAddr)>,
-    counts: BTreeMap<(usize, bool), usize>,
+    known: Places,
+    /// Of each interface, for IPv4 and IPv6.
+    counts: [[usize; 2]; MAX_INTERFACES],
 }
 
 impl Neighbors<'_> {
     fn add(&mut self, line: u32, interface: usize, address: IpAddr) -> Result<(), ConfigError> {
-        if !self.known.insert((interface, address)) {
+        let place = (interface, Network { address, len: 0 });
+        if self.known.insert(place, 0).is_some() {
             return Ok(());
         }
-        let count = self
-            .counts
-            .entry((interface, address.is_ipv6()))
-            .or_default();
+        let counts = self.counts.get_mut(interface);
+        let Some(count) = counts.and_then(|c| c.get_mut(usize::from(address.is_ipv6()))) else {
+            return Ok(());
+        };
         *count += 1;
         if *count <= MAX_NEIGHBORS {
             return Ok(());
@@ -39,60 +85,56 @@ impl Neighbors<'_> {
     }
 }
 
-/// Fails if more is configured than there is room for.
-pub(super) fn check(
-    interfaces: &[InterfaceConfig],
-    (routes, drafts): (&[RouteConfig], &[DraftRoute]),
-    (neighbors, neighbor_drafts): (&[NeighborConfig], &[DraftNeighbor]),
-) -> Result<(), ConfigError> {
-    let mut all = Neighbors {
-        interfaces,
-        known: BTreeSet::new(),
-        counts: BTreeMap::new(),
-    };
-    for (at, interface) in interfaces.iter().enumerate() {
-        let networks = interface.addresses.iter().filter_map(|a| a.v4());
-        for end in networks.filter_map(|n| n.broadcast()) {
-            if interface.allow.directed_broadcast {
-                all.add(0, at, end.into())?;
-            }
-        }
-    }
-    for (neighbor, draft) in neighbors.iter().zip(neighbor_drafts) {
-        all.add(draft.address.line, neighbor.interface, neighbor.address)?;
-    }
-    let mut groups = BTreeSet::new();
-    for (route, draft) in routes.iter().zip(drafts) {
-        let At { line, .. } = draft.target;
-        let members = match &route.target {
-            RouteTarget::Via(gateways) => {
-                for via in gateways {
-                    all.add(line, via.interface, via.address)?;
-                }
-                (gateways.len() > 1 || route.mtu.is_some()).then(|| members(gateways))
-            }
-            RouteTarget::Interface(at) if route.mtu.is_some() => Some(alloc::vec![(*at, None, 1)]),
-            _ => None,
-        };
-        let Some(members) = members else { continue };
-        groups.insert((members, route.mtu));
-        if groups.len() > MAX_GROUPS {
-            let prefix = route.prefix;
-            let text = format!(
-                "route {prefix}: more than {MAX_GROUPS} different groups of gateways, or of \
-                 gateways with an \"mtu\""
-            );
-            return Err(ConfigError::new(line, text));
-        }
-    }
-    Ok(())
+/// Groups of next hops, each counted once: a tree whose edges are members.
+#[derive(Default)]
+struct Groups {
+    /// By a node and a member, the next node. A member is a gateway whose weight is the length, and at
+    /// the end the MTU.
+    nodes: Places,
+    count: usize,
 }
 
-fn members(gateways: &[Via]) -> Vec<(usize, Option<IpAddr>, u8)> {
-    let each = gateways.iter();
-    let mut members: Vec<_> = each
-        .map(|via| (via.interface, Some(via.address), via.weight))
-        .collect();
-    members.sort_unstable();
-    members
+impl Groups {
+    /// Adds what a route leads to, if it is a group.
+    fn add(&mut self, route: &RouteConfig) {
+        let mut node = 0;
+        match &route.target {
+            RouteTarget::Via(gateways) if gateways.len() > 1 || route.mtu.is_some() => {
+                let key = |via: &Via| (via.interface, via.address, via.weight);
+                // A few, for which the code of a sort isn't worth its size.
+                let mut members: Vec<Via> = Vec::with_capacity(gateways.len());
+                for via in gateways {
+                    let at = members.partition_point(|other| key(other) < key(via));
+                    members.insert(at, *via);
+                }
+                for via in members {
+                    let (address, len) = (via.address, via.weight);
+                    node = self.next(node, via.interface, Network { address, len });
+                }
+            }
+            RouteTarget::Interface(at) if route.mtu.is_some() => {
+                let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                node = self.next(node, *at, Network { address, len: 0 });
+            }
+            _ => return,
+        }
+        let mtu = Ipv4Addr::from_bits(route.mtu.unwrap_or(0).into());
+        let nodes = self.nodes.len();
+        self.next(
+            node,
+            MAX_INTERFACES,
+            Network {
+                address: mtu.into(),
+                len: 0,
+            },
+        );
+        self.count += usize::from(self.nodes.len() > nodes);
+    }
+
+    /// Returns where a member leads from a node, which is a new one if it hasn't led there before.
+    fn next(&mut self, node: usize, interface: usize, member: Network) -> usize {
+        let new = self.nodes.len() + 1;
+        let edge = node * (MAX_INTERFACES + 1) + interface;
+        *self.nodes.entry((edge, member)).or_insert(new)
+    }
 }

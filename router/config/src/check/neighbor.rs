@@ -1,9 +1,9 @@
 //! Static neighbors.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::Places;
 use super::address::{is_link_local, no_host};
 use super::interfaces::Interfaces;
 use crate::draft::DraftNeighbor;
@@ -17,10 +17,14 @@ pub(super) fn check(
     routes: &[RouteConfig],
 ) -> Result<Vec<NeighborConfig>, ConfigError> {
     let mut neighbors: Vec<NeighborConfig> = Vec::with_capacity(drafts.len());
-    let mut known = BTreeSet::new();
+    let mut known = Places::new();
     for draft in drafts {
         let new = neighbor(draft, interfaces, routes)?;
-        if !known.insert((new.interface, new.address)) {
+        let (address, len) = (new.address, 0);
+        if known
+            .insert((new.interface, Network { address, len }), 0)
+            .is_some()
+        {
             let text = format!("neighbor {} is given twice", new.address);
             return Err(draft.address.error(text));
         }

@@ -1,10 +1,10 @@
 //! What routes lead to: gateways, each on the link of an interface, and interfaces.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Places;
 use super::address::{self, is_link_local};
 use super::interfaces::Interfaces;
 use super::vrf;
@@ -15,7 +15,7 @@ use crate::model::{InterfaceConfig, RouteTarget, Via};
 use wire::addr::Network;
 
 /// What routes put on the links of interfaces (indices): by their tables and prefixes.
-pub(crate) type OnLink = BTreeMap<(usize, Network), usize>;
+pub(crate) type OnLink = Places;
 
 /// What nothing is ever forwarded to, whatever routes say, and why.
 const NEVER: [(Network, &str); 8] = {

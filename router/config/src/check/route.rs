@@ -1,9 +1,9 @@
 //! Static routes.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::Places;
 use super::interfaces::Interfaces;
 use super::next_hop::{NextHops, OnLink};
 use super::vrf;
@@ -136,9 +136,6 @@ impl<'a> Connected<'a> {
         Ok(())
     }
 }
-
-/// Where routes are, by their tables and prefixes.
-type Places = BTreeMap<(usize, Network), usize>;
 
 /// Returns the tables through which a route leads, the first of them twice, if it leads round in a
 /// circle, else nothing.
