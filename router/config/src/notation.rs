@@ -1,5 +1,5 @@
-//! How addresses, networks and gateways are written, wherever that is. An error is the text that
-//! tells what is wrong.
+//! How texts, addresses, networks and gateways are written, wherever that is. An error is the text that
+//! tells what is wrong, with what can't be seen of a text escaped.
 
 use alloc::format;
 use alloc::string::String;
@@ -11,6 +11,11 @@ use wire::addr::{Mac, Network};
 /// The smallest MTU that a link may have, in bytes (RFC 791 3.2).
 pub(crate) const MTU_MIN: u16 = 68;
 
+/// Returns a text without the byte order mark that some editors put in front.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+}
+
 /// Reads `ADDRESS`, with `%INTERFACE` behind it (RFC 4007 11) and `@WEIGHT` at the end if need
 /// be.
 pub(crate) fn via(text: &str) -> Result<DraftVia, String> {
@@ -20,7 +25,7 @@ pub(crate) fn via(text: &str) -> Result<DraftVia, String> {
             Ok(number) if number > 0 && !text.contains('+') => (address, number),
             _ => {
                 return Err(format!(
-                    "weight \"{weight}\" of {address} isn't a number from 1 to 255"
+                    "weight {weight:?} of {address} isn't a number from 1 to 255"
                 ));
             }
         },
@@ -39,7 +44,7 @@ pub(crate) fn via(text: &str) -> Result<DraftVia, String> {
 /// Reads an IP address.
 pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
     text.parse()
-        .map_err(|_| format!("\"{text}\" isn't an IP address (such as 10.0.0.1 or 2001:db8::1)"))
+        .map_err(|_| format!("{text:?} isn't an IP address (such as 10.0.0.1 or 2001:db8::1)"))
 }
 
 /// Reads an address with a prefix length.
@@ -50,12 +55,12 @@ pub(crate) fn network(text: &str) -> Result<Network, String> {
         } else {
             "isn't an address with a prefix length (such as 10.0.0.1/24)"
         };
-        format!("\"{text}\" {hint}")
+        format!("{text:?} {hint}")
     })
 }
 
 /// Reads a MAC address.
 pub(crate) fn mac(text: &str) -> Result<Mac, String> {
     text.parse()
-        .map_err(|_| format!("\"{text}\" isn't a MAC address (such as 02:00:00:00:00:01)"))
+        .map_err(|_| format!("{text:?} isn't a MAC address (such as 02:00:00:00:00:01)"))
 }

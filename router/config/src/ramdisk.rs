@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::ConfigError;
 use crate::model::Config;
+use crate::notation::without_mark;
 use crate::tar::{Entry, entries, is_tar};
 use crate::toml_file::{from_archive, from_toml};
 
@@ -13,7 +14,9 @@ use crate::toml_file::{from_archive, from_toml};
 pub const CONFIG_FILE: &str = "ringway.toml";
 
 /// Reads a ramdisk that is either the configuration file itself or a tar archive that holds
-/// it as [`CONFIG_FILE`]. NUL bytes after the text, as loaders leave them, don't matter.
+/// it as [`CONFIG_FILE`]. NUL bytes after the text, as loaders leave them, don't matter, nor does a
+/// byte order mark before it. Of several files with one name in an archive the last one counts, as
+/// when it is unpacked.
 ///
 /// The files of routes that it names exist then, but weren't looked into:
 /// [`read_route_file`](crate::read_route_file) does that.
@@ -30,16 +33,12 @@ pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
     for entry in files(bytes) {
         let entry = entry?;
         if entry.name == CONFIG_FILE.as_bytes() {
-            found = found.or(Some(entry.data));
-        } else if let Ok(name) = core::str::from_utf8(entry.name) {
-            names.push(String::from(name));
+            found = Some(entry);
+        } else if let Ok(name) = String::from_utf8(entry.name) {
+            names.push(name);
         }
     }
-    let Some(file) = found else {
-        let text = format!("the ramdisk's tar archive holds no {CONFIG_FILE}");
-        return Err(ConfigError::new(0, text));
-    };
-    from_archive(text(file)?, &names)
+    from_archive(text(contents(found, CONFIG_FILE)?)?, &names)
 }
 
 /// Returns a file in a ramdisk that is an archive.
@@ -48,14 +47,29 @@ pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
 ///
 /// The archive is damaged, or there is no such file.
 pub fn file<'a>(ramdisk: &'a [u8], path: &str) -> Result<&'a [u8], ConfigError> {
+    let mut found = None;
     for entry in files(ramdisk) {
         let entry = entry?;
         if entry.name == path.as_bytes() {
-            return Ok(entry.data);
+            found = Some(entry);
         }
     }
-    let text = format!("the ramdisk's tar archive holds no {path}");
-    Err(ConfigError::new(0, text))
+    contents(found, path)
+}
+
+/// Returns the contents of the file called `path` if it was found.
+fn contents<'a>(found: Option<Entry<'a>>, path: &str) -> Result<&'a [u8], ConfigError> {
+    let is_there = found.is_some();
+    found.and_then(|entry| entry.data).ok_or_else(|| {
+        let text = if is_there {
+            format!(
+                "the ramdisk's tar archive holds {path} as something else than a file (a link?)"
+            )
+        } else {
+            format!("the ramdisk's tar archive holds no {path}")
+        };
+        ConfigError::new(0, text)
+    })
 }
 
 /// Returns the text of a configuration file.
@@ -64,6 +78,11 @@ fn text(file: &[u8]) -> Result<&str, ConfigError> {
         return Err(ConfigError::new(0, "the ramdisk is empty"));
     };
     let file = file.get(..=last).unwrap_or(file);
+    if file.starts_with(b"07070") {
+        let text = "the ramdisk is a cpio archive, not a TOML file or a tar archive";
+        return Err(ConfigError::new(0, text));
+    }
+    let file = without_mark(file);
     core::str::from_utf8(file).map_err(|error| {
         let valid = file.iter().take(error.valid_up_to());
         let line = valid.filter(|&&b| b == b'\n').count() + 1;
@@ -97,6 +116,22 @@ mod tests {
         archive.extend(file("./ringway.toml", b'0', GOOD));
         archive.resize(10240, 0);
         assert_eq!(from_ramdisk(&archive).unwrap(), plain);
+        let marked = ["\u{feff}".as_bytes(), GOOD].concat();
+        assert_eq!(from_ramdisk(&marked).unwrap(), plain);
+        assert_eq!(
+            from_ramdisk(&file("ringway.toml", b'0', &marked)),
+            Ok(plain)
+        );
+    }
+
+    #[test]
+    fn the_last_file_of_a_name_counts() {
+        let mut archive = file("ringway.toml", b'0', b"hostname = 1");
+        archive.extend(file("a", b'0', b"old"));
+        archive.extend(file("./ringway.toml", b'0', GOOD));
+        archive.extend(file("a", b'0', b"new"));
+        assert!(from_ramdisk(&archive).is_ok());
+        assert_eq!(super::file(&archive, "a").unwrap(), b"new");
     }
 
     #[test]
@@ -160,6 +195,7 @@ mod tests {
     #[test]
     fn malformed() {
         let archive = file("other.toml", b'0', GOOD);
+        let link = file("ringway.toml", b'2', b"");
         let mut broken = archive.clone();
         broken[0] = b'x';
         for (bytes, line, wanted) in [
@@ -167,7 +203,9 @@ mod tests {
             (&[0; 4096], 0, "empty"),
             (b"hostname = \"a\"\n\xff\xfe", 2, "UTF-8"),
             (b"\x1f\x8b\x08\x00", 1, "UTF-8"),
+            (b"07070100000001", 0, "cpio"),
             (&archive, 0, "no ringway.toml"),
+            (&link, 0, "ringway.toml as something else"),
             (&broken, 0, "checksum"),
         ] {
             let error = from_ramdisk(bytes).unwrap_err();

@@ -58,6 +58,7 @@ pub fn read<S: RouteSink>(
         sink,
     };
     let mut count = 0;
+    let text = notation::without_mark(text);
     for (line, text) in (1u32..).zip(text.split(|&b| b == b'\n')) {
         match reader.line(line, text) {
             Ok(route) => count += usize::from(route),
@@ -173,9 +174,7 @@ fn draft(
             if !word.contains(['.', ':']) {
                 let actions = Action::ALL.iter().map(|(action, _)| *action);
                 let hint = did_you_mean(word, &mut names().chain(actions));
-                return Err(format!(
-                    "\"{word}\" is no gateway, interface or action{hint}"
-                ));
+                return Err(format!("{word:?} is no gateway, interface or action{hint}"));
             }
             Ok(At::new(line, notation::via(word)?))
         };

@@ -50,6 +50,19 @@ fn read_text(text: &[u8]) -> (List, Result<usize, ConfigError>) {
 }
 
 #[test]
+fn what_cant_be_seen() {
+    let (_, read) = read_text("\u{feff}192.0.2.0/24 blackhole\r\n".as_bytes());
+    assert_eq!(read, Ok(1));
+    for text in [
+        "192.0.2.0/24\u{a0} blackhole",
+        "192.0.2.0/24 10.0.0.9\u{a0}",
+    ] {
+        let error = read_text(text.as_bytes()).1.unwrap_err();
+        assert!(error.text.contains("\\u{a0}\""), "{error}");
+    }
+}
+
+#[test]
 fn every_kind_of_line() {
     let text = b"# both families\r\n\n0.0.0.0/0 10.0.0.9\r\n\
         192.0.2.0/24\t10.0.0.9 # the same\n  198.51.100.0/24   10.0.0.9@3  10.0.1.9  \n\
