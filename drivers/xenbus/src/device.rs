@@ -89,6 +89,8 @@ pub struct Device {
     backend_id: DomId,
     /// On the key that names the backend: tells of a new one, and of removal.
     frontend_watch: Watch,
+    /// On the key with the backend's domain, which may change alone.
+    domain_watch: Watch,
     /// On all of the backend's directory, since its removal must be seen too.
     backend_watch: Watch,
 }
@@ -112,21 +114,24 @@ impl Device {
             .raw("backend-id")
             .and_then(parse_backend_id)
             .ok_or(OpenError::Malformed("backend-id"))?;
-        let paths = [format!("{frontend}/backend"), backend.clone()];
+        let paths = [
+            format!("{frontend}/backend"),
+            format!("{frontend}/backend-id"),
+            backend.clone(),
+        ];
         let mut watches = join_all(paths.iter().map(|path| store.watch(path)))
             .await
             .into_iter();
-        let (Some(frontend_watch), Some(backend_watch)) = (watches.next(), watches.next()) else {
-            return Err(StoreError::Malformed.into());
-        };
+        let mut next = || watches.next().unwrap_or(Err(StoreError::Malformed));
         Ok(Self {
             store: store.clone(),
             name,
             frontend,
             backend,
             backend_id,
-            frontend_watch: frontend_watch?,
-            backend_watch: backend_watch?,
+            frontend_watch: next()?,
+            domain_watch: next()?,
+            backend_watch: next()?,
         })
     }
 
@@ -280,14 +285,14 @@ impl Device {
     }
 
     fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<(), StoreError>> {
-        // Both, so that both know whom to wake and neither is reported twice.
-        let frontend = self.frontend_watch.poll_changed(cx);
-        let backend = self.backend_watch.poll_changed(cx);
-        if frontend.is_ready() {
-            frontend
-        } else {
-            backend
-        }
+        // All, so that all know whom to wake and none is reported twice.
+        let all = [
+            self.frontend_watch.poll_changed(cx),
+            self.domain_watch.poll_changed(cx),
+            self.backend_watch.poll_changed(cx),
+        ];
+        let ready = all.into_iter().find(Poll::is_ready);
+        ready.unwrap_or(Poll::Pending)
     }
 
     /// Waits until the backend is in a state that `want` accepts; returns it.

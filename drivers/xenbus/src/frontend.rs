@@ -18,6 +18,7 @@
 //! happen, and none is waited for longer than it takes.
 
 use alloc::format;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 use crate::device::{Device, DeviceError, OpenError};
@@ -184,7 +185,7 @@ impl<H: Handler> Machine<'_, H> {
                 cause => cause,
             };
             let pause_ns = self.backoff.next(cause);
-            if pause_ns > 0 {
+            if pause_ns > 0 && self.backoff.complaint.is_empty() {
                 log::info!(target: "xenbus", "{}: {}", self.device.name(), Again(pause_ns));
             }
             let not_before_ns = self.timers.now_ns().saturating_add(pause_ns);
@@ -211,7 +212,12 @@ impl<H: Handler> Machine<'_, H> {
         let mut connection = match self.handler.connect(&self.device, &fault).await {
             Ok(connection) => connection,
             Err(error) => {
-                log::warn!(target: "xenbus", "{}: {error}", self.device.name());
+                // It is tried again and again: what is still wrong is said once.
+                let complaint = error.to_string();
+                if self.backoff.complaint != complaint {
+                    log::warn!(target: "xenbus", "{}: {complaint}", self.device.name());
+                    self.backoff.complaint = complaint;
+                }
                 return self.close(Cause::Fault).await;
             }
         };
@@ -291,6 +297,7 @@ impl<H: Handler> Machine<'_, H> {
                 Connected if since_ns.is_none() => {
                     *since_ns = Some(self.timers.now_ns());
                     log::info!(target: "xenbus", "{}: connected", self.device.name());
+                    self.backoff.complaint.clear();
                     self.handler.established(&self.device, connection);
                 }
                 // Not there yet: this may wait for a hotplug script.
@@ -375,10 +382,12 @@ impl<H: Handler> Machine<'_, H> {
     }
 }
 
-/// How long to pause between failures.
+/// How long to pause between failures, and what was said of the last one.
 #[derive(Default)]
 struct Backoff {
     failures: u32,
+    /// Why the device couldn't be set up, which was logged; empty if it was connected since.
+    complaint: String,
 }
 
 impl Backoff {

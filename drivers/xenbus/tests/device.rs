@@ -402,7 +402,17 @@ fn a_backend_in_another_domain_is_connected_instead() {
     let mut linux = LinuxBackend::new(&bed.rig.server, "vif", 0, 7);
     bed.talk(&mut linux);
     assert_eq!(bed.driver.take_log(), ["connect 7", "established"]);
-    assert_eq!(bed.rig.server.watch_count(), 2);
+    assert_eq!(bed.rig.server.watch_count(), 3);
+}
+
+#[test]
+fn a_backend_whose_domain_alone_changes_is_followed() {
+    let (bed, mut linux) = Bed::connected();
+    bed.rig.server.set("device/vif/0/backend-id", "7");
+    bed.rig.run();
+    assert_eq!(bed.driver.take_log(), CLOSED);
+    bed.talk(&mut linux);
+    assert_eq!(bed.driver.take_log(), ["connect 7", "established"]);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub enum ConfigStatus<'a> {
     Ok {
         /// How many there were before it.
         generation: u64,
+        /// What is other than configured, because a link doesn't offer it.
+        warning: Option<&'a str>,
     },
     /// It can't be used.
     Error {
@@ -69,8 +71,15 @@ impl<'a> ConfigStatus<'a> {
         let (word, rest) = value.split_once(' ').ok_or(ParseError)?;
         match word {
             "ok" => {
-                let generation = rest.parse().map_err(|_| ParseError)?;
-                Ok(Self::Ok { generation })
+                let (number, warning) = match rest.split_once(": ") {
+                    Some((number, warning)) => (number, Some(warning)),
+                    None => (rest, None),
+                };
+                let generation = number.parse().map_err(|_| ParseError)?;
+                Ok(Self::Ok {
+                    generation,
+                    warning,
+                })
             }
             "error" => {
                 let (line, text) = rest.split_once(": ").ok_or(ParseError)?;
@@ -85,7 +94,16 @@ impl<'a> ConfigStatus<'a> {
 impl fmt::Display for ConfigStatus<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ok { generation } => write!(f, "ok {generation}"),
+            Self::Ok {
+                generation,
+                warning,
+            } => {
+                write!(f, "ok {generation}")?;
+                match warning {
+                    Some(warning) => write!(f, ": {warning}"),
+                    None => Ok(()),
+                }
+            }
             Self::Error { line, text } => write!(f, "error {line}: {text}"),
         }
     }
@@ -123,9 +141,14 @@ mod tests {
 
     #[test]
     fn configuration_status_is_read_as_it_is_written() {
+        let ok = |generation, warning| ConfigStatus::Ok {
+            generation,
+            warning,
+        };
         for (status, text) in [
-            (ConfigStatus::Ok { generation: 0 }, "ok 0"),
-            (ConfigStatus::Ok { generation: 17 }, "ok 17"),
+            (ok(0, None), "ok 0"),
+            (ok(17, None), "ok 17"),
+            (ok(0, Some("wan: no: IPv6")), "ok 0: wan: no: IPv6"),
             (
                 ConfigStatus::Error {
                     line: 4,

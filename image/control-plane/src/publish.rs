@@ -2,7 +2,7 @@
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use control_api::{ConfigStatus, Key, State};
 
@@ -11,16 +11,24 @@ use crate::shared::Shared;
 
 /// Writes the guest's identity to xenstore, and what became of its configuration.
 pub(crate) async fn publish_identity(shared: Rc<Shared>) {
+    shared.write(Key::Version, env!("CARGO_PKG_VERSION")).await;
+    publish_status(&shared).await;
+    publish_state(&shared).await;
+}
+
+async fn publish_status(shared: &Shared) {
+    let warning = shared.mtu_warning.borrow().clone();
     let status = match &shared.config_error {
-        None => ConfigStatus::Ok { generation: 0 },
+        None => ConfigStatus::Ok {
+            generation: 0,
+            warning: Some(&*warning).filter(|text| !text.is_empty()),
+        },
         Some(error) => ConfigStatus::Error {
             line: error.line,
             text: &error.text,
         },
     };
-    shared.write(Key::Version, env!("CARGO_PKG_VERSION")).await;
     shared.write(Key::ConfigStatus, &status.to_string()).await;
-    publish_state(&shared).await;
 }
 
 async fn publish_state(shared: &Shared) {
@@ -35,7 +43,10 @@ pub(crate) fn links_changed(shared: &Rc<Shared>) {
     if shared.config_error.is_some() {
         return;
     }
-    let up = with_router(&*shared.platform, |router| router.all_links_up());
+    let (up, warnings) = with_router(&*shared.platform, |router| {
+        (router.all_links_up(), router.mtu_warnings())
+    });
+    mtus_changed(shared, &warnings);
     let state = match (up, shared.ready_us.get()) {
         (true, _) => State::Ready,
         (false, None) => State::Booting,
@@ -53,4 +64,21 @@ pub(crate) fn links_changed(shared: &Rc<Shared>) {
             .tasks
             .spawn(async move { publish_state(&this).await });
     }
+}
+
+/// Logs and publishes what is other than configured because of the MTUs that links offer, where that is
+/// news.
+fn mtus_changed(shared: &Rc<Shared>, warnings: &[String]) {
+    let news = warnings.join("; ");
+    if *shared.mtu_warning.borrow() == news {
+        return;
+    }
+    let old = shared.mtu_warning.replace(news);
+    for warning in warnings.iter().filter(|it| !old.contains(it.as_str())) {
+        log::warn!(target: "net", "{warning}");
+    }
+    let this = Rc::clone(shared);
+    shared
+        .tasks
+        .spawn(async move { publish_status(&this).await });
 }

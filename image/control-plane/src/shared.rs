@@ -1,7 +1,7 @@
 //! What the tasks of the control plane share.
 
 use alloc::rc::Rc;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     faults: RefCell<Vec<(InterfaceId, Signal<PeerFault>)>>,
     /// Why the configuration can't be used.
     pub(crate) config_error: Option<ConfigError>,
+    /// What is other than configured because of the MTUs that links offer; empty if nothing is.
+    pub(crate) mtu_warning: RefCell<String>,
     pub(crate) state: Cell<State>,
     /// How long it took until every interface was up, in us.
     pub(crate) ready_us: Cell<Option<u64>>,
@@ -63,6 +65,7 @@ impl Shared {
             rss: RssSessions::new(),
             faults: RefCell::default(),
             config_error,
+            mtu_warning: RefCell::default(),
             state: Cell::new(state),
             ready_us: Cell::new(None),
             end: Cell::new(None),

@@ -2,7 +2,7 @@
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use data_plane::AttachError;
@@ -18,7 +18,7 @@ use xenbus::{Device, DeviceError, Handler, KeyError};
 use xenstore::StoreError;
 
 use crate::data_plane_control::DataPlane;
-use crate::platform::with_data_plane;
+use crate::platform::{with_data_plane, with_router};
 use crate::publish::links_changed;
 use crate::shared::Shared;
 
@@ -31,7 +31,8 @@ const OURS: Features = Features::RX_NOTIFY
 const LARGE: Features = Features::GSO_TCPV4.union(Features::GSO_TCPV6);
 /// `mtu` where the frontend's directory has none, in bytes of IP packet.
 const DEFAULT_MTU: u16 = 1500;
-
+/// The smallest MTU that a link may have, in bytes (RFC 791 3.2).
+const MTU_MIN: u16 = 68;
 /// The most that fits a frame in one slot, in bytes of IP packet.
 const ONE_SLOT_MTU: u16 = (PAGE_SIZE - ETHERNET_LEN) as u16;
 
@@ -40,6 +41,12 @@ const ONE_SLOT_MTU: u16 = (PAGE_SIZE - ETHERNET_LEN) as u16;
 pub(crate) enum ConnectError {
     /// A key is missing or makes no sense.
     Key(KeyError),
+    /// The vif's MTU, in bytes, is less than IPv4 needs.
+    Mtu(u16),
+    /// The vif's MAC address can't be one of an interface.
+    Mac(Mac),
+    /// The vif's MAC address is that of another interface, with this name.
+    MacOf(Mac, String),
     /// The device can't be written to.
     Device(DeviceError),
     /// xenstore failed.
@@ -56,6 +63,9 @@ impl core::fmt::Display for ConnectError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             ConnectError::Key(error) => error.fmt(f),
+            ConnectError::Mtu(mtu) => write!(f, "mtu {mtu} is less than {MTU_MIN}, IPv4's least"),
+            ConnectError::Mac(mac) => write!(f, "mac {mac} can't be that of an interface"),
+            ConnectError::MacOf(mac, name) => write!(f, "mac {mac} is already that of {name}"),
             ConnectError::Device(error) => error.fmt(f),
             ConnectError::Store(error) => error.fmt(f),
             ConnectError::Attach(error) => error.fmt(f),
@@ -119,6 +129,10 @@ impl Handler for VifHandler {
             mac: keys.require("mac")?,
             mtu: keys.get("mtu")?.unwrap_or(DEFAULT_MTU),
         };
+        if connection.mtu < MTU_MIN {
+            return Err(ConnectError::Mtu(connection.mtu));
+        }
+        self.allow_mac(connection.mac)?;
         if !theirs.contains(Features::SG) {
             connection.mtu = connection.mtu.min(ONE_SLOT_MTU);
         }
@@ -128,7 +142,6 @@ impl Handler for VifHandler {
         if memory.quarantined_pages > memory.total_pages / 4 {
             return Err(ConnectError::Quarantine);
         }
-        self.shared.watch_faults(self.interface, fault);
         let platform = &self.shared.platform;
         let most = netif::max_queues(offered.raw(MAX_QUEUES_KEY));
         let most = most.min(self.queues_elsewhere().await);
@@ -138,7 +151,9 @@ impl Handler for VifHandler {
             let attached = data_plane.attach(platform.now_ns(), interface, backend, theirs, queues);
             (attached, data_plane.takes_large())
         });
+        // Not before: a vif that isn't attached may be the second one with an interface's MAC address.
         let queues = attached.map_err(ConnectError::Attach)?;
+        self.shared.watch_faults(self.interface, fault);
         let control = self.begin_rss(device, theirs, queues.len());
         let number = |value: u32| Some(value.to_string());
         let mut keys = netif::connection_keys(&queues, control);
@@ -176,6 +191,21 @@ impl Handler for VifHandler {
 }
 
 impl VifHandler {
+    /// Fails if a vif can't have this MAC address.
+    fn allow_mac(&self, mac: Mac) -> Result<(), ConnectError> {
+        if !mac.is_unicast() {
+            return Err(ConnectError::Mac(mac));
+        }
+        let other = with_router(&*self.shared.platform, |router| {
+            let other = router
+                .vif_with_mac(mac)
+                .filter(|&id| id != self.interface)?;
+            let config = router.config().interfaces.get(usize::from(other.0))?;
+            Some(config.name.clone())
+        });
+        other.map_or(Ok(()), |name| Err(ConnectError::MacOf(mac, name)))
+    }
+
     /// Makes a control ring where the backend has one and there is something to say: several
     /// queues. Without, the backend chooses queues as it likes.
     fn begin_rss(&self, device: &Device, theirs: Features, queues: usize) -> Option<ControlInfo> {

@@ -2,7 +2,9 @@
 
 use alloc::format;
 use alloc::rc::Rc;
+use alloc::string::String;
 
+use executor::{Either, select};
 use router::InterfaceId;
 use router::addr::Mac;
 use router::config::Attachment;
@@ -13,13 +15,9 @@ use crate::shared::Shared;
 use crate::vif_connection::VifHandler;
 
 /// The interface that is vif number `id`, if the configuration has one.
-async fn interface_of(shared: &Shared, id: u32) -> Option<InterfaceId> {
-    let mac = shared
-        .store
-        .read_string(&format!("device/vif/{id}/mac"))
-        .await
-        .ok();
-    let mac = mac.and_then(|text| text.parse::<Mac>().ok());
+async fn configured(shared: &Shared, id: u32) -> Option<InterfaceId> {
+    let mac = shared.store.read_string(&mac_key(id)).await.ok();
+    let mac = mac.and_then(|text| text.trim().parse::<Mac>().ok());
     let is_it = |attachment: Attachment| match attachment {
         Attachment::Vif(number) => u32::from(number) == id,
         Attachment::Mac(wanted) => mac == Some(wanted),
@@ -32,6 +30,10 @@ async fn interface_of(shared: &Shared, id: u32) -> Option<InterfaceId> {
     u8::try_from(at).ok().map(InterfaceId)
 }
 
+fn mac_key(id: u32) -> String {
+    format!("device/vif/{id}/mac")
+}
+
 /// Drives vif number `id` from now until it is removed.
 pub(crate) async fn vif_task(shared: Rc<Shared>, id: u32) {
     if let Some(interface) = interface_of(&shared, id).await {
@@ -40,33 +42,38 @@ pub(crate) async fn vif_task(shared: Rc<Shared>, id: u32) {
             interface,
         };
         xenbus::run_device(&shared.store, &shared.timers, "vif", id, handler).await;
-    } else {
-        log::info!(target: "net", "vif {id} isn't in the configuration and stays down");
-        wait_until_removed(&shared, id).await;
     }
     log::info!(target: "net", "vif {id} is gone");
 }
 
-/// Leaves a vif alone until it is removed, but agrees when its backend closes: the toolstack
-/// waits for that.
-async fn wait_until_removed(shared: &Shared, id: u32) {
-    let Ok(mut device) = Device::open(&shared.store, "vif", id).await else {
-        return;
-    };
+/// Returns the interface that is vif number `id` once the configuration has one: its `mac` may be
+/// written late. Until then the vif is left alone, but when its backend closes, this side agrees: the
+/// toolstack waits for that. `None` if it was removed.
+async fn interface_of(shared: &Shared, id: u32) -> Option<InterfaceId> {
+    let found = configured(shared, id).await;
+    if found.is_some() {
+        return found;
+    }
+    log::info!(target: "net", "vif {id} isn't in the configuration and stays down");
+    let mut device = Device::open(&shared.store, "vif", id).await.ok()?;
+    let mut mac = shared.store.watch(&mac_key(id)).await.ok()?;
     let mut closed = false;
     loop {
         match device.backend_state().await {
             Ok(XenbusState::Closing | XenbusState::Closed) if !closed => {
                 closed = true;
-                if device.switch(XenbusState::Closed).await.is_err() {
-                    return;
-                }
+                device.switch(XenbusState::Closed).await.ok()?;
             }
-            Err(DeviceError::Removed | DeviceError::Moved) => return,
+            Err(DeviceError::Removed | DeviceError::Moved) => return None,
             _ => {}
         }
-        if device.changed().await.is_err() {
-            return;
+        match select(device.changed(), mac.changed()).await {
+            Either::First(changed) => changed.ok()?,
+            Either::Second(changed) => drop(changed.ok()?),
+        }
+        let found = configured(shared, id).await;
+        if found.is_some() {
+            return found;
         }
     }
 }

@@ -187,6 +187,24 @@ impl Router {
         self.tables.is_up(interface)
     }
 
+    /// Returns what is other than configured because of the MTUs that links offer, a line each.
+    #[must_use]
+    pub fn mtu_warnings(&self) -> Vec<String> {
+        let all = self.interface_ids().zip(&self.config.interfaces);
+        let links = all.filter_map(|(id, config)| Some((self.tables.interface(id)?, config)));
+        links
+            .flat_map(|(link, config)| link.mtu_warnings(config))
+            .collect()
+    }
+
+    /// The interface with this MAC address among those that are vifs and have their link.
+    pub fn vif_with_mac(&self, mac: Mac) -> Option<InterfaceId> {
+        self.interface_ids().find(|&id| {
+            let interface = self.tables.interface(id);
+            self.port(id).0 == id && interface.is_some_and(|i| i.up && i.mac == mac)
+        })
+    }
+
     /// Sends final router advertisements where the router advertised itself, when it is polled next
     /// (RFC 4861 6.2.5). Returns `true` if there is such a link.
     pub fn cease_advertising(&mut self) -> bool {

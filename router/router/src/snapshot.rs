@@ -29,6 +29,8 @@ pub struct InterfaceSnapshot {
     pub mac: Option<Mac>,
     /// The largest IP packet that it sends, in bytes.
     pub mtu: u16,
+    /// What is other than configured because of the MTU that its link offers, a line each.
+    pub mtu_warnings: Vec<String>,
     /// Its routing table. `None` if there is only one.
     pub vrf: Option<String>,
     /// Its addresses: those of the configuration in their order, then those that the router made.
@@ -76,7 +78,7 @@ pub enum AddressState {
     /// Another host has it (RFC 4862 5.4). It isn't used.
     Duplicate,
     /// It isn't used because IPv6 is disabled on the link: the address made of the MAC address is
-    /// a duplicate (RFC 4862 5.4.5).
+    /// a duplicate (RFC 4862 5.4.5), or the link's MTU is less than IPv6 needs (RFC 8200 5).
     Ipv6Disabled,
 }
 
@@ -235,6 +237,7 @@ pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
             attachment: attachment(router, interface.attachment),
             mac: (link.up && link.mac != Mac::default()).then_some(link.mac),
             mtu: link.mtu,
+            mtu_warnings: link.mtu_warnings(interface),
             vrf: several.then(|| vrf_of(interface.vrf)),
             addresses: addresses(&interface.addresses, link, &machines.acd),
             counters: router.counters(id).unwrap_or_default(),

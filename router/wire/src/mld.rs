@@ -75,7 +75,12 @@ impl Query {
     }
 }
 
-/// A frame, its Ethernet header still to be filled, with a version 2 report on groups.
+/// The most records that a report has, so that it fits every link (RFC 3810 5.2.15): each is 20 bytes,
+/// behind the router alert and the message's first 8.
+pub const RECORDS_MAX: usize = (ipv6::MIN_MTU - ipv6::HEADER_LEN - 8 - 8) / 20;
+
+/// A frame, its Ethernet header still to be filled, with a version 2 report on at most [`RECORDS_MAX`]
+/// groups.
 pub fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8> {
     let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
     let mut message = alloc::vec![MLDV2_REPORT, 0, 0, 0, 0, 0];

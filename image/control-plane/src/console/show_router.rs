@@ -61,7 +61,9 @@ pub(super) fn interfaces(
     if apart {
         head.insert(VRF_COLUMN, "VRF");
     }
-    table(out, &head, rows)
+    table(out, &head, rows)?;
+    let mut warnings = interfaces.iter().flat_map(|it| &it.mtu_warnings);
+    warnings.try_for_each(|warning| writeln!(out, "{warning}"))
 }
 
 fn attachment(attachment: &AttachmentSnapshot) -> String {
@@ -245,6 +247,7 @@ mod tests {
             attachment,
             mac: Some(MAC),
             mtu: 1500,
+            mtu_warnings: vec![],
             vrf: None,
             addresses: vec![],
             counters: Counters::default(),

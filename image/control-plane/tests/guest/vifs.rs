@@ -228,3 +228,92 @@ fn a_backend_that_breaks_the_control_ring_is_connected_to_again() {
     assert_eq!(guest.vifs[&0].linux.connects, 2);
     assert_eq!(guest.state(), "ready");
 }
+
+#[test]
+fn an_mtu_that_the_link_doesnt_offer_is_told() {
+    let file = TWO.replacen("vif = 0", "vif = 0\nmtu = 9000", 1);
+    let mut guest = Guest::start(&file, 1);
+    guest.add_vif(0);
+    guest.server.set("device/vif/1/mtu", "1200");
+    guest.add_vif(1);
+    guest.run();
+    assert_eq!(guest.state(), "ready");
+    let too_much = "wan: mtu 9000 is more than the 1500 bytes that the link offers";
+    let no_ipv6 = "lan: no IPv6, which needs an MTU of 1280 bytes, not 1200";
+    let status = guest.key("config/status");
+    assert_eq!(status, Some(format!("ok 0: {too_much}; {no_ipv6}")));
+    let shown = guest.command("show interfaces").concat();
+    assert!(
+        shown.contains("2001:db8:1::1/64 (IPv6 disabled)"),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with(&format!("{too_much}\n{no_ipv6}\n")),
+        "{shown}"
+    );
+    // It may get another.
+    guest.remove_vif(1);
+    guest.run_for(SECOND);
+    guest.server.remove("device/vif/1/mtu");
+    guest.add_vif(1);
+    guest.run_for(SECOND);
+    assert_eq!(
+        guest.key("config/status"),
+        Some(format!("ok 0: {too_much}"))
+    );
+    let shown = guest.command("show interfaces").concat();
+    assert!(!shown.contains("disabled"), "{shown}");
+}
+
+#[test]
+fn keys_that_no_link_can_have_keep_a_vif_down_until_they_change() {
+    for (key, bad, good) in [
+        ("mtu", "0", "68"),
+        ("mtu", "67", "1500"),
+        ("mtu", "", "1500"),
+        ("mac", "ff:ff:ff:ff:ff:ff", "00:16:3e:00:00:09"),
+        ("mac", "00:00:00:00:00:00", "00:16:3e:00:00:09"),
+        ("mac", "00:16:3e:00:00:02", "00:16:3e:00:00:09"),
+    ] {
+        let mut guest = Guest::start(TWO, 1);
+        guest.add_vif(1);
+        guest.run();
+        guest.add_vif(0);
+        guest.server.set(&format!("device/vif/0/{key}"), bad);
+        guest.run_for(5 * SECOND);
+        assert_eq!(guest.vifs[&0].linux.connects, 0, "{key} {bad}");
+        assert_eq!(guest.state(), "booting", "{key} {bad}");
+        guest.server.set(&format!("device/vif/0/{key}"), good);
+        guest.run_for(60 * SECOND);
+        assert_eq!(guest.state(), "ready", "{key} {bad}");
+    }
+}
+
+#[test]
+fn a_vif_found_by_its_mac_may_get_that_late() {
+    let mut guest = Guest::start(TWO, 1);
+    guest.add_vif(0);
+    guest.add_vif(1);
+    guest.server.remove("device/vif/1/mac");
+    guest.run_for(SECOND);
+    assert_eq!(guest.state(), "booting");
+    guest.server.set("device/vif/1/mac", "00:16:3e:00:00:02\n");
+    guest.run();
+    assert_eq!(guest.state(), "ready");
+}
+
+#[test]
+fn a_second_vif_with_a_mac_leaves_the_first_alone() {
+    let mut guest = ready(1);
+    guest.add_vif(7);
+    guest.server.set("device/vif/7/mac", "00:16:3e:00:00:02");
+    guest.run_for(SECOND);
+    assert_eq!(guest.vifs[&7].linux.connects, 0);
+    let vif = guest.vifs.get_mut(&1).expect("a vif");
+    vif.queues[0].set_index(Ring::Rx, 0x8000_0000);
+    guest.run();
+    assert_eq!(guest.state(), "degraded");
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.vifs[&1].linux.connects, 2);
+    assert_eq!(guest.state(), "ready");
+}

@@ -51,14 +51,24 @@ impl Step<'_> {
                 continue;
             };
             let parent = self.tables.interface(parent).filter(|i| i.up);
-            if let Some((mac, mtu)) = parent.map(|i| (i.mac, i.mtu))
-                && let Some(interface) = self.tables.interfaces.get_mut(id.index())
-            {
-                interface.offered_mtu = mtu;
-                interface.set_mtu(config);
-                if !interface.up {
-                    self.raise(id, mac, mtu);
-                }
+            let Some((mac, mtu)) = parent.map(|i| (i.mac, i.mtu)) else {
+                continue;
+            };
+            let new = self.new_interface(index);
+            let (Some(interface), Some(machines), Some(new)) = (
+                self.tables.interfaces.get_mut(id.index()),
+                self.state.machines.get_mut(id.index()),
+                new,
+            ) else {
+                continue;
+            };
+            let was_too_small = interface.is_too_small_for_ipv6();
+            interface.offered_mtu = mtu;
+            interface.set_mtu(config);
+            let comes_back = was_too_small && !interface.is_too_small_for_ipv6();
+            if !interface.up || comes_back {
+                (*interface, *machines) = new;
+                self.raise(id, mac, mtu);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::output::send_to_group;
 use crate::time::Instant;
-use wire::mld::{Query, ROBUSTNESS, Record, message_version_1, report};
+use wire::mld::{Query, RECORDS_MAX, ROBUSTNESS, Record, message_version_1, report};
 
 /// Unsolicited Report Interval (RFC 3810 9.11), in milliseconds.
 const UNSOLICITED_REPORT_INTERVAL_MS: u64 = 1000;
@@ -180,8 +180,10 @@ impl MldListener {
                     let message = message_version_1(source, record, group);
                     send_to_group(cx, (on, interface), message);
                 }
-            } else if !records.is_empty() {
-                send_to_group(cx, (on, interface), report(source, &records));
+            } else {
+                for records in records.chunks(RECORDS_MAX) {
+                    send_to_group(cx, (on, interface), report(source, records));
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod ids;
 pub(crate) mod links;
 pub(crate) mod machines;
 pub(crate) mod mld;
+pub(crate) mod mtu;
 pub(crate) mod output;
 pub(crate) mod router_advert;
 pub(crate) mod vlan_map;
@@ -49,8 +50,9 @@ pub(crate) struct Interface {
     pub(crate) icmp_source: Option<InterfaceId>,
     /// Its IPv6 addresses, where it has any.
     pub(crate) v6: Option<Ipv6Addresses>,
-    /// The same where IPv6 is disabled, because somebody else has the address that is made of
-    /// the MAC address, and so probably that one too (RFC 4862 5.4.5).
+    /// The same where IPv6 is disabled: because somebody else has the address that is made of
+    /// the MAC address, and so probably that one too (RFC 4862 5.4.5), or because the link carries
+    /// less than IPv6 needs.
     pub(crate) disabled6: Option<Ipv6Addresses>,
 }
 
@@ -94,11 +96,6 @@ impl Interface {
             v6: None,
             disabled6: None,
         }
-    }
-
-    /// Follows the MTU that the link offers, as far as the configuration has it.
-    pub(crate) fn set_mtu(&mut self, config: &InterfaceConfig) {
-        self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
     }
 
     /// Disables IPv6 if the address made of the MAC address is a duplicate. Returns `true` if it

@@ -14,6 +14,7 @@ mod lanes;
 mod local6;
 mod loopback;
 mod mld;
+mod mtu;
 mod neighbors;
 mod neighbors6;
 mod options;

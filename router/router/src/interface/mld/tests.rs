@@ -297,3 +297,16 @@ fn version_1_needs_a_source() {
     link.listen(&[A]);
     assert_eq!(link.poll()[0].kind(), MLDV2_REPORT);
 }
+
+#[test]
+fn reports_fit_every_link() {
+    let group = |n: u16| Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, n);
+    let groups: Vec<_> = (0..200).map(group).collect();
+    let mut link = Link::new();
+    link.listen(&groups);
+    let sent = link.poll();
+    let lens: Vec<_> = sent.iter().map(|m| 48 + m.message.len()).collect();
+    assert!(lens.iter().all(|&len| len <= 1280), "{lens:?}");
+    let said: Vec<_> = sent.iter().flat_map(|m| read(m)).map(|(_, g)| g).collect();
+    assert_eq!(said, groups);
+}
