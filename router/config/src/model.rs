@@ -118,8 +118,13 @@ pub enum ReversePath {
     /// The source must be routed to the interface that the packet came from; with several
     /// gateways, by one of them.
     Strict,
+    /// The same, or a less specific route for the source must lead there, other than the default one
+    /// (2.3, RFC 8704 2.3).
+    Feasible,
     /// The source must be routed somewhere.
     Loose,
+    /// The same, by another route than the default one (2.5).
+    LooseIgnoringDefault,
 }
 
 /// Router advertisements (RFC 4861 6.2.1).
@@ -145,6 +150,9 @@ pub struct AdvertiseConfig {
     pub retrans_timer_ms: u32,
     /// The MTU hosts are to use, in bytes; `None` for the link's.
     pub mtu: Option<u16>,
+    /// The router is a default router only while it has a usable default route itself (RFC 7084 G-4,
+    /// G-5).
+    pub needs_default_route: bool,
     /// Which of several default routers is better (RFC 4191).
     pub preference: Preference,
     /// The prefixes of the link.
@@ -201,6 +209,7 @@ impl AdvertiseConfig {
             reachable_time_ms: 0,
             retrans_timer_ms: 0,
             mtu: None,
+            needs_default_route: false,
             preference: Preference::Medium,
             prefixes: Vec::new(),
             routes: Vec::new(),

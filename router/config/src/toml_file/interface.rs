@@ -8,9 +8,11 @@ use crate::model::{Allowed, InterfaceConfig, ReversePath};
 use crate::notation::{self, MTU_MIN};
 use crate::toml_table::Table;
 
-const REVERSE_PATH: [(&str, ReversePath); 2] = [
+const REVERSE_PATH: [(&str, ReversePath); 4] = [
     ("strict", ReversePath::Strict),
+    ("feasible", ReversePath::Feasible),
     ("loose", ReversePath::Loose),
+    ("loose_ignoring_default", ReversePath::LooseIgnoringDefault),
 ];
 
 pub(super) fn read(name: &str, mut table: Table<'_>) -> Result<DraftInterface, ConfigError> {

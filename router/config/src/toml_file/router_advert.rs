@@ -50,6 +50,7 @@ pub(super) fn read(mut table: Table<'_>) -> Result<DraftAdvertise, ConfigError> 
         reachable_time_ms: table.number_or("reachable_time_ms", 0..=3_600_000, 0),
         retrans_timer_ms: table.number_or("retrans_timer_ms", 0..=u32::MAX, 0),
         mtu: table.number("mtu", MTU_MIN..=u16::MAX).map(At::into_value),
+        needs_default_route: table.flag("needs_default_route").unwrap_or(false),
         preference: preference(&mut table),
         dns: values(table.list("dns", dns_server)),
         dns_search: values(table.list("dns_search", domain)),

@@ -732,6 +732,7 @@ mtu = 1280
 [interface.six.advertise]
 max_interval_s = 60
 other = true
+needs_default_route = true
 preference = "low"
 [[interface.six.advertise.prefix]]
 prefix = "2001:db8:6::/64"
@@ -754,6 +755,7 @@ mac = "02:00:00:00:00:fe"
     let advertise = six.advertise.as_ref().unwrap();
     assert_eq!((advertise.min_interval_s, advertise.lifetime_s), (20, 180));
     assert_eq!((advertise.hop_limit, advertise.other), (64, true));
+    assert!(advertise.needs_default_route);
     let [prefix] = advertise.prefixes.as_slice() else {
         panic!("the one that was given")
     };
@@ -819,6 +821,11 @@ fn ipv6_mistakes() {
             "68 to 65535",
         ),
         (six("rpf = \"stric\""), "did you mean \"strict\"?"),
+        (six("rpf = \"feasable\""), "did you mean \"feasible\"?"),
+        (
+            six("rpf = \"loose_ignoring_defaults\""),
+            "did you mean \"loose_ignoring_default\"?",
+        ),
         (six("dad_transmits = 11"), "0 to 10"),
         (six("icmp_error_rate = -1"), "0 to 1000000"),
         (

@@ -210,8 +210,14 @@ impl<S: Stages> Pass<'_, S> {
         // Most often a neighbor, whose number says so.
         let neighbor = table.fib.number(source) as usize;
         match self.adjacencies.list.get(neighbor) {
-            Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
-            None => self.is_expected(rule, input, IpAddr::V4(source.into())),
+            Some(_) if rule == ReversePath::Loose => true,
+            Some(neighbor)
+                if neighbor.out == input.0 && rule != ReversePath::LooseIgnoringDefault =>
+            {
+                true
+            }
+            Some(_) if rule == ReversePath::Strict => false,
+            _ => self.is_expected(rule, input, IpAddr::V4(source.into())),
         }
     }
 

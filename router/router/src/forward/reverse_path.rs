@@ -18,15 +18,26 @@ impl Tables {
         input: InterfaceId,
         source: IpAddr,
     ) -> bool {
-        let (_, target) = self.vrfs.find(self.vrf_of(input), source);
-        self.leads_to(rule, input, target)
+        let (vrf, target) = self.vrfs.find(self.vrf_of(input), source);
+        if matches!(target, Target::Local | Target::Drop(_) | Target::Vrf(_)) {
+            return false;
+        }
+        let table = self.vrfs.get(vrf);
+        match rule {
+            ReversePath::Strict => self.leads_to(input, target),
+            ReversePath::Feasible => {
+                let leads_there = |target| self.leads_to(input, target);
+                leads_there(target) || table.any_containing(source, leads_there)
+            }
+            ReversePath::Loose => true,
+            ReversePath::LooseIgnoringDefault => table.any_containing(source, |_| true),
+        }
     }
 
-    /// Returns `true` if the tables' answer for a source allows it on an interface.
-    fn leads_to(&self, rule: ReversePath, input: InterfaceId, target: Target) -> bool {
+    /// Returns `true` if a target is on the link of an interface.
+    fn leads_to(&self, input: InterfaceId, target: Target) -> bool {
         match target {
             Target::Local | Target::Drop(_) | Target::Vrf(_) => false,
-            _ if rule == ReversePath::Loose => true,
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
                 let adjacency = self.adjacencies.list.get(index as usize);

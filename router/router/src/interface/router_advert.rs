@@ -40,6 +40,8 @@ pub(crate) struct RouterAdvertiser {
     /// When a final advertisement is due, which ends the router's lifetime (RFC 4861 6.2.5); `None`
     /// if none is to be sent.
     final_ra_due: Option<Instant>,
+    /// The router has a usable default route, as far as that matters for what it advertises.
+    has_default_route: bool,
 }
 
 impl RouterAdvertiser {
@@ -61,6 +63,22 @@ impl RouterAdvertiser {
         } else if old.config.is_some() {
             self.last = old.last;
             self.due = old.earliest(now);
+            self.sent = 0;
+        }
+    }
+
+    /// Returns `true` if it matters whether the router has a default route.
+    pub(crate) fn needs_default_route(&self) -> bool {
+        self.config.as_ref().is_some_and(|c| c.needs_default_route)
+    }
+
+    /// Notes whether the router has a usable default route. News of that is advertised as soon as may
+    /// be (RFC 7084 G-5), and as often as what is new.
+    pub(crate) fn note_default_route(&mut self, now: Instant, is_there: bool) {
+        if core::mem::replace(&mut self.has_default_route, is_there) != is_there
+            && self.last.is_some()
+        {
+            self.due = self.earliest(now);
             self.sent = 0;
         }
     }
@@ -108,7 +126,11 @@ impl RouterAdvertiser {
         let Some(config) = self.config.as_ref().filter(|_| self.due <= cx.now) else {
             return;
         };
-        let sent = advertise(cx, (on, interface), config, config.lifetime_s);
+        let lifetime_s = match config.needs_default_route && !self.has_default_route {
+            true => 0,
+            false => config.lifetime_s,
+        };
+        let sent = advertise(cx, (on, interface), config, lifetime_s);
         let (least, most) = (config.min_interval_s.into(), config.max_interval_s.into());
         let spread = 1000 * (u64::saturating_sub(most, least));
         let usual = 1000 * u64::from(config.min_interval_s) + cx.rng.up_to(spread);

@@ -37,6 +37,8 @@ pub(crate) struct OverlaidTable<A> {
     table: Table<A>,
     overlay: BTreeMap<(A, u8), OverlayEntry>,
     routes: usize,
+    /// The lengths that prefixes have or had, 1 being the lowest bit.
+    lens: u128,
 }
 
 impl<A: Address> OverlaidTable<A> {
@@ -46,7 +48,13 @@ impl<A: Address> OverlaidTable<A> {
             table: Table::new(Target::Drop(DropReason::NoRoute).number()),
             overlay: BTreeMap::new(),
             routes: 0,
+            lens: 0,
         }
+    }
+
+    /// Notes that there is a prefix of this length.
+    fn note_len(&mut self, len: u8) {
+        self.lens |= len.checked_sub(1).map_or(0, |bit| 1 << bit);
     }
 
     /// The table that both make together.
@@ -72,6 +80,7 @@ impl<A: Address> OverlaidTable<A> {
             None => self.table.insert(prefix, len, value),
         };
         self.routes += usize::from(old.is_none());
+        self.note_len(len);
         old.map(|value| value & !HIDDEN)
     }
 
@@ -91,6 +100,22 @@ impl<A: Address> OverlaidTable<A> {
             Some(entry) => entry.covered.is_some(),
             None => self.table.get(prefix, len).is_some(),
         }
+    }
+
+    /// Returns the value of exactly this prefix, in either layer; `None` if there is none, or it is
+    /// hidden.
+    pub(crate) fn visible(&self, prefix: A, len: u8) -> Option<u32> {
+        let value = self.table.get(prefix, len)?;
+        (value & HIDDEN == 0).then_some(value)
+    }
+
+    /// Returns `true` if `accept` takes the value of a prefix that an address is in, in either layer,
+    /// hidden ones and that of length 0 left out. The longest one is asked about first.
+    pub(crate) fn any_containing(&self, address: A, accept: impl Fn(u32) -> bool) -> bool {
+        let mut lens = (1..=A::BITS)
+            .rev()
+            .filter(|len| self.lens >> (len - 1) & 1 != 0);
+        lens.any(|len| self.visible(address.masked(len), len).is_some_and(&accept))
     }
 
     /// Calls `f` with the value of each route, without [`HIDDEN`].
@@ -131,6 +156,7 @@ impl<A: Address> OverlaidTable<A> {
                 continue;
             }
             changed = true;
+            self.note_len(len);
             let beneath = self.table.insert(prefix, len, value);
             let covered = old.map_or(beneath, |old| old.covered);
             self.overlay

@@ -42,6 +42,18 @@ impl Vrf {
     }
 }
 
+impl Vrf {
+    /// Returns `true` if `accept` takes the target of a prefix that an address is in, other than the
+    /// default route.
+    pub(crate) fn any_containing(&self, address: IpAddr, accept: impl Fn(Target) -> bool) -> bool {
+        let accept = |value| accept(Target::from_number(value));
+        match address {
+            IpAddr::V4(address) => self.fib.v4.any_containing(address.to_bits(), accept),
+            IpAddr::V6(address) => self.fib6.any_containing(address.to_bits(), accept),
+        }
+    }
+}
+
 /// The number of each configured routing table, which it keeps over changes of the configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VrfIds {
@@ -167,6 +179,21 @@ impl Vrfs {
     #[inline]
     pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
         self.groups.members(group).map(Target::from_number)
+    }
+
+    /// Returns `true` if a table has a default route of IPv6 by which packets can go on, or leads to one
+    /// that has.
+    pub(crate) fn has_default_route6(&self, number: u8) -> bool {
+        let mut number = number;
+        for _ in 0..=self.others.len() {
+            let default = self.get(number).fib6.visible(0, 0);
+            match default.map(Target::from_number) {
+                Some(Target::Vrf(next)) => number = next,
+                Some(Target::Neighbor(_) | Target::OnLink(_) | Target::Group(_)) => return true,
+                Some(Target::Local | Target::Drop(_)) | None => return false,
+            }
+        }
+        false
     }
 
     /// What is answered for a destination, and by which table: `number` or one that it leads

@@ -74,6 +74,11 @@ impl Step<'_> {
                 self.tables.interfaces.get_mut(id.index()),
                 self.state.machines.get_mut(id.index()),
             ) {
+                let advertiser = &mut machines.advertiser;
+                if advertiser.needs_default_route() {
+                    let is_there = self.tables.vrfs.has_default_route6(interface.vrf);
+                    advertiser.note_default_route(self.cx.now, is_there);
+                }
                 news |= machines.poll6(&mut self.cx, id, interface, config.dad_transmits);
             }
         }

@@ -414,3 +414,57 @@ fn advertisements_of_the_router() {
     }
     bed.assert_balance();
 }
+
+/// RFC 7084 G-4 and G-5.
+#[test]
+fn without_a_default_route_it_may_be_no_default_router() {
+    let text = format!(
+        "{}needs_default_route = true\n{}[interface.wan]\nvif = 1\naddress = [\"2001:db8::1/64\"]\n{}",
+        "[interface.lan]\nvif = 0\naddress = [\"2001:db8:1::1/64\"]\n[interface.lan.advertise]\n",
+        "[vrf.red]\n",
+        "[[route]]\nprefix = \"::/0\"\nvia = [\"2001:db8::fe\"]\n",
+    );
+    let lifetimes = |bed: &mut Bed, seconds: u32| -> Vec<u16> {
+        let mut heard = Vec::new();
+        for _ in 0..seconds {
+            bed.pass(1000);
+            heard.extend(of_kind(&bed.take6(), 0, 134));
+        }
+        let lifetime = |ra: &Sent| u16::from_be_bytes([ra.payload[6], ra.payload[7]]);
+        heard.iter().map(lifetime).collect()
+    };
+    let mut bed = Bed::new(&text, 0);
+    assert_eq!(lifetimes(&mut bed, 5), [1800]);
+    for _ in 0..3 {
+        bed.router.link_down(InterfaceId(1));
+        // Within the 3 seconds that are between two of them.
+        let heard = lifetimes(&mut bed, 4);
+        assert!(heard.contains(&0), "{heard:?}");
+        let later = lifetimes(&mut bed, 2000);
+        assert!(
+            !later.is_empty() && later.iter().all(|&s| s == 0),
+            "{later:?}"
+        );
+        bed.router
+            .link_up(bed.now, InterfaceId(1), router_mac(0, 1), 1500);
+        let heard = lifetimes(&mut bed, 4);
+        assert_eq!(heard.last(), Some(&1800), "{heard:?}");
+    }
+    // A default route to nowhere is none, one by another table is.
+    let default = |target: &str| {
+        let text = text.replace("via = [\"2001:db8::fe\"]", target);
+        config::from_toml(&text).unwrap()
+    };
+    for (target, lifetime) in [
+        ("action = \"unreachable\"", 0),
+        ("via_vrf = \"red\"", 0),
+        (
+            "via_vrf = \"red\"\n[[route]]\nvrf = \"red\"\nprefix = \"::/0\"\nvia = [\"2001:db8::fe\"]\nvia_vrf = \"default\"",
+            1800,
+        ),
+        ("interface = \"wan\"", 1800),
+    ] {
+        let mut bed = Bed::with(&default(target), 0);
+        assert_eq!(lifetimes(&mut bed, 5), [lifetime], "{target}");
+    }
+}
