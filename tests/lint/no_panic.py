@@ -40,7 +40,6 @@ LEAVES = {
 # make them fail.
 ALLOWED = {
     "router/lpm/src/": "an index that the table stored: addresses choose among those, make none",
-    "router/router/src/route/vrf.rs": "the same, where the compiler kept no line of the table's",
 }
 
 # Functions of `core` and `alloc` that never return.
