@@ -6,8 +6,8 @@ use netfront_rs::{MAX_TX_SLOTS, Queue, QueueError};
 use netif::messages::MAX_SLOTS;
 use netif::{Features, QueueInfo};
 use page_pool::{HomeId, PagePool, PoolError};
-use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
-use router::{ETHERNET_LEN, InterfaceId};
+use router::vlan::{MAX_TAGS, TAG_LEN};
+use router::{ETHERNET_LEN, InterfaceId, Tables};
 use xen_hal::{DomId, Hal, PAGE_SIZE};
 
 use crate::allotment::{Allotment, enough_room};
@@ -56,6 +56,7 @@ impl<H: Hal> Worker<H> {
     pub(crate) fn attach(
         &mut self,
         now: u64,
+        tables: &Tables,
         interface: InterfaceId,
         backend: DomId,
         features: Features,
@@ -69,8 +70,7 @@ impl<H: Hal> Worker<H> {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend, vifs)?;
-        let tag = |&(vif, tags): &(InterfaceId, Tags)| vif == interface && !tags.is_empty();
-        let tags = self.ports.iter().any(tag);
+        let tags = tables.has_vlans(interface);
         let takes_large = features.contains(EVERY_LARGE) && !tags;
         let allotment = Allotment::of(self.pages_per_vif, self.takes_large() && !takes_large);
         let homes = Homes::of(interface);
@@ -169,6 +169,14 @@ impl<H: Hal> Worker<H> {
                 pool.set_share(vif.queue.home(), share);
             }
         }
+    }
+
+    /// Follows a configuration that was applied.
+    pub(crate) fn follow(&mut self, tables: &Tables) {
+        for vif in self.vifs.iter_mut().flatten() {
+            vif.tags = tables.has_vlans(vif.interface);
+        }
+        self.share_out();
     }
 
     /// The backend of a vif is connected.

@@ -1,11 +1,12 @@
 //! What changes the router or the workers: for whoever has all of them to himself.
 
 use alloc::vec::Vec;
+use core::array;
 
 use heapless::Vec as Bounded;
 use netfront_rs::PeerFault;
 use netif::{Features, QueueInfo};
-use router::{Instant, InterfaceId, Router};
+use router::{Config, Instant, InterfaceId, Router};
 use xen_hal::{DomId, Hal};
 
 use crate::attach::AttachError;
@@ -77,7 +78,8 @@ impl<'a, H: Hal> Control<'a, H> {
         let vifs = self.router.config().vifs().max(1);
         let mut infos = Bounded::new();
         for worker in self.workers.iter_mut().take(queues.max(1)) {
-            match worker.attach(now, interface, backend, features, vifs) {
+            let tables = self.router.tables();
+            match worker.attach(now, tables, interface, backend, features, vifs) {
                 // There are no more workers than it has room for.
                 Ok(info) => drop(infos.push(info)),
                 Err(error) => {
@@ -92,6 +94,20 @@ impl<'a, H: Hal> Control<'a, H> {
             worker.attach_elsewhere(interface);
         }
         Ok(infos)
+    }
+
+    /// Puts a configuration in place of the one in effect, as [`Router::apply`] says. Vifs of
+    /// interfaces that it doesn't have are to be detached before, those of new ones attached
+    /// afterwards.
+    pub fn apply(&mut self, now: u64, config: &Config) {
+        self.gather_counters();
+        self.router.apply(Instant(now), config);
+        // From now on lanes count for the interfaces that there are now.
+        self.gather_counters();
+        for worker in &mut self.workers {
+            worker.follow(self.router.tables());
+        }
+        self.poll(now);
     }
 
     /// The backend of a vif is connected. `mtu` is the largest IP packet that it carries, in bytes.
@@ -152,8 +168,9 @@ impl<'a, H: Hal> Control<'a, H> {
         if !punts && first.poll_at.is_none_or(|at| at > now) {
             return false;
         }
+        let router = &self.router;
         let mut out = RouterOutput {
-            ports: &first.ports,
+            ports: array::from_fn(|at| router.port(InterfaceId(at as u8))),
             vifs: &mut first.vifs,
             pools: &mut first.pools,
         };

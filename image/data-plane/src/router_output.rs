@@ -3,7 +3,7 @@
 use netif::Checksum;
 use page_pool::{HEADER_LEN, HomeId, PagePool};
 use router::vlan::Tags;
-use router::{Egress, FrameMeta, InterfaceId, NoRoom};
+use router::{Egress, FrameMeta, InterfaceId, MAX_INTERFACES, NoRoom};
 use xen_hal::Hal;
 
 use crate::vif::Vif;
@@ -11,7 +11,8 @@ use crate::worker::LOCAL_PAGES_PER_VIF;
 
 /// The vifs and pools of the worker that the slow path sends through.
 pub(crate) struct RouterOutput<'a, H: Hal> {
-    pub(crate) ports: &'a [(InterfaceId, Tags)],
+    /// Where the frames of each interface leave: the vif, and their tags.
+    pub(crate) ports: [(InterfaceId, Tags); MAX_INTERFACES],
     pub(crate) vifs: &'a mut [Option<Vif<H>>],
     pub(crate) pools: &'a mut [Option<PagePool<H>>],
 }

@@ -5,7 +5,8 @@ use core::mem::take;
 
 use netfront_rs::Queue;
 use page_pool::{Frame, FrameHeader, HomeId, PagePool};
-use router::{DropReason, FrameFlags, FrameMeta, Header, InterfaceId, Lane, REWRITTEN, Tables};
+use router::stages::Stages;
+use router::{DropReason, FrameFlags, FrameMeta, Header, InterfaceId, Lane, Tables};
 use xen_hal::Hal;
 
 use crate::egress::{self, Refused};
@@ -53,7 +54,7 @@ pub(crate) fn punt<H: Hal>(
 /// is room: as they are but for their headers. `spare` is how many pages their home may lend, and
 /// is then less by what it did. Returns their number.
 #[inline(always)]
-pub(crate) fn forward_plain<H: Hal>(
+pub(crate) fn forward_plain<H: Hal, S: Stages>(
     queue: &mut Queue<H>,
     pool: &mut PagePool<H>,
     home: HomeId,
@@ -64,14 +65,14 @@ pub(crate) fn forward_plain<H: Hal>(
     let most = pool.lendable_to(queue.id(), home).min(*spare);
     let end = frames.len().min(most);
     let (frames, _) = frames.split_at_mut(end);
-    let sent = put_on_ring(queue, pool, home, frames, headers);
+    let sent = put_on_ring::<H, S>(queue, pool, home, frames, headers);
     *spare -= sent;
     sent
 }
 
 /// Apart from all else, so that all of its values are in registers.
 #[inline(never)]
-fn put_on_ring<H: Hal>(
+fn put_on_ring<H: Hal, S: Stages>(
     queue: &mut Queue<H>,
     pool: &mut PagePool<H>,
     home: HomeId,
@@ -79,13 +80,13 @@ fn put_on_ring<H: Hal>(
     headers: &[Header],
 ) -> usize {
     let headers = headers.iter().map(|header| &header.0);
-    queue.forward(pool, home, frames.iter_mut().zip(headers), REWRITTEN)
+    queue.forward(pool, home, frames.iter_mut().zip(headers), S::WRITTEN_BACK)
 }
 
 /// Sends a run of frames on one vif that aren't all plain, find no room, get tags, are of another
 /// backend's pool, or follow others that wait: each as it needs it. `spare` is as for plain ones.
 #[inline(never)]
-pub(crate) fn forward_run<H: Hal>(
+pub(crate) fn forward_run<H: Hal, S: Stages>(
     vif: Option<&mut Vif<H>>,
     pools: &mut [Option<PagePool<H>>],
     run: Run<'_>,
@@ -129,7 +130,7 @@ pub(crate) fn forward_run<H: Hal>(
             forward_each(vif, source, None, run, spare, &mut lost);
             odd
         } else {
-            forward_plain(&mut vif.queue, source, home, frames, headers, spare)
+            forward_plain::<H, S>(&mut vif.queue, source, home, frames, headers, spare)
         };
         headers = headers.get(done..).unwrap_or_default();
         frames = frames.get_mut(done..).unwrap_or_default();

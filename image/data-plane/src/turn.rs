@@ -4,7 +4,8 @@ use core::mem::take;
 
 use netfront_rs::{Budget, MAX_TX_SLOTS};
 use page_pool::PagePool;
-use router::vlan::{MAX_TAGS, TAG_LEN, Tags};
+use router::stages::{Plain, Stages};
+use router::vlan::{MAX_TAGS, TAG_LEN};
 use router::{
     BURST, DropReason, ETHERNET_LEN, HEADER_LEN, Instant, InterfaceId, Lane, Tables, Verdict,
     Verdicts,
@@ -24,6 +25,11 @@ impl<H: Hal> Worker<H> {
     /// Takes one turn. `now` is in ns, here and elsewhere. Returns `true` if there is more to do
     /// at once, as far as that is known already: [`Worker::arm`] finds out the rest.
     pub fn turn(&mut self, tables: &Tables, now: u64) -> bool {
+        self.turn_in(&mut Plain, tables, now)
+    }
+
+    /// The same with certain stages for all frames.
+    pub fn turn_in<S: Stages>(&mut self, stages: &mut S, tables: &Tables, now: u64) -> bool {
         self.stats.turns += 1;
         let mut busy = false;
         for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
@@ -41,7 +47,7 @@ impl<H: Hal> Worker<H> {
         };
         let mut index = self.first;
         for _ in 0..vifs {
-            busy |= self.forward(tables, index, now);
+            busy |= self.forward(stages, tables, index, now);
             index = if index + 1 < vifs { index + 1 } else { 0 };
         }
         self.handoffs.note_time(now);
@@ -49,7 +55,13 @@ impl<H: Hal> Worker<H> {
     }
 
     /// Takes a burst from one vif through the router. Returns `true` if there may be another.
-    fn forward(&mut self, tables: &Tables, index: usize, now: u64) -> bool {
+    fn forward<S: Stages>(
+        &mut self,
+        stages: &mut S,
+        tables: &Tables,
+        index: usize,
+        now: u64,
+    ) -> bool {
         let has_frames = |vif: &Vif<H>| vif.up && vif.queue.rx_pending();
         if !numbered::of(&self.vifs, index).is_some_and(has_frames) {
             return false;
@@ -67,7 +79,7 @@ impl<H: Hal> Worker<H> {
         // There are no more, but with this the compiler sees it, and need not check slices.
         let count = count.min(BURST);
         // Until all is read that is there, the next frames may go wherever others of it went.
-        let outputs = self.decide(tables, index, count, spare, now);
+        let outputs = self.decide(stages, tables, index, count, spare, now);
         if let Some(vif) = numbered::of_mut(&mut self.vifs, index) {
             vif.intake.outputs = if more { vif.intake.outputs } else { 0 } | outputs;
         }
@@ -140,8 +152,9 @@ impl<H: Hal> Worker<H> {
     /// what it decided. `spare` is how many pages may be lent for that. Returns the vifs that frames
     /// left by, a bit for each.
     #[inline(always)]
-    fn decide(
+    fn decide<S: Stages>(
         &mut self,
+        stages: &mut S,
         tables: &Tables,
         index: usize,
         count: usize,
@@ -161,19 +174,32 @@ impl<H: Hal> Worker<H> {
         let (headers, _) = headers.split_at_mut(count);
         let (metas, _) = metas.split_at(count);
         let (verdicts, _) = verdicts.split_at_mut(count);
-        *in_common = self
-            .lane
-            .process(tables, Instant(now), input, headers, metas, verdicts);
+        *in_common = self.lane.process_in(
+            stages,
+            tables,
+            Instant(now),
+            input,
+            headers,
+            metas,
+            verdicts,
+        );
         if *in_common == Verdicts::Tagged {
-            self.untag(tables, index, count, now);
+            self.untag(stages, tables, index, count, now);
         }
-        self.dispatch(tables, index, count, &mut spare, now)
+        self.dispatch::<S>(tables, index, count, &mut spare, now)
     }
 
     /// Takes the tags off frames of the burst of `count` that came from vif `index`, and lets the
     /// router decide about them as frames of the interfaces that they are for.
     #[cold]
-    fn untag(&mut self, tables: &Tables, index: usize, count: usize, now: u64) {
+    fn untag<S: Stages>(
+        &mut self,
+        stages: &mut S,
+        tables: &Tables,
+        index: usize,
+        count: usize,
+        now: u64,
+    ) {
         let vif = numbered::of(&self.vifs, index);
         let pool = vif.and_then(|vif| numbered::of_mut(&mut self.pools, vif.pool));
         let Some(pool) = pool else { return };
@@ -216,8 +242,15 @@ impl<H: Hal> Worker<H> {
                 meta.len -= tags as u32;
             }
             inputs.fill(interface);
-            self.lane
-                .process(tables, Instant(now), interface, headers, metas, verdicts);
+            self.lane.process_in(
+                stages,
+                tables,
+                Instant(now),
+                interface,
+                headers,
+                metas,
+                verdicts,
+            );
         }
     }
 
@@ -225,7 +258,7 @@ impl<H: Hal> Worker<H> {
     /// in runs of the same verdict: frames of one flow come in trains.
     /// `spare` is how many pages may be lent for that.
     #[inline(always)]
-    fn dispatch(
+    fn dispatch<S: Stages>(
         &mut self,
         tables: &Tables,
         index: usize,
@@ -262,12 +295,19 @@ impl<H: Hal> Worker<H> {
             };
             match verdict {
                 Verdict::Forward(out) => {
-                    let &(to, tags) = self.ports.get(out.index()).unwrap_or(&(out, Tags::NONE));
+                    let (to, tags) = tables.port(out);
                     outputs |= 1u64.checked_shl(to.0.into()).unwrap_or(0);
                     let vif = numbered::of_mut(&mut self.vifs, to.index());
                     let sent = match (vif, numbered::of_mut(&mut self.pools, from)) {
                         (Some(vif), Some(pool)) if vif.takes_plain(from) && tags.is_empty() => {
-                            forward_plain(&mut vif.queue, pool, home, frames, headers, spare)
+                            forward_plain::<H, S>(
+                                &mut vif.queue,
+                                pool,
+                                home,
+                                frames,
+                                headers,
+                                spare,
+                            )
                         }
                         _ => 0,
                     };
@@ -289,7 +329,7 @@ impl<H: Hal> Worker<H> {
                             }
                             vif => {
                                 let vif = vif.filter(|vif| vif.up);
-                                forward_run(vif, &mut self.pools, rest, spare)
+                                forward_run::<H, S>(vif, &mut self.pools, rest, spare)
                             }
                         };
                         lost.count(&mut self.lane, out);

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use page_pool::{PagePool, PoolStats};
-use router::vlan::Tags;
 use router::{InterfaceId, Lane, Router};
 use xen_hal::{DomId, Hal};
 
@@ -32,8 +31,6 @@ pub struct Worker<H: Hal> {
     pub(crate) hal: H,
     /// What it counts, and what it leaves to the slow path.
     pub(crate) lane: Lane,
-    /// Where the frames of each interface leave: the index of the vif, and their tags.
-    pub(crate) ports: Vec<(InterfaceId, Tags)>,
     /// By interface, as many as have or had a vif.
     pub(crate) vifs: Vec<Option<Vif<H>>>,
     /// A pool for each backend domain; one without vifs is gone.
@@ -67,11 +64,7 @@ impl<H: Hal> Worker<H> {
         // ring pages are needed for each queue.
         let pages = free * 3 / 4 / queues;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
-        let interfaces = (0..)
-            .map(InterfaceId)
-            .take(router.config().interfaces.len());
         Self {
-            ports: interfaces.map(|interface| router.port(interface)).collect(),
             hal,
             lane: router.new_lane(),
             vifs: Vec::new(),

@@ -10,7 +10,7 @@ use netif::messages::RxFlags;
 use xen_hal::fake::{self, FakeHal};
 use xen_hal::{DomId, GrantRef, PAGE_SIZE};
 
-use sim::{MS, Machine, Sim, VifPlan, host, large, mac, tcp, udp};
+use sim::{MS, Machine, Sim, VifPlan, fill_checksum, host, large, mac, tcp, udp};
 
 /// The domain that rewrites, and one that trusts the router.
 const EVIL: u16 = 0;
@@ -282,12 +282,7 @@ fn what_the_router_answers_quotes_what_was_checked() {
         let mut sim = Sim::new(Machine::default(), &[VifPlan::default(); 2]);
         let mut frame = udp(0, 1, false, &[7; 100]);
         frame[22] = 1;
-        let words = frame[14..34].as_chunks::<2>().0.iter();
-        let all: u32 = words.map(|&word| u32::from(u16::from_be_bytes(word))).sum();
-        let old = u32::from(u16::from_be_bytes([frame[24], frame[25]]));
-        let all = all - old;
-        let all = (all & 0xffff) + (all >> 16);
-        frame[24..26].copy_from_slice(&(!((all & 0xffff) + (all >> 16)) as u16).to_be_bytes());
+        fill_checksum(&mut frame);
         assert!(sim.deliver(0, 0, &frame));
         // Until the answer is there, which the same domain could change as it likes.
         rewrite_pages(sim.hal, sim.rings.clone(), forgery, &Delivery::default());

@@ -76,7 +76,7 @@ pub use config::{MAX_INTERFACES, MAX_VIFS};
 /// What is to become of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Write back [as many bytes](crate::Lane::rewritten) of the header as may have changed and
+    /// Write back [as many bytes](crate::stages::Stages::WRITTEN_BACK) of the header as may have changed and
     /// send the frame on this interface.
     Forward(InterfaceId),
     /// Hand the frame to [`Router::punt`](crate::Router::punt).

@@ -51,7 +51,7 @@ pub use config::{self, Config, ConfigError};
 pub use counters::Counters;
 pub use drop_reason::DropReason;
 pub use forward::lane::Lane;
-pub use forward::stages::REWRITTEN;
+pub use forward::stages::{self, REWRITTEN};
 pub use frame::{
     BURST, ETHERNET_LEN, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, MAX_INTERFACES,
     MAX_VIFS, Verdict, Verdicts,

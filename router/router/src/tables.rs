@@ -48,6 +48,11 @@ impl Tables {
         self.vlans.port(interface)
     }
 
+    /// Returns `true` if an interface is a vif that has sub-interfaces.
+    pub fn has_vlans(&self, interface: InterfaceId) -> bool {
+        self.vlans.has_tagged(interface)
+    }
+
     /// The number of the routing table that an interface uses.
     #[inline]
     pub(crate) fn vrf_of(&self, interface: InterfaceId) -> u8 {

@@ -3,8 +3,7 @@
 use netfront_rs::{Queue, SendError, Unsent};
 use netif::Checksum;
 use netif::messages::MAX_TX_SIZE;
-use page_pool::{Frame, FrameHeader, HomeId, PagePool};
-use router::REWRITTEN;
+use page_pool::{Frame, FrameHeader, HEADER_LEN, HomeId, PagePool};
 use xen_hal::{Hal, PAGE_SIZE};
 
 use super::front::{Front, complete_checksum};
@@ -90,7 +89,9 @@ impl<H: Hal> Output<'_, H> {
         if !tags.is_empty() {
             return self.send_tagged(frame, header, tags);
         }
-        self.pool.write_header(&mut frame, header, REWRITTEN);
+        // All of it, whatever is done to frames in between.
+        let len = frame.len().min(HEADER_LEN);
+        self.pool.write_header(&mut frame, header, len);
         let sent = self.queue.send(self.pool, frame);
         sent.or_else(|unsent| self.resend(unsent, *header, tags))
     }

@@ -96,7 +96,8 @@ pub(crate) fn host(vif: usize) -> [u8; 6] {
     [2, 0, 0, 0, 1, vif as u8]
 }
 
-fn config(vifs: &[VifPlan]) -> String {
+/// The configuration of a router with these vifs.
+pub(crate) fn config(vifs: &[VifPlan]) -> String {
     let mut text = String::new();
     for (n, vif) in vifs.iter().enumerate() {
         let _ = write!(
@@ -305,12 +306,18 @@ fn ipv4(from: usize, to: usize, tagged: bool, protocol: u8, rest: &[u8]) -> Vec<
     bytes.extend([0, 1, 0x40, 0, 64, protocol, 0, 0]);
     bytes.extend(address(from, false));
     bytes.extend(address(to, tagged));
-    let words = bytes[14..34].as_chunks::<2>().0.iter();
-    let sum: u32 = words.map(|&word| u32::from(u16::from_be_bytes(word))).sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    bytes[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+    fill_checksum(&mut bytes);
     bytes.extend(rest);
     bytes
+}
+
+/// Fills in the checksum of the IPv4 header of a frame.
+pub(crate) fn fill_checksum(frame: &mut [u8]) {
+    frame[24..26].fill(0);
+    let words = frame[14..34].as_chunks::<2>().0.iter();
+    let sum: u32 = words.map(|&word| u32::from(u16::from_be_bytes(word))).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    frame[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
 }
 
 /// A UDP packet without a checksum.

@@ -371,6 +371,10 @@ fn link_is_down(
 /// what went to the last interface. Apart from all else, so that all of its values are in
 /// registers.
 #[inline(never)]
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "so that it is compiled where it is used, for speed"
+)]
 fn send_known<S: Stages>(
     adjacencies: &[Adjacency],
     traffic: &mut [Traffic; MAX_INTERFACES],

@@ -33,8 +33,6 @@ pub struct Lane {
     pub(crate) for_others: Traffic,
     /// `true` if the interface that frames come in on may send a redirect now.
     pub(crate) redirect_due: bool,
-    /// How many bytes of their headers may have changed.
-    pub(crate) rewritten: usize,
 }
 
 impl Lane {
@@ -69,14 +67,6 @@ impl Lane {
             self.drop_frames(input, DropReason::PuntFull, 1);
         }
         taken
-    }
-
-    /// How many bytes of each header that was last processed are to be written back to a frame
-    /// that is forwarded, from the Ethernet destination on: [`REWRITTEN`](crate::REWRITTEN) unless
-    /// more than plain forwarding was done.
-    #[inline(always)]
-    pub fn rewritten(&self) -> usize {
-        self.rewritten
     }
 
     /// Returns `true` if frames wait for the slow path.

@@ -11,6 +11,6 @@ pub(crate) mod punt_queue;
 pub(crate) mod reverse_path;
 pub(crate) mod segments_fit;
 pub(crate) mod shortcut;
-pub(crate) mod stages;
+pub mod stages;
 pub(crate) mod tagged;
 pub(crate) mod validate;

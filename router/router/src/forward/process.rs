@@ -2,8 +2,8 @@
 
 use crate::forward::lane::{Lane, Traffic};
 use crate::forward::pass::Pass;
-use crate::forward::stages::{Plain, Stages};
-use crate::frame::{BURST, FrameMeta, Header, InterfaceId, Verdict, Verdicts};
+use crate::forward::stages::{Plain, REWRITTEN, Stages};
+use crate::frame::{BURST, FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict, Verdicts};
 use crate::tables::Tables;
 use crate::time::Instant;
 
@@ -26,13 +26,14 @@ impl Lane {
         self.process_in(&mut Plain, tables, now, input, headers, metas, verdicts)
     }
 
-    /// The same with certain stages.
+    /// The same with certain stages. [`Stages::WRITTEN_BACK`] bytes of the header of each frame
+    /// that is forwarded may have changed.
     #[inline(always)]
     #[expect(
         clippy::too_many_arguments,
         reason = "they are all that is known of a burst"
     )]
-    pub(crate) fn process_in<S: Stages>(
+    pub fn process_in<S: Stages>(
         &mut self,
         stages: &mut S,
         tables: &Tables,
@@ -42,9 +43,9 @@ impl Lane {
         metas: &[FrameMeta],
         verdicts: &mut [Verdict],
     ) -> Verdicts {
+        const { assert!(S::WRITTEN_BACK >= REWRITTEN && S::WRITTEN_BACK <= HEADER_LEN) };
         self.redirect_due = tables.is_redirect_due(now, input);
         self.for_others = Traffic::default();
-        self.rewritten = S::WRITTEN_BACK;
         let mut ways = 0;
         let mut verdict = Verdicts::Mixed;
         let bursts = headers.chunks_mut(BURST).zip(metas.chunks(BURST));

@@ -2,7 +2,8 @@
 //! filter, a translation of addresses or an encapsulation hooks in.
 //!
 //! Which stages a burst passes is picked once for it and known when it is compiled, so that
-//! [`Plain`] bursts pay nothing for the others.
+//! [`Plain`] bursts pay nothing for the others. Whoever forwards writes
+//! [`Stages::WRITTEN_BACK`] bytes of each header back to its frame, a constant there as well.
 
 use crate::frame::{FrameMeta, Header, Verdict};
 
@@ -11,30 +12,30 @@ use crate::frame::{FrameMeta, Header, Verdict};
 pub const REWRITTEN: usize = 40;
 
 /// The frames of a burst, in slices of one length.
-pub(crate) struct Burst<'a> {
+pub struct Burst<'a> {
     /// Private copies of their headers. What is changed here is looked up, and leaves.
-    pub(crate) headers: &'a mut [Header],
+    pub headers: &'a mut [Header],
     /// What else is known of each.
-    pub(crate) metas: &'a [FrameMeta],
+    pub metas: &'a [FrameMeta],
     /// What becomes of those that a stage decides about.
-    pub(crate) verdicts: &'a mut [Verdict],
+    pub verdicts: &'a mut [Verdict],
 }
 
 /// Stages before and after the lookup, for packets of both families whose headers are good: those to
 /// be forwarded, and those whose destination turns out to be the router's.
-pub(crate) trait Stages {
+pub trait Stages {
     /// `true` if any stage does anything.
     const ACTIVE: bool;
-    /// How many bytes of a header the stages may change, at most
-    /// [`HEADER_LEN`](crate::HEADER_LEN).
+    /// How many bytes of a header the stages and forwarding may change, from the Ethernet
+    /// destination on: [`REWRITTEN`] at least, [`HEADER_LEN`](crate::HEADER_LEN) at most.
     const WRITTEN_BACK: usize;
 
     /// Sees the frames in `which`, a bit for each, before their destinations are looked up. Returns
     /// those whose verdict it set.
     fn before_lookup(&mut self, burst: &mut Burst<'_>, which: u64) -> u64;
 
-    /// Sees the frames in `which` once the tables answered: `target` has the number of each one's
-    /// [`Target`](crate::route::target::Target). Their MAC addresses and hop limits are still as
+    /// Sees the frames in `which` once the tables answered: `target` has the number of what they
+    /// answered for each. Their MAC addresses and hop limits are still as
     /// they came. Returns those whose verdict it set.
     fn after_lookup(
         &mut self,
@@ -45,7 +46,7 @@ pub(crate) trait Stages {
 }
 
 /// No stage at all.
-pub(crate) struct Plain;
+pub struct Plain;
 
 impl Stages for Plain {
     const ACTIVE: bool = false;
@@ -209,13 +210,11 @@ mod tests {
         assert_eq!(be32(&headers[0].0, DESTINATION), firewall.to);
         assert_eq!(be16(&headers[0].0, TCP_CHECKSUM), 0xabcd);
         assert_eq!(checksum::sum(&headers[0].0[14..34]), 0xffff);
-        assert_eq!(lane.rewritten(), HEADER_LEN);
         assert_eq!(firewall.targets.len(), 3);
         // Without stages the first has no route, and the last is forwarded.
         let again = [tcp4([198, 51, 100, 7], 80), tcp6(25)];
         let (mut headers, metas): (Vec<_>, Vec<_>) = again.into_iter().unzip();
         router.process(now, wan, &mut headers, &metas, &mut verdicts);
         assert_eq!(verdicts[..2], [punt, lan]);
-        assert_eq!(router.own_lane.rewritten(), REWRITTEN);
     }
 }

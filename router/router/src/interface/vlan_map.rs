@@ -71,6 +71,11 @@ impl VlanMap {
         port.unwrap_or((interface, Tags::NONE))
     }
 
+    /// Returns `true` if there are interfaces on this vif whose frames have tags.
+    pub(crate) fn has_tagged(&self, vif: InterfaceId) -> bool {
+        self.tagged.iter().any(|&(on, ..)| on == vif)
+    }
+
     /// The interface on this vif whose frames have these tags.
     pub(crate) fn find(&self, vif: InterfaceId, tags: Tags) -> Option<InterfaceId> {
         if tags.is_empty() {
