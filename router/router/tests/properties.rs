@@ -33,7 +33,7 @@ fn narrow(mtu: usize) -> Bed {
         bed.router
             .link_up(bed.now, InterfaceId(at), router_mac(0, at), 9000);
         let host = [10, 0, at, 9];
-        bed.receive(at, &arp(1, host_mac(host), host, [0; 6], [10, 0, at, 1]));
+        bed.meet(at, host, [10, 0, at, 1]);
     }
     bed.take();
     bed
@@ -334,7 +334,7 @@ fn reached(frame: &[u8]) -> Vec<(u8, [u8; 6], [u8; 4])> {
     bed.pass(3000);
     for at in 0..4 {
         let host = [10, 0, at, 9];
-        bed.receive(at, &arp(1, host_mac(host), host, [0; 6], [10, 0, at, 1]));
+        bed.meet(at, host, [10, 0, at, 1]);
     }
     bed.take();
     bed.receive(LEFT, frame);

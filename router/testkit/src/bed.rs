@@ -110,16 +110,22 @@ impl Bed {
         bed.poll();
         bed.pass(2000);
         for &(interface, host) in hosts {
-            // Asking for the router's address makes the host known.
             let target = if interface == WAN {
                 [10, 0, 0, 1]
             } else {
                 [10, 0, 1, 1]
             };
-            bed.receive(interface, &arp(1, host_mac(host), host, [0; 6], target));
+            bed.meet(interface, host, target);
         }
         bed.sent.clear();
         bed
+    }
+
+    /// Makes a host known, which asks for the router's address and answers its question.
+    pub fn meet(&mut self, interface: u8, host: [u8; 4], ours: [u8; 4]) {
+        let mac = router_mac(0, interface);
+        self.receive(interface, &arp(1, host_mac(host), host, [0; 6], ours));
+        self.receive(interface, &arp(2, host_mac(host), host, mac, ours));
     }
 
     /// Polls until nothing is left to do now.

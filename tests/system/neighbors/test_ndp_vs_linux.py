@@ -69,8 +69,11 @@ CASES = [
     "a neighbor that never answers",
 ]
 
+ANNOUNCED = "a first-hop router takes note of who announces an address (RFC 9131)"
 # Where Ringway differs on purpose.
 DIFFERENCES = {
+    "unknown, an advertisement": ANNOUNCED,
+    "unknown, a solicited advertisement": ANNOUNCED,
     "solicited, unicast, without an option": "with an option, and the override flag (RFC 4861 7.2.4)",
     "a neighbor stops answering": "if it is still sent to, a multicast solicitation follows (RFC 7048)",
 }
@@ -155,7 +158,8 @@ def test_neighbors_are_believed_as_rfc_4861_has_it(
     assert ours["known, of another address"] == ours["known, another MAC address, no override"] == "to the first"
     assert ours["known, another MAC address, override"] == "to the second"
     assert ours["known, a solicitation from another MAC address"] == "to the second"
-    assert ours["unknown, an advertisement"] == multicast
+    assert ours["unknown, an advertisement"] == ours["unknown, a solicited advertisement"] == "to the second"
+    assert ours["unknown, a solicitation without an option"] == multicast
     assert ours["unknown, a solicitation"] == "to the second"
     assert ours["solicited, multicast"] == [f"{NEAR6} to {LEFT6} at left, flags 0xe0, options 0201"]
     assert ours["solicited, for far"] == ours["solicited, hop limit 254"] == []

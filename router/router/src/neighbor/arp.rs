@@ -2,6 +2,7 @@
 //! [`solicit`](crate::neighbor::solicit), their states are in [`nud`](crate::neighbor::nud).
 
 use wire::arp::{Arp, REPLY, REQUEST};
+use wire::ethernet::Ethernet;
 use wire::ipv4;
 
 use crate::DropReason;
@@ -16,6 +17,7 @@ impl Step<'_> {
         let Some(arp) = Arp::parse(frame.get(ETHERNET_LEN..).unwrap_or(&[])) else {
             return self.cx.drop_frames(input, DropReason::BadArp, 1);
         };
+        let destination = Ethernet::parse(frame).map(|header| header.destination);
         let Some(interface) = self.tables.interface(input).filter(|i| i.up) else {
             return self.cx.drop_frames(input, DropReason::LinkDown, 1);
         };
@@ -66,8 +68,12 @@ impl Step<'_> {
             None if (asked || proxied) && here => self.nud().learn(input, arp.sender.into()),
             None => None,
         };
-        if let Some(index) = index {
-            self.nud().confirm(index, arp.sender_mac);
+        // Who only says something needn't hear anything.
+        let answers = is_local && arp.operation == REPLY && destination == Some(mac);
+        match index {
+            Some(index) if answers => self.nud().confirm(index, arp.sender_mac),
+            Some(index) => self.nud().heard(index, arp.sender_mac),
+            None => {}
         }
     }
 }

@@ -155,8 +155,11 @@ impl Step<'_> {
         else {
             return;
         };
-        // Only who was asked for is taken note of.
+        // A host says so when it has a new address, and soon wants answers (RFC 9131 6.1.2).
         let Some(index) = self.tables.adjacencies.find(input, target.into()) else {
+            if let Some(mac) = link_layer_address {
+                self.learn(input, target, mac);
+            }
             return;
         };
         let mut nud = self.nud();

@@ -6,6 +6,7 @@
 //! which closes it to the fast path, so that the next packet to it comes here and starts the delay.
 
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use wire::addr::Mac;
@@ -28,13 +29,15 @@ const RETRY: Duration = Duration::from_secs(1);
 const CONGESTED: Duration = Duration::from_millis(20);
 /// How many solicitations are sent before giving up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
 const TRIES: u8 = 3;
-/// How long a neighbor is reachable after it answered ARP.
-const REACHABLE_ARP: Duration = Duration::from_secs(60);
-/// The same for Neighbor Discovery (REACHABLE_TIME), which takes from half of it to one and a half
-/// (RFC 4861 6.3.2).
-const REACHABLE_ND_MS: u64 = 30_000;
-/// How long a neighbor that is sent to again isn't probed yet (DELAY_FIRST_PROBE_TIME).
-const DELAY: Duration = Duration::from_secs(5);
+/// How long a neighbor is reachable after it answered ARP, in ms: a minute at most (RFC 1122 2.3.2.1),
+/// and not the same for all, so that those who answered at once aren't probed at once.
+const REACHABLE_ARP_MS: RangeInclusive<u64> = 30_000..=60_000;
+/// The same for Neighbor Discovery: half of REACHABLE_TIME to one and a half (RFC 4861 6.3.2).
+const REACHABLE_ND_MS: RangeInclusive<u64> = 15_000..=45_000;
+/// How long a neighbor that is sent to again isn't probed yet (DELAY_FIRST_PROBE_TIME), and up to how
+/// much longer, for the same reason.
+const DELAY_MS: u64 = 5000;
+const DELAY_SPREAD_MS: u64 = 1000;
 /// How long a stale neighbor is remembered.
 const STALE: Duration = Duration::from_secs(60);
 /// How long a neighbor that didn't answer isn't looked for again.
@@ -52,13 +55,19 @@ pub(crate) struct Nud<'a, 'c> {
 impl Nud<'_, '_> {
     /// Returns how long a neighbor is reachable from now on (ReachableTime, RFC 4861 6.3.2).
     fn reachable_time(&mut self, address: IpAddr) -> Duration {
-        match address {
-            IpAddr::V4(_) => REACHABLE_ARP,
-            IpAddr::V6(_) => {
-                let spread = self.cx.rng.up_to(REACHABLE_ND_MS);
-                Duration::from_millis(REACHABLE_ND_MS / 2 + spread)
-            }
-        }
+        let times = match address {
+            IpAddr::V4(_) => REACHABLE_ARP_MS,
+            IpAddr::V6(_) => REACHABLE_ND_MS,
+        };
+        let spread = self.cx.rng.up_to(times.end() - times.start());
+        Duration::from_millis(times.start() + spread)
+    }
+
+    /// Enters that a neighbor is sent to and isn't known to be reachable.
+    fn delay(&mut self, index: usize) {
+        let pause = DELAY_MS + self.cx.rng.up_to(DELAY_SPREAD_MS);
+        let deadline = self.after(Duration::from_millis(pause));
+        self.table.set(index, State::Delay, deadline);
     }
 
     /// Returns the time after a pause.
@@ -122,8 +131,7 @@ impl Nud<'_, '_> {
         let interface = self.table.entry(index).map(|e| e.interface);
         if let (Some(interface), Some(mac)) = (interface, self.adjacencies.mac(index)) {
             self.open(index, interface, mac);
-            let deadline = self.after(DELAY);
-            self.table.set(index, State::Delay, deadline);
+            self.delay(index);
         }
     }
 
@@ -242,10 +250,7 @@ impl Nud<'_, '_> {
                 self.ask(index, State::Incomplete, tries, None);
             }
             State::Incomplete(_) => self.fail(index),
-            State::Reachable if self.adjacencies.take_used(index) => {
-                let deadline = self.after(DELAY);
-                self.table.set(index, State::Delay, deadline);
-            }
+            State::Reachable if self.adjacencies.take_used(index) => self.delay(index),
             State::Reachable => self.make_stale(index),
             State::Delay => self.ask_directly(index, 0),
             State::Probe(tries) if tries < TRIES => {

@@ -38,7 +38,7 @@ fn bed() -> Bed {
         (PEER, OTHER_END, [198, 51, 100, 0]),
         (PEER, [198, 51, 100, 4], [198, 51, 100, 5]),
     ] {
-        bed.receive(interface, &arp(1, host_mac(host), host, [0; 6], ours));
+        bed.meet(interface, host, ours);
         let (out, reply) = bed.take().remove(0);
         assert_eq!((out, &reply[28..32]), (interface, &ours[..]));
     }

@@ -127,7 +127,7 @@ fn an_address_that_goes_takes_only_its_network_along() {
     let two = BASE.replacen("10.0.1.1/24", "10.0.1.1/24\", \"10.0.7.1/24", 1);
     let mut bed = Bed::ready(&[&two, STATIC].concat(), &[(WAN, HOST)]);
     let host = [10, 0, 7, 9];
-    bed.receive(LAN, &arp(1, host_mac(host), host, [0; 6], [10, 0, 7, 1]));
+    bed.meet(LAN, host, [10, 0, 7, 1]);
     assert_eq!(verdict(&mut bed, host), Verdict::Forward(InterfaceId(LAN)));
     bed.router.apply(bed.now, &parse(&[BASE, STATIC].concat()));
     assert_eq!(verdict(&mut bed, host), Verdict::Punt);

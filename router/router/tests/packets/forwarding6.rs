@@ -38,7 +38,7 @@ fn a_packet_gets_new_mac_addresses_and_a_smaller_hop_limit() {
 fn both_families_in_one_burst() {
     let mut bed = bed();
     let v4 = [10, 0, 1, 9];
-    bed.receive(LAN, &arp(1, host_mac(v4), v4, [0; 6], [10, 0, 1, 1]));
+    bed.meet(LAN, v4, [10, 0, 1, 1]);
     bed.sent.clear();
     let six = udp6(WAN, A, B, 10);
     let four = udp(WAN, [20, 0, 0, 1], v4, 10);
@@ -446,9 +446,9 @@ action = "blackhole"
 fn sources_must_be_where_they_are_routed_to() {
     let mut bed = Bed::ready6(RPF, &[(WAN, "2001:db8::9"), (LAN, "2001:db8:1::9")]);
     let v4 = [10, 0, 0, 9];
-    bed.receive(WAN, &arp(1, host_mac(v4), v4, [0; 6], [10, 0, 0, 1]));
+    bed.meet(WAN, v4, [10, 0, 0, 1]);
     let b4 = [10, 0, 1, 9];
-    bed.receive(LAN, &arp(1, host_mac(b4), b4, [0; 6], [10, 0, 1, 1]));
+    bed.meet(LAN, b4, [10, 0, 1, 1]);
     bed.sent.clear();
     let mut refused = [0, 0];
     for (interface, source, passes) in [

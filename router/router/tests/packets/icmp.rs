@@ -396,7 +396,7 @@ fn what_may_be_fragmented_is() {
     bed.router
         .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 600);
     bed.poll();
-    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], [10, 0, 1, 1]));
+    bed.meet(LAN, B, [10, 0, 1, 1]);
     bed.sent.clear();
     let frame = udp(WAN, A, B, 1400);
     bed.receive(WAN, &frame);
@@ -416,7 +416,7 @@ fn a_blank_checksum_is_completed_before_fragmenting() {
     let mut bed = bed();
     bed.router
         .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 600);
-    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], [10, 0, 1, 1]));
+    bed.meet(LAN, B, [10, 0, 1, 1]);
     bed.sent.clear();
     let mut frame = udp(WAN, A, B, 1000);
     let len = (frame.len() - 34) as u16;

@@ -219,10 +219,32 @@ fn advertisements_change_what_is_known() {
         assert_eq!(to == elsewhere, moved, "{what}");
         bed.assert_balance();
     }
-    // Nobody is made known by what nobody asked for.
-    let mut bed = Bed::ready6(CONFIG6, &[]);
-    bed.receive(LAN, &na(LAN, B, ALL, same, 0x20));
-    assert_eq!(state_of(&bed, "2001:db8:1::9"), None);
+}
+
+/// RFC 9131: a first-hop router takes note of a host that has a new address, so that the answers to
+/// its first packets don't wait.
+#[test]
+fn who_announces_an_address_is_known() {
+    let there = a6("2001:db8:1::9");
+    let known = |host: Ipv6Addr, mac: Option<[u8; 6]>, flags: u8| {
+        let mut bed = Bed::ready6(CONFIG6, &[]);
+        let before = snapshot::neighbors(&bed.router).len();
+        bed.receive(LAN, &na(LAN, host, ALL, mac, flags));
+        bed.assert_balance();
+        let count = snapshot::neighbors(&bed.router).len() - before;
+        (count, state_of(&bed, &host.to_string()))
+    };
+    let mac = Some(mac6(there));
+    for flags in [0, 0x20] {
+        assert_eq!(known(there, mac, flags), (1, Some(Stale)));
+        let link_local = a6("fe80::9");
+        assert_eq!(known(link_local, mac, flags).0, 1);
+        // Nothing to be known of it, or it can't be there.
+        assert_eq!(known(there, None, flags).0, 0);
+        for elsewhere in ["2001:db8::9", "2001:db9::9", "2001:db8:1::"] {
+            assert_eq!(known(a6(elsewhere), mac, flags).0, 0, "{elsewhere}");
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ const WAN_ADDRESS: [u8; 4] = [10, 0, 0, 1];
 
 fn bed() -> Bed {
     let mut bed = Bed::ready(CONFIG, &[(WAN, A), (LAN, B)]);
-    bed.receive(LAN, &arp(1, host_mac(C), C, [0; 6], [10, 0, 11, 1]));
+    bed.meet(LAN, C, [10, 0, 11, 1]);
     bed.sent.clear();
     bed
 }
@@ -185,7 +185,7 @@ fn options_stay_with_the_first_fragment_unless_they_are_copied() {
     bed.router
         .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 600);
     bed.poll();
-    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], [10, 0, 1, 1]));
+    bed.meet(LAN, B, [10, 0, 1, 1]);
     bed.sent.clear();
     // Record route isn't copied, a router alert is.
     let options = [7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0, 0];
@@ -241,7 +241,7 @@ fn a_large_ping_with_options_is_answered_in_sound_fragments() {
     bed.router
         .link_up(bed.now, InterfaceId(WAN), router_mac(0, WAN), 1000);
     bed.poll();
-    bed.receive(WAN, &arp(1, host_mac(A), A, [0; 6], WAN_ADDRESS));
+    bed.meet(WAN, A, WAN_ADDRESS);
     bed.sent.clear();
     bed.receive(WAN, &request);
     let sent = bed.take();

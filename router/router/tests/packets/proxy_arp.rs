@@ -60,7 +60,7 @@ fn nobody_else_is() {
     assert!(bed.take().is_empty());
     assert_eq!(bed.dropped(WAN, DropReason::ForeignArp), 1);
     // Not on an interface that wasn't told to.
-    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], A));
+    bed.meet(LAN, B, A);
     assert!(bed.take().is_empty());
     // Nor for what is gone.
     bed.router.link_down(InterfaceId(LAN));

@@ -31,10 +31,10 @@ fn bed(rule: &str, routes: u32) -> Bed {
     bed.poll();
     bed.pass(2000);
     for host in [[10, 0, 1, 9], [10, 0, 1, 253], [10, 0, 1, 254]] {
-        bed.receive(LAN, &arp(1, host_mac(host), host, [0; 6], [10, 0, 1, 1]));
+        bed.meet(LAN, host, [10, 0, 1, 1]);
     }
     let a = [10, 0, 0, 9];
-    bed.receive(WAN, &arp(1, host_mac(a), a, [0; 6], [10, 0, 0, 1]));
+    bed.meet(WAN, a, [10, 0, 0, 1]);
     bed.sent.clear();
     bed
 }

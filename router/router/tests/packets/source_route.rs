@@ -21,7 +21,7 @@ const STRICT: u8 = 137;
 fn bed_with(more: &str) -> Bed {
     let text = CONFIG.replace("vif = 0", &format!("vif = 0\nsource_route = true\n{more}"));
     let mut bed = Bed::ready(&text, &[(WAN, A), (WAN, GATEWAY), (LAN, B)]);
-    bed.receive(LAN, &arp(1, host_mac(C), C, [0; 6], SECOND_ADDRESS));
+    bed.meet(LAN, C, SECOND_ADDRESS);
     bed.sent.clear();
     bed
 }
@@ -429,7 +429,7 @@ fn each_fragment_takes_the_step() {
     bed.router
         .link_up(bed.now, InterfaceId(LAN), router_mac(0, LAN), 600);
     bed.poll();
-    bed.receive(LAN, &arp(1, host_mac(B), B, [0; 6], LAN_ADDRESS));
+    bed.meet(LAN, B, LAN_ADDRESS);
     bed.sent.clear();
     let frame = with_options(udp(WAN, A, WAN_ADDRESS, 1400), &route(STRICT, 4, &[B, FAR]));
     bed.receive(WAN, &frame);

@@ -89,6 +89,9 @@ fn bed() -> Bed {
         // Replies aren't padded.
         assert_eq!(*out, vif);
         assert_eq!(answer[..], tagged(&reply, tags)[..answer.len()]);
+        // Who answers in turn is there.
+        let reply = arp(2, host_mac(host), host, router_mac(0, vif), router);
+        bed.receive(vif, &tagged(&reply, tags));
     }
     bed
 }
@@ -112,12 +115,12 @@ fn from_every_interface_to_every_other() {
         }
     }
     bed.assert_balance();
-    // Frames count on their own interface only: five, and a question.
+    // Frames count on their own interface only: five, a question and an answer.
     for interface in [WAN, LAN, LAN100, LAN200, CUSTOMER] {
         let c = bed.router.counters(InterfaceId(interface)).unwrap();
-        assert_eq!(c.rx_packets, 6, "{interface}");
+        assert_eq!(c.rx_packets, 7, "{interface}");
         // A frame of 142 bytes without its tag, and ARP's 60.
-        assert_eq!(c.rx_bytes, 60 + 5 * 142, "{interface}");
+        assert_eq!(c.rx_bytes, 2 * 60 + 5 * 142, "{interface}");
         assert_eq!(c.dropped_total(), 0);
     }
 }
@@ -166,7 +169,7 @@ fn a_priority_without_a_vlan_is_the_parents() {
     assert_eq!(wire(&mut bed).len(), 1);
     assert_eq!(
         bed.router.counters(InterfaceId(LAN100)).unwrap().rx_packets,
-        2
+        3
     );
 }
 

@@ -153,6 +153,8 @@ enum Packets {
 enum For {
     /// For this long.
     Ms(u64),
+    /// As long as a neighbor has time to show that it is there.
+    Delay,
     /// As long as a neighbor is believed to be reachable.
     Reachable,
     /// Until the time that was set before.
@@ -192,13 +194,13 @@ const TRANSITIONS: [(State, Event, State, For, Asked, Packets); 42] = {
         (Failed, Confirm(NEW), Reachable, BELIEVED, Nobody, Stay),
         (Failed, Heard(OLD), Stale, Ms(60_000), Nobody, Stay),
         (Reachable, Timer, Stale, Ms(60_000), Nobody, Stay),
-        (Reachable, TimerUsed, Delay, Ms(5000), Nobody, Stay),
+        (Reachable, TimerUsed, Delay, For::Delay, Nobody, Stay),
         (Reachable, Confirm(OLD), Reachable, BELIEVED, Nobody, Stay),
         (Reachable, Confirm(NEW), Reachable, BELIEVED, Nobody, Stay),
         (Reachable, Heard(OLD), Reachable, Same, Nobody, Stay),
         (Reachable, Heard(NEW), Stale, Ms(60_000), Nobody, Stay),
         (Stale, Timer, Free, Ever, Nobody, Stay),
-        (Stale, Use, Delay, Ms(5000), Nobody, Stay),
+        (Stale, Use, Delay, For::Delay, Nobody, Stay),
         (Stale, Confirm(OLD), Reachable, BELIEVED, Nobody, Stay),
         (Stale, Heard(OLD), Stale, Same, Nobody, Stay),
         (Stale, Heard(NEW), Stale, Ms(60_000), Nobody, Stay),
@@ -281,7 +283,8 @@ fn fate(world: &mut World) -> Packets {
 fn check_deadline(world: &World, index: usize, time: For, until: Instant, what: &str) {
     let (least, most) = match (time, world.table.entry(index).unwrap().address) {
         (For::Ms(ms), _) => (ms, ms),
-        (For::Reachable, IpAddr::V4(_)) => (60_000, 60_000),
+        (For::Delay, _) => (5000, 6000),
+        (For::Reachable, IpAddr::V4(_)) => (30_000, 60_000),
         (For::Reachable, IpAddr::V6(_)) => (15_000, 45_000),
         (For::Same, _) => {
             return assert_eq!(world.table.entry(index).unwrap().deadline, until, "{what}");
