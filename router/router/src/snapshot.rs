@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::interface::Interface;
 use crate::interface::acd::Acd;
 use crate::interface::addresses::DadState;
+use crate::interface::machines::Machines;
 use crate::neighbor::table::State;
 use crate::router::Router;
 use config::{Attachment, RouteTarget};
@@ -71,7 +72,8 @@ pub struct AddressSnapshot {
 pub enum AddressState {
     /// As far as is known, nobody else has it.
     Usable,
-    /// A host with this MAC address uses it as well (RFC 5227); both go on.
+    /// A host with this MAC address uses it as well (RFC 5227, or by what it says in Neighbor Discovery);
+    /// both go on.
     Conflict(Mac),
     /// Others are being asked (RFC 4862 5.4). It isn't used yet.
     Tentative,
@@ -239,7 +241,7 @@ pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
             mtu: link.mtu,
             mtu_warnings: link.mtu_warnings(interface),
             vrf: several.then(|| vrf_of(interface.vrf)),
-            addresses: addresses(&interface.addresses, link, &machines.acd),
+            addresses: addresses(&interface.addresses, link, machines),
             counters: router.counters(id).unwrap_or_default(),
         })
     })
@@ -380,16 +382,25 @@ fn attachment(router: &Router, attachment: Attachment) -> AttachmentSnapshot {
 }
 
 /// The addresses of an interface: `configured`, and those that the router made.
-fn addresses(configured: &[Network], link: &Interface, acd: &Acd) -> Vec<AddressSnapshot> {
+fn addresses(
+    configured: &[Network],
+    link: &Interface,
+    machines: &Machines,
+) -> Vec<AddressSnapshot> {
     let given = configured.iter().map(|&network| AddressSnapshot {
         network,
         state: match network.address {
-            IpAddr::V4(address) => ipv4_state(acd, address),
+            IpAddr::V4(address) => ipv4_state(&machines.acd, address),
             IpAddr::V6(_) => AddressState::Usable,
         },
     });
     let mut addresses: Vec<AddressSnapshot> = given.collect();
     for (network, state) in ipv6_states(link) {
+        let other = machines.conflicts6.mac_of(network.address.into());
+        let state = match (state, other) {
+            (AddressState::Usable, Some(mac)) => AddressState::Conflict(mac),
+            (state, _) => state,
+        };
         let network = Network {
             address: IpAddr::V6(network.address),
             len: network.len,

@@ -9,8 +9,9 @@ use crate::route::target::Target;
 use crate::tables::Tables;
 use wire::addr::Mac;
 use wire::ethernet::{self, Ethernet};
+use wire::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
 use wire::ipv4::{self, Ipv4, Unreadable};
-use wire::ipv6::{self, Ipv6};
+use wire::ipv6::{self, Ipv6, ON_LINK_HOPS};
 
 /// What a frame turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,7 +102,11 @@ impl Tables {
         }
         let own_here = v6.usable().any(|n| n.address == ip.source);
         let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
-        if own_here || local.has6(ip.source) {
+        // Neighbor Discovery tells who else uses the address.
+        let tells = own_here && is_discovery(packet, &ip) && {
+            v6.listens_to(ip.destination) || self.is_local6(input, ip.destination)
+        };
+        if (own_here || local.has6(ip.source)) && !tells {
             return Err(DropReason::OwnSource);
         }
         if to_group && !v6.listens_to(ip.destination) {
@@ -132,4 +137,15 @@ impl Tables {
             Target::Drop(DropReason::Multicast | DropReason::Broadcast)
         )
     }
+}
+
+/// Returns `true` if a packet is a solicitation or an advertisement of a neighbor.
+fn is_discovery(packet: &[u8], ip: &Ipv6) -> bool {
+    let kind = packet.get(ipv6::HEADER_LEN);
+    ip.next_header == ipv6::ICMP
+        && ip.hop_limit == ON_LINK_HOPS
+        && matches!(
+            kind,
+            Some(&(NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT))
+        )
 }

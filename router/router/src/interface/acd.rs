@@ -7,7 +7,6 @@
 //! of the addresses at any later time, is shown and logged, and the address is defended.
 
 use alloc::format;
-use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::DropReason;
 use crate::cx::Cx;
 use crate::frame::InterfaceId;
 use crate::interface::Interface;
+use crate::interface::conflicts::Conflicts;
 use crate::interface::output::send_arp;
 use crate::time::Instant;
 use wire::addr::Mac;
@@ -24,37 +24,12 @@ use wire::arp::{Arp, REQUEST};
 const ANNOUNCEMENTS: u8 = 2;
 /// The time between announcements (ANNOUNCE_INTERVAL).
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
-/// The least time between two defences of an address (DEFEND_INTERVAL).
-const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a conflict is remembered after it was last noticed.
-const REMEMBERED: Duration = Duration::from_secs(60);
-
 /// The state machine of an interface.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acd {
     /// How often the addresses were announced, and when that is due again; `None` if it isn't.
     announced: Option<(u8, Instant)>,
-    /// At most one for each address.
-    conflicts: Vec<Conflict>,
-}
-
-/// One of the router's addresses that somebody else uses.
-#[derive(Clone, Copy, Debug)]
-struct Conflict {
-    address: Ipv4Addr,
-    /// Who uses it; the last one, if several do.
-    mac: Mac,
-    /// When it was last defended.
-    defended: Instant,
-    /// When it was last noticed.
-    noticed: Instant,
-}
-
-impl Conflict {
-    /// Returns when it is forgotten.
-    fn end(&self) -> Instant {
-        self.noticed.saturating_add(REMEMBERED)
-    }
+    conflicts: Conflicts,
 }
 
 impl Acd {
@@ -62,20 +37,19 @@ impl Acd {
     pub(crate) fn begin(now: Instant) -> Self {
         Self {
             announced: Some((0, now)),
-            conflicts: Vec::new(),
+            conflicts: Conflicts::default(),
         }
     }
 
     /// Returns the MAC address of another host that uses an address; `None` if there is none.
     pub(crate) fn conflicting_mac(&self, address: Ipv4Addr) -> Option<Mac> {
-        let conflict = self.conflicts.iter().find(|c| c.address == address);
-        conflict.map(|c| c.mac)
+        self.conflicts.mac_of(address.into())
     }
 
     /// Returns when [`poll`](Self::poll) has something to do; `None` if it never has.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let forgotten = self.conflicts.iter().map(Conflict::end);
-        forgotten.chain(self.announced.map(|a| a.1)).min()
+        let announced = self.announced.map(|a| a.1);
+        self.conflicts.due().into_iter().chain(announced).min()
     }
 
     /// Announces the addresses of an interface if that is due, and forgets old conflicts. What finds
@@ -84,7 +58,7 @@ impl Acd {
         if !interface.up || self.due().is_none_or(|due| due > cx.now) {
             return;
         }
-        self.conflicts.retain(|c| c.end() > cx.now);
+        self.conflicts.forget_old(cx.now);
         let Some((times, _)) = self.announced.filter(|a| a.1 <= cx.now) else {
             return;
         };
@@ -100,7 +74,7 @@ impl Acd {
     }
 
     /// Takes in an ARP packet that somebody sent from one of the interface's addresses, and defends
-    /// the address unless it did so less than [`DEFEND_INTERVAL`] ago. `name` is the interface's,
+    /// the address unless it did so a short time ago. `name` is the interface's,
     /// for the notice.
     pub(crate) fn conflict(
         &mut self,
@@ -109,27 +83,8 @@ impl Acd {
         name: &str,
         arp: &Arp,
     ) {
-        let now = cx.now;
-        let known = self.conflicts.iter_mut().find(|c| c.address == arp.sender);
-        let defend = match known {
-            Some(conflict) => {
-                (conflict.mac, conflict.noticed) = (arp.sender_mac, now);
-                let defend = now.saturating_since(conflict.defended) >= DEFEND_INTERVAL;
-                if defend {
-                    conflict.defended = now;
-                }
-                defend
-            }
-            None => {
-                self.conflicts.push(Conflict {
-                    address: arp.sender,
-                    mac: arp.sender_mac,
-                    defended: now,
-                    noticed: now,
-                });
-                true
-            }
-        };
+        let (address, mac) = (arp.sender.into(), arp.sender_mac);
+        let defend = self.conflicts.note(cx.now, address, mac);
         cx.drop_frames(on, DropReason::ArpConflict, 1);
         if defend {
             let text = format!(

@@ -110,7 +110,10 @@ impl Ipv6Addresses {
 
     /// Returns `true` if a host on this link can have this address.
     pub(crate) fn has_host(&self, address: Ipv6Addr) -> bool {
-        let own = self.state(address).is_some();
+        // Who has an address that is a duplicate is a host like others.
+        let own = self
+            .state(address)
+            .is_some_and(|s| s != DadState::Duplicate);
         let here = || self.iter().any(|a| a.network.contains(address));
         !own && (address.is_unicast_link_local() || here()) && !self.is_anycast(address)
     }

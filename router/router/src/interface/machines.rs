@@ -9,6 +9,7 @@ use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::acd::Acd;
 use crate::interface::addresses::DadState;
+use crate::interface::conflicts::Conflicts;
 use crate::interface::dad::{Dad, announce};
 use crate::interface::mld::MldListener;
 use crate::interface::router_advert::RouterAdvertiser;
@@ -22,6 +23,8 @@ pub(crate) struct Machines {
     pub(crate) acd: Acd,
     /// Duplicate Address Detection, for its tentative IPv6 addresses.
     pub(crate) dad: Dad,
+    /// Who else uses its IPv6 addresses.
+    pub(crate) conflicts6: Conflicts,
     /// Multicast Listener Discovery, for the groups it listens to.
     pub(crate) mld: MldListener,
     /// Its router advertisements.
@@ -36,6 +39,7 @@ impl Machines {
         Self {
             acd: Acd::default(),
             dad: Dad::default(),
+            conflicts6: Conflicts::default(),
             mld: MldListener::default(),
             advertiser: RouterAdvertiser::new(config.advertise.clone()),
             icmp_error_rates: ErrorRates::per_second(config.icmp_error_rate),
@@ -47,6 +51,7 @@ impl Machines {
     pub(crate) fn start6(&mut self, now: Instant, interface: &Interface, old: Option<&Self>) {
         let Some(v6) = &interface.v6 else { return };
         self.dad.start(now, v6, old.map(|old| &old.dad));
+        self.conflicts6 = old.map_or_else(Conflicts::default, |old| old.conflicts6.clone());
         self.mld = old.map_or_else(MldListener::default, |old| old.mld.clone());
         self.mld.listen(now, v6.groups());
         self.advertiser.start(now, old.map(|old| &old.advertiser));
@@ -61,7 +66,13 @@ impl Machines {
             return self.acd.due();
         };
         let advertiser = self.advertiser.due().filter(|_| v6.source().is_some());
-        let all = [self.acd.due(), self.dad.due(), self.mld.due(), advertiser];
+        let all = [
+            self.acd.due(),
+            self.dad.due(),
+            self.conflicts6.due(),
+            self.mld.due(),
+            advertiser,
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -77,6 +88,7 @@ impl Machines {
         if !interface.up || interface.v6.is_none() {
             return false;
         }
+        self.conflicts6.forget_old(cx.now);
         self.mld.poll(cx, on, interface);
         let proven = self.dad.poll(cx, on, interface, dad_transmits);
         // Until now, reports had no source and multicast routers ignored them (RFC 3590 4).

@@ -2,6 +2,7 @@
 
 pub(crate) mod acd;
 pub(crate) mod addresses;
+pub(crate) mod conflicts;
 pub(crate) mod dad;
 pub(crate) mod ids;
 pub(crate) mod links;

@@ -35,7 +35,9 @@ impl Step<'_> {
         let Some(ndp) = parsed.filter(|_| ip.hop_limit == ON_LINK_HOPS) else {
             return self.cx.drop_frames(input, DropReason::BadNd, 1);
         };
-        let reason = DropReason::NdConflict;
+        if self.dad_state(input, ip.source) == Some(DadState::Unique) {
+            return self.conflict(input, sender, ip.source);
+        }
         match ndp {
             Ndp::Solicitation {
                 target,
@@ -51,10 +53,10 @@ impl Step<'_> {
             ),
             Ndp::Advertisement { target, .. } => {
                 match self.dad_state(input, target) {
-                    Some(DadState::Unique) => return self.cx.drop_frames(input, reason, 1),
+                    Some(DadState::Unique) => return self.conflict(input, sender, target),
                     Some(DadState::Tentative) => self.duplicate(input, target),
-                    Some(DadState::Duplicate) => {}
-                    None => self.advertisement(input, ndp),
+                    // Who has it rightfully is a neighbor.
+                    Some(DadState::Duplicate) | None => self.advertisement(input, ndp),
                 }
                 self.cx.count(input, |c| c.consumed += 1);
             }
@@ -190,6 +192,25 @@ impl Step<'_> {
         }
     }
 
+    /// Somebody else uses one of the router's addresses, in a message from `sender`. Both go on: RFC 4862
+    /// knows no defence of an address that is in use.
+    fn conflict(&mut self, input: InterfaceId, sender: Mac, address: Ipv6Addr) {
+        let local_mac = self.tables.interface(input).map(|i| i.mac);
+        if local_mac == Some(sender) {
+            // Our own, come back.
+            return self.cx.drop_frames(input, DropReason::OwnSource, 1);
+        }
+        self.cx.drop_frames(input, DropReason::NdConflict, 1);
+        let name = self.name_of(input);
+        if let Some(machines) = self.state.machines.get_mut(input.index())
+            && (machines.conflicts6).note(self.cx.now, address.into(), sender)
+        {
+            let text =
+                format!("{name}: duplicate address {address} detected, also used by {sender}");
+            self.cx.out.notice(text);
+        }
+    }
+
     /// Another host has an address that the router was about to use (RFC 4862 5.4).
     fn duplicate(&mut self, input: InterfaceId, address: Ipv6Addr) {
         let (Some(machines), Some(interface)) = (
@@ -208,7 +229,7 @@ impl Step<'_> {
         if disabled {
             self.nud()
                 .forget_all(|e| e.interface == input && e.address.is_ipv6());
-            self.rebuild();
         }
+        self.rebuild();
     }
 }

@@ -142,15 +142,17 @@ fn connect6(links: &[(u8, &Interface)], own: &mut LocalAddresses, fib: &mut Over
         }
     }
     for (_, _, address) in global() {
-        let unique = address.state == DadState::Unique;
-        let address = address.network.address;
-        let target = match unique {
-            true => Target::Local,
-            false => Target::Drop(DropReason::TentativeAddress),
-        };
-        fib.add(address.to_bits(), 128, target);
-        if unique {
-            own.add6(address);
+        let bits = address.network.address.to_bits();
+        match address.state {
+            DadState::Unique => {
+                fib.add(bits, 128, Target::Local);
+                own.add6(address.network.address);
+            }
+            DadState::Tentative => {
+                fib.add(bits, 128, Target::Drop(DropReason::TentativeAddress));
+            }
+            // Another host's.
+            DadState::Duplicate => {}
         }
     }
     for (prefix, len, reason) in SPECIAL6 {

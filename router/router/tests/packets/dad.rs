@@ -125,6 +125,121 @@ fn a_duplicate_is_told_once() {
     bed.assert_balance();
 }
 
+const RIVAL: [u8; 6] = [2, 7, 7, 7, 7, 7];
+
+/// A message that the rival sends from an address, whose checksum is still to be filled.
+fn from_rival(source: Ipv6Addr, to: Ipv6Addr, frame: &[u8]) -> Frame {
+    let mut message = frame[54..].to_vec();
+    message[2..4].fill(0);
+    let mut frame = icmp6(WAN, source, to, 255, &message);
+    frame[6..12].copy_from_slice(&RIVAL);
+    frame
+}
+
+#[test]
+fn who_else_uses_an_address_is_logged_shown_and_counted() {
+    let claim = na(WAN, WAN6, ALL, Some(RIVAL), 0x20);
+    let question = ns(WAN, WAN6, solicited(A), A);
+    for frame in [
+        from_rival(WAN6, ALL, &claim),
+        from_rival(a6("fe80::7"), ALL, &claim),
+        from_rival(WAN6, solicited(WAN6), &ns(WAN, WAN6, solicited(WAN6), WAN6)),
+        from_rival(WAN6, local6(WAN), &ns(WAN, WAN6, local6(WAN), local6(WAN))),
+    ] {
+        let mut bed = Bed::ready6(CONFIG6, &[]);
+        bed.router.take_notices();
+        assert_eq!(shown(&bed, WAN6), AddressState::Usable);
+        bed.receive(WAN, &frame);
+        assert_eq!(bed.dropped(WAN, DropReason::NdConflict), 1);
+        let told = "wan: duplicate address 2001:db8::1 detected, also used by 02:07:07:07:07:07";
+        assert_eq!(bed.router.take_notices(), [told]);
+        let conflict = AddressState::Conflict(wire::addr::Mac(RIVAL));
+        assert_eq!(shown(&bed, WAN6), conflict);
+        // It doesn't fill the log.
+        for _ in 0..9 {
+            bed.pass(1000);
+            bed.receive(WAN, &frame);
+        }
+        assert!(bed.router.take_notices().is_empty());
+        bed.pass(1000);
+        bed.receive(WAN, &frame);
+        assert_eq!(bed.router.take_notices(), [told]);
+        assert_eq!(bed.dropped(WAN, DropReason::NdConflict), 11);
+        // The router goes on, and forgets it in time.
+        bed.sent.clear();
+        bed.receive(WAN, &ns(WAN, A, solicited(WAN6), WAN6));
+        assert_eq!(bed.take6()[0].target(), WAN6);
+        for _ in 0..60 {
+            assert_eq!(shown(&bed, WAN6), conflict);
+            bed.pass(1000);
+        }
+        bed.pass(1000);
+        assert_eq!(shown(&bed, WAN6), AddressState::Usable);
+        bed.assert_balance();
+    }
+    // The router's own, come back.
+    let mut own = claim.clone();
+    own[6..12].copy_from_slice(&router_mac(0, WAN));
+    // In no other link's name, and not past the check of sources.
+    let other = a6("2001:db8:1::1");
+    for frame in [
+        own,
+        from_rival(other, ALL, &na(WAN, other, ALL, Some(RIVAL), 0x20)),
+        from_rival(WAN6, B, &claim),
+        from_rival(WAN6, solicited(A), &question),
+    ] {
+        let mut bed = Bed::ready6(CONFIG6, &[(LAN, "2001:db8:1::9")]);
+        bed.router.take_notices();
+        bed.receive(WAN, &frame);
+        assert_eq!(bed.dropped(WAN, DropReason::OwnSource), 1);
+        assert!(bed.take().is_empty() && bed.router.take_notices().is_empty());
+        bed.assert_balance();
+    }
+}
+
+#[test]
+fn who_has_an_address_rightfully_is_reached() {
+    let mut bed = Bed::new(CONFIG6, 0);
+    bed.poll();
+    let mut claim = na(WAN, WAN6, ALL, Some(RIVAL), 0x20);
+    claim[6..12].copy_from_slice(&RIVAL);
+    bed.receive(WAN, &claim);
+    for _ in 0..30 {
+        bed.pass(100);
+    }
+    bed.introduce(LAN, B);
+    bed.sent.clear();
+    assert_eq!(shown(&bed, WAN6), AddressState::Duplicate);
+    // It is asked for like any neighbor, and gets what is for it.
+    bed.receive(LAN, &udp6(LAN, B, WAN6, 10));
+    let asked = bed.take6();
+    assert_eq!(
+        (asked[0].out, asked[0].kind(), asked[0].target()),
+        (WAN, NS, WAN6)
+    );
+    let mut answer = na(WAN, WAN6, local6(WAN), Some(RIVAL), 0x60);
+    answer[6..12].copy_from_slice(&RIVAL);
+    bed.receive(WAN, &answer);
+    let sent = bed.take6();
+    assert_eq!(
+        (sent[0].to, sent[0].destination, sent[0].next),
+        (RIVAL, WAN6, 17)
+    );
+    // And what it sends is forwarded.
+    let mut frame = udp6(WAN, WAN6, B, 10);
+    frame[6..12].copy_from_slice(&RIVAL);
+    bed.receive(WAN, &frame);
+    assert_eq!(
+        (bed.take6()[0].out, bed.dropped(WAN, DropReason::OwnSource)),
+        (LAN, 0)
+    );
+    // The router doesn't take it back.
+    bed.receive(WAN, &echo6(WAN, A, WAN6, 4));
+    assert!(bed.take6().iter().all(|s| s.source != WAN6));
+    assert_eq!(shown(&bed, WAN6), AddressState::Duplicate);
+    bed.assert_balance();
+}
+
 /// RFC 4862 5.4.5, with a link-local address made of the hardware address and a given one.
 #[test]
 fn a_duplicate_of_the_hardware_address_disables_ipv6() {

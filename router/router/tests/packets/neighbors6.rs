@@ -110,7 +110,7 @@ fn malformed_messages_are_dropped() {
         (
             "conflict",
             na(WAN, WAN6, ALL, Some([2; 6]), 0x20),
-            DropReason::OwnSource,
+            DropReason::NdConflict,
         ),
         (
             "conflict in another's name",

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cx::fixture::{Fixture, LAN, MAC, interface};
+use alloc::vec::Vec;
 use wire::arp::REPLY;
 use wire::ethernet::ETHERNET_LEN;
 
