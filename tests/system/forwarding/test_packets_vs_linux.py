@@ -17,8 +17,9 @@ CONFIG = f"""
 hostname = "compared"
 
 [interface.left]
-vif     = 0
-address = ["10.0.0.1/24", "2001:db8:0::1/64"]
+vif             = 0
+address         = ["10.0.0.1/24", "2001:db8:0::1/64"]
+icmp_error_rate = 10_000
 
 [interface.right]
 vif     = 1

@@ -23,9 +23,10 @@ CONFIG = f"""
 hostname = "source-route"
 
 [interface.left]
-vif          = 0
-address      = ["{NEAR}/24"]
-source_route = true
+vif             = 0
+address         = ["{NEAR}/24"]
+source_route    = true
+icmp_error_rate = 10_000
 
 [interface.right]
 vif     = 1
@@ -136,8 +137,11 @@ def look(router: Guest) -> dict[str, list[str]]:
             token, mark = os.urandom(12), os.urandom(12)
             host, other = (LEFT, RIGHT) if case.host is LEFT else (RIGHT, LEFT)
             # Behind it come one that passes and one that is answered, with options as well.
-            packets = case.packet(token), *(
-                passing(mark, host.address, other.address, ttl=ttl, options=b"\x01" * 4) for ttl in (64, 1)
+            options = b"\x01" * 4
+            packets = (
+                case.packet(token),
+                passing(mark, host.address, other.address, options=options),
+                echo(mark, host.address, host.gateways[0], options=options),
             )
             first, *last = (ethernet(router_macs[host], host.mac, IPV4, packet) for packet in packets)
             for wire in wires.values():

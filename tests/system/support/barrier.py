@@ -7,17 +7,19 @@ from support.wire import Wire
 
 TOKEN = 12  # bytes
 
+# A frame made of a token that is found again in what comes of it.
+Mark = Callable[[bytes], bytes]
 
-def barrier(near: Wire, far: Wire, make: Callable[[bytes, int], bytes]) -> tuple[list[bytes], list[bytes]]:
+
+def barrier(near: Wire, far: Wire, echo: Mark, passing: Mark) -> tuple[list[bytes], list[bytes]]:
     """Return what arrives at both wires before the router is through with what `near` has sent.
 
-    `make` makes a frame to the far side, of a token that is found again and a TTL. The first one is sent
-    with a TTL of 1: the error about it comes behind all that the slow path has to do. The second one
-    passes behind all that goes to the far side.
+    `echo` asks the router itself: its answer, which no limit holds back, comes behind all that the slow
+    path has to do. `passing` then goes to the far side behind all that goes there.
     """
-    told, passed = os.urandom(TOKEN), os.urandom(TOKEN)
-    near.send(make(told, 1))
-    at_near = near.until(lambda frame: told in frame)[:-1]
-    near.send(make(passed, 64))
+    answered, passed = os.urandom(TOKEN), os.urandom(TOKEN)
+    near.send(echo(answered))
+    at_near = near.until(lambda frame: answered in frame)[:-1]
+    near.send(passing(passed))
     at_far = far.until(lambda frame: passed in frame)[:-1]
     return at_near + near.heard(), at_far + far.heard()

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from dom0.topology import Host
 from scapy.packet import Packet
 from support.barrier import TOKEN, barrier
-from support.packets import IPV4, IPV6, ethernet, mac, udp4, udp6
+from support.packets import IPV4, IPV6, echo4, echo6, ethernet, mac, udp4, udp6
 from support.wire import Wire
 
 ICMP, ICMPV6, TCP = 1, 58, 6
@@ -82,22 +82,25 @@ def _barrier(near: Wire, far: Wire, router_mac: str) -> tuple[list[bytes], list[
     at_far: list[bytes] = []
     for four in (True, False):
 
-        def make(token: bytes, hops: int, four: bool = four) -> bytes:
-            packet = _datagram(near.host, far.host, four, hops, token)
+        def frame(packet: bytes, four: bool = four) -> bytes:
             return ethernet(router_mac, near.host.mac, IPV4 if four else IPV6, packet)
 
-        told, passed = barrier(near, far, make)
+        source, target = (_address(host, four) for host in (near.host, far.host))
+        gateway = near.host.gateways[0 if four else 1]
+        echo, datagram = (echo4, udp4) if four else (echo6, udp6)
+        told, passed = barrier(
+            near,
+            far,
+            lambda token: frame(echo(source, gateway, token)),  # noqa: B023
+            lambda token: frame(datagram(source, target, token, sport=7)),  # noqa: B023
+        )
         at_near += told
         at_far += passed
     return at_near, at_far
 
 
-def _datagram(source: Host, destination: Host, four: bool, hops: int, data: bytes) -> bytes:
-    at = 0 if four else 1
-    ends = [host.addresses[at].partition("/")[0] for host in (source, destination)]
-    if four:
-        return udp4(*ends, data, sport=7, ttl=hops)
-    return udp6(*ends, data, sport=7, hops=hops)
+def _address(host: Host, four: bool) -> str:
+    return host.addresses[0 if four else 1].partition("/")[0]
 
 
 def _forwarded(frame: bytes, sent: bytes) -> str:

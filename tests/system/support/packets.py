@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 IPV4, ARP, VLAN, IPV6 = 0x0800, 0x0806, 0x8100, 0x86DD
-ICMP, UDP = 1, 17
+ICMP, UDP, ICMPV6 = 1, 17, 58
 DF, MF = 0x4000, 0x2000
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 REQUEST, REPLY = 1, 2
@@ -122,6 +122,20 @@ def arp(operation: int, sender_mac: str, sender: str, target: str, target_mac: s
     """Return an ARP packet."""
     fixed = struct.pack("!HHBBH", 1, IPV4, 6, 4, operation)
     return fixed + mac(sender_mac) + socket.inet_aton(sender) + mac(target_mac) + socket.inet_aton(target)
+
+
+def echo4(source: str, destination: str, data: bytes, **ip) -> bytes:
+    """Return an IPv4 packet with an echo request."""
+    return ipv4(source, destination, icmp(8, 0, bytes(4) + data), protocol=ICMP, **ip)
+
+
+def echo6(source: str, destination: str, data: bytes) -> bytes:
+    """Return an IPv6 packet with an echo request."""
+    ends = b"".join(socket.inet_pton(socket.AF_INET6, end) for end in (source, destination))
+    body = bytes(4) + data
+    pseudo = ends + struct.pack("!II", 4 + len(body), ICMPV6)
+    head = struct.pack("!BBH", 128, 0, checksum(pseudo + b"\x80\0\0\0" + body))
+    return ipv6(source, destination, head + body, protocol=ICMPV6)
 
 
 @dataclass(frozen=True)

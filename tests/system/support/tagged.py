@@ -57,7 +57,12 @@ def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
             near.heard()
             far.heard()
             near.send(case.frame(token, router.vifs[0].mac))
-            heard = barrier(near, far, lambda mark, ttl: _mark(router, mark, ttl))
+            heard = barrier(
+                near,
+                far,
+                lambda mark: _plain(router, echo(mark, LEFT.address, LEFT.gateways[0])),
+                lambda mark: _plain(router, passing(mark, LEFT.address, RIGHT.address)),
+            )
             seen[name] = [
                 f"{side}: {text}"
                 for side, frames, router_mac in zip(("left", "right"), heard, router_macs, strict=True)
@@ -67,9 +72,9 @@ def observe(router: Guest, cases: dict[str, Case]) -> dict[str, list[str]]:
     return seen
 
 
-def _mark(router: Guest, token: bytes, ttl: int) -> bytes:
-    """A frame without tags that passes, or not."""
-    return ethernet(router.vifs[0].mac, LEFT.mac, IPV4, passing(token, LEFT.address, RIGHT.address, ttl=ttl))
+def _plain(router: Guest, packet: bytes) -> bytes:
+    """A frame without tags."""
+    return ethernet(router.vifs[0].mac, LEFT.mac, IPV4, packet)
 
 
 def _told(frame: bytes, token: bytes) -> str | None:
