@@ -188,8 +188,20 @@ impl NextHops<'_> {
     }
 }
 
+/// Addresses of one link (RFC 3927 2.7). What says that some are elsewhere is in use: networks of links
+/// and routes, but none for all of them.
+const LINK_LOCAL: Network = Network {
+    address: IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)),
+    len: 16,
+};
+
 /// Fails if nothing is ever forwarded to a prefix. Dropping it otherwise than usual is no harm.
 pub(crate) fn forwardable(prefix: Network) -> Result<(), String> {
+    if prefix == LINK_LOCAL {
+        return Err(format!(
+            "route {prefix}: addresses of one link, of which a part may have a route"
+        ));
+    }
     let inside = |network: &Network| network.len <= prefix.len && network.contains(prefix.address);
     match NEVER.iter().find(|(network, _)| inside(network)) {
         Some((_, what)) => Err(format!("route {prefix}: {what} are never forwarded to")),

@@ -78,6 +78,13 @@ impl Tables {
         if ipv4::is_martian_source(source) {
             return Some(DropReason::MartianSource);
         }
+        // They mean nothing beyond their link, but where there is a route to them (RFC 3927 2.7).
+        if source.is_link_local() {
+            let target = self.route_to(input, source.into());
+            if target == Target::Drop(DropReason::MartianDestination) {
+                return Some(DropReason::MartianSource);
+            }
+        }
         let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
         let reason = local.reason(source);
         reason.or_else(|| self.bad_path(input, source.into()))

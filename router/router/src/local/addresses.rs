@@ -6,6 +6,8 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use crate::DropReason;
 
 const FILTER: usize = 1024;
+/// What addresses of one link begin with (RFC 3927).
+const LINK_LOCAL: [u8; 2] = [169, 254];
 
 /// The router's addresses and its networks' broadcast addresses.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub(crate) struct LocalAddresses {
     /// By hash: `true` if an address could be one of them.
     filter: [bool; FILTER],
     filter6: [bool; FILTER],
-    /// By first octet: `true` if no host may send from there.
+    /// By first octet: `true` if some of the addresses may be no source.
     martian_octets: [bool; 256],
     multiplier: u32,
 }
@@ -26,7 +28,8 @@ impl LocalAddresses {
     pub(crate) fn new(key: u64) -> Self {
         let mut martian_octets = [false; 256];
         for (octet, martian) in (0..=u8::MAX).zip(martian_octets.iter_mut()) {
-            *martian = wire::ipv4::is_martian_source(Ipv4Addr::new(octet, 0, 0, 1));
+            let address = Ipv4Addr::new(octet, 0, 0, 1);
+            *martian = wire::ipv4::is_martian_source(address) || octet == LINK_LOCAL[0];
         }
         Self {
             exact: Vec::new(),
@@ -88,8 +91,9 @@ impl LocalAddresses {
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "one for each octet")]
     pub(crate) fn may_be_local_or_martian(&self, address: u32) -> bool {
-        let [octet, ..] = address.to_ne_bytes();
-        self.martian_octets[usize::from(octet)]
+        let [octet, second, ..] = address.to_ne_bytes();
+        let martian = self.martian_octets[usize::from(octet)];
+        (martian && (octet != LINK_LOCAL[0] || second == LINK_LOCAL[1]))
             || self.filter.get(self.slot(address)).copied().unwrap_or(true)
     }
 

@@ -26,6 +26,10 @@ const SPECIAL: [(u32, u8, DropReason); 6] = [
     (0xffff_ffff, 32, DropReason::Broadcast),
 ];
 
+/// Addresses of one link: forwarded to where a network or a route is for some of them, and by no
+/// shorter one (RFC 3927 2.7).
+const LINK_LOCAL: (u32, u8) = (0xa9fe_0000, 16);
+
 /// IPv6 destinations that are never forwarded to (RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.5.6, 2.7).
 const SPECIAL6: [(u128, u8, DropReason); 5] = [
     (0, 128, DropReason::MartianDestination),
@@ -99,6 +103,8 @@ impl Step<'_> {
 
 /// Enters the IPv4 networks of a table's links and the router's addresses there.
 fn connect(links: &[(u8, &Interface)], own: &mut LocalAddresses, fib: &mut Overlay<u32>) {
+    let (prefix, len) = LINK_LOCAL;
+    fib.add(prefix, len, Target::Drop(DropReason::MartianDestination));
     for &(at, interface) in links.iter().filter(|(_, i)| i.up) {
         for network in &interface.addresses {
             fib.add(network.first(), network.len, Target::OnLink(at));

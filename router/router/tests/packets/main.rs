@@ -22,5 +22,6 @@ mod proxy_arp;
 mod redirect;
 mod reverse_path;
 mod source_route;
+mod special_purpose;
 mod vlan;
 mod vrf;
