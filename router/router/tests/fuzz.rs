@@ -1,6 +1,8 @@
 //! Fuzz targets. Under plain `cargo test` each runs its corpus, `__fuzz__/NAME/corpus`, and a
 //! fixed number of inputs made up; `make fuzz` looks for more with coverage.
 
+mod allocations;
+
 use bolero::{TypeGenerator, check};
 use router::{
     Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom, REWRITTEN, Router,
@@ -381,7 +383,10 @@ fn ethernet_to_verdict() {
                 header[0].0[..len].copy_from_slice(&frame[..len]);
                 let mut verdict = [Verdict::Drop];
                 let before = header[0];
-                let found = router.process(now, input, &mut header, &[meta], &mut verdict);
+                // Whatever it is, it takes no memory.
+                let found = allocations::none(|| {
+                    router.process(now, input, &mut header, &[meta], &mut verdict)
+                });
                 match found {
                     Verdicts::AllTo(out) => assert_eq!(verdict[0], Verdict::Forward(out)),
                     found => assert_eq!(
@@ -403,7 +408,9 @@ fn ethernet_to_verdict() {
                     );
                     meta.len -= tags as u32;
                     input = interface;
-                    router.process(now, input, &mut header, &[meta], &mut verdict);
+                    allocations::none(|| {
+                        router.process(now, input, &mut header, &[meta], &mut verdict)
+                    });
                 }
                 match verdict[0] {
                     Verdict::Punt => router.punt(input, meta, |to| to.copy_from_slice(&frame)),

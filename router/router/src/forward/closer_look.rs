@@ -1,5 +1,7 @@
 //! Frames that the few comparisons of the fast path don't recognise as plain.
 
+use core::net::IpAddr;
+
 use wire::{ethernet, ipv4, ipv6};
 
 use crate::DropReason;
@@ -42,13 +44,33 @@ impl Tables {
                 let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
                 let local = ip.source.is_unicast_link_local() || ip.destination.is_multicast();
                 let examined = ip.next_header == ipv6::HOP_BY_HOP;
+                if ip.hop_limit <= 1 && !local && !examined {
+                    self.drop_if_silent(lane, input, ip.destination.into(), verdict);
+                }
                 ip.hop_limit > 1 && !padded && !local && !examined
             }
             Parsed::Ip(ip) => {
                 let total = ETHERNET_LEN + ip.total_len;
                 let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);
-                ip.header_len == ipv4::HEADER_LEN && ip.ttl > 1 && !padded
+                let plain = ip.header_len == ipv4::HEADER_LEN;
+                if plain && ip.ttl <= 1 {
+                    self.drop_if_silent(lane, input, ip.destination.into(), verdict);
+                }
+                plain && ip.ttl > 1 && !padded
             }
+        }
+    }
+
+    /// Drops a frame to where nothing goes and nobody is told, as without a closer look.
+    fn drop_if_silent(
+        &self,
+        lane: &mut Lane,
+        input: InterfaceId,
+        destination: IpAddr,
+        verdict: &mut Verdict,
+    ) {
+        if let Target::Drop(reason) = self.route_to(input, destination) {
+            drop_silently(lane, input, reason, verdict);
         }
     }
 }

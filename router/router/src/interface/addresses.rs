@@ -122,13 +122,7 @@ impl Ipv6Addresses {
     /// (RFC 3810 6).
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
-        let unicast = || {
-            let not_duplicate = |a: &&Ipv6Address| a.state != DadState::Duplicate;
-            self.iter().filter(not_duplicate).map(|a| a.network)
-        };
-        let anycast = unicast().filter_map(|n| n.anycast());
-        let addresses = unicast().map(|n| n.address);
-        for group in addresses.chain(anycast).map(solicited_node) {
+        for group in self.solicited() {
             if !groups.contains(&group) {
                 groups.push(group);
             }
@@ -136,8 +130,21 @@ impl Ipv6Addresses {
         groups
     }
 
+    /// The groups in which others ask for its addresses, those of any router of a network last; some
+    /// more than once.
+    fn solicited(&self) -> impl Iterator<Item = Ipv6Addr> {
+        let unicast = || {
+            let not_duplicate = |a: &&Ipv6Address| a.state != DadState::Duplicate;
+            self.iter().filter(not_duplicate).map(|a| a.network)
+        };
+        let anycast = unicast().filter_map(|n| n.anycast());
+        let addresses = unicast().map(|n| n.address);
+        addresses.chain(anycast).map(solicited_node)
+    }
+
     /// Returns `true` if packets to this group are for the router.
     pub(crate) fn listens_to(&self, group: Ipv6Addr) -> bool {
-        group == ALL_NODES || self.groups().contains(&group)
+        let all = [ALL_NODES, ALL_ROUTERS, SITE_ROUTERS];
+        all.contains(&group) || self.solicited().any(|own| own == group)
     }
 }

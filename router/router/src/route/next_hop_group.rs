@@ -42,10 +42,23 @@ impl Group {
             }
             best.map(|(index, ..)| index)
         };
+        // All flows have the only one.
+        let buckets = if members.len() > 1 { BUCKETS } else { 1 };
         Self {
             members: members.iter().map(|&(target, _)| target).collect(),
-            buckets: (0..BUCKETS).filter_map(best).collect(),
+            buckets: (0..buckets).filter_map(best).collect(),
         }
+    }
+
+    /// Returns `true` if these are its usable members.
+    pub(crate) fn is_of(&self, members: impl Iterator<Item = u32>) -> bool {
+        members.eq(self.members.iter().copied())
+    }
+
+    /// The buckets, for tests.
+    #[cfg(test)]
+    pub(crate) fn flows(&self) -> &[u16] {
+        &self.buckets
     }
 
     /// Returns `true` if no member is usable.

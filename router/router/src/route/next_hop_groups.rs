@@ -75,10 +75,14 @@ impl Groups {
         Some(members)
     }
 
-    /// Spreads the flows of every group again over those of its members that are usable.
+    /// Spreads the flows of every group over those of its members that are usable, where those are others
+    /// than before.
     pub(crate) fn choose(&mut self, usable: impl Fn(u32) -> bool) {
         for slot in &mut self.slots {
-            slot.group = Group::new(&slot.members.targets, &usable);
+            let targets = slot.members.targets.iter().map(|&(target, _)| target);
+            if !slot.group.is_of(targets.filter(|&target| usable(target))) {
+                slot.group = Group::new(&slot.members.targets, &usable);
+            }
         }
     }
 
@@ -106,5 +110,36 @@ impl Groups {
         let slot = self.slots.get(number as usize);
         let targets = slot.into_iter().flat_map(|s| &s.members.targets);
         targets.map(|&(target, _)| target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_changes_the_groups_that_have_a_member_there() {
+        let mut groups = Groups::default();
+        let members = |targets: &[(u32, u8)]| Members {
+            targets: targets.to_vec(),
+            mtu: None,
+        };
+        let all = |_| true;
+        let near = groups.add(members(&[(1, 1), (2, 1)]), all).unwrap();
+        let far = groups.add(members(&[(3, 1), (4, 1)]), all).unwrap();
+        let place =
+            |groups: &Groups, number| core::ptr::from_ref(groups.get(number).unwrap().flows());
+        let (near_was, far_was) = (place(&groups, near), place(&groups, far));
+        groups.choose(|target| target != 1);
+        assert_eq!(place(&groups, far), far_was, "made anew");
+        assert_ne!(place(&groups, near), near_was);
+        let picked = |groups: &Groups| {
+            (0..1000)
+                .map(|n| groups.get(near)?.pick(n << 22))
+                .collect::<Vec<_>>()
+        };
+        assert!(picked(&groups).iter().all(|&member| member == Some(2)));
+        groups.choose(all);
+        assert!(picked(&groups).contains(&Some(1)));
     }
 }

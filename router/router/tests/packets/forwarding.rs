@@ -506,3 +506,28 @@ fn errors_follow_the_flow_that_they_answer() {
     assert_eq!(stations.len(), 3);
     bed.assert_balance();
 }
+
+/// What goes nowhere is dropped at once, however near its end it is.
+#[test]
+fn what_nobody_is_told_of_takes_no_closer_look() {
+    let mut bed = Bed::ready(CONFIG, &[(LAN, [10, 0, 1, 9])]);
+    for (destination, reason) in [
+        ([224, 0, 0, 5], DropReason::Multicast),
+        ([239, 1, 2, 3], DropReason::Multicast),
+        ([30, 0, 0, 1], DropReason::Blackhole),
+        ([240, 0, 0, 1], DropReason::MartianDestination),
+    ] {
+        for ttl in [0, 1, 2, 64] {
+            let frame = edit(udp(LAN, [10, 0, 1, 9], destination, 10), |ip| ip[8] = ttl);
+            let before = bed.dropped(LAN, reason);
+            let meta = FrameMeta::plain(frame.len());
+            assert_eq!(
+                bed.offer(LAN, &[(&frame, meta)]),
+                [Verdict::Drop],
+                "{destination:?} {ttl}"
+            );
+            assert_eq!(bed.dropped(LAN, reason), before + 1);
+        }
+    }
+    bed.assert_balance();
+}
