@@ -108,7 +108,9 @@ impl Bed {
     pub fn ready(text: &str, hosts: &[(u8, [u8; 4])]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();
-        bed.pass(2000);
+        for _ in 0..36 {
+            bed.pass(1000);
+        }
         for &(interface, host) in hosts {
             let target = if interface == WAN {
                 [10, 0, 0, 1]

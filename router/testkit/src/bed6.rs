@@ -235,7 +235,7 @@ impl Bed {
     pub fn ready6(text: &str, hosts: &[(u8, &str)]) -> Self {
         let mut bed = Self::new(text, 0);
         bed.poll();
-        for _ in 0..30 {
+        for _ in 0..380 {
             bed.pass(100);
         }
         bed.sent.clear();

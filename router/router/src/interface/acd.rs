@@ -20,15 +20,15 @@ use crate::time::Instant;
 use wire::addr::Mac;
 use wire::arp::{Arp, REQUEST};
 
-/// How often addresses are announced (ANNOUNCE_NUM, RFC 5227 1.1).
-const ANNOUNCEMENTS: u8 = 2;
-/// The time between announcements (ANNOUNCE_INTERVAL).
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// The pauses between announcements. The second comes after ANNOUNCE_INTERVAL (RFC 5227 1.1); then
+/// they go on, 5, 15 and 35 s after the first: a bridge with spanning tree forwards again two times
+/// 15 s after its port came up, and nobody behind it heard the others.
+const PAUSES_S: [u64; 4] = [2, 3, 10, 20];
 /// The state machine of an interface.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acd {
     /// How often the addresses were announced, and when that is due again; `None` if it isn't.
-    announced: Option<(u8, Instant)>,
+    announced: Option<(usize, Instant)>,
     conflicts: Conflicts,
 }
 
@@ -62,8 +62,8 @@ impl Acd {
         let Some((times, _)) = self.announced.filter(|a| a.1 <= cx.now) else {
             return;
         };
-        let next = (times + 1, cx.now.saturating_add(ANNOUNCE_INTERVAL));
-        self.announced = Some(next).filter(|n| n.0 < ANNOUNCEMENTS);
+        let pause = PAUSES_S.get(times).map(|&pause| Duration::from_secs(pause));
+        self.announced = pause.map(|pause| (times + 1, cx.now.saturating_add(pause)));
         for network in &interface.addresses {
             if times == 0 {
                 // Some hosts answer nothing but a probe about their own address.

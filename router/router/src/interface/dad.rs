@@ -8,7 +8,6 @@ use core::net::Ipv6Addr;
 use core::time::Duration;
 
 use wire::addr::{Mac, solicited_node};
-use wire::ipv6::ALL_NODES;
 use wire::ndp::Ndp;
 
 use crate::cx::Cx;
@@ -105,27 +104,6 @@ impl Dad {
             }
         }
         proven
-    }
-}
-
-/// Sends unsolicited advertisements of these addresses (RFC 4861 7.2.6), so that hosts that knew
-/// them at another MAC address learn the router's.
-pub(crate) fn announce(
-    cx: &mut Cx<'_>,
-    on: InterfaceId,
-    interface: &Interface,
-    addresses: &[Ipv6Addr],
-) {
-    for &target in addresses {
-        let announcement = Ndp::Advertisement {
-            target,
-            link_layer_address: Some(interface.mac),
-            router: true,
-            solicited: false,
-            overrides: true,
-        };
-        let all = Mac::of_group(ALL_NODES);
-        send_ndp(cx, (on, interface), (target, ALL_NODES), all, announcement);
     }
 }
 

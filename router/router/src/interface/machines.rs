@@ -10,9 +10,10 @@ use crate::interface::Interface;
 use crate::interface::acd::Acd;
 use crate::interface::addresses::DadState;
 use crate::interface::conflicts::Conflicts;
-use crate::interface::dad::{Dad, announce};
+use crate::interface::dad::Dad;
 use crate::interface::mld::MldListener;
 use crate::interface::router_advert::RouterAdvertiser;
+use crate::interface::unsolicited::Unsolicited;
 use crate::slow::icmp_limits::ErrorRates;
 use crate::time::Instant;
 
@@ -25,6 +26,8 @@ pub(crate) struct Machines {
     pub(crate) dad: Dad,
     /// Who else uses its IPv6 addresses.
     pub(crate) conflicts6: Conflicts,
+    /// What it says unasked of its IPv6 addresses.
+    pub(crate) unsolicited: Unsolicited,
     /// Multicast Listener Discovery, for the groups it listens to.
     pub(crate) mld: MldListener,
     /// Its router advertisements.
@@ -40,6 +43,7 @@ impl Machines {
             acd: Acd::default(),
             dad: Dad::default(),
             conflicts6: Conflicts::default(),
+            unsolicited: Unsolicited::default(),
             mld: MldListener::default(),
             advertiser: RouterAdvertiser::new(config.advertise.clone()),
             icmp_error_rates: ErrorRates::per_second(config.icmp_error_rate),
@@ -52,6 +56,7 @@ impl Machines {
         let Some(v6) = &interface.v6 else { return };
         self.dad.start(now, v6, old.map(|old| &old.dad));
         self.conflicts6 = old.map_or_else(Conflicts::default, |old| old.conflicts6.clone());
+        self.unsolicited = old.map_or_else(Unsolicited::default, |old| old.unsolicited.clone());
         self.mld = old.map_or_else(MldListener::default, |old| old.mld.clone());
         self.mld.listen(now, v6.groups());
         self.advertiser.start(now, old.map(|old| &old.advertiser));
@@ -70,6 +75,7 @@ impl Machines {
             self.acd.due(),
             self.dad.due(),
             self.conflicts6.due(),
+            self.unsolicited.due(),
             self.mld.due(),
             advertiser,
         ];
@@ -95,7 +101,8 @@ impl Machines {
         if proven.iter().any(Ipv6Addr::is_unicast_link_local) {
             self.mld.repeat(cx.now);
         }
-        announce(cx, on, interface, &proven);
+        self.unsolicited.begin(cx.now, &proven);
+        self.unsolicited.poll(cx, on, interface);
         self.advertiser.poll(cx, on, interface);
         !proven.is_empty()
     }

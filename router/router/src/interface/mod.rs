@@ -11,6 +11,7 @@ pub(crate) mod mld;
 pub(crate) mod mtu;
 pub(crate) mod output;
 pub(crate) mod router_advert;
+pub(crate) mod unsolicited;
 pub(crate) mod vlan_map;
 
 use alloc::vec::Vec;

@@ -75,9 +75,9 @@ fn an_interface_without_an_address_lends_one() {
 fn the_time_is_entered_with_what_the_flags_ask_for() {
     let mut bed = bed();
     bed.pass(4321);
-    // Three seconds passed before. Not the time of day, as the highest bit says.
-    let time = [0x80, 0, 0x1c, 0x99];
-    let [a, b, c, d] = time;
+    // Not the time of day, as the highest bit says.
+    let millis = u32::try_from(bed.now.as_nanos() / 1_000_000).unwrap();
+    let [a, b, c, d] = (1 << 31 | millis).to_be_bytes();
     for (before, after) in [
         (
             &[68, 8, 5, 0, 0, 0, 0, 0][..],

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::DropReason;
-use crate::cx::fixture::{Fixture, LAN, LOCAL, MAC, interface, tentative};
-use core::slice::from_ref;
+use crate::cx::fixture::{Fixture, LAN, LOCAL, interface, tentative};
 
 const GLOBAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const NONE: [Ipv6Addr; 0] = [];
@@ -162,26 +161,4 @@ fn only_tentative_addresses_are_asked_about() {
     let mut dad = Dad::default();
     dad.start(Fixture::new().now, v6, None);
     assert_eq!(dad.due(), None);
-}
-
-/// RFC 4861 7.2.6.
-#[test]
-fn a_new_address_is_told_to_all_nodes() {
-    let mut fixture = Fixture::new();
-    let interface = interface(&["2001:db8::1/64"]);
-    announce(&mut fixture.cx(), LAN, &interface, from_ref(&GLOBAL));
-    let sent = fixture.sent_icmpv6();
-    assert_eq!(sent.len(), 1);
-    let told = &sent[0];
-    assert_eq!((told.source, told.destination), (GLOBAL, ALL_NODES));
-    assert_eq!(told.mac, Mac::of_group(ALL_NODES));
-    let wanted = Ndp::Advertisement {
-        target: GLOBAL,
-        link_layer_address: Some(MAC),
-        router: true,
-        solicited: false,
-        overrides: true,
-    };
-    let parsed = Ndp::parse(&told.message, told.source, told.destination);
-    assert_eq!(parsed, Some(wanted));
 }
