@@ -159,11 +159,14 @@ class Bench:
         return _solicitation(found)
 
     def advertised(self, solicited: bytes) -> list[str]:
-        """What the router advertises when it is solicited on the left."""
+        """What the router advertises when it is solicited on the left; what it says unasked now and then is
+        no answer, unless all nodes get that too."""
         self.near.heard()
         self.send_near(solicited)
         heard = [f for f in self.echo() if mac_text(f[6:12]) == self.near_mac]
+        to_all = IPv6(solicited).src == "::"
         found = [nd for nd in map(read, heard) if nd and nd.kind == ADVERTISEMENT]
+        found = [nd for nd in found if to_all or nd.destination != ALL_NODES]
         return [
             f"{nd.target} to {nd.destination} at {_mac_name(nd.mac)}, flags {nd.flags:#04x}, "
             f"options {nd.options[:2].hex() or 'none'}"
