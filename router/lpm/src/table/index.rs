@@ -99,12 +99,12 @@ impl<A: Address> Table<A> {
     /// Keeps the codes of a table that got large, if there is room for them. Each change gives
     /// some nodes their codes, so that none takes long.
     pub(super) fn add_codes(&mut self) {
-        if self.len == A::FLAT
-            && self.nodes.flat.is_none()
-            && self.fits(Flat::BYTES)
-            && let Some(flat) = Flat::new()
-        {
-            self.use_codes(flat);
+        if self.len >= self.codes_from && self.nodes.flat.is_none() {
+            match self.fits(Flat::BYTES).then(Flat::new).flatten() {
+                Some(flat) => self.use_codes(flat),
+                // There may be room once it is larger.
+                None => self.codes_from = self.len + self.len / 8,
+            }
         }
         self.give_codes(AT_ONCE);
     }

@@ -101,6 +101,8 @@ pub struct Table<A> {
     zero: Option<u32>,
     default: u32,
     len: usize,
+    /// How many prefixes it has when codes are kept, if there is room for them then.
+    codes_from: usize,
     /// How many prefixes are hidden, that of length 0 included.
     hidden: usize,
     /// Children that are to inherit another answer.
@@ -156,6 +158,7 @@ impl<A: Address> Table<A> {
             zero: None,
             default,
             len: 0,
+            codes_from: A::FLAT,
             hidden: 0,
             pending: Vec::new(),
             uncoded: Vec::new(),
@@ -213,6 +216,7 @@ impl<A: Address> Table<A> {
         if len == 0 {
             let old = self.set_zero(Some(value));
             self.len += usize::from(old.is_none());
+            self.add_codes();
             return old;
         }
         let (depth, rest) = split(len);

@@ -251,6 +251,30 @@ fn a_large_table_settles_although_nothing_changes_any_more() {
 }
 
 #[test]
+fn codes_come_whatever_prefix_makes_the_table_large() {
+    let large = |with: &[(u32, u8)]| {
+        let mut table: Table<u32> = Table::new(NO_ROUTE);
+        let prefix = |i: u32| i.wrapping_mul(0x9e37_79b1) << 8;
+        (1..128 << 10).for_each(|i| drop(table.insert(prefix(i), 24, 1)));
+        with.iter()
+            .for_each(|&(prefix, len)| drop(table.insert(prefix, len, 2)));
+        table
+    };
+    assert!(large(&[]).nodes.flat.is_none());
+    assert!(large(&[(0, 0)]).nodes.flat.is_some());
+    // One that has no room for them gets them when it has, but doesn't ask at each change.
+    let mut table = large(&[]);
+    table.set_limit(1 << 20);
+    table.insert(0, 0, 2);
+    assert!(table.nodes.flat.is_none());
+    table.set_limit(usize::MAX);
+    table.insert(0x0a00_0000, 32, 3);
+    assert!(table.nodes.flat.is_none());
+    (0..128 << 8).for_each(|i| drop(table.insert(0x0a00_0000 + i, 32, 3)));
+    assert!(table.nodes.flat.is_some());
+}
+
+#[test]
 fn bursts_of_any_length_and_only_as_far_as_both_reach() {
     let tables = [0x0a00_0000, 0].map(indexed);
     let with_codes = [0x0a00_0000, 0].map(|first| flat(indexed(first)));
