@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-use super::ipv4::{self, HEADER_LEN, Ipv4};
+use super::ipv4::{self, AUTHENTICATION, HEADER_LEN, Ipv4};
+use super::ipv6_extension::authentication_len;
 use super::{checksum, put};
 use crate::ethernet::ETHERNET_LEN;
 use crate::icmp_error::IcmpError;
@@ -15,11 +16,23 @@ pub const ECHO_REQUEST: u8 = 8;
 const MESSAGE_MAX: usize = 576;
 
 /// Returns `true` if an error may be sent because of this packet, as far as the packet itself tells
-/// (RFC 1122 3.2.2): not for later fragments, and not for ICMP other than queries.
+/// (RFC 1122 3.2.2): not for later fragments, and not for ICMP other than queries, authenticated or
+/// not.
 pub fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
-    let query =
-        ip.protocol != ipv4::ICMP || matches!(payload.first(), Some(0 | 8 | 9 | 10 | 13..=18));
-    query && !ip.is_later_fragment()
+    if ip.is_later_fragment() {
+        return false;
+    }
+    let (mut protocol, mut rest) = (ip.protocol, payload);
+    if protocol == AUTHENTICATION {
+        let behind = authentication_len(rest).and_then(|len| rest.get(len..));
+        let (Some(&next), Some(behind)) = (rest.first(), behind) else {
+            return false;
+        };
+        (protocol, rest) = (next, behind);
+    }
+    // RFC 8335 has the last two.
+    let query = matches!(rest.first(), Some(0 | 8 | 9 | 10 | 13..=18 | 42 | 43));
+    protocol != ipv4::ICMP || query
 }
 
 /// A frame, its Ethernet header still to be filled, with an error about `original`.

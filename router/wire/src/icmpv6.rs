@@ -84,12 +84,14 @@ pub fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool) -> bo
         return false;
     }
     match ipv6_extension::upper(packet, ip) {
-        // A later fragment hides its type.
+        // A later fragment hides its type, and whether it is ICMP may be hidden as well.
         Some((ipv6::ICMP, None)) => false,
         Some((ipv6::ICMP, Some(at))) => packet
             .get(at)
             .is_some_and(|&kind| kind >= 128 && kind != REDIRECT),
-        _ => true,
+        Some(_) => true,
+        // Nobody can tell.
+        None => false,
     }
 }
 

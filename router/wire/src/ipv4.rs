@@ -19,6 +19,8 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 /// The protocol number of UDP.
 pub const UDP: u8 = 17;
+/// The protocol number of an authentication header, in both families (RFC 4302).
+pub const AUTHENTICATION: u8 = 51;
 
 /// "Don't fragment", in the word of flags and fragment offset.
 pub const DF: u16 = 0x4000;

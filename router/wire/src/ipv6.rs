@@ -26,6 +26,8 @@ pub const ICMP: u8 = 58;
 pub const NO_NEXT: u8 = 59;
 /// The next header number of destination options.
 pub const DESTINATION: u8 = 60;
+/// The next header number of a mobility header (RFC 6275 6.1).
+pub const MOBILITY: u8 = 135;
 
 /// The hop limit of packets that must not have been forwarded (RFC 4861 3.1).
 pub const ON_LINK_HOPS: u8 = 255;

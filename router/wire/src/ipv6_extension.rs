@@ -1,6 +1,7 @@
 //! Extension headers of IPv6 packets (RFC 8200 4).
 
 use super::icmp_error::{IcmpError, Parameter};
+use super::ipv4::AUTHENTICATION;
 use super::ipv6::{self, HEADER_LEN, Ipv6};
 use super::{be16, be32};
 use crate::Error;
@@ -142,6 +143,13 @@ fn extent(packet: &[u8], at: usize) -> Option<(u8, usize)> {
     packet.get(at..at + len).map(|_| (next, len))
 }
 
+/// The length of an authentication header, if it is all there (RFC 4302 2.2): it counts in 4 bytes,
+/// whatever the family.
+pub(crate) fn authentication_len(header: &[u8]) -> Option<usize> {
+    let len = 8 + usize::from(*header.get(1)?) * 4;
+    (header.len() >= len).then_some(len)
+}
+
 /// Checks the options of the header at `at` (RFC 8200 4.2).
 fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
     let (_, len) = extent(packet, at).ok_or_else(malformed)?;
@@ -196,7 +204,12 @@ pub fn upper(packet: &[u8], ip: &Ipv6) -> Option<(u8, Option<usize>)> {
     let mut begins = true;
     for _ in 0..HEADERS_MAX {
         match kind {
-            ipv6::HOP_BY_HOP | ipv6::DESTINATION | ipv6::ROUTING if begins => {
+            AUTHENTICATION if begins => {
+                let len = authentication_len(packet.get(at..)?)?;
+                kind = *packet.get(at)?;
+                at += len;
+            }
+            ipv6::HOP_BY_HOP | ipv6::DESTINATION | ipv6::ROUTING | ipv6::MOBILITY if begins => {
                 let len;
                 (kind, len) = extent(packet, at)?;
                 at += len;

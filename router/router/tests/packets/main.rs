@@ -21,6 +21,7 @@ mod options;
 mod proxy_arp;
 mod redirect;
 mod reverse_path;
+mod silence;
 mod source_route;
 mod special_purpose;
 mod vlan;

@@ -307,6 +307,6 @@ fn reports_fit_every_link() {
     let sent = link.poll();
     let lens: Vec<_> = sent.iter().map(|m| 48 + m.message.len()).collect();
     assert!(lens.iter().all(|&len| len <= 1280), "{lens:?}");
-    let said: Vec<_> = sent.iter().flat_map(|m| read(m)).map(|(_, g)| g).collect();
+    let said: Vec<_> = sent.iter().flat_map(read).map(|(_, g)| g).collect();
     assert_eq!(said, groups);
 }
