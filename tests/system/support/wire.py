@@ -110,11 +110,23 @@ def udp_socket(host: Host, port: int = 0, family: int = socket.AF_INET) -> socke
 
 
 def transfer(
-    source: Host, sink: Host, size: int, timeout: float = 180, family: int = socket.AF_INET
+    source: Host,
+    sink: Host,
+    size: int,
+    timeout: float = 180,
+    family: int = socket.AF_INET,
+    buffer: int | None = None,
 ) -> None:
-    """Send random bytes over TCP and check that they arrive unchanged (SHA-256)."""
+    """Send random bytes over TCP and check that they arrive unchanged (SHA-256).
+
+    With a receive `buffer` of so many bytes no more are under way.
+    """
     with sink.inside():
-        server = socket.create_server((sink.address_of(family), 0), family=family)
+        server = socket.socket(family, socket.SOCK_STREAM)
+    if buffer is not None:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    server.bind((sink.address_of(family), 0))
+    server.listen()
     with source.inside():
         client = socket.socket(family, socket.SOCK_STREAM)
     arrived = hashlib.sha256()
