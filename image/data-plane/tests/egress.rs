@@ -349,6 +349,51 @@ fn tagged_frames_arrive_without_anything_left_to_do() {
 }
 
 #[test]
+fn a_frame_that_finds_no_page_for_a_copy_is_as_it_was() {
+    let tags: [&[u8]; 2] = [&[], &[0x81, 0, 0, 100]];
+    for (bits, tags) in [(0, tags[0]), (1 << 3, tags[0]), (0, tags[1]), (1, tags[1])] {
+        // Many slots, of which none needs to be moved for tags, and which all backends but those
+        // with scatter-gather get in one.
+        let kinds = [Kind::V4, Kind::V6].into_iter();
+        for (kind, blank) in kinds.flat_map(|kind| [(kind, false), (kind, true)]) {
+            let mut bed = Bed::new(features(bits), true, 64);
+            let packet = Packet::new(kind, Transport::Tcp, 2001, blank, None);
+            let mut frame = bed.receive(&packet, if bits == 1 { 111 } else { 200 });
+            let header = bed.input.header(&frame);
+            let homes = [bed.to.copies, bed.to.segments];
+            let pool = &mut bed.input;
+            let taken = homes.map(|home| {
+                let pages = core::iter::from_fn(|| pool.alloc(home, 1));
+                pages.collect::<Vec<_>>()
+            });
+            for _ in 0..2 {
+                let sent = bed.to.output(&mut bed.input).send(frame, &header, tags);
+                let (unsent, why) = sent.expect_err("no page for a copy");
+                assert_eq!(why, Refused::NoRoom, "{packet}");
+                frame = unsent;
+                assert_eq!(frame.len(), packet.bytes.len());
+                let mut bytes = vec![0; frame.len()];
+                bed.input.copy_out(&frame, 0, &mut bytes);
+                assert_eq!(bytes, packet.bytes, "{packet}");
+            }
+            for page in taken.into_iter().flatten() {
+                bed.input.free(page);
+            }
+            let sent = bed.to.output(&mut bed.input).send(frame, &header, tags);
+            assert!(sent.is_ok());
+            let mut sent = flush(&mut bed.to, &mut bed.input);
+            for one in &mut sent {
+                assert_taken(one, features(bits), kind);
+                let put: Vec<u8> = one.bytes.splice(12..12 + tags.len(), []).collect();
+                assert_eq!(put, tags);
+            }
+            judge(&packet, &sent, "after all");
+            assert!(bed.is_idle());
+        }
+    }
+}
+
+#[test]
 fn the_front_of_frames() {
     let mut bed = Bed::new(Features::all(), true, 64);
     // Slots of 3 bytes: tags reach over several.

@@ -155,7 +155,8 @@ impl<H: Hal> Queue<H> {
         Ok(())
     }
 
-    /// Checks that the backend takes such a frame, and now.
+    /// Checks that the backend takes such a frame, and now. What has to be copied for that comes
+    /// before what can be changed where it is: no page for a copy then leaves the frame as it is.
     fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
         if self.fault.is_some() {
             Err(SendError::Closed)
@@ -165,19 +166,30 @@ impl<H: Hal> Queue<H> {
             Err(SendError::NoGso)
         } else if frame.len() > MAX_TX_SIZE as usize {
             Err(SendError::TooLong)
-        } else if frame.checksum().contains(Checksum::BLANK)
-            && !self.completes_checksum(pool, frame)
-        {
-            Err(SendError::NoChecksum)
         } else if frame.slots() > 1 && !self.features.contains(Features::SG) {
             Err(SendError::NoScatter)
         } else if frame.slots() > MAX_SLOTS {
             Err(SendError::TooManySlots)
+        } else if frame.checksum().contains(Checksum::BLANK)
+            && !self.completes_checksum(pool, frame)
+        {
+            Err(SendError::NoChecksum)
         } else if self.tx_free() < frame.tx_slots() {
             Err(SendError::Full)
         } else {
             Ok(())
         }
+    }
+
+    /// Returns `true` if the backend takes packets in as many slots as the pages of a frame.
+    #[must_use]
+    pub fn takes_slots(&self, frame: &Frame) -> bool {
+        let most = if self.features.contains(Features::SG) {
+            MAX_SLOTS
+        } else {
+            1
+        };
+        frame.slots() <= most
     }
 
     /// Returns `true` if a frame, of any pool, is a large one that the backend doesn't take as it
@@ -200,7 +212,8 @@ impl<H: Hal> Queue<H> {
     }
 
     /// Returns `true` if the backend completes the checksum of a packet of this frame's IP
-    /// version.
+    /// version. That is read from the page: whoever can change it there is the backend itself,
+    /// which then gets what it can't do, or the checksum already.
     fn completes_checksum(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
         let mut ethertype = [0; 2];
         pool.copy_out(frame, ETHERTYPE, &mut ethertype);

@@ -79,7 +79,8 @@ impl<H: Hal> Output<'_, H> {
     /// copied.
     ///
     /// # Errors
-    /// The frame, and why. One that needs segmentation, or finds no page for a copy, is as it was.
+    /// The frame, and why. One that needs segmentation, or finds no page for a copy, is as it was,
+    /// but for its header.
     pub fn send(
         &mut self,
         mut frame: Frame,
@@ -153,7 +154,10 @@ impl<H: Hal> Output<'_, H> {
         if frame.len() + tags.len() > MAX_TX_SIZE as usize {
             return Err((frame, Refused::Never));
         }
-        if !self.pool.grow_front(&mut frame, tags.len()) {
+        // What a copy is needed for anyhow isn't changed before there is one.
+        let pages = (frame.len() + tags.len()).div_ceil(PAGE_SIZE);
+        let copied = pages < frame.slots() && !self.queue.takes_slots(&frame);
+        if copied || !self.pool.grow_front(&mut frame, tags.len()) {
             let front = Front::new(header, frame.len(), tags);
             frame = self.replace(frame, front.bytes(), front.replaced())?;
         }
