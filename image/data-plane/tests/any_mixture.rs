@@ -173,6 +173,7 @@ impl World {
                 ]),
                 queues: random.one_of(&[1, 2, 2]),
                 tagged: random.below(4) == 0,
+                ..VifPlan::default()
             })
             .collect();
         let each = random.one_of(&[60, 150, 250, 400, 700]);

@@ -35,6 +35,8 @@ pub(crate) struct VifPlan {
     pub(crate) queues: usize,
     /// It also has a sub-interface with a tag.
     pub(crate) tagged: bool,
+    /// The largest IP packet that it carries.
+    pub(crate) mtu: u16,
 }
 
 impl Default for VifPlan {
@@ -44,6 +46,7 @@ impl Default for VifPlan {
             features: Features::all(),
             queues: usize::MAX,
             tagged: false,
+            mtu: 1500,
         }
     }
 }
@@ -145,7 +148,7 @@ impl Sim {
             let mut control = Control::new(&mut sim.router, &mut sim.workers);
             let infos = control.attach(now, id, domain, vif.features, queues);
             let infos = infos.expect("a vif");
-            control.link_up(now, id, mac(n), 1500);
+            control.link_up(now, id, mac(n), vif.mtu);
             let rings = infos.iter().flat_map(|info| [info.tx_ring, info.rx_ring]);
             sim.rings.extend(rings);
             let connect = |&info| Backend::connect(hal, domain, info);
@@ -314,7 +317,8 @@ fn ipv4(from: usize, to: usize, tagged: bool, protocol: u8, rest: &[u8]) -> Vec<
 /// Fills in the checksum of the IPv4 header of a frame.
 pub(crate) fn fill_checksum(frame: &mut [u8]) {
     frame[24..26].fill(0);
-    let words = frame[14..34].as_chunks::<2>().0.iter();
+    let end = 14 + usize::from(frame[14] & 0xf) * 4;
+    let words = frame[14..end].as_chunks::<2>().0.iter();
     let sum: u32 = words.map(|&word| u32::from(u16::from_be_bytes(word))).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     frame[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
