@@ -19,7 +19,7 @@ use log::LevelFilter;
 use router::Instant;
 use workers::{LoopClock, MAX_PORTS, Workers};
 use xen_boot::{BootError, BootInfo};
-use xen_hal::Port;
+use xen_hal::{PAGE_SIZE, Port};
 use xenstore::{RingTransport, Store};
 
 use crate::machine::Machine;
@@ -43,7 +43,8 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     start_log(&command_line, boot.pages);
     let seed = time::wall_clock() ^ started.rotate_left(32) ^ time::ticks();
     let ramdisk = boot.ramdisk.as_ref().map(|file| file.bytes());
-    let (router, error) = configured_router(ramdisk, &command_line, seed, Instant(started));
+    let memory = || kernel::memory::stats().free * PAGE_SIZE;
+    let (router, error) = configured_router(ramdisk, &command_line, memory, seed, Instant(started));
     if let Some(error) = &error {
         log::error!(target: "config", "{error}");
         let _ = writeln!(

@@ -5,14 +5,18 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::relax::RelaxStrategy;
+use xen_hal::PAGE_SIZE;
 
 use crate::console::{self, Console};
 use crate::sched::{self, Reason};
 use crate::sync::Yield;
-use crate::{event, percpu, time, vcpu};
+use crate::{event, heap, memory, percpu, time, vcpu};
 
 /// How long the report may take to be read, in ns.
 const DRAIN_NS: u64 = 1_000_000_000;
+/// The file of the library whose panics are failed allocations.
+const ALLOC_ERRORS: &str = "alloc/src/alloc.rs";
+const MIB: usize = 1 << 20;
 /// Looks at the state of a virtual CPU before waiting for it to stop is given up.
 const STOP_LOOKS: usize = 10_000;
 
@@ -22,9 +26,20 @@ static DYING: AtomicUsize = AtomicUsize::new(0);
 /// What `#[panic_handler]` does: says what and where on the console, then [`die`].
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     match info.location() {
+        Some(place) if place.file().ends_with(ALLOC_ERRORS) => out_of_memory(),
         Some(place) => die(format_args!("panic at {place}: {}", info.message())),
         None => die(format_args!("panic: {}", info.message())),
     }
+}
+
+/// Says that there was no memory for a block that nothing here can do without: only who made the
+/// domain can give it more.
+fn out_of_memory() -> ! {
+    die(format_args!(
+        "out of memory: {} bytes more don't fit into {} MiB (`memory` in xl's file)",
+        heap::refused().unwrap_or(0),
+        memory::stats().total / (MIB / PAGE_SIZE)
+    ))
 }
 
 /// Prints `why` on the console, waits a bounded time until it was read, and ends the domain

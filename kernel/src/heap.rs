@@ -4,18 +4,21 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use xen_boot::Module;
 use xen_hal::PAGE_SIZE;
 
 use crate::sync::Mutex;
-use crate::{fault, memory, percpu};
+use crate::{memory, percpu};
 
 /// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
 const MIN_GROWTH: usize = 64 * 1024;
 /// Bytes that the heap may need for itself with a block, rounded up.
 const HEAP_NODE: usize = 64;
-const MIB: usize = 1 << 20;
+
+/// Bytes of the block that there was no memory for last. 0 if there always was.
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 /// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`. The memory of
 /// a file that isn't needed any more can be a second one, which is filled first.
@@ -51,6 +54,11 @@ impl KernelHeap {
         let (given, main) = (self.given.lock(), self.main.lock());
         (main.used() + given.used(), main.size() + given.size())
     }
+}
+
+/// The bytes of the block that there was no memory for last. `None` if there always was.
+pub(crate) fn refused() -> Option<usize> {
+    Some(REFUSED.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
 }
 
 impl Default for KernelHeap {
@@ -102,13 +110,9 @@ unsafe impl GlobalAlloc for KernelHeap {
                 return block.as_ptr();
             }
             if !grow(&mut heap, layout) {
-                drop(heap);
-                // Nothing here can do with less, and only who made the domain can give it more.
-                fault::die(format_args!(
-                    "out of memory: {} bytes more don't fit into {} MiB (`memory` in xl's file)",
-                    layout.size(),
-                    memory::stats().total / (MIB / PAGE_SIZE)
-                ));
+                // Who can do with less asks for it so that it may fail; for others this is a panic.
+                REFUSED.store(layout.size(), Ordering::Relaxed);
+                return core::ptr::null_mut();
             }
         }
     }

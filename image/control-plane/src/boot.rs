@@ -7,11 +7,13 @@ use router::{Config, ConfigError, Instant, Router};
 /// can't be used, one that forwards nothing, and the error. What should be written otherwise is
 /// logged.
 ///
-/// `seed` is for what others must not guess, `now` Xen's system time.
+/// `memory` is how many bytes are free for the router's tables and packet pages once its routes are
+/// there; `seed` is for what others must not guess, `now` Xen's system time.
 #[must_use]
 pub fn configured_router(
     ramdisk: Option<&[u8]>,
     command_line: &str,
+    memory: impl FnOnce() -> usize,
     seed: u64,
     now: Instant,
 ) -> (Router, Option<ConfigError>) {
@@ -25,6 +27,7 @@ pub fn configured_router(
         }
         let mut router = Router::new(&config, seed, now);
         router.read_route_files(ramdisk.unwrap_or(&[]))?;
+        router.fit_memory(memory())?;
         Ok(router)
     });
     match configured {
@@ -71,12 +74,12 @@ mod tests {
         let file =
             b"hostname = \"from-file\"\n[interface.lan]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n";
         let line = "hostname=from-line ip=0:10.0.0.1/24";
-        let (router, error) = configured_router(Some(file), line, 1, Instant(0));
+        let (router, error) = configured_router(Some(file), line, || 1 << 22, 1, Instant(0));
         assert_eq!(
             (router.config().hostname.as_str(), error),
             ("from-file", None)
         );
-        let (router, error) = configured_router(None, line, 1, Instant(0));
+        let (router, error) = configured_router(None, line, || 1 << 22, 1, Instant(0));
         assert_eq!(
             (router.config().hostname.as_str(), error),
             ("from-line", None)
@@ -85,11 +88,16 @@ mod tests {
 
     #[test]
     fn what_cant_be_used_forwards_nothing() {
-        let (router, error) =
-            configured_router(Some(b"[interface.x]\nvif = 99\n"), "", 1, Instant(0));
+        let (router, error) = configured_router(
+            Some(b"[interface.x]\nvif = 99\n"),
+            "",
+            || 1 << 22,
+            1,
+            Instant(0),
+        );
         assert!(router.config().interfaces.is_empty());
         assert_eq!(error.map(|error| error.line), Some(2));
-        let (router, error) = configured_router(None, "ip=nonsense", 1, Instant(0));
+        let (router, error) = configured_router(None, "ip=nonsense", || 1 << 22, 1, Instant(0));
         assert!(router.config().interfaces.is_empty() && error.is_some());
     }
 }

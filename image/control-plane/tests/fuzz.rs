@@ -51,7 +51,7 @@ mac = "02:00:00:00:00:09"
 
 #[test]
 fn command_lines() {
-    let (router, error) = configured_router(Some(CONFIG.as_bytes()), "", 1, Instant(0));
+    let (router, error) = configured_router(Some(CONFIG.as_bytes()), "", || 1 << 22, 1, Instant(0));
     assert_eq!(error, None);
     let machine = FakeMachine::new(router, 1, 0);
     // No line ends in the middle of a change.

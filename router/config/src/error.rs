@@ -13,7 +13,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(line: u32, text: impl Into<String>) -> Self {
+    /// An error at `line`, from 1; 0 for one of no line.
+    pub fn new(line: u32, text: impl Into<String>) -> Self {
         Self {
             line,
             text: text.into(),

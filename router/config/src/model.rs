@@ -75,6 +75,9 @@ pub struct InterfaceConfig {
     /// How many ICMP errors about packets from there are sent in a second (RFC 1812 4.3.2.8, RFC 4443
     /// 2.4 (f)), half as many at once; 0 for none.
     pub icmp_error_rate: u32,
+    /// How many neighbors of a family it may have, beside those that are configured; `None` for as
+    /// many as memory suggests.
+    pub neighbor_limit: Option<u32>,
     /// The router advertisements sent there; `None` for none.
     pub advertise: Option<AdvertiseConfig>,
 }
@@ -94,6 +97,7 @@ impl InterfaceConfig {
             source: None,
             dad_transmits: DAD_TRANSMITS,
             icmp_error_rate: ICMP_ERROR_RATE,
+            neighbor_limit: None,
             advertise: None,
         }
     }

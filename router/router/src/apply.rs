@@ -78,6 +78,9 @@ impl Step<'_> {
             else {
                 continue;
             };
+            if let Some(config) = self.config.interfaces.get(index) {
+                self.state.neighbors.set_limit(id, config.neighbor_limit);
+            }
             let kept = old_ids.interfaces.index_of(id);
             let kept = kept.and_then(|was| old.interfaces.get(was));
             let loopback = |i: &config::InterfaceConfig| i.attachment == Attachment::Loopback;

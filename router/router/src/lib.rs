@@ -23,6 +23,7 @@
 extern crate alloc;
 
 mod apply;
+mod budget;
 mod counters;
 mod cx;
 mod drop_reason;
@@ -47,6 +48,7 @@ mod time;
 #[cfg(test)]
 extern crate std;
 
+pub use budget::TableUse;
 pub use config::{self, Config, ConfigError};
 pub use counters::Counters;
 pub use drop_reason::DropReason;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use data_plane::{VifSnapshot, WorkerSnapshot};
+use router::TableUse;
 use router::snapshot::{
     CountersSnapshot, InterfaceSnapshot, NeighborSnapshot, RouteTableSnapshot, VrfSnapshot,
 };
@@ -29,7 +30,7 @@ pub(super) enum Answer {
         cpus: Vec<(CpuTimes, WorkerSnapshot)>,
         hypercalls: Hypercalls,
     },
-    Memory(MemoryUse),
+    Memory(MemoryUse, Vec<TableUse>),
     /// A line of text.
     Line(String),
     /// Nothing to say.
@@ -54,7 +55,7 @@ impl Answer {
                 quarantined_pages,
             } => show_machine::vifs(vifs, workers, *quarantined_pages, out),
             Self::Cpus { cpus, hypercalls } => show_machine::cpus(cpus, hypercalls, out),
-            Self::Memory(memory) => show_machine::memory(memory, out),
+            Self::Memory(memory, tables) => show_machine::memory(memory, tables, out),
             Self::Line(text) => writeln!(out, "{text}"),
             Self::Done => Ok(()),
         }

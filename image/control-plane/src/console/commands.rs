@@ -62,7 +62,7 @@ const COMMANDS: [Command<Run>; 10] = [
     command("show vifs", "rings, pages and backends", show_vifs),
     command("show cpu", "time used, sleeps, events", show_cpu),
     command("show memory", "pages and heap", |cx, _| {
-        Answer::Memory(cx.platform.memory())
+        Answer::Memory(cx.platform.memory(), cx.data_plane.router().table_uses())
     }),
     Command {
         words: "crash",

@@ -5,6 +5,8 @@ use core::fmt::{self, Write};
 
 use data_plane::{PoolSnapshot, QueueSnapshot, VifSnapshot, WorkerSnapshot};
 
+use router::TableUse;
+
 use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
 
 /// Vifs by the names of their interfaces, `None` for one that isn't connected, and pages: those of
@@ -116,8 +118,8 @@ pub(super) fn cpus(
     )
 }
 
-/// What memory is used for.
-pub(super) fn memory(memory: &MemoryUse, out: &mut dyn Write) -> fmt::Result {
+/// What memory is used for, and of the tables that others fill what is in them and may be.
+pub(super) fn memory(memory: &MemoryUse, tables: &[TableUse], out: &mut dyn Write) -> fmt::Result {
     for (name, value) in [
         ("in_use_bytes", memory.in_use_bytes),
         ("total_pages", memory.total_pages),
@@ -132,5 +134,10 @@ pub(super) fn memory(memory: &MemoryUse, out: &mut dyn Write) -> fmt::Result {
         out,
         "console_dropped_bytes {}",
         memory.console_dropped_bytes
-    )
+    )?;
+    for TableUse { name, used, limit } in tables {
+        writeln!(out, "table.{name} {used}")?;
+        writeln!(out, "table.{name}.limit {limit}")?;
+    }
+    Ok(())
 }

@@ -99,8 +99,10 @@ fn parts_fit_a_store_with_the_usual_quota() {
 #[test]
 fn the_machine_is_shown() {
     let mut guest = ready(1);
+    let memory = guest.command("show memory").concat();
+    let (machine, tables) = memory.split_once("table.").unwrap();
     assert_eq!(
-        guest.command("show memory").concat(),
+        machine,
         "in_use_bytes 3000000\n\
          total_pages 4096\n\
          kernel_pages 300\n\
@@ -109,6 +111,15 @@ fn the_machine_is_shown() {
          heap_size_bytes 131072\n\
          console_dropped_bytes 7\n"
     );
+    let mut tables = tables.lines();
+    let both = (tables.next().unwrap(), tables.next().unwrap());
+    let name = both.0.strip_suffix(" 0").unwrap();
+    assert!(name.starts_with("neighbors.ipv4."), "{memory}");
+    assert_eq!(
+        both.1.rsplit_once(' ').unwrap().0,
+        format!("table.{name}.limit")
+    );
+    assert!(memory.contains("\ntable.reassembly_bytes 0\ntable.reassembly_bytes.limit 98304\n"));
     let cpu = guest.command("show cpu").concat();
     assert!(
         cpu.starts_with("running_ns 1000\nrunnable_ns 2000\nblocked_ns 3000\nturns "),

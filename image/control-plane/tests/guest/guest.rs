@@ -52,7 +52,7 @@ impl Guest {
     /// yet.
     pub(crate) fn start(file: &str, cpus: usize) -> Self {
         let ramdisk = Some(file.as_bytes());
-        let (router, error) = configured_router(ramdisk, "", 1, Instant(START));
+        let (router, error) = configured_router(ramdisk, "", || 1 << 22, 1, Instant(START));
         let machine = Rc::new(FakeMachine::new(router, cpus, START));
         machine.control(|control| control.poll(START));
         let server = FakeStore::new(1);

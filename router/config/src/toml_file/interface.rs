@@ -1,5 +1,7 @@
 //! The table `[interface.NAME]`.
 
+use core::ops::RangeInclusive;
+
 use super::attachment::Keys;
 use super::router_advert;
 use crate::draft::{At, DraftInterface};
@@ -15,6 +17,9 @@ const REVERSE_PATH: [(&str, ReversePath); 4] = [
     ("loose_ignoring_default", ReversePath::LooseIgnoringDefault),
 ];
 
+/// What `neighbor_limit` may be: all hosts of an IPv4 network of 14 bits at most.
+const NEIGHBOR_LIMITS: RangeInclusive<u32> = 16..=262_144;
+
 pub(super) fn read(name: &str, mut table: Table<'_>) -> Result<DraftInterface, ConfigError> {
     let attachment = Keys::read(&mut table);
     let addresses = table.list("address", notation::network);
@@ -22,12 +27,14 @@ pub(super) fn read(name: &str, mut table: Table<'_>) -> Result<DraftInterface, C
     let vrf = table.text("vrf");
     let rpf = table.choice("rpf", &REVERSE_PATH);
     let source = table.text("source");
+    let neighbor_limit = table.number("neighbor_limit", NEIGHBOR_LIMITS);
     let default = InterfaceConfig::new(name);
     let config = InterfaceConfig {
         mtu: mtu.map(At::into_value),
         rpf: rpf.map(At::into_value),
         dad_transmits: table.number_or("dad_transmits", 0..=10, default.dad_transmits),
         icmp_error_rate: table.number_or("icmp_error_rate", 0..=1_000_000, default.icmp_error_rate),
+        neighbor_limit: neighbor_limit.map(At::into_value),
         allow: Allowed {
             directed_broadcast: table.flag("directed_broadcast").unwrap_or(false),
             redirects: table.flag("redirects").unwrap_or(false),

@@ -725,6 +725,7 @@ fn ipv6_in_full() {
 rpf = "strict"
 dad_transmits = 0
 icmp_error_rate = 1000
+neighbor_limit = 65536
 [interface.six]
 vif = 2
 address = ["fe80::1/64", "2001:db8:6::1/64", "2001:db8:7::1/127"]
@@ -752,6 +753,10 @@ mac = "02:00:00:00:00:fe"
     };
     assert_eq!((lan.rpf, lan.dad_transmits), (Some(ReversePath::Strict), 0));
     assert_eq!((lan.icmp_error_rate, six.icmp_error_rate), (1000, 200));
+    assert_eq!(
+        (lan.neighbor_limit, six.neighbor_limit),
+        (Some(65_536), None)
+    );
     let advertise = six.advertise.as_ref().unwrap();
     assert_eq!((advertise.min_interval_s, advertise.lifetime_s), (20, 180));
     assert_eq!((advertise.hop_limit, advertise.other), (64, true));
@@ -828,6 +833,7 @@ fn ipv6_mistakes() {
         ),
         (six("dad_transmits = 11"), "0 to 10"),
         (six("icmp_error_rate = -1"), "0 to 1000000"),
+        (six("neighbor_limit = 15"), "16 to 262144"),
         (
             six("icmp-error-rate = 1"),
             "did you mean \"icmp_error_rate\"?",

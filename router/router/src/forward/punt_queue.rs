@@ -56,17 +56,24 @@ impl PuntQueue {
         all && self.shares.get(punted.vif.index()).is_some_and(own)
     }
 
-    /// Takes in a frame of `meta.len` bytes, which `read` writes; says whether there was room.
+    /// Makes sure of the memory for one more frame of `len` bytes. Returns `false` if there is none.
+    fn reserve(&mut self, len: usize) -> bool {
+        self.frames.try_reserve(1).is_ok()
+            && self.bytes.try_reserve(len).is_ok()
+            && reserve(&mut self.scratch, len)
+    }
+
+    /// Takes in a frame of `meta.len` bytes, which `read` writes. Returns `false` if there is no room
+    /// or no memory for it.
     pub(crate) fn push(&mut self, punted: Punted, read: impl FnOnce(&mut [u8])) -> bool {
-        if !self.has_room(&punted) {
+        let len = punted.meta.len as usize;
+        if !self.has_room(&punted) || !self.reserve(len) {
             return false;
         }
-        let len = punted.meta.len as usize;
         if let Some(share) = self.shares.get_mut(punted.vif.index()) {
             share.frames += 1;
             share.bytes += len;
         }
-        self.scratch.clear();
         self.scratch.resize(len, 0);
         read(&mut self.scratch);
         self.bytes.extend(self.scratch.iter());
@@ -83,11 +90,7 @@ impl PuntQueue {
         frame.clear();
         frame.extend_from_slice(front.get(..first).unwrap_or(front));
         frame.extend_from_slice(back.get(..len - first).unwrap_or(back));
-        self.bytes.drain(..len.min(self.bytes.len()));
-        if let Some(share) = self.shares.get_mut(punted.vif.index()) {
-            share.frames = share.frames.saturating_sub(1);
-            share.bytes = share.bytes.saturating_sub(len);
-        }
+        self.remove_bytes(&punted);
         Some(punted)
     }
 
@@ -98,7 +101,10 @@ impl PuntQueue {
         }
         let mut frame = core::mem::take(&mut other.scratch);
         while let Some(next) = other.frames.front()
+            && let len = next.meta.len as usize
             && self.has_room(next)
+            && self.reserve(len)
+            && reserve(&mut frame, len)
             && let Some(punted) = other.pop(&mut frame)
         {
             self.push(punted, |to| to.copy_from_slice(&frame));
@@ -106,9 +112,42 @@ impl PuntQueue {
         other.scratch = frame;
     }
 
+    /// The length of the oldest frame, in bytes. `None` if there is none.
+    pub(crate) fn next_len(&self) -> Option<usize> {
+        self.frames.front().map(|punted| punted.meta.len as usize)
+    }
+
+    /// Takes out the oldest frame without its bytes.
+    pub(crate) fn discard(&mut self) -> Option<Punted> {
+        let punted = self.frames.pop_front()?;
+        self.remove_bytes(&punted);
+        Some(punted)
+    }
+
+    /// The bytes of a frame that was taken out are gone.
+    fn remove_bytes(&mut self, punted: &Punted) {
+        let len = punted.meta.len as usize;
+        self.bytes.drain(..len.min(self.bytes.len()));
+        if let Some(share) = self.shares.get_mut(punted.vif.index()) {
+            share.frames = share.frames.saturating_sub(1);
+            share.bytes = share.bytes.saturating_sub(len);
+        }
+    }
+
+    /// Returns how many bytes wait, and how many may.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.bytes.len(), BYTES)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.frames.len()
     }
+}
+
+/// Empties a buffer and makes sure of the memory for `len` bytes. Returns `false` if there is none.
+fn reserve(buffer: &mut Vec<u8>, len: usize) -> bool {
+    buffer.clear();
+    buffer.try_reserve(len).is_ok()
 }
 
 #[cfg(test)]

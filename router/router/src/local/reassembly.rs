@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use crate::DropReason;
 use crate::frame::InterfaceId;
+use crate::slow::headroom;
 use crate::time::Instant;
 use wire::ipv4::{Ipv4, MF, OFFSET};
 use wire::ipv6::{self, Ipv6};
@@ -248,6 +249,10 @@ impl Reassembly {
         if partial.len != Some(have) {
             return Ok(None);
         }
+        if !headroom::for_packet(have) {
+            self.remove(at);
+            return Err(DropReason::ReassemblyFull);
+        }
         let whole = self.remove(at).and_then(|partial| {
             let payload: Vec<u8> = partial.pieces.into_iter().flat_map(|(_, p)| p).collect();
             let (head, packet) = partial.first?;
@@ -283,6 +288,11 @@ impl Reassembly {
             input: partial.input,
             first: partial.first.map(|(_, packet)| packet),
         })
+    }
+
+    /// Returns how many bytes wait, and how many may.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.bytes, BYTES)
     }
 
     /// When the next one has been waited for too long.

@@ -4,7 +4,6 @@
 //! What else is known of a neighbor is under the same index in
 //! [`NeighborTable`](crate::neighbor::table::NeighborTable).
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -76,19 +75,26 @@ fn tag4(interface: u8, address: u32) -> u64 {
 
 impl Index {
     fn new(key: u64) -> Self {
-        let mut index = Self {
+        let none = Self {
             slots: Vec::new(),
             shift: 0,
             key: key | 1,
         };
-        index.resize(8);
-        index
+        none.resized(8).unwrap_or(none)
     }
 
-    /// Empties it and makes room for `2^bits` slots, and some more so that no probe wraps around.
-    fn resize(&mut self, bits: u32) {
-        self.slots = vec![EMPTY; (1 << bits) + PROBES];
-        self.shift = 64 - bits;
+    /// Creates an empty one with the same secret and room for `2^bits` slots, and some more so that no
+    /// probe wraps around. `None` if there is no memory for that.
+    fn resized(&self, bits: u32) -> Option<Self> {
+        let len = (1 << bits) + PROBES;
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(len).ok()?;
+        slots.resize(len, EMPTY);
+        Some(Self {
+            slots,
+            shift: 64 - bits,
+            key: self.key,
+        })
     }
 
     /// Returns the first slot where a tag can be.
@@ -199,6 +205,18 @@ impl Adjacencies {
         }
     }
 
+    /// Makes sure of the memory for one more. Returns how many indices there are with it, free ones
+    /// included; `None` if there is none.
+    pub(crate) fn reserve(&mut self) -> Option<usize> {
+        if self.free.is_empty() {
+            self.list.try_reserve(1).ok()?;
+            self.keys.try_reserve(1).ok()?;
+            // Each index may come to be free.
+            self.free.try_reserve(self.list.len() + 1).ok()?;
+        }
+        Some(self.list.len() + usize::from(self.free.is_empty()))
+    }
+
     /// Returns the adjacency at an index.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&Adjacency> {
@@ -236,8 +254,10 @@ impl Adjacencies {
             .find(|&index| self.keys.get(index) == Some(&Some(wanted)))
     }
 
-    /// Adds an adjacency, closed, and returns its index; `None` if the hash finds no place for it.
+    /// Adds an adjacency, closed, and returns its index; `None` if the hash finds no place for it, or
+    /// there is no memory.
     pub(crate) fn insert(&mut self, key: Key) -> Option<usize> {
+        self.reserve()?;
         let index = self.free.pop().unwrap_or_else(|| {
             self.list.push(Adjacency::closed(key.interface));
             self.keys.push(None);
@@ -276,18 +296,19 @@ impl Adjacencies {
         let most = (4 * PER_INTERFACE * MAX_INTERFACES * 8).ilog2();
         while bits < most {
             bits += 1;
-            self.index.resize(bits);
-            let mut all = true;
-            for (at, key) in self.keys.iter().enumerate() {
-                if let Some(key) = *key {
-                    all &= self.index.insert(self.index.tag(key), at);
-                }
-            }
-            if all && self.index.insert(tag, index) {
+            let Some(mut larger) = self.index.resized(bits) else {
+                break;
+            };
+            let keys = self.keys.iter().enumerate();
+            let mut known = keys.filter_map(|(at, key)| Some((at, (*key)?)));
+            if known.all(|(at, key)| larger.insert(larger.tag(key), at))
+                && larger.insert(tag, index)
+            {
+                self.index = larger;
                 return true;
             }
         }
-        false
+        self.index.insert(tag, index)
     }
 
     /// Lets the fast path send to a neighbor: `mac_addresses` are the destination and the source of the

@@ -117,6 +117,11 @@ impl Nud<'_, '_> {
         for packet in self.table.take_queue(index) {
             self.cx.route(packet);
         }
+        if let Some(evicted) = self.table.settle(self.adjacencies, index)
+            && let Some(entry) = self.table.entry(index)
+        {
+            evicted.count(self.cx.stats, entry.interface);
+        }
     }
 
     /// Enters that a neighbor is stale: the next packet to it is to be noticed.

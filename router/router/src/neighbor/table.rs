@@ -107,6 +107,16 @@ pub(crate) const NEVER: Instant = Instant(u64::MAX);
 #[derive(Debug)]
 pub(crate) struct Evicted(pub(crate) Vec<Packet>);
 
+impl Evicted {
+    /// Counts it, and what waited for it as dropped.
+    pub(crate) fn count(self, stats: &mut Lane, interface: InterfaceId) {
+        stats.with_counters(interface, |c| c.neighbors_evicted += 1);
+        for packet in self.0 {
+            stats.drop_frames(packet.input, DropReason::NeighborTableFull, 1);
+        }
+    }
+}
+
 /// Why a neighbor is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
@@ -141,6 +151,10 @@ pub(crate) struct NeighborTable {
     entries: Vec<Entry>,
     /// Of each interface, for IPv4 and IPv6.
     counts: [[Count; 2]; MAX_INTERFACES],
+    /// How many of a family each interface may have; `None` for the usual number.
+    limits: [Option<u32>; MAX_INTERFACES],
+    /// How many that is.
+    usual_limit: usize,
     /// Where the search for one that makes room goes on.
     hand: usize,
     /// No deadline is earlier than this.
@@ -158,6 +172,8 @@ impl Default for NeighborTable {
         Self {
             entries: Vec::new(),
             counts: [[Count::default(); 2]; MAX_INTERFACES],
+            limits: [None; MAX_INTERFACES],
+            usual_limit: PER_INTERFACE,
             hand: 0,
             next: NEVER,
             waiting_packets: 0,
@@ -204,6 +220,18 @@ impl NeighborTable {
         self.waiting_packets
     }
 
+    /// Returns how many neighbors of a family an interface has: of IPv6 if `ipv6`.
+    pub(crate) fn len(&self, interface: InterfaceId, ipv6: bool) -> usize {
+        let counts = self.counts.get(interface.index());
+        let count = counts.and_then(|counts| counts.get(usize::from(ipv6)));
+        count.map_or(0, |count| count.all)
+    }
+
+    /// Returns how many bytes wait in all queues, and how many may.
+    pub(crate) fn waiting_bytes(&self) -> (usize, usize) {
+        (self.waiting_bytes, WAITING_BYTES)
+    }
+
     /// Finds a neighbor or adds it as idle, and returns its index with what was lost if another one
     /// had to make room.
     ///
@@ -221,15 +249,27 @@ impl NeighborTable {
             return Ok((index, None));
         }
         let count = *self.count(interface, address).ok_or(TableFull)?;
-        let crowded = purpose == Purpose::Resolve && count.unresolved >= UNRESOLVED;
+        let limit = self.limit(interface);
+        let full = match purpose {
+            Purpose::Pin if count.pinned >= PER_INTERFACE => return Err(TableFull),
+            Purpose::Pin => false,
+            Purpose::Learn => count.all >= limit,
+            Purpose::Resolve => count.all >= limit || count.unresolved >= UNRESOLVED,
+        };
         let mut evicted = None;
-        if purpose == Purpose::Pin && count.pinned >= PER_INTERFACE {
-            return Err(TableFull);
-        }
-        if crowded || (purpose != Purpose::Pin && count.all >= PER_INTERFACE) {
-            let victim = self.victim(interface, address.is_ipv6(), crowded);
-            let victim = victim.ok_or(TableFull)?;
-            evicted = Some(Evicted(self.remove(adjacencies, victim)));
+        if full || !self.has_memory(adjacencies) {
+            let ipv6 = address.is_ipv6();
+            let asked = purpose == Purpose::Resolve;
+            // Who answered makes room for who does, and not before that has.
+            match self.victim(interface, ipv6, asked) {
+                Some(victim) => evicted = Some(Evicted(self.remove(adjacencies, victim))),
+                None if asked
+                    && count.unresolved < UNRESOLVED
+                    && count.all < limit + UNRESOLVED
+                    && self.has_memory(adjacencies)
+                    && self.victim(interface, ipv6, false).is_some() => {}
+                None => return Err(TableFull),
+            }
         }
         let index = adjacencies.insert(key).ok_or(TableFull)?;
         while self.entries.len() <= index {
@@ -244,6 +284,50 @@ impl NeighborTable {
         Ok((index, evicted))
     }
 
+    /// Makes sure of the memory for one more. Returns `false` if there is none.
+    fn has_memory(&mut self, adjacencies: &mut Adjacencies) -> bool {
+        let slots = adjacencies.reserve();
+        slots.is_some_and(|slots| {
+            let needed = slots.saturating_sub(self.entries.len());
+            self.entries.try_reserve(needed).is_ok()
+        })
+    }
+
+    /// Returns how many neighbors of a family an interface may have.
+    pub(crate) fn limit(&self, interface: InterfaceId) -> usize {
+        let own = self.limits.get(interface.index()).copied().flatten();
+        own.map_or(self.usual_limit, |own| own as usize)
+    }
+
+    /// Sets how many neighbors of a family interfaces may have that have no limit of their own.
+    pub(crate) fn set_usual_limit(&mut self, limit: usize) {
+        self.usual_limit = limit;
+    }
+
+    /// Sets how many neighbors of a family an interface may have, or that it has no limit of its own.
+    pub(crate) fn set_limit(&mut self, interface: InterfaceId, limit: Option<u32>) {
+        if let Some(own) = self.limits.get_mut(interface.index()) {
+            *own = limit;
+        }
+    }
+
+    /// A neighbor was found: one that hasn't been heard of for long makes room for it, if its
+    /// interface has more than it may. Returns the one that did.
+    pub(crate) fn settle(
+        &mut self,
+        adjacencies: &mut Adjacencies,
+        index: usize,
+    ) -> Option<Evicted> {
+        let &Entry {
+            interface, address, ..
+        } = self.entry(index)?;
+        if self.count(interface, address)?.all <= self.limit(interface) {
+            return None;
+        }
+        let victim = self.victim(interface, address.is_ipv6(), false)?;
+        (victim != index).then(|| Evicted(self.remove(adjacencies, victim)))
+    }
+
     /// Finds a neighbor or adds it as idle, and returns its index; `None` if there is no room. What it
     /// displaces is counted.
     pub(crate) fn add(
@@ -254,19 +338,16 @@ impl NeighborTable {
         purpose: Purpose,
     ) -> Option<usize> {
         let (index, evicted) = self.find_or_add(adjacencies, key, purpose).ok()?;
-        if let Some(Evicted(queue)) = evicted {
-            stats.with_counters(key.interface, |c| c.neighbors_evicted += 1);
-            for packet in queue {
-                stats.drop_frames(packet.input, DropReason::NeighborTableFull, 1);
-            }
+        if let Some(evicted) = evicted {
+            evicted.count(stats, key.interface);
         }
         Some(index)
     }
 
     /// Returns the index of a neighbor of this interface and family that can make room: one that
     /// doesn't answer if possible, else one that hasn't been heard of for long, but none that is known
-    /// to be there. `unresolved` allows only the first kind.
-    fn victim(&mut self, interface: InterfaceId, ipv6: bool, unresolved: bool) -> Option<usize> {
+    /// to be there. `silent` allows only those that never answered.
+    fn victim(&mut self, interface: InterfaceId, ipv6: bool, silent: bool) -> Option<usize> {
         let mut best: Option<(u8, Instant, usize)> = None;
         let mut seen = 0;
         let len = self.entries.len();
@@ -281,8 +362,8 @@ impl NeighborTable {
             let rank = match e.state {
                 State::Failed => 0,
                 State::Incomplete(_) => 1,
-                State::Idle if !unresolved => 2,
-                State::Stale if !unresolved => 3,
+                State::Idle => 2,
+                State::Stale if !silent => 3,
                 _ => continue,
             };
             // The earlier it is due, the longer it has been in its state.

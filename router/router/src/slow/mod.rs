@@ -1,5 +1,6 @@
 //! The slow path: packets that need more than the fast path does, one by one.
 
+pub(crate) mod headroom;
 pub(crate) mod icmp_error;
 pub(crate) mod icmp_limits;
 pub(crate) mod ipv4;

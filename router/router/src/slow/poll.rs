@@ -2,6 +2,7 @@
 //! done, timers.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::DropReason;
 use crate::forward::punt_queue::Punted;
@@ -10,9 +11,13 @@ use crate::frame::{ETHERNET_LEN, InterfaceId};
 use crate::neighbor::table::NEVER;
 use crate::outbox::{Egress, Job};
 use crate::packet::{Ip, Packet};
+use crate::slow::headroom;
 use crate::step::Step;
 use crate::time::Instant;
 use wire::icmp_error::IcmpError;
+
+/// When to look again after there was no memory to do anything.
+const SHORT_OF_MEMORY: Duration = Duration::from_millis(10);
 
 /// What [`Router::poll`](crate::Router::poll) left to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,6 +32,12 @@ impl Step<'_> {
     /// Does the work that waits: at most `budget` punted frames with what they leave to be done,
     /// and as many neighbors' timers.
     pub(crate) fn poll(&mut self, budget: usize, egress: &mut dyn Egress) -> Poll {
+        if !headroom::for_timers() {
+            return Poll {
+                more: false,
+                next: Some(self.cx.now.saturating_add(SHORT_OF_MEMORY)),
+            };
+        }
         let all = self.state.ids.iter();
         let ports = all.map(|id| (id, self.tables.port(id).0));
         self.cx.out.begin(ports, egress);
@@ -34,6 +45,15 @@ impl Step<'_> {
         self.work_off(egress);
         let mut bytes = Vec::new();
         for _ in 0..budget {
+            let Some(len) = self.cx.stats.punts.next_len() else {
+                break;
+            };
+            if !headroom::for_packet(len) {
+                if let Some(punted) = self.cx.stats.punts.discard() {
+                    self.cx.drop_frames(punted.input, DropReason::PuntFull, 1);
+                }
+                continue;
+            }
             let Some(punted) = self.cx.stats.punts.pop(&mut bytes) else {
                 break;
             };

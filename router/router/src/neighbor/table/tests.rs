@@ -54,10 +54,13 @@ fn a_full_table_forgets_only_those_that_may_be_gone() {
         for (victim, new) in [(900, new), (700, address(5001))] {
             let gone = n.0.entry(victim).unwrap().address;
             let (index, evicted) = n.add(LAN, new, Purpose::Resolve).unwrap();
-            assert!(evicted.is_some());
+            // Who answered once stays until another one does.
+            assert_eq!(evicted.is_some(), victim == 900);
+            n.0.set(index, State::Reachable, Instant::from_secs(60));
+            let settled = n.0.settle(&mut n.1, index);
+            assert_eq!(settled.is_some(), victim == 700);
             assert_eq!(n.1.find(LAN, gone), None);
             assert_eq!(n.1.find(LAN, new), Some(index));
-            n.0.set(index, State::Reachable, Instant::from_secs(60));
         }
         // Another interface and the other family have room of their own.
         let other = InterfaceId(2);
@@ -65,6 +68,35 @@ fn a_full_table_forgets_only_those_that_may_be_gone() {
         let v = if new.is_ipv4() { v6(1) } else { v4(1) };
         assert!(n.add(LAN, v, Purpose::Learn).unwrap().1.is_none());
     }
+}
+
+#[test]
+fn who_never_answered_displaces_nobody_who_did() {
+    let mut n = Both::new();
+    n.0.set_limit(LAN, Some(300));
+    for i in 0..300 {
+        let (index, _) = n.add(LAN, v4(i), Purpose::Learn).unwrap();
+        n.0.set(index, State::Stale, Instant::from_secs(u64::from(i)));
+    }
+    for i in 1000..11_000 {
+        let (index, _) = n.add(LAN, v4(i), Purpose::Resolve).unwrap();
+        n.0.set(index, State::Incomplete(1), Instant::from_secs(2));
+        assert!(n.0.len(LAN, false) <= 300 + UNRESOLVED);
+    }
+    assert!((0..300).all(|i| n.1.find(LAN, v4(i)).is_some()));
+    // A host that is there finds a place, and keeps it: who wasn't heard of for longest makes room.
+    let (host, _) = n.add(LAN, v4(20_000), Purpose::Resolve).unwrap();
+    n.0.set(host, State::Reachable, Instant::from_secs(60));
+    for at in 0..n.0.slots() {
+        if at != host && n.0.entry(at).is_some_and(|e| e.state.is_unresolved()) {
+            n.0.remove(&mut n.1, at);
+        }
+    }
+    assert!(n.0.settle(&mut n.1, host).is_some());
+    assert_eq!(
+        (n.1.find(LAN, v4(20_000)), n.0.len(LAN, false)),
+        (Some(host), 300)
+    );
 }
 
 #[test]
