@@ -25,7 +25,7 @@ const GTF_READING: u32 = 1 << 3;
 const GTF_WRITING: u32 = 1 << 4;
 const ENTRIES_PER_FRAME: usize = PAGE_SIZE / 8;
 /// Frames that this kernel uses at most.
-const MAX_FRAMES: usize = 64;
+const MAX_FRAMES: usize = 256;
 /// References that the toolstack keeps for console and xenstore (`GNTTAB_NR_RESERVED_ENTRIES`).
 const RESERVED: u32 = 8;
 
@@ -193,6 +193,14 @@ pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, 
     frame_word.store(frame, Ordering::Relaxed);
     control.store(flags | u32::from(peer.0) << 16, Ordering::Release);
     Ok(Granted::new(GrantRef(gref), peer, access))
+}
+
+/// Returns how many more pages can be granted.
+#[must_use]
+pub fn free() -> usize {
+    let all = WANTED_FRAMES.load(Ordering::Relaxed) * ENTRIES_PER_FRAME;
+    let refs = FREE.lock();
+    all.saturating_sub(refs.next as usize) + refs.recycled.len()
 }
 
 /// Ends a grant.

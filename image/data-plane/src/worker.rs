@@ -57,11 +57,12 @@ pub struct Worker<H: Hal> {
 }
 
 impl<H: Hal> Worker<H> {
-    /// One of `workers` workers for a router, without vifs, on a machine with `free` free pages.
+    /// One of `workers` workers for a router, without vifs, on a machine where `free` pages can still
+    /// be had and granted.
     pub fn new(hal: H, router: &Router, free: usize, workers: usize) -> Self {
         let queues = router.config().vifs().max(1) * workers.max(1);
-        // A quarter of the memory stays for the heap (neighbours, routes, xenstore), and two
-        // ring pages are needed for each queue.
+        // A quarter of the memory stays for the heap (neighbors, routes, xenstore), and a quarter of
+        // the grants for rings.
         let pages = free * 3 / 4 / queues;
         let pages = pages.saturating_sub(LOCAL_PAGES_PER_VIF + 2);
         Self {

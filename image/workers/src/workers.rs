@@ -65,7 +65,7 @@ impl Workers {
     pub fn start(router: Router, now: u64) -> &'static Self {
         let wakers = wakers();
         let count = wakers.len().max(1);
-        let free = kernel::memory::stats().free;
+        let free = kernel::memory::stats().free.min(kernel::grant::free());
         let make = |at| Worker::new(XenHal::of(at), &router, free, count);
         let (first, others) = (make(0), (1..count).map(make).collect::<Vec<_>>());
         let workers = WORKERS.call_once(|| Self {

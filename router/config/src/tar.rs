@@ -419,7 +419,10 @@ pub(crate) mod tests {
     fn a_checksum_of_signed_bytes() {
         let mut archive = file("\u{e9}", b'0', b"");
         archive[148..156].fill(b' ');
-        let sum: i32 = archive[..BLOCK].iter().map(|&b| i32::from(b.cast_signed())).sum();
+        let sum: i32 = archive[..BLOCK]
+            .iter()
+            .map(|&b| i32::from(b.cast_signed()))
+            .sum();
         archive[148..156].copy_from_slice(alloc::format!("{sum:06o}\0 ").as_bytes());
         assert_eq!(names(&archive), ["\u{e9}"]);
     }

@@ -61,6 +61,7 @@ pub use frame::{
 pub use outbox::{Egress, NoRoom};
 pub use route::routes::RouteError;
 pub use router::Router;
+pub use slow::headroom::is_memory_free;
 pub use slow::poll::Poll;
 pub use tables::Tables;
 pub use time::Instant;

@@ -315,6 +315,12 @@ pub fn vrfs(router: &Router) -> Vec<VrfSnapshot> {
         .collect()
 }
 
+/// How many neighbors there are.
+#[must_use]
+pub fn neighbor_count(router: &Router) -> usize {
+    router.state.neighbors.iter().count()
+}
+
 /// The neighbors, in no particular order.
 #[must_use]
 pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {

@@ -89,6 +89,18 @@ def test_no_cpu_is_woken_for_another(pair: Guest, left: Host, right: Host) -> No
         assert empty - own < sleeps / 50, (cpu, sleeps, empty, own)
 
 
+def test_as_many_vifs_and_queues_as_there_may_be(max_queues: Callable[[int], None], left: Host, start) -> None:
+    """All of them connect, with what the usual grant table has room for."""
+    max_queues(8)
+    config = "".join(f'[interface.net{n}]\nvif = {n}\naddress = ["10.{n}.0.1/24"]\n' for n in range(16))
+    vifs = [Vif("xenbr0") for _ in range(16)]
+    guest = start(Guest("most", vifs, config=config, options=["vcpus = 8"], memory=256), says=READY, timeout=400)
+    assert "WARN" not in guest.console()
+    assert left.ping("10.0.0.1", 2).lost == 0
+    text = command(guest, "show vifs")
+    assert text.count("queue 7") >= 16, text
+
+
 def test_a_backend_with_one_queue(max_queues: Callable[[int], None], left: Host, right: Host, start) -> None:
     max_queues(1)
     guest = start(two(), says=READY)

@@ -18,6 +18,11 @@ struct Context<'a> {
     data_plane: &'a dyn DataPlane,
 }
 
+/// Bytes that a neighbor takes on its way to be text.
+const NEIGHBOR_TEXT: usize = 1024;
+/// Bytes that any answer may take beside, and its way into xenstore.
+const REST_OF_ANSWER: usize = 32 * 1024;
+
 /// What runs a command: it gets the words behind the command's own.
 type Run = for<'a> fn(&Context<'a>, &str) -> Answer;
 
@@ -50,7 +55,7 @@ const COMMANDS: [Command<Run>; 10] = [
     command(
         "show neighbors",
         "neighbors and their MAC addresses",
-        |cx, _| Answer::Neighbors(snapshot::neighbors(cx.data_plane.router())),
+        show_neighbors,
     ),
     command("show counters", "every counter, for scripts", |cx, _| {
         Answer::Counters(snapshot::counters(cx.data_plane.router()))
@@ -121,6 +126,16 @@ fn show_routes(cx: &Context<'_>, which: &str) -> Answer {
         _ => return Answer::Line("\"show routes\" takes \"vrf NAME\" or nothing".into()),
     };
     snapshot::routes(router, vrf).map_or(Answer::Done, Answer::Routes)
+}
+
+fn show_neighbors(cx: &Context<'_>, _: &str) -> Answer {
+    let router = cx.data_plane.router();
+    let known = snapshot::neighbor_count(router);
+    if !router::is_memory_free(known * NEIGHBOR_TEXT + REST_OF_ANSWER) {
+        let text = format!("there is not enough memory to show {known} neighbors");
+        return Answer::Line(text);
+    }
+    Answer::Neighbors(snapshot::neighbors(router))
 }
 
 fn show_vifs(cx: &Context<'_>, _: &str) -> Answer {

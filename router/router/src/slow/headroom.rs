@@ -18,15 +18,17 @@ const BESIDE: usize = 24 * 1024;
 
 /// Returns `true` if there is memory to handle a packet of `len` bytes.
 pub(crate) fn for_packet(len: usize) -> bool {
-    is_free(COPIES * len + BESIDE)
+    is_memory_free(COPIES * len + BESIDE)
 }
 
 /// Returns `true` if there is memory for what timers do, of neighbors and of interfaces.
 pub(crate) fn for_timers() -> bool {
-    is_free(2 * BESIDE)
+    is_memory_free(2 * BESIDE)
 }
 
-fn is_free(bytes: usize) -> bool {
+/// Returns `true` if a block of `bytes` bytes could be allocated.
+#[must_use]
+pub fn is_memory_free(bytes: usize) -> bool {
     let mut block = Vec::<u8>::new();
     let found = block.try_reserve_exact(bytes).is_ok();
     // Or the compiler sees that the block isn't used, and takes it for found.
