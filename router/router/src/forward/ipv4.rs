@@ -205,19 +205,19 @@ impl<S: Stages> Pass<'_, S> {
         if table.local_addresses.may_be_local_or_martian(source) {
             return false;
         }
-        let Some(rule) = rpf else { return true };
+        let rule = match rpf {
+            None => return true,
+            // What the table answers doesn't say by which route: that takes the closer look, as do
+            // less specific feasible ways.
+            Some(ReversePath::LooseIgnoringDefault) => return false,
+            Some(rule) => rule,
+        };
         let source = u32::from_be(source);
         // Most often a neighbor, whose number says so.
         let neighbor = table.fib.number(source) as usize;
         match self.adjacencies.list.get(neighbor) {
-            Some(_) if rule == ReversePath::Loose => true,
-            Some(neighbor)
-                if neighbor.out == input.0 && rule != ReversePath::LooseIgnoringDefault =>
-            {
-                true
-            }
-            Some(_) if rule == ReversePath::Strict => false,
-            _ => self.is_expected(rule, input, IpAddr::V4(source.into())),
+            Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
+            None => self.is_expected(rule, input, IpAddr::V4(source.into())),
         }
     }
 

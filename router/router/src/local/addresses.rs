@@ -6,8 +6,9 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use crate::DropReason;
 
 const FILTER: usize = 1024;
-/// What addresses of one link begin with (RFC 3927).
-const LINK_LOCAL: [u8; 2] = [169, 254];
+/// What addresses of one link begin with (RFC 3927). Others that do so take the closer look, too: that is
+/// some 200 instructions for them, where a look at the second octet would be one for everybody.
+const LINK_LOCAL: u8 = 169;
 
 /// The router's addresses and its networks' broadcast addresses.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl LocalAddresses {
         let mut martian_octets = [false; 256];
         for (octet, martian) in (0..=u8::MAX).zip(martian_octets.iter_mut()) {
             let address = Ipv4Addr::new(octet, 0, 0, 1);
-            *martian = wire::ipv4::is_martian_source(address) || octet == LINK_LOCAL[0];
+            *martian = wire::ipv4::is_martian_source(address) || octet == LINK_LOCAL;
         }
         Self {
             exact: Vec::new(),
@@ -91,9 +92,8 @@ impl LocalAddresses {
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "one for each octet")]
     pub(crate) fn may_be_local_or_martian(&self, address: u32) -> bool {
-        let [octet, second, ..] = address.to_ne_bytes();
-        let martian = self.martian_octets[usize::from(octet)];
-        (martian && (octet != LINK_LOCAL[0] || second == LINK_LOCAL[1]))
+        let [octet, ..] = address.to_ne_bytes();
+        self.martian_octets[usize::from(octet)]
             || self.filter.get(self.slot(address)).copied().unwrap_or(true)
     }
 
