@@ -68,6 +68,10 @@ impl Platform for Machine {
         }
     }
 
+    fn quarantined_pages(&self, backend: DomId) -> usize {
+        grant::quarantined_by(backend)
+    }
+
     fn cpu_times(&self, cpu: usize) -> CpuTimes {
         let state = run_state::of(cpu);
         CpuTimes {

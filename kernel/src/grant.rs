@@ -254,6 +254,14 @@ pub fn quarantined() -> usize {
     QUARANTINE.lock().len()
 }
 
+/// The same of the pages that one peer maps.
+pub fn quarantined_by(peer: DomId) -> usize {
+    quarantined();
+    let waiting = QUARANTINE.lock();
+    let theirs = waiting.iter().filter(|(granted, _)| granted.peer() == peer);
+    theirs.count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,17 +103,14 @@ impl Device {
     pub async fn open(store: &Store, kind: &str, id: u32) -> Result<Self, OpenError> {
         let name = format!("{kind}/{id}");
         let frontend = format!("device/{name}");
-        let keys = Keys::read(store, &frontend, &["backend", "backend-id"]).await?;
-        let Some(backend) = keys.raw("backend").and_then(parse_backend) else {
+        let (backend, backend_id) = backend_of(store, &frontend).await?;
+        let Some(backend) = backend else {
             return match store.read(&frontend).await {
                 Err(StoreError::Refused(Errno::NoEntry)) => Err(OpenError::Removed),
                 _ => Err(OpenError::Malformed("backend")),
             };
         };
-        let backend_id = keys
-            .raw("backend-id")
-            .and_then(parse_backend_id)
-            .ok_or(OpenError::Malformed("backend-id"))?;
+        let backend_id = backend_id.ok_or(OpenError::Malformed("backend-id"))?;
         let paths = [
             format!("{frontend}/backend"),
             format!("{frontend}/backend-id"),
@@ -133,6 +130,31 @@ impl Device {
             domain_watch: next()?,
             backend_watch: next()?,
         })
+    }
+
+    /// Opens device `id` of a `kind`, after waiting for the toolstack if its keys are not complete.
+    ///
+    /// # Errors
+    /// [`DeviceError::Removed`], [`DeviceError::Store`].
+    pub async fn open_once_valid(store: &Store, kind: &str, id: u32) -> Result<Self, DeviceError> {
+        let opened = |result| match result {
+            Ok(device) => Ok(Ok(device)),
+            Err(OpenError::Malformed(key)) => Ok(Err(key)),
+            Err(OpenError::Removed) => Err(DeviceError::Removed),
+            Err(OpenError::Store(error)) => Err(error.into()),
+        };
+        let key = match opened(Self::open(store, kind, id).await)? {
+            Ok(device) => return Ok(device),
+            Err(key) => key,
+        };
+        log::warn!(target: "xenbus", "{kind}/{id}: waiting for a valid {key}");
+        let mut watch = store.watch(&format!("device/{kind}/{id}")).await?;
+        loop {
+            watch.changed().await?;
+            if let Ok(device) = opened(Self::open(store, kind, id).await)? {
+                return Ok(device);
+            }
+        }
     }
 
     /// What it is called in messages: `vif/0`.
@@ -311,6 +333,19 @@ impl Device {
             self.changed().await?;
         }
     }
+}
+
+/// The directory and the domain of the backend of a device, which has its own directory in
+/// `frontend`. `None` for what is missing or makes no sense.
+pub(crate) async fn backend_of(
+    store: &Store,
+    frontend: &str,
+) -> Result<(Option<String>, Option<DomId>), StoreError> {
+    let keys = Keys::read(store, frontend, &["backend", "backend-id"]).await?;
+    Ok((
+        keys.raw("backend").and_then(parse_backend),
+        keys.raw("backend-id").and_then(parse_backend_id),
+    ))
 }
 
 fn parse_backend(value: &[u8]) -> Option<String> {

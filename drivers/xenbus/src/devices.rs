@@ -6,8 +6,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use executor::{Either, Signal, Tasks, select};
+use executor::{Either, Signal, Tasks, Timers, select};
+use xen_hal::DomId;
 use xenstore::{Store, StoreError, Watch};
+
+use crate::backoff::{Backoff, MAX_BACKOFF_NS};
+use crate::device::backend_of;
 
 /// The devices of one kind.
 #[derive(Debug)]
@@ -71,14 +75,41 @@ fn parse_id(name: &str) -> Option<u32> {
     }
 }
 
+/// The backends of all devices of a `kind`: their domains and their directories. Devices whose keys
+/// aren't complete are left out, and all if xenstore fails.
+pub async fn backends(store: &Store, kind: &str) -> Vec<(DomId, String)> {
+    let path = format!("device/{kind}");
+    let mut backends = Vec::new();
+    for name in store.directory(&path).await.unwrap_or_default() {
+        if let Ok((Some(backend), Some(domain))) =
+            backend_of(store, &format!("{path}/{name}")).await
+        {
+            backends.push((domain, backend));
+        }
+    }
+    backends
+}
+
+/// A device that was started.
+struct Started {
+    id: u32,
+    /// When, in ns, if it still runs.
+    running_since_ns: Option<u64>,
+    /// When it may be started again, in ns.
+    not_before_ns: u64,
+    backoff: Backoff,
+}
+
 /// Spawns `start(id)` for every device of a `kind`, those there now and those that come.
 ///
 /// What `start` gives should end when the device is removed ([`crate::run_device`] does); if
-/// a device of the same number exists then, it is started again. Returns only when the
-/// connection to xenstore is lost.
+/// a device of the same number exists then, it is started again: at once the first time, otherwise
+/// after a pause between [`MIN_BACKOFF_NS`](crate::MIN_BACKOFF_NS) and [`MAX_BACKOFF_NS`]. Returns only
+/// when the connection to xenstore is lost.
 pub async fn attach_devices<F: Future<Output = ()> + 'static>(
     store: &Store,
     tasks: &Tasks,
+    timers: &Timers,
     kind: &str,
     mut start: impl FnMut(u32) -> F,
 ) -> StoreError {
@@ -86,20 +117,49 @@ pub async fn attach_devices<F: Future<Output = ()> + 'static>(
         Ok(list) => list,
         Err(error) => return error,
     };
-    let running = Rc::new(RefCell::new(Vec::new()));
+    let mut started = Vec::<Started>::new();
+    // Those that ended since this was last looked at.
+    let over = Rc::new(RefCell::new(Vec::new()));
     let ended = Signal::new();
     loop {
+        let now_ns = timers.now_ns();
+        for it in &mut started {
+            if over.borrow().contains(&it.id)
+                && let Some(since_ns) = it.running_since_ns.take()
+            {
+                if now_ns.saturating_sub(since_ns) >= MAX_BACKOFF_NS {
+                    it.backoff.reset();
+                }
+                it.not_before_ns = now_ns.saturating_add(it.backoff.after_end());
+            }
+        }
+        over.borrow_mut().clear();
         match list.current().await {
             Ok(present) => {
+                // A new device of that number begins anew.
+                started.retain(|it| it.running_since_ns.is_some() || present.contains(&it.id));
                 for id in present {
-                    if running.borrow().contains(&id) {
+                    let at = started.iter().position(|it| it.id == id);
+                    let at = at.unwrap_or_else(|| {
+                        started.push(Started {
+                            id,
+                            running_since_ns: None,
+                            not_before_ns: 0,
+                            backoff: Backoff::default(),
+                        });
+                        started.len() - 1
+                    });
+                    let Some(it) = started.get_mut(at) else {
+                        continue;
+                    };
+                    if it.running_since_ns.is_some() || it.not_before_ns > now_ns {
                         continue;
                     }
-                    running.borrow_mut().push(id);
-                    let (running, ended, device) = (Rc::clone(&running), ended.clone(), start(id));
+                    it.running_since_ns = Some(now_ns);
+                    let (over, ended, device) = (Rc::clone(&over), ended.clone(), start(id));
                     tasks.spawn(async move {
                         device.await;
-                        running.borrow_mut().retain(|&other| other != id);
+                        over.borrow_mut().push(id);
                         ended.raise(());
                     });
                 }
@@ -107,8 +167,17 @@ pub async fn attach_devices<F: Future<Output = ()> + 'static>(
             Err(error) if error.is_fatal() => return error,
             Err(error) => log::warn!(target: "xenbus", "device/{kind}: {error}"),
         }
-        if let Either::Second(Err(error)) = select(ended.taken(), list.changed()).await {
-            return error;
+        let resting = started.iter().filter(|it| it.running_since_ns.is_none());
+        let next_ns = resting.map(|it| it.not_before_ns).min();
+        let timeout = async {
+            match next_ns {
+                Some(at_ns) => timers.sleep_until(at_ns).await,
+                None => core::future::pending().await,
+            }
+        };
+        match select(select(ended.taken(), list.changed()), timeout).await {
+            Either::First(Either::Second(Err(error))) => return error,
+            Either::First(_) | Either::Second(()) => {}
         }
     }
 }

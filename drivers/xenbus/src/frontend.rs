@@ -17,11 +17,13 @@
 //! come back elsewhere, or have the whole device removed under it; each is met where it can
 //! happen, and none is waited for longer than it takes.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::fmt;
 
-use crate::device::{Device, DeviceError, OpenError};
+#[cfg(doc)]
+use crate::backoff::MIN_BACKOFF_NS;
+use crate::backoff::{Again, Backoff, MAX_BACKOFF_NS};
+use crate::device::{Device, DeviceError};
 use crate::state::XenbusState::{
     self, Closed, Closing, Connected, InitWait, Initialised, Initialising, Reconfigured,
     Reconfiguring, Unknown,
@@ -32,11 +34,6 @@ use xenstore::{Store, StoreError};
 /// How long a backend may take for each step of closing before its answer is no longer
 /// waited for.
 pub const CLOSE_TIMEOUT_NS: u64 = 5_000_000_000;
-/// The pause after a first failure; it doubles with each further one.
-pub const MIN_BACKOFF_NS: u64 = 1_000_000_000;
-/// The longest pause, and how long a connection must have held for the next failure to count
-/// as the first.
-pub const MAX_BACKOFF_NS: u64 = 30_000_000_000;
 
 /// What a driver does at each turn of a device's life.
 #[expect(
@@ -121,12 +118,12 @@ pub async fn run_device<H: Handler>(
 ) -> Ended {
     let mut backoff = Backoff::default();
     loop {
-        let device = match open(store, kind, id).await {
+        let device = match Device::open_once_valid(store, kind, id).await {
             Ok(device) => device,
             Err(DeviceError::Removed) => return Ended::Removed,
             Err(DeviceError::Store(error)) if error.is_fatal() => return Ended::StoreLost(error),
             Err(error) => {
-                let pause_ns = backoff.next(Cause::Fault);
+                let pause_ns = backoff.after_failure();
                 log::warn!(target: "xenbus", "{kind}/{id}: {error}; {}", Again(pause_ns));
                 timers.sleep(pause_ns).await;
                 continue;
@@ -142,28 +139,6 @@ pub async fn run_device<H: Handler>(
             DeviceError::Removed => return Ended::Removed,
             DeviceError::Store(error) => return Ended::StoreLost(error),
             DeviceError::Moved | DeviceError::BackendGone => {}
-        }
-    }
-}
-
-/// Opens a device, waiting for the toolstack if its keys are not complete.
-async fn open(store: &Store, kind: &str, id: u32) -> Result<Device, DeviceError> {
-    let opened = |result| match result {
-        Ok(device) => Ok(Ok(device)),
-        Err(OpenError::Malformed(key)) => Ok(Err(key)),
-        Err(OpenError::Removed) => Err(DeviceError::Removed),
-        Err(OpenError::Store(error)) => Err(error.into()),
-    };
-    let key = match opened(Device::open(store, kind, id).await)? {
-        Ok(device) => return Ok(device),
-        Err(key) => key,
-    };
-    log::warn!(target: "xenbus", "{kind}/{id}: waiting for a valid {key}");
-    let mut watch = store.watch(&format!("device/{kind}/{id}")).await?;
-    loop {
-        watch.changed().await?;
-        if let Ok(device) = opened(Device::open(store, kind, id).await)? {
-            return Ok(device);
         }
     }
 }
@@ -184,7 +159,10 @@ impl<H: Handler> Machine<'_, H> {
                 Cause::Device(error @ DeviceError::Store(_)) => return error,
                 cause => cause,
             };
-            let pause_ns = self.backoff.next(cause);
+            let pause_ns = match cause {
+                Cause::Fault => self.backoff.after_failure(),
+                Cause::BackendClosed | Cause::Device(_) => self.backoff.after_end(),
+            };
             if pause_ns > 0 && self.backoff.complaint.is_empty() {
                 log::info!(target: "xenbus", "{}: {}", self.device.name(), Again(pause_ns));
             }
@@ -379,39 +357,5 @@ impl<H: Handler> Machine<'_, H> {
                 changed?;
             }
         }
-    }
-}
-
-/// How long to pause between failures, and what was said of the last one.
-#[derive(Default)]
-struct Backoff {
-    failures: u32,
-    /// Why the device couldn't be set up, which was logged; empty if it was connected since.
-    complaint: String,
-}
-
-impl Backoff {
-    /// The pause that is due now, in nanoseconds.
-    fn next(&mut self, cause: Cause) -> u64 {
-        let doublings = match cause {
-            Cause::Fault => Some(self.failures),
-            // The first time, nobody is to blame.
-            Cause::BackendClosed | Cause::Device(_) => self.failures.checked_sub(1),
-        };
-        self.failures = self.failures.saturating_add(1).min(32);
-        doublings.map_or(0, |n| (MIN_BACKOFF_NS << n.min(5)).min(MAX_BACKOFF_NS))
-    }
-
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
-}
-
-/// A pause in nanoseconds, as a log line has it.
-struct Again(u64);
-
-impl fmt::Display for Again {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "again in {} s", self.0 / 1_000_000_000)
     }
 }

@@ -35,7 +35,7 @@ fn busy_rig() -> Rig {
     rig.tasks.spawn({
         let store = store.clone();
         async move {
-            attach_devices(&store.clone(), &tasks, "vif", move |id| {
+            attach_devices(&store.clone(), &tasks, &timers.clone(), "vif", move |id| {
                 let (store, timers) = (store.clone(), timers.clone());
                 async move {
                     let _: Ended = run_device(&store, &timers, "vif", id, Nothing).await;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use executor::Signal;
 use xenbus::ShutdownRequest::{self, Crash, Halt, Poweroff, Reboot, Suspend};
 use xenbus::fake::Toolstack;
-use xenbus::{DeviceList, Shutdown, advertise_shutdown, attach_devices};
+use xenbus::{DeviceList, MIN_BACKOFF_NS, Shutdown, advertise_shutdown, attach_devices};
 use xenstore::fake::Rig;
 use xenstore::wire::Kind;
 use xenstore::{Errno, StoreError};
@@ -163,10 +163,10 @@ fn each_device_is_driven_from_its_coming_to_its_end() {
     let rig = Rig::new();
     let log = Rc::new(RefCell::new(Vec::new()));
     let ends = Rc::new(RefCell::new(Vec::<(u32, Signal<()>)>::new()));
-    let (store, tasks) = (rig.store.clone(), rig.tasks.clone());
+    let (store, tasks, timers) = (rig.store.clone(), rig.tasks.clone(), rig.timers.clone());
     let (notes, handles) = (Rc::clone(&log), Rc::clone(&ends));
     rig.tasks.spawn(async move {
-        attach_devices(&store, &tasks, "vif", |id| {
+        attach_devices(&store, &tasks, &timers, "vif", |id| {
             let (log, end) = (Rc::clone(&notes), Signal::new());
             handles.borrow_mut().push((id, end.clone()));
             async move {
@@ -212,4 +212,31 @@ fn each_device_is_driven_from_its_coming_to_its_end() {
     end(3);
     rig.run();
     assert_eq!(log.take(), ["end 3", "start 3"]);
+}
+
+#[test]
+fn a_device_whose_driver_ends_again_and_again_is_started_ever_less_often() {
+    let rig = Rig::new();
+    let starts = Rc::new(RefCell::new(0));
+    let (store, tasks, timers) = (rig.store.clone(), rig.tasks.clone(), rig.timers.clone());
+    let count = Rc::clone(&starts);
+    rig.tasks.spawn(async move {
+        attach_devices(&store, &tasks, &timers, "vif", |_| {
+            *count.borrow_mut() += 1;
+            core::future::ready(())
+        })
+        .await;
+    });
+    rig.server.add_device("vif", 0, 0);
+    rig.run();
+    // Once more at once, then after 1, 2, 4, 8, 16 and 30 s.
+    assert_eq!(*starts.borrow(), 2);
+    rig.run_for(62 * MIN_BACKOFF_NS);
+    assert_eq!(*starts.borrow(), 8);
+    // One that is new begins anew.
+    rig.server.remove("device/vif/0");
+    rig.run();
+    rig.server.add_device("vif", 0, 0);
+    rig.run();
+    assert_eq!(*starts.borrow(), 10);
 }

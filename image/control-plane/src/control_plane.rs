@@ -44,7 +44,13 @@ impl ControlPlane {
         let this = Rc::clone(&shared);
         tasks.spawn(async move {
             let start = |id| vif_task(Rc::clone(&this), id);
-            let error = xenbus::attach_devices(&this.store, &this.tasks, "vif", start).await;
+            let Shared {
+                store,
+                timers,
+                tasks,
+                ..
+            } = &*this;
+            let error = xenbus::attach_devices(store, tasks, timers, "vif", start).await;
             log::error!(target: "xenstore", "{error}; new vifs won't be noticed");
         });
         Self { shared, prompt }

@@ -31,6 +31,8 @@ pub struct FakeMachine {
     pub typed: RefCell<VecDeque<u8>>,
     /// What was written to it.
     pub printed: RefCell<String>,
+    /// What [`Platform::quarantined_pages`] says of each domain; of others none.
+    pub quarantined: RefCell<Vec<(DomId, usize)>>,
     /// What [`Platform::memory`] says.
     pub memory: Cell<MemoryUse>,
     /// [`Platform::request_service`] was called.
@@ -53,6 +55,7 @@ impl FakeMachine {
             router: RefCell::new(router),
             typed: RefCell::default(),
             printed: RefCell::default(),
+            quarantined: RefCell::default(),
             memory: Cell::new(MemoryUse {
                 in_use_bytes: 3_000_000,
                 total_pages: 4096,
@@ -109,6 +112,12 @@ impl Platform for FakeMachine {
 
     fn memory(&self) -> MemoryUse {
         self.memory.get()
+    }
+
+    fn quarantined_pages(&self, backend: DomId) -> usize {
+        let all = self.quarantined.borrow();
+        let of_it = all.iter().filter(|(domain, _)| *domain == backend);
+        of_it.map(|(_, pages)| pages).sum()
     }
 
     fn cpu_times(&self, cpu: usize) -> CpuTimes {

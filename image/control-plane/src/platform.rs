@@ -50,6 +50,9 @@ pub trait Platform: 'static {
     /// What memory is used for.
     fn memory(&self) -> MemoryUse;
 
+    /// Pages that backends in a domain still map though their connections ended.
+    fn quarantined_pages(&self, backend: DomId) -> usize;
+
     /// What CPU `cpu` spent its time with since the domain was started.
     fn cpu_times(&self, cpu: usize) -> CpuTimes;
 

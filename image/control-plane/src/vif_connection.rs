@@ -13,7 +13,7 @@ use netif::keys::MAX_QUEUES_KEY;
 use netif::{ControlInfo, Features};
 use router::addr::Mac;
 use router::{ETHERNET_LEN, InterfaceId};
-use xen_hal::PAGE_SIZE;
+use xen_hal::{DomId, PAGE_SIZE};
 use xenbus::{Device, DeviceError, Handler, KeyError};
 use xenstore::StoreError;
 
@@ -53,7 +53,7 @@ pub(crate) enum ConnectError {
     Store(StoreError),
     /// Rings or pages.
     Attach(AttachError),
-    /// Backends still map a quarter of the memory from connections that ended.
+    /// Backends in its domain still map too much of the memory from connections that ended.
     Quarantine,
     /// The backend doesn't copy into the frontend's pages.
     NoRxCopy,
@@ -69,7 +69,9 @@ impl core::fmt::Display for ConnectError {
             ConnectError::Device(error) => error.fmt(f),
             ConnectError::Store(error) => error.fmt(f),
             ConnectError::Attach(error) => error.fmt(f),
-            ConnectError::Quarantine => f.write_str("backends still map too many old pages"),
+            ConnectError::Quarantine => {
+                f.write_str("its backend domain still maps too many old pages")
+            }
             ConnectError::NoRxCopy => f.write_str("the backend lacks feature-rx-copy"),
         }
     }
@@ -137,14 +139,10 @@ impl Handler for VifHandler {
             connection.mtu = connection.mtu.min(ONE_SLOT_MTU);
         }
 
-        // A backend that never lets go must not use up the memory by reconnecting.
-        let memory = self.shared.platform.memory();
-        if memory.quarantined_pages > memory.total_pages / 4 {
-            return Err(ConnectError::Quarantine);
-        }
         let platform = &self.shared.platform;
+        self.allow_quarantine(device.backend_id()).await?;
         let most = netif::max_queues(offered.raw(MAX_QUEUES_KEY));
-        let most = most.min(self.queues_elsewhere().await);
+        let most = most.min(self.queues_elsewhere(device.backend_id()).await);
         let (attached, takes_large) = with_data_plane(&**platform, |data_plane| {
             let (interface, backend) = (self.interface, device.backend_id());
             let queues = platform.workers().min(most);
@@ -200,7 +198,9 @@ impl VifHandler {
             let other = router
                 .vif_with_mac(mac)
                 .filter(|&id| id != self.interface)?;
-            let config = router.config().interfaces.get(usize::from(other.0))?;
+            let interfaces = router.config().interfaces.iter();
+            let mut interfaces = interfaces.zip(router.interface_ids());
+            let (config, _) = interfaces.find(|&(_, id)| id == other)?;
             Some(config.name.clone())
         });
         other.map_or(Ok(()), |name| Err(ConnectError::MacOf(mac, name)))
@@ -225,20 +225,41 @@ impl VifHandler {
         }
     }
 
-    /// The fewest queues that a backend of any vif takes. What comes in by a queue leaves by that of
-    /// the same number, so others would only be a detour.
-    async fn queues_elsewhere(&self) -> usize {
-        let store = &self.shared.store;
+    /// Fails while the backends in a domain still map too many pages from connections that ended:
+    /// who never lets go must not use up the memory by reconnecting. A quarter of it is shared out
+    /// among the vifs, so that what one domain holds keeps out no other.
+    async fn allow_quarantine(&self, backend: DomId) -> Result<(), ConnectError> {
+        let platform = &self.shared.platform;
+        let held = platform.quarantined_pages(backend);
+        if held == 0 {
+            return Ok(());
+        }
+        let backends = xenbus::backends(&self.shared.store, "vif").await;
+        let same = backends.iter().filter(|(domain, _)| *domain == backend);
+        let quarter = platform.memory().total_pages / 4;
+        if held > quarter * same.count() / backends.len().max(1) {
+            return Err(ConnectError::Quarantine);
+        }
+        Ok(())
+    }
+
+    /// The fewest queues that a backend of any vif in a domain takes. What comes in by a queue leaves by
+    /// that of the same number, so others would only be a detour. Between vifs of two domains there
+    /// may be one: what one of them says is no reason for the other to do with less.
+    async fn queues_elsewhere(&self, backend: DomId) -> usize {
         let mut fewest = self.shared.platform.workers();
         if fewest == 1 {
             return 1;
         }
-        for id in store.directory("device/vif").await.unwrap_or_default() {
-            let Ok(backend) = store.read_string(&format!("device/vif/{id}/backend")).await else {
-                continue;
-            };
+        for (domain, path) in xenbus::backends(&self.shared.store, "vif").await {
             // It may not be there yet. Then it is reckoned with when it has fewer, at a detour.
-            if let Ok(most) = store.read(&format!("{backend}/{MAX_QUEUES_KEY}")).await {
+            if domain == backend
+                && let Ok(most) = self
+                    .shared
+                    .store
+                    .read(&format!("{path}/{MAX_QUEUES_KEY}"))
+                    .await
+            {
                 fewest = fewest.min(netif::max_queues(Some(&most)));
             }
         }

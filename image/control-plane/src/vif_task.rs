@@ -23,11 +23,12 @@ async fn configured(shared: &Shared, id: u32) -> Option<InterfaceId> {
         Attachment::Mac(wanted) => mac == Some(wanted),
         Attachment::Vlan { .. } | Attachment::Loopback => false,
     };
-    let at = with_router(&*shared.platform, |router| {
-        let mut interfaces = router.config().interfaces.iter();
-        interfaces.position(|interface| is_it(interface.attachment))
-    })?;
-    u8::try_from(at).ok().map(InterfaceId)
+    with_router(&*shared.platform, |router| {
+        let interfaces = router.config().interfaces.iter();
+        let mut interfaces = interfaces.zip(router.interface_ids());
+        let found = interfaces.find(|(interface, _)| is_it(interface.attachment));
+        found.map(|(_, id)| id)
+    })
 }
 
 fn mac_key(id: u32) -> String {
@@ -55,7 +56,8 @@ async fn interface_of(shared: &Shared, id: u32) -> Option<InterfaceId> {
         return found;
     }
     log::info!(target: "net", "vif {id} isn't in the configuration and stays down");
-    let mut device = Device::open(&shared.store, "vif", id).await.ok()?;
+    let device = Device::open_once_valid(&shared.store, "vif", id).await;
+    let mut device = device.ok()?;
     let mut mac = shared.store.watch(&mac_key(id)).await.ok()?;
     let mut closed = false;
     loop {

@@ -38,6 +38,7 @@ pub(crate) struct Vif {
     /// Its control ring, if there is one.
     pub(crate) control: Option<(ControlBackend, Hashing)>,
     connects: u32,
+    domain: DomId,
 }
 
 pub(crate) struct Guest {
@@ -89,6 +90,7 @@ impl Guest {
                 queues: Vec::new(),
                 control: None,
                 connects: 0,
+                domain: DomId(domain),
             },
         );
     }
@@ -220,6 +222,7 @@ impl Guest {
 impl Vif {
     /// The backend maps what the frontend announces.
     fn map_rings(&mut self, server: &FakeStore, hal: xen_hal::fake::FakeHal, id: u32) {
+        let domain = self.domain;
         let key = |name: &str| -> Option<u32> {
             let value = server.get(&format!("device/vif/{id}/{name}"))?;
             value.parse().ok()
@@ -239,7 +242,7 @@ impl Vif {
                 rx_ring: GrantRef(key("rx-ring-ref").expect("a ring")),
                 ports,
             };
-            Backend::connect(hal, DomId(0), info)
+            Backend::connect(hal, domain, info)
         };
         self.queues = match key("multi-queue-num-queues") {
             None => vec![queue("")],
@@ -253,7 +256,7 @@ impl Vif {
                 port: Port(key("event-channel-ctrl").expect("a port")),
             };
             let hashing = Hashing::new(self.queues.len() as u32);
-            (ControlBackend::connect(hal, DomId(0), info), hashing)
+            (ControlBackend::connect(hal, domain, info), hashing)
         });
     }
 }

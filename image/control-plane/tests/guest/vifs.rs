@@ -1,6 +1,7 @@
 //! Vifs that come, go and misbehave.
 
 use netif::fakes::Ring;
+use xen_hal::DomId;
 use xenbus::XenbusState::{Closed, Connected, Initialising};
 use xenbus::fake::backend_dir;
 
@@ -138,16 +139,68 @@ fn a_backend_that_breaks_the_protocol_loses_its_vif_alone() {
 #[test]
 fn backends_that_hold_a_quarter_of_the_memory_get_no_more() {
     let mut guest = Guest::start(TWO, 1);
-    let mut memory = guest.machine.memory.get();
-    memory.quarantined_pages = memory.total_pages / 4 + 1;
-    guest.machine.memory.set(memory);
+    let quarter = guest.machine.memory.get().total_pages / 4;
+    let quarantined = |guest: &Guest, pages| {
+        guest.machine.quarantined.replace(vec![(DomId(0), pages)]);
+    };
+    quarantined(&guest, quarter + 1);
     guest.add_vif(0);
     guest.run_for(SECOND);
     assert_eq!(guest.vifs[&0].linux.connects, 0);
-    memory.quarantined_pages = 0;
-    guest.machine.memory.set(memory);
+    quarantined(&guest, 0);
     guest.run_for(60 * SECOND);
     assert_eq!(guest.frontend(0), Connected);
+}
+
+#[test]
+fn what_one_domain_holds_keeps_out_no_vif_of_another() {
+    let mut guest = Guest::start(TWO, 1);
+    let quarter = guest.machine.memory.get().total_pages / 4;
+    // Its share is that of one vif of two.
+    let held = vec![(DomId(3), quarter / 2 + 1)];
+    guest.machine.quarantined.replace(held);
+    guest.add_vif_with(0, 3, &LINUX);
+    guest.add_vif(1);
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.vifs[&0].linux.connects, 0);
+    assert_eq!(guest.frontend(1), Connected);
+    guest
+        .machine
+        .quarantined
+        .replace(vec![(DomId(3), quarter / 2)]);
+    guest.run_for(60 * SECOND);
+    assert_eq!(guest.frontend(0), Connected);
+}
+
+#[test]
+fn a_domain_whose_backends_take_few_queues_is_no_reason_for_another() {
+    let mut one = LINUX.to_vec();
+    one.push(("multi-queue-max-queues", "1"));
+    let mut many = LINUX.to_vec();
+    many.push(("multi-queue-max-queues", " 8\n"));
+    let mut guest = Guest::start(TWO, 3);
+    guest.add_vif_with(0, 3, &one);
+    guest.add_vif_with(1, 0, &many);
+    guest.run();
+    let found = [0, 1].map(|id| guest.vifs[&id].queues.len());
+    assert_eq!(found, [1, 3]);
+}
+
+#[test]
+fn a_vif_outside_the_configuration_whose_keys_are_incomplete_is_waited_for_in_peace() {
+    let mut guest = ready(1);
+    guest.add_vif(7);
+    guest.server.remove("device/vif/7/backend-id");
+    guest.run_for(SECOND);
+    let asked = guest.server.requests().len();
+    guest.run_for(10 * SECOND);
+    assert!(guest.server.requests().len() < asked + 100);
+    // When it is complete it is as any other.
+    guest.server.set("device/vif/7/backend-id", " 0\n");
+    guest.run_for(SECOND);
+    guest.vifs.get_mut(&7).expect("a vif").linux.unload();
+    guest.run();
+    assert_eq!(guest.frontend(7), Closed);
 }
 
 #[test]
