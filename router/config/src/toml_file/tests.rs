@@ -826,7 +826,7 @@ fn ipv6_mistakes() {
             "68 to 65535",
         ),
         (six("rpf = \"stric\""), "did you mean \"strict\"?"),
-        (six("rpf = \"feasable\""), "did you mean \"feasible\"?"),
+        (six("rpf = \"feasibl\""), "did you mean \"feasible\"?"),
         (
             six("rpf = \"loose_ignoring_defaults\""),
             "did you mean \"loose_ignoring_default\"?",

@@ -255,9 +255,12 @@ fn codes_come_whatever_prefix_makes_the_table_large() {
     let large = |with: &[(u32, u8)]| {
         let mut table: Table<u32> = Table::new(NO_ROUTE);
         let prefix = |i: u32| i.wrapping_mul(0x9e37_79b1) << 8;
-        (1..128 << 10).for_each(|i| drop(table.insert(prefix(i), 24, 1)));
-        with.iter()
-            .for_each(|&(prefix, len)| drop(table.insert(prefix, len, 2)));
+        for i in 1..128 << 10 {
+            table.insert(prefix(i), 24, 1);
+        }
+        for &(prefix, len) in with {
+            table.insert(prefix, len, 2);
+        }
         table
     };
     assert!(large(&[]).nodes.flat.is_none());
@@ -270,7 +273,9 @@ fn codes_come_whatever_prefix_makes_the_table_large() {
     table.set_limit(usize::MAX);
     table.insert(0x0a00_0000, 32, 3);
     assert!(table.nodes.flat.is_none());
-    (0..128 << 8).for_each(|i| drop(table.insert(0x0a00_0000 + i, 32, 3)));
+    for i in 0..128 << 8 {
+        table.insert(0x0a00_0000 + i, 32, 3);
+    }
     assert!(table.nodes.flat.is_some());
 }
 
