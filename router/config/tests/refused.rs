@@ -245,17 +245,6 @@ fn advertisements_fit_any_link() {
     assert!(error.text.contains("1280 that any IPv6 link"), "{error}");
 }
 
-/// What reading a configuration of `len` parts takes, the least of three times.
-fn time(len: u32, text: impl Fn(u32) -> String) -> Duration {
-    let text = text(len);
-    let times = (0..3).map(|_| {
-        let begin = Instant::now();
-        with(&text).unwrap();
-        begin.elapsed()
-    });
-    times.min().unwrap()
-}
-
 #[test]
 fn ten_times_as_much_takes_no_hundred_times_as_long() {
     let prefix = |n: u32| format!("20.{}.{}.0/24", n / 250, n % 250);
@@ -263,6 +252,16 @@ fn ten_times_as_much_takes_no_hundred_times_as_long() {
         let all = (0..n).map(|n| route(&prefix(n), "via_vrf = \"blue\""));
         "[vrf.blue]\n".to_owned() + &all.collect::<String>()
     };
-    let (few, many) = (time(1000, vrf), time(10_000, vrf));
-    assert!(many < few * 20, "{few:?}, {many:?}");
+    let texts = [2000, 20_000].map(vrf);
+    let mut least = [Duration::MAX; 2];
+    // The least of several times, in turn: others may be busy meanwhile.
+    for _ in 0..5 {
+        for (text, least) in texts.iter().zip(&mut least) {
+            let begin = Instant::now();
+            with(text).unwrap();
+            *least = begin.elapsed().min(*least);
+        }
+    }
+    let [few, many] = least;
+    assert!(many < few * 25, "{few:?}, {many:?}");
 }

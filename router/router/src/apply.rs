@@ -34,6 +34,7 @@ impl Step<'_> {
     /// Has everything follow the configuration, which was `old` before.
     pub(crate) fn apply(&mut self, old: &Config) {
         let new = self.config;
+        self.state.configurations = self.state.configurations.wrapping_add(1).max(1);
         let old_ids = Ids {
             interfaces: core::mem::take(&mut self.state.ids),
             vrfs: core::mem::take(&mut self.state.vrf_ids),
@@ -152,16 +153,7 @@ impl Step<'_> {
         if old.route_files != new.route_files {
             self.state.route_files.clear();
         }
-        for neighbor in &new.neighbors {
-            let id = ids.interfaces.of(neighbor.interface);
-            let had = old
-                .neighbors
-                .iter()
-                .any(|n| n.address == neighbor.address && old_ids.interfaces.of(n.interface) == id);
-            if !had {
-                self.routes().pin(neighbor.interface, neighbor.address);
-            }
-        }
+        self.keep_static_neighbors();
         let place = |route: &RouteConfig, ids: &Ids| {
             let prefix = route.prefix;
             (ids.vrfs.of(route.vrf), prefix.address, prefix.len)
@@ -198,6 +190,25 @@ impl Step<'_> {
         }
     }
 
+    /// Notes which neighbors are configured, and has those that are new keep a place.
+    fn keep_static_neighbors(&mut self) {
+        for neighbor in &self.config.neighbors {
+            let Some(id) = self.state.ids.of(neighbor.interface) else {
+                continue;
+            };
+            let known = self.tables.adjacencies.find(id, neighbor.address);
+            let had = known.filter(|&at| {
+                let entry = self.state.neighbors.entry(at);
+                entry.is_some_and(|e| e.configured != 0)
+            });
+            let index = had.or_else(|| self.routes().pin_at(id, neighbor.address));
+            let configured = self.state.configurations;
+            if let Some(entry) = index.and_then(|at| self.state.neighbors.entry_mut(at)) {
+                entry.configured = configured;
+            }
+        }
+    }
+
     /// Forgets neighbors that nothing leads to any more, and has those that stay follow their
     /// interfaces' MTU.
     fn keep_neighbors(&mut self, before: &[LinkView]) {
@@ -206,10 +217,14 @@ impl Step<'_> {
                 continue;
             };
             let (id, address, state) = (entry.interface, entry.address, entry.state);
+            // Of a link without IPv6 it isn't static, but keeps its place.
+            let was_fixed = state == NeighborState::Static || entry.configured != 0;
+            let fixed = entry.configured == self.state.configurations;
+            let fixed = fixed || self.is_broadcast(id, address);
             let was = before.iter().find(|link| link.id == id);
             let interface = self.tables.interface(id);
             let (Some(was), Some(interface)) = (was, interface) else {
-                if state == NeighborState::Static && !self.is_configured(id, address) {
+                if was_fixed && !fixed {
                     self.unpin(index);
                 }
                 if self.state.ids.index_of(id).is_none() {
@@ -220,8 +235,8 @@ impl Step<'_> {
             let open = self.tables.adjacencies.is_open(index);
             let here = interface.has_host(address);
             let mtu_changed = interface.mtu != was.mtu;
-            if state == NeighborState::Static {
-                if !self.is_configured(id, address) {
+            if was_fixed {
+                if !fixed {
                     self.unpin(index);
                     self.nud().forget(index);
                 }
@@ -236,22 +251,22 @@ impl Step<'_> {
         }
     }
 
-    /// Returns `true` if an address is a static neighbor, or one that directed broadcasts go to.
-    fn is_configured(&self, id: InterfaceId, address: IpAddr) -> bool {
-        let mut neighbors = self.config.neighbors.iter();
-        let fixed =
-            neighbors.any(|n| n.address == address && self.state.ids.of(n.interface) == Some(id));
+    /// Returns `true` if an address is one that directed broadcasts go to.
+    fn is_broadcast(&self, id: InterfaceId, address: IpAddr) -> bool {
         let broadcast = |interface: &Interface| {
             let mut ends = interface.addresses.iter().filter_map(|n| n.broadcast());
             interface.allow.directed_broadcast && ends.any(|end| address == end)
         };
-        fixed || self.tables.interface(id).is_some_and(broadcast)
+        self.tables.interface(id).is_some_and(broadcast)
     }
 
     fn unpin(&mut self, index: usize) {
         self.tables.adjacencies.close(index);
         self.state.neighbors.set(index, NeighborState::Idle, NEVER);
         let Tables { adjacencies, .. } = &mut *self.tables;
+        if let Some(entry) = self.state.neighbors.entry_mut(index) {
+            entry.configured = 0;
+        }
         self.state.neighbors.unpin(adjacencies, index);
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct State {
     /// How often ICMP errors may be sent.
     pub(crate) icmp_limits: IcmpLimits,
     pub(crate) neighbors: NeighborTable,
+    /// How many configurations there were.
+    pub(crate) configurations: u32,
     /// How many routes and groups lead to the links of interfaces, and to routing tables.
     pub(crate) users: TargetUsers,
     /// Which links were up when routes were last hidden, a bit for each.
@@ -48,6 +50,7 @@ impl State {
             machines: Vec::new(),
             icmp_limits: IcmpLimits::new(key),
             neighbors: NeighborTable::default(),
+            configurations: 0,
             users: TargetUsers::default(),
             links_up: 0,
             route_files: Vec::new(),

@@ -82,6 +82,8 @@ pub(crate) struct Entry {
     pub(crate) deadline: Instant,
     /// How many targets of routes need it. While any does, it keeps its index.
     pub(crate) pinned: u32,
+    /// The number of the configuration that it is a static neighbor of; 0 if of none.
+    pub(crate) configured: u32,
     /// The packets that wait for it, oldest first.
     pub(crate) queue: Vec<Packet>,
 }
@@ -95,6 +97,7 @@ impl Entry {
             state,
             deadline: NEVER,
             pinned: 0,
+            configured: 0,
             queue: Vec::new(),
         }
     }

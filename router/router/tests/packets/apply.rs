@@ -198,3 +198,74 @@ fn the_same_configuration_changes_nothing() {
     assert!(bed.take().is_empty(), "nothing is announced or asked again");
     bed.assert_balance();
 }
+
+/// A router with that many interfaces, each with 500 static neighbors, and its configuration.
+fn with_neighbors(interfaces: u32) -> (Bed, Config) {
+    let mut text = String::from("[interface.a]\nvif = 0\naddress = [\"10.0.0.1/24\"]\n");
+    for n in 1..=interfaces {
+        text += &format!(
+            "[interface.v{n}]\nparent = \"a\"\nvlan = {n}\naddress = [\"10.{n}.0.1/16\"]\n"
+        );
+    }
+    for n in 1..=interfaces {
+        for host in 0..500 {
+            let (high, low) = (1 + host / 250, 1 + host % 250);
+            text += &format!(
+                "[[neighbor]]\ninterface = \"v{n}\"\naddress = \"10.{n}.{high}.{low}\"\n\
+                 mac = \"02:00:00:00:00:09\"\n"
+            );
+        }
+    }
+    let config = config::from_toml(&text).unwrap();
+    (Bed::new(&text, 0), config)
+}
+
+#[test]
+fn a_change_takes_no_square_of_time() {
+    let mut routers = [4, 40].map(with_neighbors);
+    let mut least = [Duration::MAX; 2];
+    // The least of several times, in turn: others may be busy meanwhile.
+    for _ in 0..10 {
+        for ((bed, config), least) in routers.iter_mut().zip(&mut least) {
+            let begin = std::time::Instant::now();
+            bed.router.apply(bed.now, config);
+            *least = begin.elapsed().min(*least);
+        }
+    }
+    let [few, many] = least;
+    assert!(many < few * 40, "{few:?}, {many:?}");
+}
+
+/// One that has no link yet, and one whose link has no IPv6.
+#[test]
+fn static_neighbors_that_go_leave_nothing() {
+    let neighbor = |address: &str| {
+        format!(
+            "[[neighbor]]\ninterface = \"wan\"\naddress = \"{address}\"\nmac = \"02:00:00:00:00:09\"\n"
+        )
+    };
+    let interface = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n";
+    let with = |addresses: &[&str]| {
+        let all: String = addresses.iter().map(|a| neighbor(a)).collect();
+        config::from_toml(&(interface.to_owned() + &all)).unwrap()
+    };
+    for up in [true, false] {
+        let mut bed = Bed::new(interface, 0);
+        let wan = InterfaceId(0);
+        if up {
+            bed.router.link_up(bed.now, wan, router_mac(0, 0), 1000);
+        } else {
+            bed.router.link_down(wan);
+        }
+        bed.router
+            .apply(bed.now, &with(&["10.0.0.9", "2001:db8::9"]));
+        bed.router
+            .apply(bed.now, &with(&["10.0.0.9", "2001:db8::9"]));
+        let known = |bed: &Bed| snapshot::neighbors(&bed.router).len();
+        assert_eq!(known(&bed), 2, "{up}");
+        bed.router.apply(bed.now, &with(&["10.0.0.9"]));
+        assert_eq!(known(&bed), 1, "{up}");
+        bed.router.apply(bed.now, &with(&[]));
+        assert_eq!(known(&bed), 0, "{up}");
+    }
+}
