@@ -3,6 +3,7 @@
 use config::{Config, ConfigError, from_toml};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
+use wire::addr::Network;
 
 const BASE: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"2001:db8::1/48\"]\n\
      [interface.lan]\nvif = 1\naddress = [\"10.9.0.1/24\"]\n";
@@ -245,16 +246,9 @@ fn advertisements_fit_any_link() {
     assert!(error.text.contains("1280 that any IPv6 link"), "{error}");
 }
 
-#[test]
-fn ten_times_as_much_takes_no_hundred_times_as_long() {
-    let prefix = |n: u32| format!("20.{}.{}.0/24", n / 250, n % 250);
-    let vrf = |n: u32| {
-        let all = (0..n).map(|n| route(&prefix(n), "via_vrf = \"blue\""));
-        "[vrf.blue]\n".to_owned() + &all.collect::<String>()
-    };
-    let texts = [2000, 20_000].map(vrf);
+/// What reading each takes, the least of several times, in turn: others may be busy meanwhile.
+fn times(texts: &[String; 2]) -> [Duration; 2] {
     let mut least = [Duration::MAX; 2];
-    // The least of several times, in turn: others may be busy meanwhile.
     for _ in 0..5 {
         for (text, least) in texts.iter().zip(&mut least) {
             let begin = Instant::now();
@@ -262,6 +256,86 @@ fn ten_times_as_much_takes_no_hundred_times_as_long() {
             *least = begin.elapsed().min(*least);
         }
     }
-    let [few, many] = least;
+    least
+}
+
+#[test]
+fn ten_times_as_much_takes_no_hundred_times_as_long() {
+    let prefix = |n: u32| format!("20.{}.{}.0/24", n / 250, n % 250);
+    let vrf = |n: u32| {
+        let all = (0..n).map(|n| route(&prefix(n), "via_vrf = \"blue\""));
+        "[vrf.blue]\n".to_owned() + &all.collect::<String>()
+    };
+    let [few, many] = times(&[2000, 20_000].map(vrf));
     assert!(many < few * 25, "{few:?}, {many:?}");
+    let addresses = |n: u32| {
+        let each =
+            (0..n).map(|n| format!("\"30.{}.{}.1/24\", \"30.{0}.{1}.2/24\"", n / 250, n % 250));
+        let each: Vec<_> = each.collect();
+        format!(
+            "[interface.many]\nvif = 5\naddress = [{}]\n",
+            each.join(", ")
+        )
+    };
+    let [few, many] = times(&[500, 5000].map(addresses));
+    assert!(many < few * 40, "{few:?}, {many:?}");
+}
+
+/// Of two interfaces, one of which shares a table with a third.
+#[test]
+fn addresses_overlap_where_pairs_of_them_do() {
+    let mut state = 1u32;
+    let mut random = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..4000 {
+        let given: Vec<(u32, u32, u8)> = (0..4)
+            .map(|_| {
+                let len = [24, 27, 30, 32, 32][random(5) as usize];
+                (random(3), 10 * random(24) + 5, len)
+            })
+            .collect();
+        let network = |&(_, host, len): &(u32, u32, u8)| -> Network {
+            format!("10.0.0.{host}/{len}").parse().unwrap()
+        };
+        let is_legal = |a: &Network| {
+            let v4 = a.v4().unwrap();
+            v4.network_address() != Some(v4.address) && v4.broadcast() != Some(v4.address)
+        };
+        if !given.iter().map(network).all(|a| is_legal(&a)) {
+            continue;
+        }
+        // Interface 2 is in a table of its own.
+        let clash = |a: &(u32, u32, u8), b: &(u32, u32, u8)| {
+            let (one, two) = (network(a), network(b));
+            let single = a.2 == 32 || b.2 == 32;
+            let same_link = a.0 == b.0 && (single || one.masked() == two.masked());
+            (a.0 == 2) == (b.0 == 2)
+                && (one.address == two.address || (one.overlaps(two) && !same_link))
+        };
+        let mut pairs = given.iter().enumerate();
+        let wanted = pairs.all(|(at, a)| given.iter().skip(at + 1).all(|b| !clash(a, b)));
+        let mut text = "[vrf.red]\n".to_owned();
+        for interface in 0..3 {
+            let own = given.iter().filter(|(of, ..)| *of == interface);
+            let own: Vec<_> = own
+                .map(|(_, host, len)| format!("\"10.0.0.{host}/{len}\""))
+                .collect();
+            let vrf = if interface == 2 {
+                "vrf = \"red\"\n"
+            } else {
+                ""
+            };
+            text += &format!(
+                "[interface.i{interface}]\nvif = {interface}\n{vrf}address = [{}]\n",
+                own.join(", ")
+            );
+        }
+        let read = from_toml(&text);
+        assert_eq!(read.is_ok(), wanted, "{text}{read:?}");
+        *(if wanted { &mut good } else { &mut bad }) += 1;
+    }
+    assert!(good > 100 && bad > 100, "{good} {bad}");
 }

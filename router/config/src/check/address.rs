@@ -5,20 +5,28 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use super::Places;
 use crate::draft::{At, DraftInterface};
 use crate::error::ConfigError;
 use crate::model::InterfaceConfig;
 use wire::addr::Network;
 use wire::ipv6::{self, MIN_MTU};
 
-/// An address that an interface has.
+/// The addresses that interfaces have.
 struct Used<'a> {
-    interface: &'a InterfaceConfig,
-    network: Network,
+    all: Vec<(&'a InterfaceConfig, Network)>,
+    /// Where each address is in `all`, as networks of length 0.
+    addresses: Places,
+    /// Where the first address of each network is.
+    networks: Places,
 }
 
 pub(super) fn check(interfaces: &mut [DraftInterface]) -> Result<(), ConfigError> {
-    let mut used = Vec::new();
+    let mut used = Used {
+        all: Vec::new(),
+        addresses: Places::new(),
+        networks: Places::new(),
+    };
     for interface in &*interfaces {
         for address in &interface.addresses {
             legal(&interface.config, address)?;
@@ -27,12 +35,8 @@ pub(super) fn check(interfaces: &mut [DraftInterface]) -> Result<(), ConfigError
                 one_link_local(interface, address)?;
                 continue;
             }
-            let new = Used {
-                interface: &interface.config,
-                network: address.value,
-            };
-            no_overlap(&used, &new).map_err(|text| address.error(text))?;
-            used.push(new);
+            let added = used.add(&interface.config, address.value);
+            added.map_err(|text| address.error(text))?;
         }
     }
     for interface in interfaces {
@@ -69,25 +73,44 @@ fn one_link_local(interface: &DraftInterface, address: &At<Network>) -> Result<(
     Ok(())
 }
 
-/// Fails if an address of the same routing table is equal or its network overlaps, but for several
-/// addresses of one network on the same link, and single ones within it.
-fn no_overlap(used: &[Used<'_>], new: &Used<'_>) -> Result<(), String> {
-    let network = new.network;
-    let same_vrf = |other: &&Used<'_>| other.interface.vrf == new.interface.vrf;
-    for other in used.iter().filter(same_vrf) {
-        let name = &other.interface.name;
-        if other.network.address == network.address {
-            let address = network.address;
+impl<'a> Used<'a> {
+    /// Adds an address. Fails if one of the same routing table is equal or its network overlaps, but
+    /// for several addresses of one network on the same link, and single ones within it.
+    fn add(&mut self, interface: &'a InterfaceConfig, network: Network) -> Result<(), String> {
+        let vrf = interface.vrf;
+        let (address, at) = (network.address, self.all.len());
+        let key = Network { address, len: 0 };
+        if let Some(&other) = self.addresses.get(&(vrf, key)) {
+            let name = self.all.get(other).map_or("?", |(i, _)| &i.name);
             return Err(format!("{address} is already an address of {name}"));
         }
-        let (one, whole) = (other.network.masked(), network.masked());
-        let same_link =
-            *name == new.interface.name && (one == whole || is_single(one) || is_single(whole));
-        if other.network.overlaps(network) && !same_link {
-            return Err(format!("{network} overlaps {} of {name}", other.network));
+        let whole = network.masked();
+        // A network that is there already was compared with all that are in it.
+        let inside = match self.networks.contains_key(&(vrf, whole)) {
+            true => None,
+            false => Some(self.networks.range((vrf, whole)..)),
+        };
+        let inside = inside.into_iter().flatten();
+        let inside = inside.take_while(|&(&(of, one), _)| of == vrf && whole.contains(one.address));
+        let around = (1..=whole.len).filter_map(|len| {
+            let around = Network { len, ..whole }.masked();
+            self.networks.get_key_value(&(vrf, around))
+        });
+        for (&(_, one), &other) in inside.chain(around) {
+            let Some(&(owner, other)) = self.all.get(other) else {
+                continue;
+            };
+            let same_link = owner.name == interface.name
+                && (one == whole || is_single(one) || is_single(whole));
+            if !same_link {
+                return Err(format!("{network} overlaps {other} of {}", owner.name));
+            }
         }
+        self.addresses.insert((vrf, key), at);
+        self.networks.entry((vrf, whole)).or_insert(at);
+        self.all.push((interface, network));
+        Ok(())
     }
-    Ok(())
 }
 
 /// Returns `true` if a network is a single address.
