@@ -1,5 +1,6 @@
 //! Which command a line is: words that may be shortened, `help`, and what Tab makes of them.
 
+use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -189,8 +190,8 @@ fn matching<'c, R>(commands: &[&'c Command<R>], depth: usize, word: &str) -> Vec
 
 /// The different words at `depth`.
 fn distinct<R>(commands: &[&Command<R>], depth: usize) -> Vec<&'static str> {
-    let mut words: Vec<&str> = commands.iter().filter_map(|c| word_of(c, depth)).collect();
-    words.sort_unstable();
+    let words: BinaryHeap<&str> = commands.iter().filter_map(|c| word_of(c, depth)).collect();
+    let mut words = words.into_sorted_vec();
     words.dedup();
     words
 }
