@@ -97,10 +97,22 @@ impl Lane {
     }
 
     /// Says that no lookup is under way, and no answer of before is used any more: between two
-    /// bursts. Must not be said while offline.
+    /// bursts. Begins to look up if it is offline.
     #[inline]
     pub fn quiescent(&mut self) {
         let now = self.epochs.now.0.load(Ordering::Acquire);
+        let seen = self.seen.epoch.load(Ordering::Relaxed);
+        if seen != now {
+            self.see(seen, now);
+        }
+    }
+
+    /// Says that it has seen the epoch of now, as it hadn't before.
+    #[cold]
+    fn see(&mut self, seen: u64, now: u64) {
+        if seen == OFFLINE {
+            return self.online();
+        }
         self.seen.epoch.store(now, Ordering::Release);
     }
 
@@ -139,6 +151,10 @@ mod tests {
         assert_eq!(epochs.seen_by_all(), 1);
         one.offline();
         assert_eq!(epochs.seen_by_all(), 3);
+        one.quiescent();
+        two.quiescent();
+        assert_eq!((epochs.advance(), epochs.seen_by_all()), (4, 3));
+        one.offline();
         drop(two);
         assert_eq!(epochs.seen_by_all(), OFFLINE);
         assert!(epochs.lane().is_some());

@@ -51,6 +51,13 @@ pub struct FrozenTable {
     entries: Vec<u32>,
 }
 
+impl Default for FrozenTable {
+    /// A table without prefixes, in which every lookup answers 0.
+    fn default() -> Self {
+        Self::new(&mut [], 0)
+    }
+}
+
 impl FrozenTable {
     /// Builds the table. Of several routes for the same prefix the last one counts;
     /// addresses without a route get `default`.

@@ -225,3 +225,40 @@ fn a_table_grows_large() {
     let steps: Vec<Step> = steps.collect();
     race(Table::new(0), &world, u32::MAX, &steps).expect("it is right");
 }
+
+/// With its only reader in hand the table takes everything into use again at once; with another one it
+/// doesn't.
+#[test]
+fn changes_alone_leave_nothing_behind() {
+    let epochs = Arc::new(Epochs::new(1));
+    let mut lane = epochs.lane().expect("there is room");
+    let mut table = Table::<u32>::new(0);
+    let mut reader = table.reader(&epochs);
+    lane.online();
+    let prefix = |i: u32| i.wrapping_mul(0x9e37_79b9) & 0xffff_ff00;
+    for i in 0..1000 {
+        table.insert(prefix(i), 24, 1 + i % 300);
+    }
+    assert!(table.retired() > 1000, "{}", table.retired());
+    let left = table.alone(&mut reader, |table| {
+        for i in 0..500 {
+            table.remove(prefix(i), 24);
+        }
+        table.retired()
+    });
+    assert_eq!(left, 0);
+    for i in 0..1000 {
+        let right = if i < 500 { 0 } else { 1 + i % 300 };
+        assert_eq!(reader.lookup(prefix(i) | 9), right);
+    }
+    // From now on a lookup may be under way again.
+    table.insert(prefix(0), 24, 7);
+    assert!(table.retired() > 0);
+    let other = reader.clone();
+    let left = table.alone(&mut reader, |table| {
+        table.insert(prefix(1), 24, 7);
+        table.retired()
+    });
+    assert!(left > 1);
+    assert_eq!((other.lookup(prefix(0)), other.lookup(prefix(1))), (7, 7));
+}

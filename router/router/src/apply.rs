@@ -46,7 +46,7 @@ impl Step<'_> {
         self.state.vrf_ids = vrf_ids;
 
         let slots = self.state.vrf_ids.slots();
-        let make = || Vrf::new(self.cx.rng.next());
+        let make = || Vrf::new(self.cx.rng.next(), &self.tables.epochs);
         self.tables.vrfs.resize(slots, make);
         self.state.start_services(self.cx.now, self.cx.rng);
         self.tables.vlans = VlanMap::new(new, &self.state.ids);

@@ -59,8 +59,9 @@ pub use frame::{
     MAX_VIFS, Verdict, Verdicts,
 };
 pub use outbox::{Egress, NoRoom};
-pub use route::routes::RouteError;
-pub use router::Router;
+pub use route::changes::RouteChanges;
+pub use route::error::RouteError;
+pub use router::{MAX_LANES, Router};
 pub use slow::headroom::is_memory_free;
 pub use slow::poll::Poll;
 pub use tables::Tables;

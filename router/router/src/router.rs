@@ -1,9 +1,11 @@
 //! The router: its tables, its slow path, and what changes them beside packets.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use config::{Attachment, Config, ConfigError, InterfaceConfig, RouteConfig};
+use lpm::epochs::Epochs;
 use wire::addr::{Mac, Network};
 
 use crate::cx::Cx;
@@ -14,7 +16,9 @@ use crate::local::services::Services;
 use crate::neighbor::adjacency::Adjacencies;
 use crate::outbox::{Egress, Outbox};
 use crate::rng::Rng;
-use crate::route::routes::RouteError;
+use crate::route::changes::RouteChanges;
+use crate::route::error::RouteError;
+use crate::route::holders::Holders;
 use crate::route::vrf::{Vrf, Vrfs};
 use crate::slow::poll::Poll;
 use crate::state::State;
@@ -22,6 +26,9 @@ use crate::step::Step;
 use crate::tables::Tables;
 use crate::time::Instant;
 use crate::{Counters, DropReason};
+
+/// Most lanes of a router.
+pub const MAX_LANES: usize = 16;
 
 /// A router. See the [crate's documentation](crate) for how it is driven.
 pub struct Router {
@@ -40,7 +47,8 @@ impl Router {
     pub fn new(config: &Config, seed: u64, now: Instant) -> Self {
         let mut keys = Rng::new(seed);
         let adjacencies = Adjacencies::new(keys.next());
-        let vrf = Vrf::new(keys.next());
+        let epochs = Arc::new(Epochs::new(MAX_LANES));
+        let vrf = Vrf::new(keys.next(), &epochs);
         let services = Services::new(keys.next(), now);
         let ident = keys.next() as u16;
         let mut router = Self {
@@ -50,6 +58,7 @@ impl Router {
                 vlans: VlanMap::default(),
                 adjacencies,
                 vrfs: Vrfs::new(vrf),
+                epochs,
                 flow_key: keys.next(),
             },
             state: State::new(services, ident, keys.next()),
@@ -113,8 +122,14 @@ impl Router {
     }
 
     /// A lane for one more CPU that forwards.
+    ///
+    /// # Panics
+    ///
+    /// If there are [`MAX_LANES`] already.
     pub fn new_lane(&self) -> Lane {
-        Lane::new(self.tables.interfaces.len())
+        let epoch = self.tables.epochs.lane();
+        let epoch = epoch.expect("as many lanes as there can be");
+        Lane::new(self.tables.interfaces.len()).with(epoch)
     }
 
     /// Takes the frames that a lane left to the slow path, as far as there is room.
@@ -215,6 +230,22 @@ impl Router {
         up.fold(false, |any, (m, _)| m.advertiser.cease() || any)
     }
 
+    /// The tables for lanes, and what changes routes while those lanes forward.
+    pub fn beside(&mut self) -> (&Tables, RouteChanges<'_>) {
+        let (tables, state) = (&self.tables, &mut self.state);
+        let changes = RouteChanges {
+            tables,
+            holders: Holders {
+                neighbors: &mut state.neighbors,
+                groups: &mut state.groups,
+                users: &mut state.users,
+            },
+            ids: &state.ids,
+            vrf_ids: &state.vrf_ids,
+        };
+        (tables, changes)
+    }
+
     /// Adds a route to its table, or changes where it leads. What was configured counts as any
     /// other.
     ///
@@ -250,10 +281,10 @@ impl Router {
     /// How many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
     /// included.
     pub fn route_counts(&self) -> (usize, usize) {
-        let vrfs = &self.tables.vrfs;
-        let tables = vrfs.numbers().map(|vrf| vrfs.get(vrf));
-        tables.fold((0, 0), |(four, six), vrf| {
-            (four + vrf.fib.v4.routes(), six + vrf.fib6.routes())
+        let vrfs = self.tables.vrfs.all();
+        vrfs.fold((0, 0), |(four, six), vrf| {
+            let rib = vrf.rib.read();
+            (four + rib.v4.routes(), six + rib.v6.routes())
         })
     }
 

@@ -276,7 +276,8 @@ pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
     let files = config.route_files.iter().zip(&router.state.route_files);
     let files = files.filter(|(file, _)| file.vrf == vrf);
     let tables = router.tables.vrfs.get(router.state.vrf_ids.of(vrf)?);
-    let (four, six) = (&tables.fib.v4, &tables.fib6);
+    let rib = tables.rib.read();
+    let (four, six) = (&rib.v4, &rib.v6);
     Some(RouteTableSnapshot {
         routes,
         files: files
@@ -288,7 +289,7 @@ pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
         ipv4: FibSnapshot {
             routes: four.routes(),
             prefixes: four.table().len(),
-            bytes: tables.fib.bytes(),
+            bytes: four.table().bytes() + tables.fib.bytes(),
         },
         ipv6: FibSnapshot {
             routes: six.routes(),

@@ -8,6 +8,7 @@ use crate::local::reassembly::Reassembly;
 use crate::local::services::Services;
 use crate::neighbor::table::NeighborTable;
 use crate::rng::Rng;
+use crate::route::group_numbers::GroupNumbers;
 use crate::route::target::TargetUsers;
 use crate::route::vrf::VrfIds;
 use crate::slow::icmp_limits::IcmpLimits;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub(crate) neighbors: NeighborTable,
     /// How many configurations there were.
     pub(crate) configurations: u32,
+    pub(crate) groups: GroupNumbers,
     /// How many routes and groups lead to the links of interfaces, and to routing tables.
     pub(crate) users: TargetUsers,
     /// Which links were up when routes were last hidden, a bit for each.
@@ -51,6 +53,7 @@ impl State {
             icmp_limits: IcmpLimits::new(key),
             neighbors: NeighborTable::default(),
             configurations: 0,
+            groups: GroupNumbers::default(),
             users: TargetUsers::default(),
             links_up: 0,
             route_files: Vec::new(),

@@ -1,8 +1,10 @@
 //! What lanes read: interfaces, adjacencies, forwarding tables.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use lpm::epochs::Epochs;
 use wire::vlan::Tags;
 
 use crate::DropReason;
@@ -24,6 +26,8 @@ pub struct Tables {
     pub(crate) adjacencies: Adjacencies,
     /// The routing tables.
     pub(crate) vrfs: Vrfs,
+    /// By which lanes say that they are through with what they read of the routing tables.
+    pub(crate) epochs: Arc<Epochs>,
     /// What flows are spread over equal-cost routes by.
     pub(crate) flow_key: u64,
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 
-use super::{BATCH, Table};
+use super::{BATCH, Reader, Table};
 use crate::address::Address;
 use crate::node::{Node, Routes};
 use crate::nodes::Whole;
@@ -21,33 +21,53 @@ impl<A: Address> Table<A> {
 
     /// Takes what nobody finds any more into use again.
     pub fn reclaim(&mut self) {
-        let epoch = match &self.epochs {
-            _ if Arc::strong_count(&self.shared) == 1 => {
-                // What the last reader did is over.
-                fence(Ordering::Acquire);
-                self.retired.batch(0);
-                u64::MAX
-            }
-            Some(epochs) => {
-                if self.retired.has_loose() {
-                    self.retired.batch(epochs.advance());
-                }
-                epochs.seen_by_all()
-            }
-            None => return,
+        if Arc::strong_count(&self.shared) == 1 {
+            return self.free_all();
+        }
+        let Some(epochs) = &self.epochs else {
+            return;
         };
+        if self.retired.has_loose() {
+            self.retired.batch(epochs.advance());
+        }
+        let epoch = epochs.seen_by_all();
         while let Some(item) = self.retired.pop(epoch) {
             self.free(item);
         }
     }
 
+    /// Takes everything into use again that was taken out: there are no other lookups.
+    fn free_all(&mut self) {
+        // What the last other reader did is over.
+        fence(Ordering::Acquire);
+        // Each thing that is retired leaves one other at most.
+        while self.retired.len() != 0 {
+            self.retired.batch(0);
+            while let Some(item) = self.retired.pop(u64::MAX) {
+                self.free(item);
+            }
+        }
+    }
+
+    /// Calls `change` with the table, and nobody looks up meanwhile: `reader` is the only reader there
+    /// is, and borrowed. Changes are quicker then, and what they take out can be used again at once.
+    /// If there are other readers, it is as without this.
+    pub fn alone<T>(&mut self, reader: &mut Reader<A>, change: impl FnOnce(&mut Self) -> T) -> T {
+        let is_ours = Arc::ptr_eq(&self.shared, &reader.shared);
+        let alone = is_ours && Arc::strong_count(&self.shared) == 2;
+        if alone && !self.alone {
+            self.free_all();
+            self.alone = true;
+        }
+        let done = change(self);
+        self.alone &= !alone;
+        done
+    }
+
     /// Begins a change.
     pub(super) fn begin(&mut self) {
         if !self.alone && Arc::strong_count(&self.shared) == 1 {
-            // Each thing that is retired leaves one other at most.
-            while self.retired.len() != 0 {
-                self.reclaim();
-            }
+            self.free_all();
             self.alone = true;
         }
     }

@@ -7,7 +7,7 @@ use crate::forward::segments_fit::segments_fit6;
 use crate::forward::stages::{Burst, Stages};
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
 use crate::route::target::Target;
-use lpm::Table;
+use lpm::Reader;
 use wire::{be128, ipv6};
 
 /// Bytes of the Ethernet and IPv6 headers.
@@ -58,7 +58,7 @@ impl Lookups {
 
     /// Asks a table.
     #[inline(always)]
-    fn ask(&mut self, table: &Table<u128>) {
+    fn ask(&mut self, table: &Reader<u128>) {
         let asked = self.asked.get(..self.count);
         if let (Some(asked), Some(answers)) = (asked, self.answers.get_mut(..self.count)) {
             table.lookup_batch(asked, answers);
@@ -92,7 +92,7 @@ impl<S: Stages> Pass<'_, S> {
         }
         forward &= !stages.before_lookup(burst, forward);
         let mut lookups = Lookups::new(burst.headers, forward);
-        lookups.ask(self.vrfs.get(self.vrf_of(input)).fib6.table());
+        lookups.ask(&self.vrfs.get(self.vrf_of(input)).fib6);
         let answer = |at| lookups.answer(at);
         if lane.redirect_due {
             let (headers, verdicts) = (&*burst.headers, &mut *burst.verdicts);

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use lpm::epochs;
+
 use crate::forward::punt_queue::{PuntQueue, Punted};
 use crate::frame::{FrameFlags, FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::tables::Tables;
@@ -33,6 +35,9 @@ pub struct Lane {
     pub(crate) for_others: Traffic,
     /// `true` if the interface that frames come in on may send a redirect now.
     pub(crate) redirect_due: bool,
+    /// By which it says that it is through with what it read. The router's own lane has none, since
+    /// nothing changes while that looks up.
+    pub(crate) epoch: Option<epochs::Lane>,
 }
 
 impl Lane {
@@ -42,6 +47,20 @@ impl Lane {
             traffic: alloc::vec![Traffic::default(); MAX_INTERFACES],
             counters: alloc::vec![Counters::default(); interfaces],
             ..Self::default()
+        }
+    }
+
+    /// The same, which says by `epoch` that it is through with what it read.
+    pub(crate) fn with(mut self, epoch: epochs::Lane) -> Self {
+        self.epoch = Some(epoch);
+        self
+    }
+
+    /// Nothing more is processed for a while, as before a sleep. Until then what changes routes
+    /// meanwhile waits for this lane's next burst, before it uses memory again.
+    pub fn rest(&mut self) {
+        if let Some(epoch) = &mut self.epoch {
+            epoch.offline();
         }
     }
 

@@ -435,21 +435,27 @@ impl NeighborTable {
     /// Undoes one [`pin`](Self::pin). A neighbor of which nothing but its address is known is gone
     /// with the last one.
     pub(crate) fn unpin(&mut self, adjacencies: &mut Adjacencies, index: usize) {
+        if self.release(index) {
+            self.remove(adjacencies, index);
+        }
+    }
+
+    /// Undoes one [`pin`](Self::pin), and no more than that. Returns `true` if it was the last one of a
+    /// neighbor of which nothing but its address is known.
+    pub(crate) fn release(&mut self, index: usize) -> bool {
         let Some(entry) = self.entry_mut(index).filter(|e| e.pinned > 0) else {
-            return;
+            return false;
         };
         entry.pinned -= 1;
         let (interface, address, state) = (entry.interface, entry.address, entry.state);
         if entry.pinned > 0 {
-            return;
+            return false;
         }
         if let Some(count) = self.count(interface, address) {
             count.pinned = count.pinned.saturating_sub(1);
             count.all += 1;
         }
-        if state == State::Idle {
-            self.remove(adjacencies, index);
-        }
+        state == State::Idle
     }
 
     /// Keeps a packet until its neighbor is known. Returns one that finds no room: the oldest of the

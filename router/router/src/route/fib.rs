@@ -1,11 +1,11 @@
 //! The forwarding table: from destinations to what is done with packets to them.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::route::overlay::OverlaidTable;
 use crate::route::target::Target;
-use lpm::HIDDEN;
 use lpm::frozen::{FrozenTable, Route};
+use lpm::{HIDDEN, Reader, Table};
 
 use crate::DropReason;
 use crate::frame::BURST;
@@ -15,41 +15,60 @@ const COPIED: usize = 16 * 1024;
 /// Nodes of a large one that are seen to at once, which takes some 100 us.
 const AT_ONCE: usize = 1024;
 
-/// A table of IPv4. It takes single changes at any time. Lookups of a small one are quicker in a form
-/// that can't be changed, so there is a copy in that form, unless something changed since it
-/// was made.
+/// An IPv4 table as lanes read it. Lookups of a small one are quicker in a form that can't be
+/// changed, so there is a copy in that form, unless something changed since it was made.
 #[derive(Debug)]
 pub(crate) struct Fib {
-    pub(crate) v4: OverlaidTable<u32>,
-    copy: Option<FrozenTable>,
+    table: Reader<u32>,
+    copy: FrozenTable,
+    /// The copy says what the table says.
+    is_current: AtomicBool,
 }
 
 impl Fib {
-    /// A table without prefixes.
-    pub(crate) fn new() -> Self {
+    /// Reads this table.
+    pub(crate) fn new(table: Reader<u32>) -> Self {
         Self {
-            v4: OverlaidTable::new(),
-            copy: None,
+            table,
+            copy: FrozenTable::default(),
+            is_current: AtomicBool::new(false),
         }
     }
 
-    /// Notes that the table changed.
-    pub(crate) fn changed(&mut self) {
-        self.copy = None;
+    /// Has lookups that begin from now on ask the table itself, which is about to change.
+    pub(crate) fn changes(&self) {
+        self.is_current.store(false, Ordering::Release);
     }
 
-    /// Returns `true` if lookups are as quick as they can be.
-    pub(crate) fn is_settled(&self) -> bool {
-        let table = self.v4.table();
-        table.is_settled() && (self.copy.is_some() || table.len() > COPIED)
+    /// The same while no lane looks up, and what changes the table meanwhile.
+    pub(crate) fn changes_alone(&mut self) -> &mut Reader<u32> {
+        if core::mem::take(self.is_current.get_mut()) {
+            self.copy = FrozenTable::default();
+        }
+        &mut self.table
+    }
+
+    /// The copy, if it says what the table says.
+    #[inline(always)]
+    fn copy(&self) -> Option<&FrozenTable> {
+        let is_current = self.is_current.load(Ordering::Acquire);
+        is_current.then_some(&self.copy)
+    }
+
+    /// Returns `true` if lookups are as quick as they can be. `table` is what this reads.
+    pub(crate) fn is_settled(&self, table: &Table<u32>) -> bool {
+        table.is_settled() && (self.copy().is_some() || table.len() > COPIED)
     }
 
     /// Copies the table again, if it is small and changed, and brings a part of a large one into
     /// the form in which lookups are quick.
-    pub(crate) fn settle(&mut self) {
-        self.v4.settle(AT_ONCE);
-        let table = self.v4.table();
-        if self.copy.is_some() || table.len() > COPIED {
+    pub(crate) fn settle(&mut self, table: &mut Table<u32>) {
+        table.alone(&mut self.table, |table| table.settle(AT_ONCE));
+        if self.copy().is_some() {
+            return;
+        }
+        self.copy = FrozenTable::default();
+        if table.len() > COPIED {
             return;
         }
         let mut routes = Vec::with_capacity(table.len());
@@ -59,7 +78,8 @@ impl Fib {
             }
         });
         let default = Target::Drop(DropReason::NoRoute).number();
-        self.copy = Some(FrozenTable::new(&mut routes, default));
+        self.copy = FrozenTable::new(&mut routes, default);
+        *self.is_current.get_mut() = true;
     }
 
     /// The target for a destination; a group is not yet resolved.
@@ -71,9 +91,9 @@ impl Fib {
     /// The same as a number.
     #[inline(always)]
     pub(crate) fn number(&self, destination: u32) -> u32 {
-        match &self.copy {
+        match self.copy() {
             Some(copy) => copy.lookup(destination),
-            None => self.v4.lookup(destination),
+            None => self.table.lookup(destination),
         }
     }
 
@@ -81,7 +101,7 @@ impl Fib {
     /// makes of such a number and the destination.
     #[inline(always)]
     pub(crate) fn answer(&self, burst: &mut [u32], go_on: impl Fn(u32, u32) -> u32) {
-        let Some(copy) = &self.copy else {
+        let Some(copy) = self.copy() else {
             return self.answer_at_once(burst, go_on);
         };
         // Frames of one flow come in trains: what was asked last is often asked again.
@@ -115,7 +135,7 @@ impl Fib {
         }
         let count = count.min(BURST);
         let (asked, found) = (&asked[..count], &mut answers[..count]);
-        self.v4.table().lookup_batch(asked, found);
+        self.table.lookup_batch(asked, found);
         for (answer, &asked) in found.iter_mut().zip(asked) {
             *answer = go_on(*answer, asked);
         }
@@ -124,8 +144,8 @@ impl Fib {
         }
     }
 
-    /// Bytes that the table takes, its copy included.
+    /// Bytes that the copy takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.v4.table().bytes() + self.copy.as_ref().map_or(0, FrozenTable::bytes)
+        self.copy.bytes()
     }
 }

@@ -1,14 +1,12 @@
-//! The groups of next hops that routes refer to. Each exists once, however many routes use it,
-//! so that a change of its members is a change in one place. Where a route has an MTU of its own,
-//! its one next hop or more are a group with that MTU: other routes need not look for one.
+//! The groups of next hops that routes refer to, as lanes read them. Each exists once, however many
+//! routes use it, so that a change of its members is a change in one place. Where a route has an MTU of its
+//! own, its one next hop or more are a group with that MTU: other routes need not look for one.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
 use super::next_hop_group::Group;
-
-/// Most groups at a time. Each takes about 1 KiB.
-const GROUPS: usize = config::MAX_GROUPS;
+use super::target::Target;
 
 /// What a group is: targets with their weights, and the largest packet for them, in bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -17,62 +15,53 @@ pub(crate) struct Members {
     pub(crate) mtu: Option<u16>,
 }
 
+impl Members {
+    /// What spreads flows over these targets.
+    ///
+    /// # Errors
+    ///
+    /// The only target, if no group is needed for it.
+    pub(crate) fn new(targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Result<Self, Target> {
+        if let ([(only, _)], None) = (targets.as_slice(), mtu) {
+            return Err(Target::from_number(*only));
+        }
+        // A heap's code is a tenth of a quicksort's, and these are few.
+        let targets = BinaryHeap::from(targets).into_sorted_vec();
+        Ok(Self { targets, mtu })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     group: Group,
     members: Members,
-    users: u32,
 }
 
+/// All groups. Which numbers are taken, and by whom, is in
+/// [`GroupNumbers`](crate::route::group_numbers::GroupNumbers).
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     slots: Vec<Slot>,
-    numbers: BTreeMap<Members, u32>,
-    free: Vec<u32>,
 }
 
 impl Groups {
-    /// The group with these members, if there is one.
-    pub(crate) fn find(&self, members: &Members) -> Option<u32> {
-        self.numbers.get(members).copied()
+    /// Makes a group of these members.
+    pub(crate) fn set(&mut self, number: u32, members: Members, usable: impl Fn(u32) -> bool) {
+        let at = number as usize;
+        if at >= self.slots.len() {
+            self.slots.resize_with(at + 1, Slot::default);
+        }
+        if let Some(slot) = self.slots.get_mut(at) {
+            slot.group = Group::new(&members.targets, usable);
+            slot.members = members;
+        }
     }
 
-    /// Makes a group that doesn't exist yet and has no users. None if there are too many.
-    pub(crate) fn add(&mut self, members: Members, usable: impl Fn(u32) -> bool) -> Option<u32> {
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None if self.slots.len() < GROUPS => {
-                self.slots.push(Slot::default());
-                u32::try_from(self.slots.len() - 1).ok()?
-            }
-            None => return None,
-        };
-        let slot = self.slots.get_mut(number as usize)?;
-        slot.group = Group::new(&members.targets, usable);
-        slot.members = members.clone();
-        self.numbers.insert(members, number);
-        Some(number)
-    }
-
-    /// Notes one more user of a group.
-    pub(crate) fn hold(&mut self, number: u32) {
+    /// Takes a group away that no route uses any more.
+    pub(crate) fn clear(&mut self, number: u32) {
         if let Some(slot) = self.slots.get_mut(number as usize) {
-            slot.users += 1;
+            *slot = Slot::default();
         }
-    }
-
-    /// Notes one user less. When the last one is gone, so is the group; its members are
-    /// returned.
-    pub(crate) fn release(&mut self, number: u32) -> Option<Members> {
-        let slot = self.slots.get_mut(number as usize)?;
-        slot.users = slot.users.checked_sub(1)?;
-        if slot.users > 0 {
-            return None;
-        }
-        let members = core::mem::take(slot).members;
-        self.numbers.remove(&members);
-        self.free.push(number);
-        Some(members)
     }
 
     /// Spreads the flows of every group over those of its members that are usable, where those are others
@@ -90,12 +79,6 @@ impl Groups {
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Group> {
         Some(&self.slots.get(number as usize)?.group)
-    }
-
-    /// Returns `true` if there are none.
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.numbers.is_empty() && self.free.len() == self.slots.len()
     }
 
     /// The largest packet for a group, in bytes, where that isn't the interfaces' matter.
@@ -125,8 +108,9 @@ mod tests {
             mtu: None,
         };
         let all = |_| true;
-        let near = groups.add(members(&[(1, 1), (2, 1)]), all).unwrap();
-        let far = groups.add(members(&[(3, 1), (4, 1)]), all).unwrap();
+        let (near, far) = (0, 1);
+        groups.set(near, members(&[(1, 1), (2, 1)]), all);
+        groups.set(far, members(&[(3, 1), (4, 1)]), all);
         let place =
             |groups: &Groups, number| core::ptr::from_ref(groups.get(number).unwrap().flows());
         let (near_was, far_was) = (place(&groups, near), place(&groups, far));

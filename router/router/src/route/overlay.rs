@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 
 use super::target::Target;
 use crate::DropReason;
-use lpm::{Address, HIDDEN, Table, marked};
+use lpm::{Address, HIDDEN, Reader, Table, marked};
 
 /// What the router has in a table, by prefix and length.
 #[derive(Debug, Default)]
@@ -58,14 +58,13 @@ impl<A: Address> OverlaidTable<A> {
     }
 
     /// The table that both make together.
-    #[inline]
     pub(crate) fn table(&self) -> &Table<A> {
         &self.table
     }
 
-    /// Brings this many nodes of the table into the form in which lookups are quick.
-    pub(crate) fn settle(&mut self, nodes: usize) {
-        self.table.settle(nodes);
+    /// The same, to be settled and read.
+    pub(crate) fn table_mut(&mut self) -> &mut Table<A> {
+        &mut self.table
     }
 
     /// How many routes there are.
@@ -73,22 +72,35 @@ impl<A: Address> OverlaidTable<A> {
         self.routes
     }
 
-    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`].
-    pub(crate) fn insert(&mut self, prefix: A, len: u8, value: u32) -> Option<u32> {
+    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`]. Lanes may look up
+    /// meanwhile, unless the one `reader` there is is given.
+    pub(crate) fn insert(
+        &mut self,
+        prefix: A,
+        len: u8,
+        value: u32,
+        reader: Option<&mut Reader<A>>,
+    ) -> Option<u32> {
         let old = match self.overlay.get_mut(&(prefix.masked(len), len)) {
             Some(entry) => entry.covered.replace(value),
-            None => self.table.insert(prefix, len, value),
+            None => change(&mut self.table, reader, |t| t.insert(prefix, len, value)),
         };
         self.routes += usize::from(old.is_none());
         self.note_len(len);
         old.map(|value| value & !HIDDEN)
     }
 
-    /// Removes a route. Returns the value it had, without [`HIDDEN`].
-    pub(crate) fn remove(&mut self, prefix: A, len: u8) -> Option<u32> {
+    /// Removes a route. Returns the value it had, without [`HIDDEN`]. Lanes may look up meanwhile,
+    /// unless the one `reader` there is is given.
+    pub(crate) fn remove(
+        &mut self,
+        prefix: A,
+        len: u8,
+        reader: Option<&mut Reader<A>>,
+    ) -> Option<u32> {
         let old = match self.overlay.get_mut(&(prefix.masked(len), len)) {
             Some(entry) => entry.covered.take(),
-            None => self.table.remove(prefix, len),
+            None => change(&mut self.table, reader, |t| t.remove(prefix, len)),
         };
         self.routes -= usize::from(old.is_some());
         old.map(|value| value & !HIDDEN)
@@ -130,49 +142,63 @@ impl<A: Address> OverlaidTable<A> {
         });
     }
 
-    /// Replaces the upper layer. Routes that come to light are hidden if `hidden` says so of
-    /// their values. Returns `true` if anything changed.
+    /// Replaces the upper layer, while nobody looks up. Routes that come to light are hidden if
+    /// `hidden` says so of their values.
     pub(crate) fn replace_overlay(
         &mut self,
         overlay: Overlay<A>,
+        reader: &mut Reader<A>,
         hidden: impl Fn(u32) -> bool,
-    ) -> bool {
-        let mut changed = false;
-        let table = &mut self.table;
-        self.overlay.retain(|&(prefix, len), entry| {
-            let stays = overlay.0.contains_key(&(prefix, len));
-            if !stays {
-                changed = true;
-                match entry.covered.map(|value| value & !HIDDEN) {
-                    Some(value) => table.insert(prefix, len, marked(value, hidden(value))),
-                    None => table.remove(prefix, len),
-                };
-            }
-            stays
-        });
-        for ((prefix, len), value) in overlay.0 {
-            let old = self.overlay.get(&(prefix, len)).copied();
-            if old.is_some_and(|old| old.value == value) {
-                continue;
-            }
-            changed = true;
-            self.note_len(len);
-            let beneath = self.table.insert(prefix, len, value);
-            let covered = old.map_or(beneath, |old| old.covered);
-            self.overlay
-                .insert((prefix, len), OverlayEntry { value, covered });
+    ) {
+        overlay.0.keys().for_each(|&(_, len)| self.note_len(len));
+        let (held, table) = (&mut self.overlay, &mut self.table);
+        table.alone(reader, |table| replace(held, table, overlay, hidden));
+    }
+
+    /// Returns `true` if an upper layer isn't what this one's is.
+    pub(crate) fn is_other(&self, overlay: &Overlay<A>) -> bool {
+        let held = self.overlay.iter();
+        let held = held.map(|(place, entry)| (place, entry.value));
+        !held.eq(overlay.0.iter().map(|(place, &value)| (place, value)))
+    }
+}
+
+/// Replaces what lies over a table.
+fn replace<A: Address>(
+    held: &mut BTreeMap<(A, u8), OverlayEntry>,
+    table: &mut Table<A>,
+    overlay: Overlay<A>,
+    hidden: impl Fn(u32) -> bool,
+) {
+    held.retain(|&(prefix, len), entry| {
+        let stays = overlay.0.contains_key(&(prefix, len));
+        if !stays {
+            match entry.covered.map(|value| value & !HIDDEN) {
+                Some(value) => table.insert(prefix, len, marked(value, hidden(value))),
+                None => table.remove(prefix, len),
+            };
         }
-        changed
+        stays
+    });
+    for ((prefix, len), value) in overlay.0 {
+        let old = held.get(&(prefix, len)).copied();
+        if old.is_some_and(|old| old.value == value) {
+            continue;
+        }
+        let beneath = table.insert(prefix, len, value);
+        let covered = old.map_or(beneath, |old| old.covered);
+        held.insert((prefix, len), OverlayEntry { value, covered });
     }
+}
 
-    /// Hides all whose values `hidden` holds for, and shows the others.
-    pub(crate) fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
-        self.table.hide(hidden);
-    }
-
-    /// The answer for an address.
-    #[inline]
-    pub(crate) fn lookup(&self, address: A) -> u32 {
-        self.table.lookup(address)
+/// Changes a table: alone, if its one reader is given.
+fn change<A: Address, T>(
+    table: &mut Table<A>,
+    reader: Option<&mut Reader<A>>,
+    change: impl FnOnce(&mut Table<A>) -> T,
+) -> T {
+    match reader {
+        Some(reader) => table.alone(reader, change),
+        None => change(table),
     }
 }

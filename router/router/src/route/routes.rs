@@ -4,11 +4,10 @@
 //! Both count their users, keep their numbers while they have any, and are what changes when
 //! something on the way changes. A route none of whose links is up stays in the table, hidden.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
-
-use alloc::collections::BinaryHeap;
-use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::forward::lane::Lane;
@@ -16,66 +15,33 @@ use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::ids::InterfaceIds;
 use crate::neighbor::adjacency::{Adjacencies, Key};
-use crate::neighbor::table::{NeighborTable, Purpose};
-use crate::route::fib::Fib;
-use crate::route::next_hop_groups::{Groups, Members};
-use crate::route::overlay::{OverlaidTable, Overlay};
-use crate::route::target::{Target, TargetUsers};
+use crate::neighbor::table::Purpose;
+use crate::route::error::RouteError;
+use crate::route::holders::{Gone, Holders};
+use crate::route::next_hop_groups::Members;
+use crate::route::overlay::Overlay;
+use crate::route::target::Target;
+use crate::route::usable::{is_hidden, is_usable};
 use crate::route::vrf::{Vrf, VrfIds, Vrfs};
 use crate::step::Step;
 use crate::time::Instant;
 use config::{ConfigError, RouteConfig, RouteSink, RouteTarget};
+use lpm::epochs::Epochs;
 use lpm::marked;
 use wire::addr::Network;
 
 /// How long single changes of the IPv4 table gather before it is copied.
 pub(crate) const SETTLING: Duration = Duration::from_millis(100);
 
-/// Why a route can't be entered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RouteError {
-    /// There are as many gateways on one interface, or groups of gateways, as there can be.
-    TooManyGateways,
-    /// It is in a routing table, or leads to one, that the configuration doesn't have.
-    NoVrf,
-}
-
-/// Returns `true` if packets can go to a target that is no group: not while its link is down.
-fn is_usable(target: Target, interfaces: &[Interface], adjacencies: &Adjacencies) -> bool {
-    let is_up = |at: u8| interfaces.get(usize::from(at)).is_some_and(|i| i.up);
-    match target {
-        Target::Neighbor(index) => {
-            let adjacency = adjacencies.get(index as usize);
-            adjacency.is_some_and(|a| is_up(a.out))
-        }
-        Target::OnLink(at) => is_up(at),
-        Target::Local | Target::Drop(_) | Target::Vrf(_) => true,
-        Target::Group(_) => false,
-    }
-}
-
-/// Returns `true` if routes to a target are to be hidden.
-fn is_hidden(
-    number: u32,
-    groups: &Groups,
-    interfaces: &[Interface],
-    adjacencies: &Adjacencies,
-) -> bool {
-    match Target::from_number(number) {
-        Target::Group(group) => groups.get(group).is_none_or(|g| g.is_empty()),
-        target => !is_usable(target, interfaces, adjacencies),
-    }
-}
-
 /// The routing tables with what their routes refer to.
 pub(crate) struct Routes<'a> {
     interfaces: &'a [Interface],
     adjacencies: &'a mut Adjacencies,
     vrfs: &'a mut Vrfs,
-    neighbors: &'a mut NeighborTable,
+    epochs: &'a Arc<Epochs>,
+    holders: Holders<'a>,
     stats: &'a mut Lane,
     links_up: &'a mut u64,
-    users: &'a mut TargetUsers,
     ids: &'a InterfaceIds,
     vrf_ids: &'a VrfIds,
 }
@@ -94,7 +60,7 @@ impl RouteSink for Table<'_, '_> {
     }
 
     fn route(&mut self, prefix: Network, target: Target) -> bool {
-        self.routes.hold(target);
+        self.routes.holders.hold(target);
         self.routes.enter(self.vrf, prefix, target)
     }
 
@@ -110,10 +76,14 @@ impl Step<'_> {
             interfaces: &self.tables.interfaces,
             adjacencies: &mut self.tables.adjacencies,
             vrfs: &mut self.tables.vrfs,
-            neighbors: &mut self.state.neighbors,
+            epochs: &self.tables.epochs,
+            holders: Holders {
+                neighbors: &mut self.state.neighbors,
+                groups: &mut self.state.groups,
+                users: &mut self.state.users,
+            },
             stats: self.cx.stats,
             links_up: &mut self.state.links_up,
-            users: &mut self.state.users,
             ids: &self.state.ids,
             vrf_ids: &self.state.vrf_ids,
         }
@@ -139,8 +109,8 @@ impl Step<'_> {
             Ok(())
         });
         for vrf in self.tables.vrfs.all_mut() {
-            while !vrf.fib.is_settled() {
-                vrf.fib.settle();
+            while !vrf.is_settled() {
+                vrf.settle();
             }
         }
         read
@@ -152,10 +122,10 @@ impl Step<'_> {
         let (now, settle_at) = (self.cx.now, &mut self.state.settle_at);
         let vrfs = &mut self.tables.vrfs;
         if settle_at.is_some_and(|due| due <= now) {
-            vrfs.all_mut().for_each(|vrf| vrf.fib.settle());
+            vrfs.all_mut().for_each(Vrf::settle);
             *settle_at = None;
         }
-        if vrfs.all_mut().all(|vrf| vrf.fib.is_settled()) {
+        if vrfs.all_mut().all(Vrf::is_settled) {
             *settle_at = None;
             return None;
         }
@@ -189,25 +159,12 @@ impl Routes<'_> {
 
     /// Returns `true` if a table, by its number, has a route with exactly this prefix.
     pub(crate) fn has(&self, number: u8, prefix: Network) -> bool {
-        let vrf = self.vrfs.get(number);
-        match (prefix.v4(), prefix.v6()) {
-            (Some(prefix), _) => vrf.fib.v4.has(prefix.first(), prefix.len),
-            (_, Some(prefix)) => vrf.fib6.has(prefix.first(), prefix.len),
-            _ => false,
-        }
+        self.vrfs.get(number).rib.read().has(prefix)
     }
 
     /// Removes a route from a table by its number. Returns `true` if there was one.
     pub(crate) fn remove_in(&mut self, number: u8, prefix: Network) -> bool {
-        let vrf = self.vrfs.get_mut(number);
-        let old = match (prefix.v4(), prefix.v6()) {
-            (Some(prefix), _) => {
-                vrf.fib.changed();
-                vrf.fib.v4.remove(prefix.first(), prefix.len)
-            }
-            (_, Some(prefix)) => vrf.fib6.remove(prefix.first(), prefix.len),
-            _ => None,
-        };
+        let old = self.vrfs.get_mut(number).remove(prefix);
         if let Some(old) = old {
             self.release(Target::from_number(old));
         }
@@ -224,12 +181,8 @@ impl Routes<'_> {
 
     /// Removes all routes of a table, by its number.
     pub(crate) fn clear(&mut self, number: u8) {
-        let vrf = self.vrfs.get_mut(number);
-        let fib = core::mem::replace(&mut vrf.fib, Fib::new());
-        let fib6 = core::mem::replace(&mut vrf.fib6, OverlaidTable::new());
-        let mut release = |value| self.release(Target::from_number(value));
-        fib.v4.for_each_route(&mut release);
-        fib6.for_each_route(&mut release);
+        let old = self.vrfs.get_mut(number).clear(self.epochs);
+        old.for_each_route(|value| self.release(Target::from_number(value)));
     }
 
     /// Enters a route whose target is held for it into a table. Returns `true` if it is a new one.
@@ -237,15 +190,7 @@ impl Routes<'_> {
         let number = target.number();
         let (vrf, groups) = self.vrfs.split(vrf);
         let hidden = is_hidden(number, groups, self.interfaces, self.adjacencies);
-        let value = marked(number, hidden);
-        let old = match (prefix.v4(), prefix.v6()) {
-            (Some(prefix), _) => {
-                vrf.fib.changed();
-                vrf.fib.v4.insert(prefix.first(), prefix.len, value)
-            }
-            (_, Some(prefix)) => vrf.fib6.insert(prefix.first(), prefix.len, value),
-            _ => None,
-        };
+        let old = vrf.insert(prefix, marked(number, hidden));
         if let Some(old) = old {
             self.release(Target::from_number(old));
         }
@@ -279,18 +224,13 @@ impl Routes<'_> {
         six: Overlay<u128>,
         news: bool,
     ) {
-        let (Vrf { fib, fib6, .. }, groups) = self.vrfs.split(vrf);
+        let (vrf, groups) = self.vrfs.split(vrf);
         let hidden = |target| is_hidden(target, groups, self.interfaces, self.adjacencies);
-        let changed = fib.v4.replace_overlay(four, hidden);
-        fib6.replace_overlay(six, hidden);
+        vrf.replace_overlay(four, six, hidden);
         if news {
-            fib.v4.hide(hidden);
-            fib6.hide(hidden);
+            vrf.hide(hidden);
         }
-        if news || changed {
-            fib.changed();
-        }
-        fib.settle();
+        vrf.settle();
     }
 
     /// The target of a route, held for one user; `None` if there are too many already.
@@ -301,12 +241,12 @@ impl Routes<'_> {
             RouteTarget::Prohibit => Some(Target::Drop(DropReason::Prohibited)),
             RouteTarget::Vrf(index) => {
                 let target = Target::Vrf(self.vrf_ids.of(*index)?);
-                self.hold(target);
+                self.holders.hold(target);
                 Some(target)
             }
             RouteTarget::Interface(at) => {
                 let target = Target::OnLink(self.ids.of(*at)?.0);
-                self.hold(target);
+                self.holders.hold(target);
                 self.hold_members(alloc::vec![(target.number(), 1)], mtu)
             }
             RouteTarget::Via(gateways) => {
@@ -331,62 +271,48 @@ impl Routes<'_> {
     }
 
     /// One target for these, which are held.
-    fn hold_members(&mut self, mut targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Option<Target> {
-        match *targets {
-            [(only, _)] if mtu.is_none() => return Some(Target::from_number(only)),
-            // A heap's code is a tenth of a quicksort's, and these are few.
-            _ => targets = BinaryHeap::from(targets).into_sorted_vec(),
-        }
-        let members = Members { targets, mtu };
-        let number = if let Some(number) = self.vrfs.groups.find(&members) {
+    fn hold_members(&mut self, targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Option<Target> {
+        let members = match Members::new(targets, mtu) {
+            Ok(members) => members,
+            Err(only) => return Some(only),
+        };
+        let number = if let Some(number) = self.holders.groups.find(&members) {
             self.release_all(&members.targets);
             number
-        } else {
+        } else if let Some(number) = self.holders.groups.add(members.clone()) {
             let (interfaces, adjacencies) = (self.interfaces, &*self.adjacencies);
             let usable = |t| is_usable(Target::from_number(t), interfaces, adjacencies);
-            match self.vrfs.groups.add(members.clone(), usable) {
-                Some(number) => number,
-                None => {
-                    self.release_all(&members.targets);
-                    return None;
-                }
-            }
+            self.vrfs.groups.set(number, members, usable);
+            number
+        } else {
+            self.release_all(&members.targets);
+            return None;
         };
-        self.vrfs.groups.hold(number);
+        self.holders.groups.hold(number);
         Some(Target::Group(number))
     }
 
-    /// Notes one more user of a target.
-    pub(crate) fn hold(&mut self, target: Target) {
-        match target {
-            Target::Neighbor(index) => {
-                self.neighbors.pin(index as usize);
-            }
-            Target::Group(number) => self.vrfs.groups.hold(number),
-            Target::OnLink(_) | Target::Vrf(_) => self.users.count(target, 1),
-            Target::Local | Target::Drop(_) => {}
-        }
-    }
-
-    /// Notes one user less.
-    pub(crate) fn release(&mut self, target: Target) {
-        match target {
-            Target::Neighbor(index) => {
-                self.neighbors.unpin(self.adjacencies, index as usize);
-            }
-            Target::Group(number) => {
-                if let Some(members) = self.vrfs.groups.release(number) {
-                    self.release_all(&members.targets);
-                }
-            }
-            Target::OnLink(_) | Target::Vrf(_) => self.users.count(target, -1),
-            Target::Local | Target::Drop(_) => {}
-        }
+    /// Notes one user less of a target.
+    fn release(&mut self, target: Target) {
+        let gone = self.holders.release(target);
+        self.forget(gone);
     }
 
     fn release_all(&mut self, members: &[(u32, u8)]) {
-        for &(member, _) in members {
-            self.release(Target::from_number(member));
+        let gone = self.holders.release_all(members);
+        self.forget(gone);
+    }
+
+    /// Takes away what nobody uses any more.
+    fn forget(&mut self, gone: Vec<Gone>) {
+        for gone in gone {
+            match gone {
+                Gone::Group(number) => self.vrfs.groups.clear(number),
+                // No packet waits for one that nothing was sent to.
+                Gone::Neighbor(index) => {
+                    self.holders.neighbors.remove(self.adjacencies, index);
+                }
+            }
         }
     }
 
@@ -399,12 +325,8 @@ impl Routes<'_> {
     /// The same for the interface with this number: its index.
     pub(crate) fn pin_at(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let key = Key { interface, address };
-        let index = self
-            .neighbors
-            .add(self.adjacencies, self.stats, key, Purpose::Pin)?;
-        if !self.neighbors.pin(index) {
-            return None;
-        }
-        Some(index)
+        let neighbors = &mut self.holders.neighbors;
+        let index = neighbors.add(self.adjacencies, self.stats, key, Purpose::Pin)?;
+        neighbors.pin(index).then_some(index)
     }
 }

@@ -1,7 +1,9 @@
 //! Routing tables that are kept apart (VRF, virtual routing and forwarding): each interface
 //! uses one of them, with networks, addresses and fragments of its own.
 
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::Range;
@@ -11,23 +13,35 @@ use crate::local::addresses::LocalAddresses;
 use crate::route::fib::Fib;
 use crate::route::flow_hash::flow_hash;
 use crate::route::next_hop_groups::Groups;
-use crate::route::overlay::OverlaidTable;
+use crate::route::overlay::Overlay;
+use crate::route::rib::Rib;
 use crate::route::target::Target;
+use lpm::Reader;
+use lpm::epochs::Epochs;
+use spin::RwLock;
+use wire::addr::Network;
 use wire::{be32, be128};
 
 /// A routing table of both families, and what is known of its addresses.
+#[derive(Debug)]
 pub(crate) struct Vrf {
     pub(crate) fib: Fib,
-    pub(crate) fib6: OverlaidTable<u128>,
+    pub(crate) fib6: Reader<u128>,
+    /// What changes those two. Lanes look here for nothing but other ways to a source. Apart, so that the
+    /// compiler knows of all else that it stays the same during a burst.
+    pub(crate) rib: Box<RwLock<Rib>>,
     pub(crate) local_addresses: LocalAddresses,
 }
 
 impl Vrf {
-    /// A table without routes. `key` makes the hash of its addresses hard to foresee.
-    pub(crate) fn new(key: u64) -> Self {
+    /// A table without routes, for lanes of `epochs`. `key` makes the hash of its addresses hard to
+    /// foresee.
+    pub(crate) fn new(key: u64, epochs: &Arc<Epochs>) -> Self {
+        let mut rib = Rib::new();
         Self {
-            fib: Fib::new(),
-            fib6: OverlaidTable::new(),
+            fib: Fib::new(rib.v4.table_mut().reader(epochs)),
+            fib6: rib.v6.table_mut().reader(epochs),
+            rib: Box::new(RwLock::new(rib)),
             local_addresses: LocalAddresses::new(key),
         }
     }
@@ -40,16 +54,118 @@ impl Vrf {
             IpAddr::V6(destination) => self.fib6.lookup(destination.to_bits()),
         }
     }
-}
 
-impl Vrf {
     /// Returns `true` if `accept` takes the target of a prefix that an address is in, other than the
     /// default route.
+    #[inline(never)]
     pub(crate) fn any_containing(&self, address: IpAddr, accept: impl Fn(Target) -> bool) -> bool {
         let accept = |value| accept(Target::from_number(value));
-        match address {
-            IpAddr::V4(address) => self.fib.v4.any_containing(address.to_bits(), accept),
-            IpAddr::V6(address) => self.fib6.any_containing(address.to_bits(), accept),
+        self.rib.read().any_containing(address, accept)
+    }
+}
+
+/// While no lane reads it.
+impl Vrf {
+    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    pub(crate) fn insert(&mut self, prefix: Network, value: u32) -> Option<u32> {
+        let rib = self.rib.get_mut();
+        match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => {
+                let reader = self.fib.changes_alone();
+                let (first, len) = (prefix.first(), prefix.len);
+                rib.v4.insert(first, len, value, Some(reader))
+            }
+            (_, Some(prefix)) => {
+                let (first, len) = (prefix.first(), prefix.len);
+                rib.v6.insert(first, len, value, Some(&mut self.fib6))
+            }
+            _ => None,
+        }
+    }
+
+    /// Removes a route. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    pub(crate) fn remove(&mut self, prefix: Network) -> Option<u32> {
+        let rib = self.rib.get_mut();
+        match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => {
+                let reader = self.fib.changes_alone();
+                rib.v4.remove(prefix.first(), prefix.len, Some(reader))
+            }
+            (_, Some(prefix)) => {
+                let reader = &mut self.fib6;
+                rib.v6.remove(prefix.first(), prefix.len, Some(reader))
+            }
+            _ => None,
+        }
+    }
+
+    /// Removes all routes, and what lies over them. Returns what it was.
+    pub(crate) fn clear(&mut self, epochs: &Arc<Epochs>) -> Rib {
+        let new = Self::new(0, epochs);
+        (self.fib, self.fib6) = (new.fib, new.fib6);
+        core::mem::replace(&mut self.rib, new.rib).into_inner()
+    }
+
+    /// Replaces what lies over the routes. Those that come to light are hidden if `hidden` says so of
+    /// their values.
+    pub(crate) fn replace_overlay(
+        &mut self,
+        four: Overlay<u32>,
+        six: Overlay<u128>,
+        hidden: impl Fn(u32) -> bool,
+    ) {
+        let rib = self.rib.get_mut();
+        if rib.v4.is_other(&four) {
+            let reader = self.fib.changes_alone();
+            rib.v4.replace_overlay(four, reader, &hidden);
+        }
+        rib.v6.replace_overlay(six, &mut self.fib6, hidden);
+    }
+
+    /// Hides the routes whose values `hidden` holds for, and shows the others.
+    pub(crate) fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
+        let rib = self.rib.get_mut();
+        let (four, six) = (rib.v4.table_mut(), rib.v6.table_mut());
+        four.alone(self.fib.changes_alone(), |table| table.hide(&hidden));
+        six.alone(&mut self.fib6, |table| table.hide(hidden));
+    }
+
+    /// Returns `true` if lookups of IPv4 are as quick as they can be.
+    pub(crate) fn is_settled(&mut self) -> bool {
+        self.fib.is_settled(self.rib.get_mut().v4.table())
+    }
+
+    /// Brings a part of the IPv4 table into the form in which lookups are quick.
+    pub(crate) fn settle(&mut self) {
+        self.fib.settle(self.rib.get_mut().v4.table_mut());
+    }
+}
+
+/// While lanes do.
+impl Vrf {
+    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    pub(crate) fn insert_beside(&self, prefix: Network, value: u32) -> Option<u32> {
+        let mut rib = self.rib.write();
+        match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => {
+                self.fib.changes();
+                rib.v4.insert(prefix.first(), prefix.len, value, None)
+            }
+            (_, Some(prefix)) => rib.v6.insert(prefix.first(), prefix.len, value, None),
+            _ => None,
+        }
+    }
+
+    /// Removes a route. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    pub(crate) fn remove_beside(&self, prefix: Network) -> Option<u32> {
+        let mut rib = self.rib.write();
+        match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => {
+                self.fib.changes();
+                rib.v4.remove(prefix.first(), prefix.len, None)
+            }
+            (_, Some(prefix)) => rib.v6.remove(prefix.first(), prefix.len, None),
+            _ => None,
         }
     }
 }
@@ -146,9 +262,14 @@ impl Vrfs {
     }
 
     /// One of them to be changed, and the groups.
-    pub(crate) fn split(&mut self, number: u8) -> (&mut Vrf, &Groups) {
+    pub(crate) fn split(&mut self, number: u8) -> (&mut Vrf, &mut Groups) {
         let other = self.others.get_mut(usize::from(number).wrapping_sub(1));
-        (other.unwrap_or(&mut self.default), &self.groups)
+        (other.unwrap_or(&mut self.default), &mut self.groups)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Vrf> {
+        core::iter::once(&self.default).chain(&self.others)
     }
 
     /// The target of a packet for which a table gave an answer: where that is another table,
@@ -186,7 +307,7 @@ impl Vrfs {
     pub(crate) fn has_default_route6(&self, number: u8) -> bool {
         let mut number = number;
         for _ in 0..=self.others.len() {
-            let default = self.get(number).fib6.visible(0, 0);
+            let default = self.get(number).rib.read().v6.visible(0, 0);
             match default.map(Target::from_number) {
                 Some(Target::Vrf(next)) => number = next,
                 Some(Target::Neighbor(_) | Target::OnLink(_) | Target::Group(_)) => return true,

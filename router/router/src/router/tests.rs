@@ -273,7 +273,7 @@ proptest! {
         for (step, settled) in steps {
             model.take(&step);
             if settled {
-                model.router.tables.vrfs.get_mut(0).fib.settle();
+                model.router.tables.vrfs.get_mut(0).settle();
             }
             for third in 0..4u16 {
                 for last in [0u8, 1, 2, 3, 255] {
@@ -293,8 +293,12 @@ proptest! {
         }
         // Nothing is held any more.
         prop_assert!(model.router.state.neighbors.iter().all(|(_, e)| e.pinned == 0));
-        prop_assert!(model.router.tables.vrfs.groups.is_empty());
+        prop_assert!(model.router.state.groups.is_empty());
     }
+}
+
+fn is_settled(router: &mut Router) -> bool {
+    router.tables.vrfs.get_mut(0).is_settled()
 }
 
 #[test]
@@ -305,15 +309,15 @@ fn single_changes_are_copied_when_they_had_time_to_gather() {
         router.insert_route(&route(text, target)).unwrap();
     };
     let start = Instant(5);
-    assert!(router.tables.vrfs.get(0).fib.is_settled());
+    assert!(is_settled(&mut router));
     blackhole(&mut router, "192.0.2.0/24");
-    assert!(!router.tables.vrfs.get(0).fib.is_settled());
+    assert!(!is_settled(&mut router));
     let due = router.step(start).settle_routes().unwrap();
     assert_eq!(due, start.saturating_add(SETTLING));
     blackhole(&mut router, "198.51.100.0/24");
     assert_eq!(router.step(start).settle_routes(), Some(due));
     assert_eq!(router.step(due).settle_routes(), None);
-    assert!(router.tables.vrfs.get(0).fib.is_settled());
+    assert!(is_settled(&mut router));
     let found = router.tables.vrfs.get(0).fib.lookup(0xc633_6407);
     assert_eq!(found, Target::Drop(DropReason::Blackhole));
 }
@@ -484,7 +488,7 @@ fn routes_come_and_go_in_each_table() {
     assert_eq!(gateway_of(&router, first), Some((address, 0)));
     let (group, _) = answers(&router, 1, there);
     assert!(matches!(group, Target::Group(_)), "{group:?}");
-    assert!(!router.tables.vrfs.groups.is_empty());
+    assert!(!router.state.groups.is_empty());
 
     // From one table into the other, to the same group.
     let leak = network("192.0.2.0/25");
@@ -543,7 +547,7 @@ fn routes_come_and_go_in_each_table() {
     assert_eq!(answers(&router, 1, [192, 0, 2, 200]).0, group);
     assert!(router.remove_route_in(1, prefix) && router.remove_route(leak));
     assert_eq!(router.route_counts(), (0, 0));
-    assert!(router.tables.vrfs.groups.is_empty());
+    assert!(router.state.groups.is_empty());
     assert!(router.state.neighbors.iter().all(|(_, e)| e.pinned == 0));
 }
 

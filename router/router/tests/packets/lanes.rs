@@ -8,8 +8,8 @@ use config::{RouteConfig, RouteTarget, Via};
 use lane_lock::LaneLock;
 use router::addr::Network;
 use router::{
-    BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom, Router,
-    Verdict,
+    BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom,
+    RouteChanges, RouteError, Router, Tables, Verdict, snapshot,
 };
 use testkit::bed::*;
 use testkit::bed6::*;
@@ -294,19 +294,69 @@ impl Plan {
     }
 
     /// Makes a change, the first being number 1.
-    fn make(&self, change: usize, router: &mut Router) {
+    fn make(&self, change: usize, routes: &mut impl Routes) {
         let (which, gateway) = self.changes[change - 1];
         let prefix = self.routes[which];
         match gateway {
-            Some(_) => router.insert_route(&route(prefix, gateway)).unwrap(),
-            None => assert!(router.remove_route(prefix)),
+            Some(_) => routes.insert(&route(prefix, gateway)),
+            None => assert!(routes.remove(prefix)),
         }
+    }
+}
+
+/// Where routes come and go.
+trait Routes {
+    fn insert(&mut self, route: &RouteConfig);
+    fn remove(&mut self, prefix: Network) -> bool;
+}
+
+/// While nobody forwards.
+impl Routes for Router {
+    fn insert(&mut self, route: &RouteConfig) {
+        self.insert_route(route).unwrap();
+    }
+
+    fn remove(&mut self, prefix: Network) -> bool {
+        self.remove_route(prefix)
+    }
+}
+
+/// While lanes do; what waits for these is waited for.
+struct Beside<'a, F> {
+    changes: RouteChanges<'a>,
+    wait: F,
+    /// After how many of the last changes too much waited.
+    waits: u32,
+}
+
+impl<F: Fn()> Beside<'_, F> {
+    fn changed(&mut self) {
+        if self.changes.retired() <= RETIRED {
+            self.waits = 0;
+            return;
+        }
+        self.waits += 1;
+        assert!(self.waits < 16, "lanes went on, and nothing is used again");
+        (self.wait)();
+    }
+}
+
+impl<F: Fn()> Routes for Beside<'_, F> {
+    fn insert(&mut self, route: &RouteConfig) {
+        self.changes.insert(route).unwrap();
+        self.changed();
+    }
+
+    fn remove(&mut self, prefix: Network) -> bool {
+        let removed = self.changes.remove(prefix);
+        self.changed();
+        removed
     }
 }
 
 /// Routes to nowhere beside those that change, so that the tables take other forms: an index of
 /// the block after a quarter of the changes, no quick copy after a half, then again as at first.
-fn fill(change: usize, router: &mut Router) {
+fn fill(change: usize, routes: &mut impl Routes) {
     let beside = |at: u16| {
         let [high, low] = at.to_be_bytes();
         let four = (IpAddr::from([66, high, low, 0]), 24);
@@ -322,9 +372,9 @@ fn fill(change: usize, router: &mut Router) {
     };
     for prefix in (from..to).flat_map(beside) {
         if change == CHANGES * 3 / 4 {
-            assert!(router.remove_route(prefix));
+            assert!(routes.remove(prefix));
         } else {
-            router.insert_route(&route(prefix, None)).unwrap();
+            routes.insert(&route(prefix, None));
         }
     }
 }
@@ -439,4 +489,182 @@ fn while_routes_change_every_lane_finds_the_old_or_the_new_one() {
             assert!(overlapping > CHANGES / 10, "{overlapping} during changes");
         }
     });
+}
+
+/// Has others end, however this does.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// How often one route comes and goes.
+const FLAPS: usize = 10_000;
+/// Parts of the tables that may wait for lanes, before changes do.
+const RETIRED: usize = 3_000;
+
+/// Bytes of the tables of both families.
+fn bytes(router: &Router) -> usize {
+    let tables = snapshot::routes(router, 0).unwrap();
+    tables.ipv4.bytes + tables.ipv6.bytes
+}
+
+/// No lane stops: each frame goes where the route said that was in force before or after one of the
+/// changes meanwhile, and the tables take no more memory the longer routes flap.
+#[test]
+fn routes_change_while_lanes_forward() {
+    let plan = Plan::new();
+    let mut bed = bed_with_gateways();
+    for (covering, _) in NESTS {
+        let covering = route(covering.parse().unwrap(), Some(0));
+        bed.router.insert_route(&covering).unwrap();
+    }
+    // Time for a quick copy, which is old from the first change on.
+    for _ in 0..2 {
+        bed.now = bed.now.saturating_add(Duration::from_millis(200));
+        bed.poll();
+    }
+    let mut lanes = [(); LANES].map(|()| bed.router.new_lane());
+    let bursts = plan.frames.each_ref().map(|frames| {
+        let headers: [Header; BURST] = std::array::from_fn(|at| header(&frames[at]));
+        (headers, [FrameMeta::plain(frames[0].len()); BURST])
+    });
+    let (edges, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let seen = [(); LANES].map(|()| AtomicUsize::new(0));
+    let (now, input) = (bed.now, InterfaceId(WAN));
+    // Forwards until all is done. How many bursts there were changes beside.
+    let watch = |at: usize, lane: &mut Lane, tables: &Tables| {
+        let mut overlapping = 0;
+        while !done.load(Ordering::SeqCst) {
+            for (family, (mut headers, metas)) in bursts.into_iter().enumerate() {
+                let before = edges.load(Ordering::SeqCst);
+                let mut verdicts = [Verdict::Drop; BURST];
+                lane.process(tables, now, input, &mut headers, &metas, &mut verdicts);
+                let after = edges.load(Ordering::SeqCst);
+                assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN)); BURST]);
+                let possible = &plan.answers[before / 2..=after.div_ceil(2)];
+                for (frame, found) in headers.iter().map(|header| header.0[5]).enumerate() {
+                    assert!(
+                        possible
+                            .iter()
+                            .any(|answers| answers[family][frame] == found),
+                        "lane {at}, changes {before} to {after}, frame {frame} of {family}: {found}",
+                    );
+                }
+                overlapping += usize::from(before != after || before % 2 == 1);
+                seen[at].fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        overlapping
+    };
+    let (tables, changes) = bed.router.beside();
+    std::thread::scope(|scope| {
+        let watch = &watch;
+        let ends = Ends(&done);
+        let mut at = 0;
+        let watchers = lanes.each_mut().map(|lane| {
+            at += 1;
+            let at = at - 1;
+            scope.spawn(move || watch(at, lane, tables))
+        });
+        let failed = || watchers.iter().any(|watcher| watcher.is_finished());
+        // Until each lane has forwarded something more.
+        let patiently = || {
+            let before = seen.each_ref().map(|count| count.load(Ordering::SeqCst));
+            while !failed() && (0..LANES).any(|at| seen[at].load(Ordering::SeqCst) == before[at]) {
+                std::thread::yield_now();
+            }
+        };
+        let wait = &patiently;
+        let mut beside = Beside {
+            changes,
+            wait,
+            waits: 0,
+        };
+        for change in 1..=CHANGES {
+            edges.store(2 * change - 1, Ordering::SeqCst);
+            if change % (CHANGES / 4) == 0 && change < CHANGES {
+                fill(change, &mut beside);
+            }
+            plan.make(change, &mut beside);
+            edges.store(2 * change, Ordering::SeqCst);
+            if change % 4 == 0 {
+                patiently();
+            }
+        }
+        // Routes that no frame goes by, at full speed.
+        let prefixes = ["67.1.2.0/24", "2a0e:1::/48"].map(|text| text.parse().unwrap());
+        for flap in 0..FLAPS {
+            for prefix in prefixes {
+                beside.insert(&route(prefix, Some(flap as u8 % GATEWAYS)));
+                assert!(beside.remove(prefix));
+            }
+            if failed() {
+                break;
+            }
+        }
+        drop(ends);
+        for watcher in watchers {
+            let overlapping = watcher.join().expect("the right routes");
+            assert!(overlapping > CHANGES / 10, "{overlapping} during changes");
+        }
+    });
+    // A router with as many routes at a time, but without lanes, takes as much, but for what had to wait.
+    let mut other = bed_with_gateways();
+    (1..CHANGES).for_each(|change| {
+        if change % (CHANGES / 4) == 0 {
+            fill(change, &mut other.router);
+        }
+    });
+    let (most, found) = (bytes(&other.router) + (1 << 20), bytes(&bed.router));
+    assert!(found < most, "{found} bytes, {most} at most");
+}
+
+#[test]
+fn beside_lanes_routes_lead_where_others_do() {
+    let mut bed = bed_with_gateways();
+    let prefix = |text: &str| text.parse::<Network>().unwrap();
+    let unknown = |beyond: u8| {
+        let mut route = route(prefix("192.0.2.0/24"), Some(0));
+        if let RouteTarget::Via(gateways) = &mut route.target {
+            gateways[0].address = [10, 0, 1, beyond].into();
+        }
+        route
+    };
+    let pair = |text: &str| {
+        let mut both = route(prefix(text), Some(0));
+        let other = route(prefix(text), Some(1)).target;
+        if let (RouteTarget::Via(all), RouteTarget::Via(more)) = (&mut both.target, other) {
+            all.extend(more);
+        }
+        both
+    };
+    let new = Err(RouteError::NewNextHop);
+    let (four, six) = bed.router.route_counts();
+    let (_, mut changes) = bed.router.beside();
+    assert_eq!(changes.insert(&unknown(99)), new);
+    assert_eq!(changes.insert(&pair("192.0.2.0/24")), new, "no such group");
+    changes
+        .insert(&route(prefix("192.0.2.0/24"), None))
+        .unwrap();
+    assert!(changes.remove(prefix("192.0.2.0/24")));
+    assert!(!changes.remove(prefix("192.0.2.0/24")));
+    assert!(!changes.remove_in(7, prefix("192.0.2.0/24")));
+    let mut elsewhere = route(prefix("192.0.2.0/24"), None);
+    elsewhere.vrf = 7;
+    assert_eq!(changes.insert(&elsewhere), Err(RouteError::NoVrf));
+
+    // A group lives as long as routes lead to it, whoever entered them.
+    bed.router.insert_route(&unknown(99)).unwrap();
+    bed.router.insert_route(&pair("198.51.100.0/24")).unwrap();
+    let (_, mut changes) = bed.router.beside();
+    changes.insert(&unknown(99)).unwrap();
+    changes.insert(&pair("192.0.2.0/25")).unwrap();
+    assert!(changes.remove(prefix("198.51.100.0/24")));
+    changes.insert(&pair("198.51.100.0/25")).unwrap();
+    assert!(changes.remove(prefix("192.0.2.0/25")) && changes.remove(prefix("198.51.100.0/25")));
+    assert_eq!(changes.insert(&pair("192.0.2.0/25")), new, "it is gone");
+    assert_eq!(bed.router.route_counts(), (four + 1, six));
 }

@@ -1,0 +1,73 @@
+//! Which number each group of next hops has, and how many routes use it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::next_hop_groups::Members;
+
+/// Most groups at a time. Each takes about 1 KiB.
+const GROUPS: usize = config::MAX_GROUPS;
+
+#[derive(Debug, Default)]
+struct Slot {
+    members: Members,
+    users: u32,
+}
+
+/// The numbers of all groups. What lanes read of them is in
+/// [`Groups`](crate::route::next_hop_groups::Groups).
+#[derive(Debug, Default)]
+pub(crate) struct GroupNumbers {
+    slots: Vec<Slot>,
+    numbers: BTreeMap<Members, u32>,
+    free: Vec<u32>,
+}
+
+impl GroupNumbers {
+    /// The group with these members, if there is one.
+    pub(crate) fn find(&self, members: &Members) -> Option<u32> {
+        self.numbers.get(members).copied()
+    }
+
+    /// A number for a group that doesn't exist yet and has no users. `None` if there are too many.
+    pub(crate) fn add(&mut self, members: Members) -> Option<u32> {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None if self.slots.len() < GROUPS => {
+                self.slots.push(Slot::default());
+                u32::try_from(self.slots.len() - 1).ok()?
+            }
+            None => return None,
+        };
+        self.slots.get_mut(number as usize)?.members = members.clone();
+        self.numbers.insert(members, number);
+        Some(number)
+    }
+
+    /// Notes one more user of a group.
+    pub(crate) fn hold(&mut self, number: u32) {
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            slot.users += 1;
+        }
+    }
+
+    /// Notes one user less. When the last one is gone, so is the group; its members are
+    /// returned.
+    pub(crate) fn release(&mut self, number: u32) -> Option<Members> {
+        let slot = self.slots.get_mut(number as usize)?;
+        slot.users = slot.users.checked_sub(1)?;
+        if slot.users > 0 {
+            return None;
+        }
+        let members = core::mem::take(slot).members;
+        self.numbers.remove(&members);
+        self.free.push(number);
+        Some(members)
+    }
+
+    /// Returns `true` if there are none.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.free.len() == self.slots.len()
+    }
+}

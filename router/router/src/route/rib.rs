@@ -1,0 +1,54 @@
+//! The routes of a routing table, as who changes them has them.
+
+use core::net::IpAddr;
+
+use wire::addr::Network;
+
+use crate::route::overlay::OverlaidTable;
+
+/// The routes of both families, usable or not, with what lies over them. Lanes find packets' ways by what
+/// the [`Vrf`](crate::route::vrf::Vrf) has beside it.
+#[derive(Debug)]
+pub(crate) struct Rib {
+    pub(crate) v4: OverlaidTable<u32>,
+    pub(crate) v6: OverlaidTable<u128>,
+}
+
+impl Rib {
+    /// No routes.
+    pub(crate) fn new() -> Self {
+        Self {
+            v4: OverlaidTable::new(),
+            v6: OverlaidTable::new(),
+        }
+    }
+
+    /// Returns `true` if there is a route with exactly this prefix.
+    pub(crate) fn has(&self, prefix: Network) -> bool {
+        match (prefix.v4(), prefix.v6()) {
+            (Some(prefix), _) => self.v4.has(prefix.first(), prefix.len),
+            (_, Some(prefix)) => self.v6.has(prefix.first(), prefix.len),
+            _ => false,
+        }
+    }
+
+    /// Returns `true` if `accept` takes the value of a prefix that an address is in, other than the
+    /// default route.
+    pub(crate) fn any_containing(&self, address: IpAddr, accept: impl Fn(u32) -> bool) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.any_containing(address.to_bits(), accept),
+            IpAddr::V6(address) => self.v6.any_containing(address.to_bits(), accept),
+        }
+    }
+
+    /// Calls `f` with the value of each route, without [`HIDDEN`](lpm::HIDDEN).
+    pub(crate) fn for_each_route(&self, mut f: impl FnMut(u32)) {
+        self.v4.for_each_route(&mut f);
+        self.v6.for_each_route(&mut f);
+    }
+
+    /// How many things of both tables can't be used again yet, since lanes may still find them.
+    pub(crate) fn retired(&self) -> usize {
+        self.v4.table().retired() + self.v6.table().retired()
+    }
+}
