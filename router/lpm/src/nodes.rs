@@ -106,6 +106,18 @@ impl Nodes {
         }
     }
 
+    /// The child of a node in a slot, if there is one.
+    #[inline]
+    pub(crate) fn child(&self, at: u32, slot: usize) -> Option<u32> {
+        let held = self.held(at);
+        let node = match held.moved_to() {
+            Some(copy) => self.pages.get(copy),
+            None => held,
+        };
+        let (has, child) = node.perhaps_child(slot);
+        has.then_some(child)
+    }
+
     pub(crate) fn routes(&self, at: u32) -> &Routes {
         if at & IN_INDEX != 0 {
             let block = (at ^ IN_INDEX) as usize / INDEXED;

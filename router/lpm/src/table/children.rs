@@ -29,11 +29,9 @@ impl<A: Address> Table<A> {
         let (mut at, mut from) = self.way(prefix, depth);
         while from < depth {
             let slot = prefix.bits(from, STRIDE);
-            let node = self.nodes.node(at);
-            at = if node.has(slot) {
-                node.child(slot)
-            } else {
-                self.add_child(at, slot)
+            at = match self.nodes.child(at, slot) {
+                Some(child) => child,
+                None => self.add_child(at, slot),
             };
             from += STRIDE;
         }
@@ -47,11 +45,7 @@ impl<A: Address> Table<A> {
         while from < depth {
             path[(from / STRIDE) as usize] = at;
             let slot = prefix.bits(from, STRIDE);
-            let node = self.nodes.node(at);
-            if !node.has(slot) {
-                return None;
-            }
-            at = node.child(slot);
+            at = self.nodes.child(at, slot)?;
             from += STRIDE;
         }
         path[(from / STRIDE) as usize] = at;
