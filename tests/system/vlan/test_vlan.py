@@ -80,7 +80,8 @@ def test_ipv6_in_a_vlan(vlans: Guest) -> None:
     """The host configures itself by what is advertised in the VLAN."""
     settle(vlans)
     addresses = lambda: RIGHT.run("ip", "-6", "address", "show", "v100")  # noqa: E731
-    eventually(lambda: "2001:db8:100:" in addresses() or None, 60, addresses)
+    usable = lambda text: "2001:db8:100:" in text and "tentative" not in text  # noqa: E731
+    eventually(lambda: usable(addresses()) or None, 60, addresses)
     for target in ("2001:db8:100::1", "ff02::2%v100"):
         assert RIGHT.ping(target, 3, 0.2).lost == 0, target
     assert "2001:db8:100:" not in RIGHT.run("ip", "-6", "address", "show", DEVICE)
