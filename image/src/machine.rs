@@ -14,7 +14,7 @@ use crate::HEAP;
 
 /// The kernel, and the workers that forward.
 pub(crate) struct Machine {
-    /// Those.
+    /// The workers that forward.
     pub(crate) workers: &'static Workers,
     /// The time-stamp counter at the first instruction.
     pub(crate) entered: u64,

@@ -36,7 +36,7 @@ pub struct HypercallCounts {
     pub sched_op: u64,
     /// `EVTCHNOP_*` (event_channel.h), nearly all of them to send an event.
     pub event_channel_op: u64,
-    /// All of them.
+    /// All hypercalls.
     pub total: u64,
 }
 

@@ -126,7 +126,7 @@ class Body:
                 self.bind(pattern, self.value(match.end()))
 
     def value(self, at: int) -> list[Item]:
-        """Return the types of the expression that begins here, or nothing if that isn't plain."""
+        """Return the types of the expression that begins here, or `None` if that isn't plain."""
         at = re.compile(r"(?:\s|&|\*|\(|\bmut\b|\bmatch\b)*").match(self.text, at).end()
         match = PATH.match(self.text, at)
         if not match:

@@ -34,7 +34,7 @@ def affordable(wanted: int) -> int:
 
 
 def test(boot: Callable[[], AbstractContextManager[Machine]], words: list[str], machines: int) -> int:
-    """Boot so many machines and run the tests; the first is at work while the next one boots."""
+    """Boot this many machines and run the tests; the first is at work while the next one boots."""
     started = time.monotonic()
     files = Files()
     runs: list[Run] = []

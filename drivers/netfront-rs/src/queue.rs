@@ -368,6 +368,9 @@ impl<H: Hal> Queue<H> {
     ///
     /// To be called when the backend is done (`XenbusStateClosed`) or gone. Should it write on
     /// into the packet pages, it does so in pages that are granted to it anyhow.
+    ///
+    /// # Panics
+    /// If `pool` isn't the one that the queue was made with.
     pub fn close(mut self, pool: &mut PagePool<H>) -> usize {
         assert_eq!(
             self.pool,

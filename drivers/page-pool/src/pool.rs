@@ -38,8 +38,7 @@ use crate::home::{Home, HomeId, Homes, NO_PAGE, SPARE, Terms};
 
 /// What is known of a page. Nothing of this is visible to the peer.
 ///
-/// Whether the page is free, posted or in a frame is known from the free lists and the receive
-/// rings.
+/// The free lists and the receive rings say if the page is free, posted or in a frame.
 #[derive(Debug)]
 pub struct PageSlot {
     page: SharedPage,

@@ -13,7 +13,7 @@ std::thread_local! {
     static ON_ACCESS: RefCell<Option<OnAccess>> = const { RefCell::new(None) };
 }
 
-/// Whether any thread ever asked for it; until then benchmarks pay for one look.
+/// `true` once any thread asked for it; until then benchmarks pay for one look.
 static EVER: AtomicBool = AtomicBool::new(false);
 
 /// Calls `act` before every [`SharedPage::read`] and [`SharedPage::write`] of this thread, for

@@ -136,7 +136,7 @@ pub async fn attach_devices<F: Future<Output = ()> + 'static>(
         over.borrow_mut().clear();
         match list.current().await {
             Ok(present) => {
-                // A new device of that number begins anew.
+                // A new device of that number begins again.
                 started.retain(|it| it.running_since_ns.is_some() || present.contains(&it.id));
                 for id in present {
                     let at = started.iter().position(|it| it.id == id);

@@ -233,7 +233,7 @@ fn a_device_whose_driver_ends_again_and_again_is_started_ever_less_often() {
     assert_eq!(*starts.borrow(), 2);
     rig.run_for(62 * MIN_BACKOFF_NS);
     assert_eq!(*starts.borrow(), 8);
-    // One that is new begins anew.
+    // A new one begins at the start.
     rig.server.remove("device/vif/0");
     rig.run();
     rig.server.add_device("vif", 0, 0);

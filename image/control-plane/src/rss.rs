@@ -26,7 +26,7 @@ pub(crate) struct RssSessions {
 }
 
 impl RssSessions {
-    /// None.
+    /// Creates an empty set.
     pub(crate) fn new() -> Self {
         Self {
             all: RefCell::default(),

@@ -51,14 +51,14 @@ enum Drain {
     Slots(u64),
     /// Nothing, ever.
     Hangs,
-    /// All, but with pauses of so many ns.
+    /// All, but with pauses of this many ns.
     Pauses(u64),
 }
 
 /// What a flow's frames are.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Payload of so many bytes, in slots of so many.
+    /// Payload of the first number of bytes, in slots of the second.
     Udp { payload: usize, fragment: usize },
     /// The same in TCP, with a blank checksum.
     Blank { payload: usize },

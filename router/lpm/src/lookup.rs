@@ -16,7 +16,7 @@ use crate::view::{CODES, Index, NodePage, Shared, UNCODED, View, WORDS, node_in}
 
 /// Addresses that are looked up side by side.
 const BURST: usize = 64;
-/// All go on together while more than one in so many has further to go.
+/// All go on together while more than one in this many has further to go.
 const FEW: usize = 3;
 /// So many go down together, fewer one after the other.
 const MANY: u32 = 5;

@@ -159,8 +159,8 @@ impl SharedNode {
         self.children.load() & 1u64.wrapping_shl(slot as u32) != 0
     }
 
-    /// Whether a slot has a child, and which. If it has none, the number may be that of any node
-    /// or of none.
+    /// Returns `true` if a slot has a child, and the child's number. Without a child, the number may be
+    /// that of any node or of none.
     #[inline(always)]
     pub(crate) fn perhaps_child(&self, slot: usize) -> (bool, u32) {
         let left = self.children.load().wrapping_shr(slot as u32);
@@ -169,7 +169,7 @@ impl SharedNode {
     }
 
     /// The code of a slot without a child, and how many runs end at it or after it; [`NO_CODE`] if
-    /// the answer is in the leaf so many before the end.
+    /// the answer is in the leaf this many before the end.
     #[inline(always)]
     pub(crate) fn code(&self, slot: usize) -> (u8, u32) {
         let left = self.ends.load().wrapping_shr(slot as u32).count_ones();

@@ -179,7 +179,7 @@ impl Nodes {
         }
     }
 
-    /// Adds the index of a block, one of so many, with all of its nodes.
+    /// Adds the index of a block with all of its nodes.
     pub(crate) fn add_index(&mut self, index: Index, block: usize, of: usize) {
         if self.indexes.is_empty() {
             self.indexes = (0..of).map(|_| SharedOnce::new()).collect();

@@ -65,7 +65,7 @@ impl View {
         Some(&self.indexes.get(block)?.get()?[at as usize % INDEXED])
     }
 
-    /// A leaf, if there are so many.
+    /// Returns a leaf. `None` if there are fewer.
     #[inline(always)]
     pub(crate) fn leaf(&self, at: u32) -> Option<u32> {
         let page = self.leaves.get(at as usize / WORDS)?;
@@ -79,7 +79,7 @@ impl View {
     }
 }
 
-/// A node that is in a run, if there are so many.
+/// Returns a node of a run. `None` if there are fewer.
 #[inline(always)]
 pub(crate) fn node_in(nodes: &[NodePage], at: u32) -> Option<&SharedNode> {
     let page = nodes.get(at as usize / NODES)?;

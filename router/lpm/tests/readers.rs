@@ -183,7 +183,7 @@ fn world6() -> impl Strategy<Value = World<u128>> {
     })
 }
 
-/// A table with so many prefixes in the block of the world that it has an index; all of them lead
+/// A table with enough prefixes in one block to have an index; all of them lead
 /// nowhere.
 fn with_index<A: Address>(prefix: impl Fn(u32) -> (A, u8), count: u32) -> Table<A> {
     let mut table = Table::new(0);

@@ -82,6 +82,9 @@ impl Egress for Out<'_> {
 
 impl Bed {
     /// A router with this configuration file and links up; its number tells its MAC addresses.
+    ///
+    /// # Panics
+    /// If the configuration can't be used.
     pub fn new(text: &str, number: u8) -> Self {
         let config = config::from_toml(text).unwrap();
         Self::with(&config, number)
@@ -131,6 +134,9 @@ impl Bed {
     }
 
     /// Polls until nothing is left to do now.
+    ///
+    /// # Panics
+    /// If there is always more to do.
     pub fn poll(&mut self) {
         for _ in 0..10_000 {
             let poll = self
@@ -156,6 +162,9 @@ impl Bed {
     }
 
     /// Processes frames and punts, without polling. Returns the verdicts.
+    ///
+    /// # Panics
+    /// If they contradict what is said of all of them.
     pub fn offer(&mut self, interface: u8, frames: &[(&[u8], FrameMeta)]) -> Vec<Verdict> {
         let input = InterfaceId(interface);
         let mut headers: Vec<Header> = frames
@@ -224,7 +233,10 @@ impl Bed {
             .collect()
     }
 
-    /// How many frames of an interface were dropped for this reason.
+    /// Returns how many frames of an interface were dropped for this reason.
+    ///
+    /// # Panics
+    /// If there is no such interface.
     pub fn dropped(&self, interface: u8, reason: DropReason) -> u64 {
         self.router
             .counters(InterfaceId(interface))
@@ -232,7 +244,10 @@ impl Bed {
             .dropped(reason)
     }
 
-    /// Every frame is accounted for exactly once.
+    /// Asserts that every frame is accounted for exactly once.
+    ///
+    /// # Panics
+    /// If one isn't.
     pub fn assert_balance(&self) {
         let (mut sources, mut sinks) = (0, 0);
         for at in 0..self.router.config().interfaces.len() as u8 {
@@ -343,6 +358,9 @@ pub fn with_options(mut frame: Frame, options: &[u8]) -> Frame {
 
 /// Asserts that a frame carries an ICMP message to `destination` with correct checksums and
 /// returns its type, code and quoted packet.
+///
+/// # Panics
+/// If it carries something else.
 pub fn icmp(frame: &[u8], source: [u8; 4], destination: [u8; 4]) -> (u8, u8, Vec<u8>) {
     assert_eq!(checksum(&frame[14..34]), 0);
     assert_eq!(checksum(&frame[34..]), 0);

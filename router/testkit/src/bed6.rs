@@ -34,6 +34,9 @@ pub const NS: u8 = 135;
 pub const NA: u8 = 136;
 
 /// An address from text.
+///
+/// # Panics
+/// If it is none.
 pub fn a6(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
@@ -178,6 +181,9 @@ pub struct Sent {
 
 impl Sent {
     /// Reads a frame and checks its lengths, and checksum if it is ICMPv6.
+    ///
+    /// # Panics
+    /// If it is no IPv6 frame or something of it is wrong.
     pub fn read((out, f): &(u8, Frame)) -> Self {
         assert_eq!(f[12..15], [0x86, 0xdd, 0x60], "{f:?}");
         assert_eq!(f[6..12], router_mac(0, *out));
@@ -211,6 +217,9 @@ impl Sent {
     }
 
     /// Type, code, the 32 bits behind the checksum, and the quoted packet of an error.
+    ///
+    /// # Panics
+    /// If it is no ICMPv6 message.
     pub fn error(&self) -> (u8, u8, u32, &[u8]) {
         assert_eq!(self.next, 58);
         let detail = u32::from_be_bytes(self.payload[4..8].try_into().unwrap());
@@ -218,6 +227,9 @@ impl Sent {
     }
 
     /// The target address of a message of Neighbor Discovery.
+    ///
+    /// # Panics
+    /// If it has none.
     pub fn target(&self) -> Ipv6Addr {
         let octets: [u8; 16] = self.payload[8..24].try_into().unwrap();
         Ipv6Addr::from(octets)

@@ -59,7 +59,11 @@ pub enum Unreadable {
 
 impl Ipv4 {
     /// Reads and checks the header of a packet of which `bytes` are at hand and which has
-    /// `len` bytes with link-layer padding.
+    /// `len` bytes with link-layer padding (RFC 791 3.1).
+    ///
+    /// # Errors
+    /// [`Unreadable::Bad`] with what is wrong, [`Unreadable::Incomplete`] if the header has options
+    /// beyond `bytes`.
     pub fn parse(bytes: &[u8], len: usize) -> Result<Self, Unreadable> {
         let bad = |reason| Err(Unreadable::Bad(reason));
         let bytes = bytes.get(..len).unwrap_or(bytes);

@@ -56,7 +56,10 @@ pub struct Ipv6 {
 
 impl Ipv6 {
     /// Reads and checks the header of a packet of which `bytes` are at hand and which has
-    /// `len` bytes with link-layer padding.
+    /// `len` bytes with link-layer padding (RFC 8200 3).
+    ///
+    /// # Errors
+    /// What is wrong with it.
     pub fn parse(bytes: &[u8], len: usize) -> Result<Self, Error> {
         let header = bytes
             .get(..len)

@@ -65,7 +65,10 @@ fn problem(what: Parameter, at: usize) -> Refused {
     Refused(reason, Some(IcmpError::Parameter(what, at)))
 }
 
-/// Follows the extension headers of a packet whose destination is here.
+/// Follows the extension headers (RFC 8200 4) of a packet whose destination is here.
+///
+/// # Errors
+/// Why the packet isn't accepted, and the ICMPv6 error about it.
 pub fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
     let packet = packet.get(..ip.total_len).unwrap_or(packet);
     let (mut kind, mut at, mut link) = (ip.next_header, HEADER_LEN, 6);
@@ -107,6 +110,9 @@ pub fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
 
 /// Passes on what [`walk`] found unless it is a fragment that can be part of no packet: one with
 /// more to come has a multiple of 8 bytes, and none ends beyond the largest payload (RFC 8200 4.5).
+///
+/// # Errors
+/// Why the fragment isn't accepted, and the ICMPv6 error about it.
 pub fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
     const PAYLOAD_LEN_AT: usize = 4;
     let Content::Fragment(fragment) = content else {
@@ -127,7 +133,10 @@ pub fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
     Ok(content)
 }
 
-/// Checks the hop-by-hop options of a packet to be forwarded, if it has any.
+/// Checks the hop-by-hop options (RFC 8200 4.3) of a packet to be forwarded, if it has any.
+///
+/// # Errors
+/// Why the packet isn't forwarded, and the ICMPv6 error about it.
 pub fn check_hop_by_hop(packet: &[u8], ip: &Ipv6) -> Result<(), Refused> {
     if ip.next_header == ipv6::HOP_BY_HOP {
         options(packet.get(..ip.total_len).unwrap_or(packet), HEADER_LEN)

@@ -30,7 +30,7 @@ UDP_PORT = 9
 
 @dataclass(frozen=True)
 class Flow:
-    """Frames from a device of the generator to a sink, by way of the station `dst_mac`."""
+    """Frames from a device of the generator to a sink, by way of the MAC address `dst_mac`."""
 
     name: str
     source: End

@@ -119,7 +119,7 @@ def transfer(
 ) -> None:
     """Send random bytes over TCP and check that they arrive unchanged (SHA-256).
 
-    With a receive `buffer` of so many bytes no more are under way.
+    With a receive `buffer`, in bytes, no more than that are under way.
     """
     with sink.inside():
         server = socket.socket(family, socket.SOCK_STREAM)

@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def with_routes(name: str) -> Guest:
-    """A router with so many routes as the name ends with, and where all else goes."""
+    """A router with as many routes as the name ends with, and where all else goes."""
     count = int(name.partition("-")[2])
     routes, _ = internet(count, 0)
     lines = [CONFIG]

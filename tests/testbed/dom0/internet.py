@@ -24,7 +24,7 @@ GATEWAYS_6 = ["2001:db8:1::2", *(f"2001:db8:1::{n:x}" for n in range(0x100, 0x16
 
 
 def internet(four: int, six: int) -> tuple[bytes, list[str]]:
-    """Return a file with so many routes of each family, and addresses it leads to the first gateways for,
+    """Return a file with this many routes of each family, and addresses it leads to the first gateways for,
     three of each family in a large table.
 
     Always the same. No route is longer than those of the addresses.

@@ -56,7 +56,7 @@ impl<A: Address> Table<A> {
         while !self.hide_some(&mut hiding, PART, &hidden) {}
     }
 
-    /// Does a part of [`Table::hide`], of so many nodes. Returns `true` if that was the last part.
+    /// Does a part of [`Table::hide`], of this many nodes. Returns `true` if that was the last part.
     /// Prefixes may come and go between two parts; those that come then aren't always seen to.
     ///
     /// If others look up, all that are to be shown are shown first, so that an address which has an

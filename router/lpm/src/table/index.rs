@@ -109,7 +109,7 @@ impl<A: Address> Table<A> {
         self.give_codes(AT_ONCE);
     }
 
-    /// Returns `true` if so many bytes more are not too many.
+    /// Returns `true` if there may be this many bytes more.
     fn fits(&self, more: usize) -> bool {
         self.bytes().saturating_add(more) <= self.limit
     }
@@ -121,7 +121,7 @@ impl<A: Address> Table<A> {
         self.renew(ROOT, 0);
     }
 
-    /// Gives so many nodes more their codes.
+    /// Gives this many more nodes their codes.
     pub(super) fn give_codes(&mut self, nodes: usize) {
         if self.nodes.flat.is_none() {
             return;
@@ -143,7 +143,7 @@ impl<A: Address> Table<A> {
         self.nodes.flat.is_none() || self.uncoded.is_empty()
     }
 
-    /// Gives so many nodes more their codes, and takes what nobody finds any more into use again.
+    /// Gives this many more nodes their codes, and takes what nobody finds any more into use again.
     pub fn settle(&mut self, nodes: usize) {
         self.begin();
         self.give_codes(nodes);

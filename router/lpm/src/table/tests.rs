@@ -181,7 +181,7 @@ pub(super) fn flat(mut table: Table<u32>) -> Table<u32> {
     table
 }
 
-/// The same table with so many other values that there are codes for two more.
+/// The same table with other values, as many as leave codes for two more.
 pub(super) fn crowded<A: Address>(mut table: Table<A>) -> Table<A> {
     for value in 1000..1000 + u32::from(NO_CODE) - 3 {
         table.intern(value);

@@ -63,7 +63,7 @@ impl Ipv6Addresses {
         }
     }
 
-    /// All of them.
+    /// Returns all addresses.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Ipv6Address> {
         self.0.iter()
     }

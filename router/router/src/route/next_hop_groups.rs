@@ -115,7 +115,7 @@ mod tests {
             |groups: &Groups, number| core::ptr::from_ref(groups.get(number).unwrap().flows());
         let (near_was, far_was) = (place(&groups, near), place(&groups, far));
         groups.choose(|target| target != 1);
-        assert_eq!(place(&groups, far), far_was, "made anew");
+        assert_eq!(place(&groups, far), far_was, "made again");
         assert_ne!(place(&groups, near), near_was);
         let picked = |groups: &Groups| {
             (0..1000)

@@ -267,7 +267,7 @@ impl Vrfs {
         (other.unwrap_or(&mut self.default), &mut self.groups)
     }
 
-    /// All of them.
+    /// Returns all routing tables.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Vrf> {
         core::iter::once(&self.default).chain(&self.others)
     }

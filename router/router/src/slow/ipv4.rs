@@ -10,7 +10,7 @@ use crate::DropReason;
 use crate::forward::segments_fit::segments_fit;
 use crate::frame::ETHERNET_LEN;
 use crate::packet::{Ip, Packet};
-use crate::slow::next_hop::{NextHop, Station};
+use crate::slow::next_hop::{NeighborRef, NextHop};
 use crate::slow::source_route::is_as_strict;
 use crate::step::Step;
 
@@ -62,7 +62,7 @@ impl Step<'_> {
         }
     }
 
-    fn fragment4(&mut self, neighbor: Station, mut packet: Packet, mtu: u16) {
+    fn fragment4(&mut self, neighbor: NeighborRef, mut packet: Packet, mtu: u16) {
         packet.complete_checksum();
         let input = packet.input;
         if packet.originated {
@@ -98,7 +98,7 @@ impl Step<'_> {
     /// Sends the fragments of a packet to a neighbor.
     pub(crate) fn send_fragments(
         &mut self,
-        neighbor: Station,
+        neighbor: NeighborRef,
         whole: &Packet,
         fragments: Vec<Vec<u8>>,
     ) {

@@ -11,7 +11,7 @@ use crate::forward::segments_fit::segments_fit;
 use crate::frame::ETHERNET_LEN;
 use crate::packet::Packet;
 use crate::route::target::Target;
-use crate::slow::next_hop::{NextHop, Station};
+use crate::slow::next_hop::{NeighborRef, NextHop};
 use crate::step::Step;
 use crate::tables::Tables;
 
@@ -77,7 +77,7 @@ impl Step<'_> {
     }
 
     /// Sends a packet of the router's own in fragments of at most `mtu` bytes.
-    fn fragment6(&mut self, neighbor: Station, packet: &Packet, ip: &Ipv6, mtu: usize) {
+    fn fragment6(&mut self, neighbor: NeighborRef, packet: &Packet, ip: &Ipv6, mtu: usize) {
         let ident = u32::try_from(self.cx.rng.up_to(u32::MAX.into())).unwrap_or(0);
         let mut fragments = alloc::vec::Vec::new();
         let bytes = packet.ip_bytes();

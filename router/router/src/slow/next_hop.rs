@@ -15,13 +15,13 @@ pub(crate) enum NextHop {
     /// To one of the router's addresses.
     Local,
     /// To a neighbor.
-    Neighbor(Station),
+    Neighbor(NeighborRef),
 }
 
 /// A neighbor to send to. One that isn't known yet is added when something is sent
 /// ([`Step::arrive`]), not for packets that die before.
 #[derive(Clone, Copy)]
-pub(crate) enum Station {
+pub(crate) enum NeighborRef {
     /// By its index.
     Known(usize),
     /// By its address on the link of an interface.
@@ -61,25 +61,29 @@ impl Step<'_> {
                 self.report(packet, error);
                 None
             }
-            Target::Neighbor(index) => Some(NextHop::Neighbor(Station::Known(index as usize))),
+            Target::Neighbor(index) => Some(NextHop::Neighbor(NeighborRef::Known(index as usize))),
             Target::OnLink(interface) => {
-                let station = Station::At(InterfaceId(interface), destination);
-                Some(NextHop::Neighbor(station))
+                let neighbor = NeighborRef::At(InterfaceId(interface), destination);
+                Some(NextHop::Neighbor(neighbor))
             }
-            Target::Group(_) | Target::Vrf(_) => Some(NextHop::Neighbor(Station::Nowhere)),
+            Target::Group(_) | Target::Vrf(_) => Some(NextHop::Neighbor(NeighborRef::Nowhere)),
         }
     }
 
     /// The MTU in bytes of the link that a neighbor is on, if that works. Otherwise a packet that
     /// came in on `input` is dropped.
-    pub(crate) fn within_reach(&mut self, input: InterfaceId, neighbor: Station) -> Option<u16> {
+    pub(crate) fn within_reach(
+        &mut self,
+        input: InterfaceId,
+        neighbor: NeighborRef,
+    ) -> Option<u16> {
         let on = match neighbor {
-            Station::Known(index) => match self.state.neighbors.entry(index) {
+            NeighborRef::Known(index) => match self.state.neighbors.entry(index) {
                 Some(entry) => Ok(entry.interface),
                 None => Err(DropReason::NeighborTableFull),
             },
-            Station::At(interface, _) => Ok(interface),
-            Station::Nowhere => Err(DropReason::NeighborRateLimited),
+            NeighborRef::At(interface, _) => Ok(interface),
+            NeighborRef::Nowhere => Err(DropReason::NeighborRateLimited),
         };
         let mtu = on.and_then(|on| {
             let interface = self.tables.interface(on).filter(|i| i.up);
@@ -96,13 +100,13 @@ impl Step<'_> {
     pub(crate) fn arrive(
         &mut self,
         input: InterfaceId,
-        neighbor: Station,
+        neighbor: NeighborRef,
         packets: u64,
     ) -> Option<usize> {
         let index = match neighbor {
-            Station::Known(index) => Some(index),
-            Station::At(interface, address) => self.nud().resolve(interface, address),
-            Station::Nowhere => None,
+            NeighborRef::Known(index) => Some(index),
+            NeighborRef::At(interface, address) => self.nud().resolve(interface, address),
+            NeighborRef::Nowhere => None,
         };
         if index.is_none() {
             let reason = DropReason::NeighborRateLimited;

@@ -79,7 +79,7 @@ fn a_conflict_is_forgotten_when_it_is_over() {
     bed.sent.clear();
     bed.receive(WAN, &conflicting_packets()[1]);
     assert_eq!(bed.take().len(), 1);
-    // With the link it begins anew.
+    // It begins again with the link.
     bed.router.link_down(InterfaceId(WAN));
     assert!(conflicts(&bed).is_empty());
     // With a new configuration it doesn't, as long as the addresses stay.

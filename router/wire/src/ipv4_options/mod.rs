@@ -79,6 +79,9 @@ pub fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malforme
 
 /// Checks that all options are well formed, and that there is no source route where none is
 /// allowed. Unknown ones are left alone (RFC 1812 5.3.13.1).
+///
+/// # Errors
+/// The first [`Fault`].
 pub fn check(all: &[u8], source_route: bool) -> Result<(), Fault> {
     let mut seen = 0u8;
     for option in options(all) {

@@ -52,7 +52,10 @@ fn room(option: &[u8], first: usize, len: usize) -> Result<Option<usize>, usize>
     }
 }
 
-/// Where a record of the route has room, if it has.
+/// Returns where a record of the route (RFC 791 3.1) has room for an address; `None` if it is full.
+///
+/// # Errors
+/// The octet of the option that is wrong.
 pub fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
     if option.len() < 3 {
         return Err(1);
@@ -60,7 +63,10 @@ pub fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
     room(option, ROUTE_FIRST, 4)
 }
 
-/// Where a timestamp has room, if it has.
+/// Returns where a timestamp option (RFC 791 3.1) has room for an entry; `None` if it is full.
+///
+/// # Errors
+/// The octet of the option that is wrong.
 pub fn timestamp_room(option: &[u8]) -> Result<Option<usize>, usize> {
     let Some(&flags) = option.get(3) else {
         return Err(1);

@@ -59,7 +59,7 @@ fn a_new_address_is_told_to_all_nodes_until_bridges_forward() {
     assert_eq!(link.machine.due(), Some(link.fixture.in_ms(20_000)));
     assert_eq!(link.poll_after_ms(20_000), 1);
     assert_eq!(link.machine.due(), None);
-    // It begins again when the address is used anew.
+    // It begins again when the address is used again.
     link.machine.begin(link.fixture.now, from_ref(&GLOBAL));
     link.machine.begin(link.fixture.now, from_ref(&GLOBAL));
     assert_eq!(link.poll_after_ms(0), 1);
