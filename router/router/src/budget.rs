@@ -9,15 +9,19 @@ use core::ops::RangeInclusive;
 
 use config::ConfigError;
 
+use crate::neighbor::table::unresolved_limit;
 use crate::router::Router;
 
 /// Bytes that a neighbor takes at most, with what its lists and the hash have spare, also while they
 /// grow.
-const NEIGHBOR_BYTES: usize = 512;
+const NEIGHBOR_BYTES: usize = 384;
 /// Neighbors take one part in this many of the memory if nothing is configured.
-const USUAL_PART: usize = 4;
+const USUAL_PART: usize = 8;
 /// What is configured may take one part in this many.
 const LARGEST_PART: usize = 2;
+/// How many neighbors' memory is taken at the start: in a small domain all, so that what else others
+/// send doesn't take it.
+const TAKEN_AT_ONCE: usize = 1024;
 /// Fewest and most neighbors of a family that an interface may have if nothing is configured.
 const USUAL_LIMITS: RangeInclusive<usize> = 64..=16_384;
 
@@ -59,6 +63,17 @@ impl Router {
         let usual = bytes / USUAL_PART / NEIGHBOR_BYTES / families;
         let usual = usual.clamp(*USUAL_LIMITS.start(), *USUAL_LIMITS.end());
         self.state.neighbors.set_usual_limit(usual);
+        let all: usize = self
+            .state
+            .ids
+            .iter()
+            .map(|id| self.state.neighbors.limit(id))
+            .map(|limit| 2 * (limit + unresolved_limit(limit)))
+            .sum();
+        let adjacencies = &mut self.tables.adjacencies;
+        self.state
+            .neighbors
+            .reserve(adjacencies, all.min(TAKEN_AT_ONCE));
         Ok(())
     }
 
@@ -106,7 +121,7 @@ mod tests {
     #[test]
     fn interfaces_share_the_memory_for_neighbors() {
         let mut router = router("");
-        for (bytes, each) in [(0, 64), (2 << 20, 256), (64 << 20, 8192), (1 << 30, 16_384)] {
+        for (bytes, each) in [(0, 64), (3 << 20, 256), (48 << 20, 4096), (1 << 30, 16_384)] {
             router.fit_memory(bytes).unwrap();
             assert_eq!(limits(&router), [each; 4]);
         }
@@ -123,7 +138,7 @@ mod tests {
         let mut router = router("neighbor_limit = 65536");
         let error = router.fit_memory(64 << 20).unwrap_err();
         assert!(
-            error.text.contains("65536 KiB") && error.text.contains("32768 KiB"),
+            error.text.contains("49152 KiB") && error.text.contains("32768 KiB"),
             "{error}"
         );
         router.fit_memory(128 << 20).unwrap();

@@ -205,9 +205,39 @@ impl Adjacencies {
         }
     }
 
+    /// Takes the memory for this many, or for as many as there is memory for. Returns how many.
+    pub(crate) fn reserve(&mut self, wanted: usize) -> usize {
+        let more = wanted.saturating_sub(self.list.len());
+        let lists = [
+            self.list.try_reserve_exact(more).is_ok(),
+            self.keys.try_reserve_exact(more).is_ok(),
+            self.free.try_reserve_exact(wanted).is_ok(),
+        ];
+        let bits = (4 * wanted).next_power_of_two().ilog2();
+        if bits > 64 - self.index.shift {
+            self.grow_index(bits);
+        }
+        if lists.contains(&false) { 0 } else { wanted }
+    }
+
+    /// Replaces the hash by one of `2^bits` slots. Returns `false`, and leaves it as it is, if there is
+    /// no memory for that or not all find a place.
+    fn grow_index(&mut self, bits: u32) -> bool {
+        let Some(mut larger) = self.index.resized(bits) else {
+            return false;
+        };
+        let keys = self.keys.iter().enumerate();
+        let mut known = keys.filter_map(|(at, key)| Some((at, (*key)?)));
+        let all = known.all(|(at, key)| larger.insert(larger.tag(key), at));
+        if all {
+            self.index = larger;
+        }
+        all
+    }
+
     /// Makes sure of the memory for one more. Returns how many indices there are with it, free ones
     /// included; `None` if there is none.
-    pub(crate) fn reserve(&mut self) -> Option<usize> {
+    pub(crate) fn reserve_one(&mut self) -> Option<usize> {
         if self.free.is_empty() {
             self.list.try_reserve(1).ok()?;
             self.keys.try_reserve(1).ok()?;
@@ -257,7 +287,7 @@ impl Adjacencies {
     /// Adds an adjacency, closed, and returns its index; `None` if the hash finds no place for it, or
     /// there is no memory.
     pub(crate) fn insert(&mut self, key: Key) -> Option<usize> {
-        self.reserve()?;
+        self.reserve_one()?;
         let index = self.free.pop().unwrap_or_else(|| {
             self.list.push(Adjacency::closed(key.interface));
             self.keys.push(None);
@@ -296,15 +326,7 @@ impl Adjacencies {
         let most = (4 * PER_INTERFACE * MAX_INTERFACES * 8).ilog2();
         while bits < most {
             bits += 1;
-            let Some(mut larger) = self.index.resized(bits) else {
-                break;
-            };
-            let keys = self.keys.iter().enumerate();
-            let mut known = keys.filter_map(|(at, key)| Some((at, (*key)?)));
-            if known.all(|(at, key)| larger.insert(larger.tag(key), at))
-                && larger.insert(tag, index)
-            {
-                self.index = larger;
+            if self.grow_index(bits) && self.index.insert(tag, index) {
                 return true;
             }
         }

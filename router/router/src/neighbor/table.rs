@@ -21,6 +21,12 @@ use crate::time::Instant;
 /// displaces its own traces, and nobody who is there (RFC 6583 7.1).
 const UNRESOLVED: usize = 256;
 
+/// Returns how many neighbors may be looked for, or may have been in vain, where `limit` may be known:
+/// beside those, so that none who answers makes room for one who doesn't.
+pub(crate) fn unresolved_limit(limit: usize) -> usize {
+    UNRESOLVED.min(limit / 4)
+}
+
 /// How many candidates are compared when a neighbor has to make room.
 const SAMPLE: usize = 16;
 
@@ -253,11 +259,12 @@ impl NeighborTable {
         }
         let count = *self.count(interface, address).ok_or(TableFull)?;
         let limit = self.limit(interface);
+        let unresolved = unresolved_limit(limit);
         let full = match purpose {
             Purpose::Pin if count.pinned >= PER_INTERFACE => return Err(TableFull),
             Purpose::Pin => false,
             Purpose::Learn => count.all >= limit,
-            Purpose::Resolve => count.all >= limit || count.unresolved >= UNRESOLVED,
+            Purpose::Resolve => count.all >= limit || count.unresolved >= unresolved,
         };
         let mut evicted = None;
         if full || !self.has_memory(adjacencies) {
@@ -267,8 +274,8 @@ impl NeighborTable {
             match self.victim(interface, ipv6, asked) {
                 Some(victim) => evicted = Some(Evicted(self.remove(adjacencies, victim))),
                 None if asked
-                    && count.unresolved < UNRESOLVED
-                    && count.all < limit + UNRESOLVED
+                    && count.unresolved < unresolved
+                    && count.all < limit + unresolved
                     && self.has_memory(adjacencies)
                     && self.victim(interface, ipv6, false).is_some() => {}
                 None => return Err(TableFull),
@@ -289,11 +296,19 @@ impl NeighborTable {
 
     /// Makes sure of the memory for one more. Returns `false` if there is none.
     fn has_memory(&mut self, adjacencies: &mut Adjacencies) -> bool {
-        let slots = adjacencies.reserve();
+        let slots = adjacencies.reserve_one();
         slots.is_some_and(|slots| {
             let needed = slots.saturating_sub(self.entries.len());
             self.entries.try_reserve(needed).is_ok()
         })
+    }
+
+    /// Takes the memory for this many neighbors, or for as many as there is memory for.
+    pub(crate) fn reserve(&mut self, adjacencies: &mut Adjacencies, neighbors: usize) {
+        let slots = adjacencies.reserve(neighbors);
+        let more = slots.saturating_sub(self.entries.len());
+        // What isn't there now may be later.
+        let _ = self.entries.try_reserve_exact(more);
     }
 
     /// Returns how many neighbors of a family an interface may have.
