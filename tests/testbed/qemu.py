@@ -43,8 +43,8 @@ class Options:
 
 
 def kvm_usable(options: Options) -> bool:
-    """Whether to try hardware virtualisation: it counts no instructions, and a /dev/kvm on
-    a processor without it (a guest's own emulation of one) does not carry Xen.
+    """Returns `True` if hardware virtualisation is to be tried: it counts no instructions, and a
+    /dev/kvm on a processor without it (a guest's own emulation of one) does not carry Xen.
 
     `RINGWAY_ACCEL=tcg` or `kvm` in the environment decides otherwise.
     """

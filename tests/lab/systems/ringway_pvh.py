@@ -18,7 +18,7 @@ def make(name, vifs, extra, options):
 
 
 def has_entry(elf: bytes) -> bool:
-    """Whether a 64-bit ELF file has Xen's note with a PVH entry point."""
+    """Returns `True` if a 64-bit ELF file has Xen's note with a PVH entry point."""
     table, entry_size, entries = *struct.unpack_from("<Q", elf, 32), *struct.unpack_from("<HH", elf, 54)
     for at in range(table, table + entry_size * entries, entry_size):
         kind, _flags, offset, _vaddr, _paddr, size = struct.unpack_from("<IIQQQQ", elf, at)

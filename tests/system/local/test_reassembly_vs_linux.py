@@ -158,7 +158,7 @@ class Ping:
         return f"error {kind}/{code}{pointer}"
 
     def quoted(self, packet: bytes) -> bool:
-        """Whether a packet has something of it."""
+        """Returns `True` if `packet` quotes part of the message."""
         return self.message[8:16] in packet or self.message[400:416] in packet
 
 

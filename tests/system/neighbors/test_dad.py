@@ -1,4 +1,4 @@
-"""Whether the router's IPv6 addresses are its own: Duplicate Address Detection (RFC 4862 5.4)."""
+"""Duplicate Address Detection (RFC 4862 5.4) of the router's IPv6 addresses."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -162,13 +162,13 @@ def flows(family: str, network: int, count: int) -> list[Flow]:
 
 
 def spread(router: Guest, family: str, varied: Varied) -> str:
-    """Whether packets that differ in one thing only take several ways."""
+    """Returns "spread" if packets that differ in one field only take several paths, else "one way"."""
     ways = gateways_taken(router, [lambda d, n=n: varied(family, n, d) for n in range(VARIANTS)])
     return "spread" if len(set(ways.values())) > 1 else "one way"
 
 
 def fragments(router: Guest, family: str) -> str:
-    """Whether both fragments of each of several datagrams go one way."""
+    """Returns "together" if both fragments of each of several datagrams take one path, else "torn apart"."""
 
     def part(first: bool, number: int, data: bytes) -> bytes:
         body = datagram(data, 5000 + number) if first else data

@@ -488,7 +488,7 @@ fn errors_follow_the_flow_that_they_answer() {
     ];
     let mut bed = Bed::ready(&text, &hosts);
     bed.take();
-    let mut stations = std::collections::BTreeSet::new();
+    let mut next_hop_macs = std::collections::BTreeSet::new();
     for port in 0..200u16 {
         let [high, low] = port.to_be_bytes();
         let (server, client) = ([77, 0, 0, 1], [99, 0, 0, 9]);
@@ -501,9 +501,9 @@ fn errors_follow_the_flow_that_they_answer() {
         set_checksum(&mut message, 2);
         bed.receive(WAN, &ip(WAN, [98, 0, 0, 1], server, 64, 1, &message));
         assert_eq!(bed.take().remove(0).1[..6], way, "port {port}");
-        stations.insert(way);
+        next_hop_macs.insert(way);
     }
-    assert_eq!(stations.len(), 3);
+    assert_eq!(next_hop_macs.len(), 3);
     bed.assert_balance();
 }
 

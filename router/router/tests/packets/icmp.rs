@@ -272,7 +272,7 @@ fn what_the_router_says_of_itself_leaves_by_the_same_door() {
         bed.assert_balance();
         let silent = CONFIG.replace("[interface.wan]", "[interface.wan]\nicmp_error_rate = 0");
         assert_eq!(unreachable(&mut crowd(&silent), frame), 0);
-        // To a group of stations, none.
+        // About a link-layer broadcast, none (RFC 1812 4.3.2.7).
         let mut bed = crowd(CONFIG);
         let mut broadcast = frame(1);
         broadcast[..6].fill(0xff);
