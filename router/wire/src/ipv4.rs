@@ -1,5 +1,6 @@
 //! IPv4 headers (RFC 791), checked as RFC 1812 5.2.2 asks.
 
+use core::fmt;
 use core::net::Ipv4Addr;
 
 use super::{be16, be32, checksum};
@@ -56,6 +57,17 @@ pub enum Unreadable {
     /// The header goes on beyond the bytes at hand.
     Incomplete,
 }
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bad(error) => error.fmt(f),
+            Self::Incomplete => f.write_str("the header goes on beyond the bytes at hand"),
+        }
+    }
+}
+
+impl core::error::Error for Unreadable {}
 
 impl Ipv4 {
     /// Reads and checks the header of a packet of which `bytes` are at hand and which has

@@ -5,6 +5,7 @@ use super::ipv4::AUTHENTICATION;
 use super::ipv6::{self, HEADER_LEN, Ipv6};
 use super::{be16, be32};
 use crate::Error;
+use core::fmt;
 
 /// The most extension headers of a packet for the router (RFC 8883 asks for some limit).
 const HEADERS_MAX: usize = 8;
@@ -51,6 +52,14 @@ pub struct Fragment {
 /// Why a packet isn't accepted, and what its sender is told, if anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused(pub Error, pub Option<IcmpError>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for Refused {}
 
 fn malformed() -> Refused {
     Refused(Error::BadOptions, None)

@@ -1,6 +1,7 @@
 //! Options in IPv4 headers (RFC 791 3.1): which there are, and whether they are well formed. What
 //! routers enter in them is in [`record`], source routes are in [`source_route`].
 
+use core::fmt;
 pub mod record;
 pub mod source_route;
 
@@ -45,6 +46,25 @@ pub enum Fault {
     /// They aren't well formed.
     Malformed(Malformed),
 }
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "malformed IP options at octet {}", self.0)
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SourceRoute => f.write_str("a source route"),
+            Self::Malformed(malformed) => malformed.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Fault {}
 
 /// The options, without those that only pad; ends after a malformed one.
 pub fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malformed>> {
