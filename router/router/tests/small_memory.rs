@@ -189,6 +189,23 @@ const DESTINATION: usize = 30;
 
 #[test]
 fn the_smallest_guest_survives_a_million_packets() {
+    survive(0, 1_000_000);
+}
+
+/// What has less than it needs forgets what waits, and goes on.
+#[test]
+fn less_memory_than_that_ends_nothing() {
+    for taken in (64..=384).step_by(64) {
+        survive(taken << 10, 100_000);
+    }
+}
+
+/// Lets a router live through floods of `packets` packets, with `taken` bytes less than its heap has.
+fn survive(taken: usize, packets: u32) {
+    // One heap, so one at a time.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap();
+    let taken = inside(|| Vec::<u8>::with_capacity(taken));
     let mut bed = Bed::new(CONFIG);
     bed.pass(3000);
     let host = [10, 0, 0, 9];
@@ -209,7 +226,7 @@ fn the_smallest_guest_survives_a_million_packets() {
         a6("2001:db8:1::1"),
         a6("2001:db8:1::1"),
     );
-    for i in 0..1_000_000u32 {
+    for i in 0..packets {
         let random = i.wrapping_mul(0x9e37_79b9);
         let any = 0x0a01_0000 | random >> 16;
         match i % 8 {
@@ -219,7 +236,7 @@ fn the_smallest_guest_survives_a_million_packets() {
                 bed.receive(0, &unknown);
             }
             2 => {
-                vary(&mut asks, 28, 0x0a00_0000 | random >> 16);
+                vary(&mut asks, 28, 0x0a00_0100 | random >> 16);
                 bed.receive(0, &asks);
             }
             3 => {
@@ -259,6 +276,7 @@ fn the_smallest_guest_survives_a_million_packets() {
     // It came to its bounds.
     assert!(dropped(DropReason::ReassemblyFull) > 0);
     assert!(REFUSED.load(Ordering::Relaxed) > 0);
+    let what = format!("with {} bytes less", taken.capacity());
 
     // When it is over, hosts are served: one that the router has to look for itself, in a table that is
     // full of others who were heard of, and one of IPv6 that makes itself known.
@@ -266,19 +284,20 @@ fn the_smallest_guest_survives_a_million_packets() {
         bed.pass(100);
     }
     bed.sent.keep = true;
+    let host = [10, 0, 0, 8];
     bed.receive(0, &echo(0, host, [10, 0, 0, 1], 1400));
     bed.pass(1);
     let asked = |(out, frame): &(u8, Vec<u8>)| *out == 0 && frame[12..14] == [8, 6];
-    assert!(bed.sent.frames.iter().any(asked), "{:?}", bed.sent.frames);
+    assert!(bed.sent.frames.iter().any(asked), "{what}");
     let answer = arp(2, host_mac(host), host, router_mac(0, 0), [10, 0, 0, 1]);
     bed.receive(0, &answer);
     bed.pass(1);
     let replied = |(out, frame): &(u8, Vec<u8>)| *out == 0 && frame[23] == 1 && frame[34] == 0;
-    assert!(bed.sent.frames.iter().any(replied), "{:?}", bed.sent.frames);
+    assert!(bed.sent.frames.iter().any(replied), "{what}");
     let host6 = a6("2001:db8:1::9");
     bed.receive(1, &ns(1, host6, a6("2001:db8:1::1"), a6("2001:db8:1::1")));
     bed.receive(1, &echo6(1, host6, a6("2001:db8:1::1"), 1400));
     bed.pass(1);
     let replied = |(out, frame): &(u8, Vec<u8>)| *out == 1 && frame[20] == 58 && frame[54] == 129;
-    assert!(bed.sent.frames.iter().any(replied));
+    assert!(bed.sent.frames.iter().any(replied), "{what}");
 }

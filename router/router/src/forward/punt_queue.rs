@@ -124,6 +124,13 @@ impl PuntQueue {
         Some(punted)
     }
 
+    /// Gives back the memory that it doesn't need for the frames it has.
+    pub(crate) fn shrink(&mut self) {
+        self.frames.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        self.scratch = Vec::new();
+    }
+
     /// The bytes of a frame that was taken out are gone.
     fn remove_bytes(&mut self, punted: &Punted) {
         let len = punted.meta.len as usize;

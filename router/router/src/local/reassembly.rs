@@ -290,6 +290,12 @@ impl Reassembly {
         })
     }
 
+    /// Forgets all packets that are incomplete.
+    pub(crate) fn clear(&mut self) {
+        self.partial = Vec::new();
+        self.bytes = 0;
+    }
+
     /// Returns how many bytes wait, and how many may.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.bytes, BYTES)

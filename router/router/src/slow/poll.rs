@@ -33,6 +33,9 @@ impl Step<'_> {
     /// and as many neighbors' timers.
     pub(crate) fn poll(&mut self, budget: usize, egress: &mut dyn Egress) -> Poll {
         if !headroom::for_timers() {
+            self.forget_what_waits();
+        }
+        if !headroom::for_timers() {
             return Poll {
                 more: false,
                 next: Some(self.cx.now.saturating_add(SHORT_OF_MEMORY)),
@@ -74,6 +77,21 @@ impl Step<'_> {
         Poll {
             next: next.min(),
             more: more || self.cx.stats.has_punts(),
+        }
+    }
+
+    /// Drops all packets that wait, since there is no memory to see to them, or to what makes them go.
+    fn forget_what_waits(&mut self) {
+        self.state.reassembly.clear();
+        while let Some(punted) = self.cx.stats.punts.discard() {
+            self.cx.drop_frames(punted.input, DropReason::PuntFull, 1);
+        }
+        self.cx.stats.punts.shrink();
+        for index in 0..self.state.neighbors.slots() {
+            for packet in self.state.neighbors.take_queue(index) {
+                self.cx
+                    .drop_frames(packet.input, DropReason::NeighborTableFull, 1);
+            }
         }
     }
 
