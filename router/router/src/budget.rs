@@ -4,6 +4,7 @@
 //! neighbors there may be follows from the memory.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
@@ -29,7 +30,7 @@ const USUAL_LIMITS: RangeInclusive<usize> = 64..=16_384;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableUse {
     /// What is in it, and of which interface, for instance `neighbors.ipv4.lan`.
-    pub name: alloc::string::String,
+    pub name: String,
     /// How many, or how many bytes, as the name says.
     pub used: usize,
     /// As many there may be.

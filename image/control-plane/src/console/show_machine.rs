@@ -4,7 +4,6 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 
 use data_plane::{PoolSnapshot, QueueSnapshot, VifSnapshot, WorkerSnapshot};
-
 use router::TableUse;
 
 use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
