@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails if a figure in a document isn't what the tree gives, of those that are cheap to hold.
+"""Fails if a figure in a document isn't what the tree gives, of those that are cheap to verify, or
+if the guide doesn't name a configuration key, a command, a counter or a drop reason.
 
     python3 -B tests/lint/figures.py
 
@@ -127,15 +128,15 @@ CLAIMS = [
         r"it has (\d+) pages or more",
         constant("PAGES_FOR_LARGE", "image/data-plane"),
     ),
-    Claim("docs/GUIDE.md", r"missing, (\d+) at most", constant("MAX_CPUS", "kernel")),
+    Claim("docs/GUIDE.md", r"default 1, (\d+) at most", constant("MAX_CPUS", "kernel")),
     Claim("docs/GUIDE.md", r"router more, up to (\d+)", constant("MAX_CPUS", "kernel")),
     Claim("docs/GUIDE.md", r"1 to (\d+) interfaces", constant("MAX_VIFS", "router/config")),
     Claim("docs/GUIDE.md", r"on (\d+) vifs\.", constant("MAX_VIFS", "router/config")),
     Claim("docs/GUIDE.md", r"be (\d+) interfaces", constant("MAX_INTERFACES", "router/config")),
     Claim("docs/GUIDE.md", r"may be (\d+) tables", constant("MAX_INTERFACES", "router/config")),
-    Claim("docs/GUIDE.md", r"be ([\d,]+) gateways", constant("MAX_NEIGHBORS", "router/config")),
+    Claim("docs/GUIDE.md", r"are ([\d,]+) gateways and static", constant("MAX_NEIGHBORS", "router/config")),
     Claim("docs/GUIDE.md", r"([\d,]+) different groups", constant("MAX_GROUPS", "router/config")),
-    Claim("docs/GUIDE.md", r"(\d+) ICMP errors a", constant("ICMP_ERROR_RATE", "router/config")),
+    Claim("docs/GUIDE.md", r"most (\d+) ICMP errors", constant("ICMP_ERROR_RATE", "router/config")),
     Claim("docs/GUIDE.md", r"max_interval_s = (\d+)", constant("MAX_INTERVAL_S", "router/config")),
     Claim("docs/GUIDE.md", r"hop_limit = (\d+)", constant("HOP_LIMIT", "router/config")),
     Claim(
@@ -180,6 +181,36 @@ def commands() -> list[str]:
     return [f"docs/GUIDE.md and the commands differ by `{name}`" for name in sorted(table ^ known)]
 
 
+# What sources read or print by name: a folder, and a pattern with the name as its group.
+READS = "text|number|number_or|parsed|list|flag|choice|tables?"
+NAMES = [
+    ("router/config/src/toml_file", rf"\.(?:{READS})\(\s*\"(\w+)\""),
+    ("router/config/src", r"\(\"(\w+)\", Words::"),
+    ("router/router/src", r"^ +\w+ => \"(\w+)\",$"),
+    ("router/router/src", r"bytes\(\"(\w+)\""),
+    ("image/control-plane/src/console", r"\(\"([a-z_.]+)\", (?:c|times|stats|worker|memory)\."),
+    ("image/control-plane/src/console", r"\"(?:\{name\} )?(hypercalls[a-z_.]*) \{"),
+]
+
+
+def unnamed(guide: str) -> list[str]:
+    """Return a line for each key, counter and drop reason that the guide doesn't name."""
+    wrong = []
+    for folder, pattern in NAMES:
+        names = set()
+        for path in (REPO / folder).rglob("*.rs"):
+            code = path.read_text().partition("#[cfg(test)]")[0]
+            names |= set(re.findall(pattern, code, re.MULTILINE))
+        if not names:
+            wrong.append(f"{folder}: nothing is like {pattern}")
+        wrong += [
+            f"docs/GUIDE.md doesn't name {name} of {folder}"
+            for name in sorted(names)
+            if not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", guide)
+        ]
+    return wrong
+
+
 def check(claim: Claim, text: str) -> list[str]:
     """Return a line for each figure of a claim that is wrong, or one if there is none."""
     stated = re.findall(claim.pattern, text)
@@ -199,6 +230,7 @@ def main() -> int:
     for claim in CLAIMS:
         wrong += check(claim, re.sub(r"\s+", " ", (REPO / claim.document).read_text()))
     wrong += commands()
+    wrong += unnamed((REPO / "docs/GUIDE.md").read_text())
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return int(bool(wrong))
 

@@ -2,7 +2,7 @@
 
 import unittest
 
-from figures import Claim, Expected, check, number, value
+from figures import REPO, Claim, Expected, check, number, unnamed, value
 
 
 class Figures(unittest.TestCase):
@@ -33,6 +33,22 @@ class Figures(unittest.TestCase):
     def test_versions_are_in_order(self) -> None:
         self.assertLess(value("1.9"), value("1.10"))
         self.assertEqual(value("1.95"), value("1.95"))
+
+    def test_what_the_guide_does_not_name_is_wrong(self) -> None:
+        guide = (REPO / "docs/GUIDE.md").read_text()
+        self.assertEqual(unnamed(guide), [])
+        for name in (
+            "icmp_error_rate",
+            "bad_gso",
+            "neighbors.evicted",
+            "wait_limit_ns",
+            "heap_size_bytes",
+            "reassembly_bytes",
+            "hypercalls.sched_op",
+            "hostname",
+        ):
+            without = guide.replace(name, "something")
+            self.assertEqual([line.split()[3] for line in unnamed(without)], [name])
 
 
 if __name__ == "__main__":
