@@ -78,6 +78,8 @@ pub struct PagePool<H: Hal> {
     queues: u64,
     /// Pages that each queue has on its transmit ring.
     lent: Vec<Lent>,
+    /// Large frames that were received.
+    large: u32,
 }
 
 /// Pages that a queue has on its transmit ring.
@@ -116,6 +118,7 @@ impl<H: Hal> PagePool<H> {
             terms: Homes::all(Terms::NONE),
             queues: 0,
             lent: Vec::new(),
+            large: 0,
         }
     }
 

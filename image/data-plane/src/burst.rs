@@ -4,8 +4,12 @@ use alloc::boxed::Box;
 
 use netfront_rs::{Budget, PeerFault, Queue};
 use page_pool::{FirstBytes, Frame, FrameInfo, PagePool};
-use router::{BURST, FrameFlags, FrameMeta, Header, InterfaceId, Verdict, Verdicts};
+use router::{BURST, FrameFlags, FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict, Verdicts};
 use xen_hal::Hal;
+
+/// Bytes in which the headers of a large frame are told apart, two tags, options and some extension
+/// headers included.
+const HEADERS_LEN: usize = 128;
 
 /// The frames of a burst and what is known about them, kept so that it isn't made again for each.
 pub(crate) struct Burst {
@@ -53,6 +57,21 @@ impl Burst {
         (count, outcome)
     }
 
+    /// Finds out how long the segments of the large ones among `count` frames are.
+    #[cold]
+    pub(crate) fn measure_segments<H: Hal>(&mut self, pool: &PagePool<H>, count: usize) {
+        let frames = self.frames.iter().zip(&self.headers).zip(&mut self.metas);
+        for ((frame, header), meta) in frames.take(count) {
+            let Some(gso) = pool.gso(frame) else { continue };
+            // What was copied isn't read again, only what is behind it.
+            let mut headers = [0; HEADERS_LEN];
+            let (first, rest) = headers.split_at_mut(HEADER_LEN);
+            first.copy_from_slice(&header.0);
+            pool.copy_out(frame, HEADER_LEN, rest);
+            meta.segment_len = FrameMeta::segment_len_of(&headers, meta.len, gso.size);
+        }
+    }
+
     /// Puts a frame into a place. There is one: a burst has no more frames.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "all have `BURST` places")]
@@ -68,7 +87,8 @@ impl Burst {
 fn meta_of(info: FrameInfo) -> FrameMeta {
     FrameMeta {
         len: info.len,
-        gso_size: info.gso.map_or(0, |gso| gso.size),
+        // Without headers, which `measure_segments` adds.
+        segment_len: info.gso.map_or(0, |gso| gso.size),
         flags: FrameFlags::from_bits_truncate(info.checksum.bits()),
     }
 }

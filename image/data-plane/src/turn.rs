@@ -97,6 +97,7 @@ impl<H: Hal> Worker<H> {
             return (0, false);
         };
         let errors = vif.queue.counters().rx_errors;
+        let large = pool.large_received();
         let posted = vif.queue.rx_posted();
         let receive = if vif.queue.sends_hashes() {
             Burst::receive::<H, true>
@@ -113,6 +114,9 @@ impl<H: Hal> Worker<H> {
         if vif.intake.given_up != 0 {
             vif.intake.count_read(read);
             more = true;
+        }
+        if pool.large_received() != large {
+            self.burst.measure_segments(pool, count);
         }
         let errors = vif.queue.counters().rx_errors - errors;
         if errors > 0 {

@@ -43,18 +43,28 @@ bitflags! {
 pub struct FrameMeta {
     /// Bytes in the whole frame, Ethernet header included.
     pub len: u32,
-    /// Bytes of TCP payload in each segment of an aggregate, or 0 for an ordinary frame.
-    pub gso_size: u16,
+    /// Bytes of the IP packet that each segment of an aggregate but the last is
+    /// ([`FrameMeta::segment_len_of`]), or 0 for an ordinary frame.
+    pub segment_len: u16,
     /// The state of the transport checksum.
     pub flags: FrameFlags,
 }
 
 impl FrameMeta {
+    /// Returns how long the segments are of an aggregate of `len` bytes that begins with `head`, with
+    /// tags or without, and carries `gso_size` bytes of payload in each; [`u16::MAX`], more than fit
+    /// any link, if it can't be told.
+    pub fn segment_len_of(head: &[u8], len: u32, gso_size: u16) -> u16 {
+        let headers = wire::offload::tcp_headers_len(head, len as usize);
+        let headers = headers.and_then(|len| u16::try_from(len).ok());
+        headers.map_or(u16::MAX, |headers| headers.saturating_add(gso_size))
+    }
+
     /// An ordinary frame of `len` bytes with a complete checksum.
     pub fn plain(len: usize) -> Self {
         Self {
             len: u32::try_from(len).unwrap_or(u32::MAX),
-            gso_size: 0,
+            segment_len: 0,
             flags: FrameFlags::empty(),
         }
     }

@@ -85,7 +85,7 @@ struct Step {
     damage: u8,
     broken: u8,
     flags: u8,
-    gso_size: u16,
+    segment_len: u16,
     millis: u16,
     no_room: bool,
     link: u8,
@@ -331,7 +331,7 @@ impl Egress for Out {
     fn send(&mut self, out: InterfaceId, frame: &[u8], meta: FrameMeta) -> Result<(), NoRoom> {
         assert!(out.0 < 4 && frame.len() == meta.len as usize);
         let ip = frame[12..14] == [8, 0] || frame[12..14] == [0x86, 0xdd];
-        let whole = !ip || frame.len() <= 14 + 1500 || meta.gso_size != 0;
+        let whole = !ip || frame.len() <= 14 + 1500 || meta.segment_len != 0;
         assert!(whole, "too long a frame of {} bytes", frame.len());
         if self.0 { Err(NoRoom) } else { Ok(()) }
     }
@@ -370,8 +370,8 @@ fn ethernet_to_verdict() {
                 }
                 let mut meta = FrameMeta {
                     len: frame.len() as u32,
-                    gso_size: if step.gso_size.is_multiple_of(16) {
-                        step.gso_size
+                    segment_len: if step.segment_len.is_multiple_of(16) {
+                        step.segment_len
                     } else {
                         0
                     },

@@ -339,12 +339,11 @@ fn large(bed: &mut Bed, random: &mut Random, at: u8) -> usize {
         }
     };
     let meta = FrameMeta {
-        gso_size: random.of(&[500, 1320, 1460]),
         flags: random.of(&[
             FrameFlags::CSUM_BLANK | FrameFlags::DATA_VALIDATED,
             FrameFlags::DATA_VALIDATED,
         ]),
-        ..FrameMeta::plain(frame.len())
+        ..testkit::bed::large(&frame, random.of(&[500, 1320, 1460]))
     };
     let input = InterfaceId(at);
     let mut headers = [router::Header::default()];

@@ -259,6 +259,19 @@ impl Bed {
     }
 }
 
+/// What a data plane knows of a large frame, or of an ordinary one if `gso_size` is 0.
+pub fn large(frame: &[u8], gso_size: u16) -> FrameMeta {
+    let plain = FrameMeta::plain(frame.len());
+    let segment_len = match gso_size {
+        0 => 0,
+        _ => FrameMeta::segment_len_of(frame, plain.len, gso_size),
+    };
+    FrameMeta {
+        segment_len,
+        ..plain
+    }
+}
+
 /// An ARP packet in a frame, broadcast if `target_mac` is zero.
 pub fn arp(
     operation: u8,

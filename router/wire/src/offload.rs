@@ -7,6 +7,7 @@ mod segments;
 
 use crate::ethernet::ETHERNET_LEN;
 use crate::ipv4::{self, Ipv4};
+use crate::vlan::Tags;
 use crate::{be16, checksum, ethernet, ipv6};
 
 pub use segments::{LEAST_MSS, MAX_SEGMENTS, Segments};
@@ -139,6 +140,19 @@ fn sum_of(
         then(at - range.start, piece);
     }
     checksum::fold(sum)
+}
+
+/// Bytes of the headers of IP and TCP, with extension headers and options, in a large frame of `len`
+/// bytes that begins with `head`. Tags don't count. `None` if it isn't an
+/// unfragmented TCP packet, or `head` doesn't reach to where TCP says how long its header is.
+#[must_use]
+pub fn tcp_headers_len(head: &[u8], len: usize) -> Option<usize> {
+    let (_, tags) = Tags::parse(head)?;
+    // The EtherType is where it would be without tags; the addresses in front of it don't matter.
+    let untagged = head.get(tags..)?;
+    let found = Transport::find(untagged, len.checked_sub(tags)?)?;
+    let data_offset = usize::from(*untagged.get(found.start + segments::DATA_OFFSET)? >> 4) * 4;
+    (found.protocol == ipv4::TCP).then_some(found.start - ETHERNET_LEN + data_offset)
 }
 
 #[cfg(test)]

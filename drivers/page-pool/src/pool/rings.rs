@@ -205,7 +205,15 @@ impl<H: Hal> PagePool<H> {
         frame.set_len(total);
         frame.set_checksum(checksum);
         self.set_gso(&mut frame, gso);
+        self.large = self.large.wrapping_add(u32::from(frame.is_gso()));
         frame
+    }
+
+    /// How many large frames were received ([`Frame::is_gso`]); behind [`u32::MAX`] comes 0.
+    #[must_use]
+    #[inline]
+    pub fn large_received(&self) -> u32 {
+        self.large
     }
 
     /// Gives a page that holds nothing of use back to its home.

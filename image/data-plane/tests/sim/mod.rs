@@ -121,9 +121,14 @@ pub(crate) fn config(vifs: &[VifPlan]) -> String {
 
 impl Sim {
     pub(crate) fn new(machine: Machine, vifs: &[VifPlan]) -> Self {
+        Self::with(machine, vifs, &config(vifs))
+    }
+
+    /// One with a configuration of its own for these vifs.
+    pub(crate) fn with(machine: Machine, vifs: &[VifPlan], config: &str) -> Self {
         let hal = FakeHal::new();
         let now = SECOND;
-        let config = router::config::from_toml(&config(vifs)).expect("a configuration");
+        let config = router::config::from_toml(config).expect("a configuration");
         let router = Router::new(&config, 1, Instant(now));
         let Machine { workers, pages } = machine;
         let workers: Vec<_> = (0..workers)

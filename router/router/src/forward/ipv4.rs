@@ -13,7 +13,7 @@ use crate::DropReason;
 use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::{Lane, Traffic};
 use crate::forward::pass::Pass;
-use crate::forward::segments_fit::segments_fit4;
+use crate::forward::segments_fit::segments_fit;
 use crate::forward::stages::{Burst, Stages};
 use crate::frame::{
     BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, MAX_INTERFACES, Verdict, Verdicts,
@@ -290,7 +290,7 @@ impl<S: Stages> Pass<'_, S> {
                 *verdict = Verdict::Punt;
                 continue;
             };
-            if meta.len > adjacency.max_len && !segments_fit4(header, meta, adjacency.max_len) {
+            if meta.len > adjacency.max_len && !segments_fit(meta, adjacency.max_len) {
                 *verdict = Verdict::Punt;
                 continue;
             }
@@ -321,7 +321,7 @@ impl<S: Stages> Pass<'_, S> {
         let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
         if let Some(mtu) = mtu {
             let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-            if meta.len > max_len && !segments_fit4(header, meta, max_len) {
+            if meta.len > max_len && !segments_fit(meta, max_len) {
                 return None;
             }
         }

@@ -3,7 +3,7 @@
 use crate::forward::closer_look::drop_silently;
 use crate::forward::lane::Lane;
 use crate::forward::pass::Pass;
-use crate::forward::segments_fit::segments_fit6;
+use crate::forward::segments_fit::segments_fit;
 use crate::forward::stages::{Burst, Stages};
 use crate::frame::{BURST, ETHERNET_LEN, FrameMeta, Header, InterfaceId, Verdict};
 use crate::route::target::Target;
@@ -99,8 +99,7 @@ impl<S: Stages> Pass<'_, S> {
             forward &= !self.punt_detour(input, headers, verdicts, forward, answer);
         }
         forward &= !stages.after_lookup(burst, &answer, forward);
-        let link_max = link.map_or(u32::MAX, |l| u32::from(l.mtu) + ETHERNET_LEN as u32);
-        self.send_burst6(lane, (input, link_max), burst, &lookups, forward);
+        self.send_burst6(lane, input, burst, &lookups, forward);
     }
 
     /// Checks the headers of the frames in `which`. Returns those that are to be forwarded.
@@ -146,12 +145,12 @@ impl<S: Stages> Pass<'_, S> {
     }
 
     /// Rewrites the headers of the frames in `forward` that go to a known neighbor, and decides
-    /// about the others. `link_max` is the longest frame of the link that they came in on.
+    /// about the others.
     #[inline(always)]
     fn send_burst6(
         self,
         lane: &mut Lane,
-        (input, link_max): (InterfaceId, u32),
+        input: InterfaceId,
         burst: &mut Burst<'_>,
         lookups: &Lookups,
         forward: u64,
@@ -172,8 +171,7 @@ impl<S: Stages> Pass<'_, S> {
                 let found = match last_on_link {
                     Some((asked, found)) if asked == lookup => Some(found),
                     _ => {
-                        let found =
-                            self.resolve6(lane, input, header, (meta, link_max), answer, verdict);
+                        let found = self.resolve6(lane, input, header, meta, answer, verdict);
                         let on_link = matches!(Target::from_number(answer), Target::OnLink(_));
                         last_on_link = found.filter(|_| on_link).map(|found| (lookup, found));
                         found
@@ -188,9 +186,7 @@ impl<S: Stages> Pass<'_, S> {
                 *verdict = Verdict::Punt;
                 continue;
             };
-            if meta.len > adjacency.max_len
-                && !segments_fit6(header, meta, link_max, adjacency.max_len)
-            {
+            if meta.len > adjacency.max_len && !segments_fit(meta, adjacency.max_len) {
                 *verdict = Verdict::Punt;
                 continue;
             }
@@ -212,7 +208,7 @@ impl<S: Stages> Pass<'_, S> {
         lane: &mut Lane,
         input: InterfaceId,
         header: &Header,
-        (meta, link_max): (&FrameMeta, u32),
+        meta: &FrameMeta,
         answer: u32,
         verdict: &mut Verdict,
     ) -> Option<usize> {
@@ -224,7 +220,7 @@ impl<S: Stages> Pass<'_, S> {
         let (target, mtu) = self.vrfs.settle(answer, ip, self.flow_key);
         if let Some(mtu) = mtu {
             let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-            if meta.len > max_len && !segments_fit6(header, meta, link_max, max_len) {
+            if meta.len > max_len && !segments_fit(meta, max_len) {
                 return None;
             }
         }

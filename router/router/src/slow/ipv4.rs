@@ -48,9 +48,7 @@ impl Step<'_> {
         self.redirect(&packet, target);
         let mtu = mtu.min(route_mtu.unwrap_or(u16::MAX));
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-        if ip.total_len <= usize::from(mtu)
-            || segments_fit(packet.frame(), ip.header_len, &packet.meta, max_len)
-        {
+        if ip.total_len <= usize::from(mtu) || segments_fit(&packet.meta, max_len) {
             if let Some(index) = self.arrive(input, neighbor, 1) {
                 self.send_to(index, packet);
             }

@@ -1,7 +1,7 @@
 //! IPv6 packets on the slow path.
 
 use wire::icmp_error::IcmpError;
-use wire::ipv6::{HEADER_LEN, Ipv6, MIN_MTU};
+use wire::ipv6::{Ipv6, MIN_MTU};
 use wire::ipv6_extension;
 use wire::ipv6_fragment;
 
@@ -41,9 +41,7 @@ impl Step<'_> {
         };
         if packet.originated && ip.total_len > own_max {
             self.fragment6(neighbor, &packet, ip, own_max);
-        } else if ip.total_len <= usize::from(mtu)
-            || segments_fit(packet.frame(), HEADER_LEN, &packet.meta, max_len)
-        {
+        } else if ip.total_len <= usize::from(mtu) || segments_fit(&packet.meta, max_len) {
             if let Some(index) = self.arrive(input, neighbor, 1) {
                 self.send_to(index, packet);
             }

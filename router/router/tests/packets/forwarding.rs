@@ -301,16 +301,15 @@ fn checksum_state_and_aggregates_pass_unchanged() {
     let frame = ip(WAN, A, B, 64, 6, &segment);
     let flags = FrameFlags::CSUM_BLANK | FrameFlags::DATA_VALIDATED;
     let meta = FrameMeta {
-        gso_size: 1460,
         flags,
-        ..FrameMeta::plain(frame.len())
+        ..large(&frame, 1460)
     };
     let verdicts = bed.offer(WAN, &[(&frame, meta)]);
     assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN))]);
     // Segments that don't fit are too big like any packet.
     let meta = FrameMeta {
-        gso_size: 1461,
-        ..meta
+        flags,
+        ..large(&frame, 1461)
     };
     assert_eq!(bed.offer(WAN, &[(&frame, meta)]), [Verdict::Punt]);
 }
@@ -346,10 +345,7 @@ fn a_route_may_have_a_smaller_mtu() {
     let mut segment = vec![0u8; 20 + 5000];
     segment[12] = 5 << 4;
     let frame = ip(WAN, A, far, 64, 6, &segment);
-    let meta = |gso_size| FrameMeta {
-        gso_size,
-        ..FrameMeta::plain(frame.len())
-    };
+    let meta = |gso_size| large(&frame, gso_size);
     assert_eq!(bed.offer(WAN, &[(&frame, meta(960))]), forward);
     assert_eq!(bed.offer(WAN, &[(&frame, meta(961))]), [Verdict::Punt]);
     bed.poll();

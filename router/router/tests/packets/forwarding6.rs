@@ -306,10 +306,7 @@ fn a_route_may_have_a_smaller_mtu() {
     let mut segment = vec![0; 20 + 5000];
     segment[12] = 0x50;
     let frame = ip6(WAN, A, far, 64, 6, &segment);
-    let meta = |gso_size| FrameMeta {
-        gso_size,
-        ..FrameMeta::plain(frame.len())
-    };
+    let meta = |gso_size| large(&frame, gso_size);
     assert_eq!(bed.offer(WAN, &[(&frame, meta(1200))]), forward);
     assert_eq!(bed.offer(WAN, &[(&frame, meta(1241))]), [Verdict::Punt]);
     bed.poll();
@@ -326,10 +323,7 @@ fn aggregates_whose_segments_fit_are_forwarded() {
     let mut segment = vec![0; 20 + 5000];
     segment[12] = 0x50;
     let frame = ip6(WAN, A, B, 64, 6, &segment);
-    let meta = |gso_size| FrameMeta {
-        gso_size,
-        ..FrameMeta::plain(frame.len())
-    };
+    let meta = |gso_size| large(&frame, gso_size);
     let forward = [Verdict::Forward(InterfaceId(LAN))];
     assert_eq!(bed.offer(WAN, &[(&frame, meta(1440))]), forward);
     assert_eq!(bed.offer(WAN, &[(&frame, meta(0))]), [Verdict::Punt]);
@@ -372,10 +366,7 @@ fn segments_that_no_link_would_take_are_reported() {
     let mut segment = vec![0; 32 + 5000];
     segment[12] = 0x80;
     let frame = ip6(WAN, A, B, 64, 6, &segment);
-    let meta = |gso_size| FrameMeta {
-        gso_size,
-        ..FrameMeta::plain(frame.len())
-    };
+    let meta = |gso_size| large(&frame, gso_size);
     // As hosts send that take their links to carry 1500, and 1400.
     bed.receive_as(WAN, &frame, meta(1428));
     let (kind, code, mtu, _) = bed.take6()[0].error();

@@ -189,7 +189,7 @@ fn punt_segments(bed: &mut Bed, to: [u8; 4], ttl: u8, count: usize) {
     header.0.copy_from_slice(&frame[..64]);
     let large = FrameMeta {
         len: 54 + 1000 * count as u32,
-        gso_size: 1000,
+        segment_len: 1040,
         flags: FrameFlags::DATA_VALIDATED,
     };
     let total = (large.len - 14) as u16;

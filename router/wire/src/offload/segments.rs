@@ -8,7 +8,7 @@ use crate::{be16, be32, checksum, ipv4, ipv6, put};
 
 /// Places in a TCP header (RFC 9293 3.1), and flags.
 const SEQUENCE: usize = 4;
-const DATA_OFFSET: usize = 12;
+pub(super) const DATA_OFFSET: usize = 12;
 const FLAGS: usize = 13;
 const CHECKSUM: usize = 16;
 const TCP_HEADER_LEN: usize = 20;
