@@ -119,13 +119,13 @@ CLAIMS = [
     Claim("docs/ARCHITECTURE.md", r"(\d+) posted slots", constant("MAX_SLOTS", "drivers/netif")),
     Claim(
         "docs/ARCHITECTURE.md",
-        r"for (\d+) ms at most; they hold up nobody else",
+        r"at most (\d+) ms; no other vif is delayed",
         constant("MAX_AGE_NS", "image/data-plane", 1_000_000),
     ),
     Claim("docs/ARCHITECTURE.md", r"up to ([\d,]+) prefixes", constant("COPIED", "router/router")),
     Claim(
         "docs/ARCHITECTURE.md",
-        r"it has (\d+) pages or more",
+        r"if it has (\d+) pages or more",
         constant("PAGES_FOR_LARGE", "image/data-plane"),
     ),
     Claim("docs/GUIDE.md", r"default 1, (\d+) at most", constant("MAX_CPUS", "kernel")),
@@ -134,7 +134,11 @@ CLAIMS = [
     Claim("docs/GUIDE.md", r"on (\d+) vifs\.", constant("MAX_VIFS", "router/config")),
     Claim("docs/GUIDE.md", r"be (\d+) interfaces", constant("MAX_INTERFACES", "router/config")),
     Claim("docs/GUIDE.md", r"may be (\d+) tables", constant("MAX_INTERFACES", "router/config")),
-    Claim("docs/GUIDE.md", r"are ([\d,]+) gateways and static", constant("MAX_NEIGHBORS", "router/config")),
+    Claim(
+        "docs/GUIDE.md",
+        r"are ([\d,]+) gateways and static",
+        constant("MAX_NEIGHBORS", "router/config"),
+    ),
     Claim("docs/GUIDE.md", r"([\d,]+) different groups", constant("MAX_GROUPS", "router/config")),
     Claim("docs/GUIDE.md", r"most (\d+) ICMP errors", constant("ICMP_ERROR_RATE", "router/config")),
     Claim("docs/GUIDE.md", r"max_interval_s = (\d+)", constant("MAX_INTERVAL_S", "router/config")),
