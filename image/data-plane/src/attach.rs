@@ -104,7 +104,7 @@ impl<H: Hal> Worker<H> {
             copies: homes.copies,
             segments,
             intake: Intake::default(),
-            waiting: WaitingFrames::new(),
+            waiting: WaitingFrames::new(allotment.most_waiting()),
             segments_left: 0,
         };
         if let Some(place) = self.vifs.get_mut(index) {

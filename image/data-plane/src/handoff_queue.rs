@@ -52,7 +52,7 @@ impl Handoffs {
         if self.of(vif).is_none() {
             self.by_vif.push(Handoff {
                 vif,
-                waiting: WaitingFrames::new(),
+                waiting: WaitingFrames::new(BURST),
                 retry_at: 0,
                 pause: *RETRY_NS.start(),
             });

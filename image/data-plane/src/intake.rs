@@ -5,7 +5,7 @@
 //! are left unread with the backend: room may come, and until then they cost nothing. But behind
 //! them may be frames for elsewhere, which lose time and, once the ring is full, are lost. So they
 //! are left unread for at most [`UNREAD_NS`] at a time. Then outputs without room are given up for
-//! all that is there: it is read, and what is for them is dropped.
+//! all that is there: it is read, and what is for them waits in their share of pages, or is dropped.
 //!
 //! An output that completes nothing is given up at once. Where the CPU has nothing else to do,
 //! frames are read sooner if half of the ring has come, before there is no page for more.

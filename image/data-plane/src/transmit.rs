@@ -139,7 +139,13 @@ pub(crate) fn forward_run<H: Hal, S: Stages>(
             && vif.queue.forwards(next)
         {
             // There is no more room.
-            drop_all(source, frames, &mut lost);
+            let run = Run {
+                path,
+                home,
+                headers,
+                frames,
+            };
+            forward_each(vif, source, None, run, spare, &mut lost);
             break;
         }
     }
@@ -154,7 +160,8 @@ fn drop_all<H: Hal>(pool: &mut PagePool<H>, frames: &mut [Frame], lost: &mut TxD
     }
 }
 
-/// Sends frames one by one. `target` is the output's pool if they are of another.
+/// Sends frames one by one; those that find no room wait. `target` is the output's pool if they are
+/// of another.
 fn forward_each<H: Hal>(
     vif: &mut Vif<H>,
     source: &mut PagePool<H>,
@@ -169,11 +176,13 @@ fn forward_each<H: Hal>(
         headers,
         frames,
     } = run;
+    // Pages of frames that may come to wait, once that was asked.
+    let mut room = None;
     for (frame, header) in frames.iter_mut().zip(headers) {
         let (frame, header) = (take(frame), &header.0);
         let pages = frame.slots();
-        let refused = if !vif.waiting.is_empty() {
-            Err((frame, Refused::NeedsSegmentation))
+        let sent = if !vif.waiting.is_empty() {
+            Err((frame, Refused::NoRoom))
         } else if let Some(target) = target.as_deref_mut() {
             let (mut output, ..) = vif.output(target);
             match output.send_copy(source, &frame, header, path.tags.as_bytes()) {
@@ -186,30 +195,68 @@ fn forward_each<H: Hal>(
         } else if pages > source.lendable_to(vif.queue.id(), home).min(*spare) {
             // Its pages would be missed where they were received, or by other outputs.
             Err((frame, Refused::NoRoom))
+        } else if vif.queue.tx_free() < frame.tx_slots() {
+            // Before it is changed: it may wait.
+            Err((frame, Refused::NoRoom))
         } else {
             let (mut output, ..) = vif.output(source);
             output
                 .send(frame, header, path.tags.as_bytes())
                 .map(|()| pages)
         };
-        match refused {
-            Ok(lent) => *spare -= lent,
-            Err((frame, Refused::NeedsSegmentation)) => {
-                let target = target.as_deref_mut();
-                let held = hold(vif, source, target, &path, home, (frame, header), *spare);
-                *spare -= held.0;
-                lost.join(held.1);
+        match sent {
+            Ok(lent) => {
+                *spare -= lent;
+                room = None;
             }
-            Err((frame, Refused::NoRoom | Refused::Never)) => {
+            Err((frame, Refused::Never)) => {
                 lost.add_full(frame.len());
                 source.free(frame);
+            }
+            Err((frame, Refused::NoRoom | Refused::NeedsSegmentation)) => {
+                let same_pool = target.is_none();
+                let most =
+                    room.unwrap_or_else(|| room_to_wait(vif, source, same_pool, &path, home));
+                if pages > most.min(*spare) {
+                    room = Some(most);
+                    lost.add_full(frame.len());
+                    source.free(frame);
+                    continue;
+                }
+                let target = target.as_deref_mut();
+                let (held, dropped) = hold(vif, source, target, &path, home, (frame, header));
+                *spare -= held;
+                room = (held > 0).then_some(most - held);
+                lost.join(dropped);
             }
         }
     }
 }
 
-/// Lets a frame wait for its output, behind those that do, and sends what can be sent of them.
-/// Returns the number of pages that are held.
+/// Pages of `home`, of pool `source`, that frames may have which come to wait for a vif: what is
+/// left of its share. `same_pool` says that what is on its ring is of that, too.
+#[cold]
+fn room_to_wait<H: Hal>(
+    vif: &Vif<H>,
+    source: &PagePool<H>,
+    same_pool: bool,
+    path: &TxPath,
+    home: HomeId,
+) -> usize {
+    if vif.waiting.is_full() || vif.hangs(path.now) {
+        return 0;
+    }
+    let lent = if same_pool {
+        source.lent_to(vif.queue.id(), home)
+    } else {
+        0
+    };
+    let waiting = vif.waiting.pages_of(path.from, home);
+    source.share(home).saturating_sub(lent + waiting)
+}
+
+/// Lets a frame wait for its output, behind those that do. If it is the only one, what can be sent of
+/// it is sent. Returns the number of pages that are held.
 #[cold]
 fn hold<H: Hal>(
     vif: &mut Vif<H>,
@@ -218,18 +265,8 @@ fn hold<H: Hal>(
     path: &TxPath,
     home: HomeId,
     (frame, header): (Frame, &FrameHeader),
-    spare: usize,
 ) -> (usize, TxDrops) {
     let (pages, len) = (frame.slots(), frame.len());
-    let lent = match target {
-        None => source.lent_to(vif.queue.id(), home),
-        Some(_) => 0,
-    };
-    let lent = lent + vif.waiting.pages_of(path.from, home);
-    if pages > source.share(home).saturating_sub(lent).min(spare) {
-        source.free(frame);
-        return (0, TxDrops::full(len));
-    }
     let alone = vif.waiting.is_empty();
     if let Err(frame) = vif.waiting.push(path, home, frame, header) {
         source.free(frame);

@@ -8,7 +8,7 @@ use xen_hal::Hal;
 use crate::allotment::Allotment;
 use crate::egress::Output;
 use crate::intake::Intake;
-use crate::waiting::WaitingFrames;
+use crate::waiting::{MAX_AGE_NS, WaitingFrames};
 
 /// Segments that leave by a vif in one turn: as many as frames of a burst.
 const SEGMENTS_PER_TURN: usize = BURST;
@@ -73,6 +73,11 @@ impl<H: Hal> Vif<H> {
                 true
             }
         }
+    }
+
+    /// Returns `true` if its backend has completed nothing for as long as frames may wait.
+    pub(crate) fn hangs(&self, now: u64) -> bool {
+        now.saturating_sub(self.progress) > MAX_AGE_NS
     }
 
     /// Where frames leave by it, and those that wait for that. `pool` is its backend's pool.

@@ -1,12 +1,12 @@
-//! Frames that wait for their output: large ones of which segments are still to be sent, and what
-//! came after them, so that it doesn't overtake; and frames for another CPU's queue.
+//! Frames that wait for their output: those that found no room, large ones of which segments are
+//! still to be sent, and what came after them, so that it doesn't overtake; and frames for another
+//! CPU's queue.
 
-use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use core::mem::take;
 
-use heapless::Deque;
 use page_pool::{Frame, FrameHeader, HomeId, PagePool};
-use router::{BURST, Lane};
+use router::Lane;
 use xen_hal::Hal;
 
 use crate::egress::{Output, Refused, Segmenter};
@@ -29,9 +29,9 @@ struct WaitingFrame {
 
 /// The frames that wait for one output, in order.
 pub(crate) struct WaitingFrames {
-    frames: Box<Deque<WaitingFrame, BURST>>,
-    /// Their number, close at hand.
-    count: usize,
+    frames: VecDeque<WaitingFrame>,
+    /// Most that there may be: room for these is there, so that none is allocated for a frame.
+    most: usize,
     /// What is left of the first one if that is a large frame being segmented; its place is then
     /// empty.
     segmenter: Option<Segmenter>,
@@ -48,17 +48,23 @@ pub(crate) enum Step {
 }
 
 impl WaitingFrames {
-    pub(crate) fn new() -> Self {
+    /// None, with room for `most`.
+    pub(crate) fn new(most: usize) -> Self {
         Self {
-            frames: Box::default(),
-            count: 0,
+            frames: VecDeque::with_capacity(most),
+            most,
             segmenter: None,
         }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.frames.is_empty()
+    }
+
+    /// Returns `true` if no other may come.
+    pub(crate) fn is_full(&self) -> bool {
+        self.frames.len() >= self.most
     }
 
     /// How the frame leaves that waits longest.
@@ -96,19 +102,11 @@ impl WaitingFrames {
             path: *path,
             home,
         };
-        self.push_back(waiting).map_err(|waiting| waiting.frame)
-    }
-
-    fn push_back(&mut self, waiting: WaitingFrame) -> Result<(), WaitingFrame> {
-        self.frames.push_back(waiting)?;
-        self.count += 1;
+        if self.is_full() {
+            return Err(waiting.frame);
+        }
+        self.frames.push_back(waiting);
         Ok(())
-    }
-
-    fn pop(&mut self) -> Option<WaitingFrame> {
-        let first = self.frames.pop_front()?;
-        self.count -= 1;
-        Some(first)
     }
 
     /// Sends the frame that waits longest, or up to `most` segments of it; `most` is then less by
@@ -132,7 +130,7 @@ impl WaitingFrames {
                     // What was sent as a copy is still there.
                     let frame = take(&mut first.frame);
                     source.unwrap_or(output.pool).free(frame);
-                    self.pop();
+                    self.frames.pop_front();
                     return Step::Sent;
                 }
                 Err(Refused::NoRoom) => return Step::Waits,
@@ -147,7 +145,7 @@ impl WaitingFrames {
                         Err(frame) => {
                             let len = frame.len();
                             source.unwrap_or(output.pool).free(frame);
-                            self.pop();
+                            self.frames.pop_front();
                             return Step::Dropped(TxDrops::bad_gso(len));
                         }
                     }
@@ -177,15 +175,14 @@ impl WaitingFrames {
         gone: impl Fn(usize) -> bool,
     ) {
         let mut segmenter = self.segmenter.take();
-        for at in 0..self.count {
-            let Some(waiting) = self.pop() else {
+        for at in 0..self.frames.len() {
+            let Some(waiting) = self.frames.pop_front() else {
                 return;
             };
             let first = segmenter.take().filter(|_| at == 0);
             if !gone(waiting.path.from) {
                 self.segmenter = first.or(self.segmenter.take());
-                // There is the place that it had.
-                let _ = self.push_back(waiting);
+                self.frames.push_back(waiting);
                 continue;
             }
             let WaitingFrame { frame, path, .. } = waiting;
@@ -200,12 +197,12 @@ impl WaitingFrames {
     /// Forgets the frame that waits longest, whose pool is gone.
     pub(crate) fn forget_first(&mut self) {
         self.segmenter = None;
-        self.pop();
+        self.frames.pop_front();
     }
 
     /// Drops the frame that waits longest, of `pool`.
     pub(crate) fn drop_first<H: Hal>(&mut self, pool: &mut PagePool<H>) -> TxDrops {
-        let Some(first) = self.pop() else {
+        let Some(first) = self.frames.pop_front() else {
             return TxDrops::default();
         };
         let (frame, lost) = rest_of(self.segmenter.take(), first.frame);

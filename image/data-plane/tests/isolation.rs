@@ -171,6 +171,36 @@ fn an_overloaded_output_costs_nobody_else_a_frame() {
 }
 
 #[test]
+fn an_output_that_pauses_loses_nothing_that_its_share_holds() {
+    // Vif 1 takes nothing for 8 ms, in which 320 frames come for it: more than its ring has slots.
+    let mut sim = Sim::new(Machine::default(), &[VifPlan::default(); 2]);
+    let mut flows = [Flow::new(0, 1, 40_000), Flow::new(1, 0, 10_000)];
+    for drain in [ALL, 0, ALL, 0, ALL] {
+        run(&mut sim, &mut flows, &[ALL, drain], 8 * MS);
+    }
+    for flow in &flows {
+        assert_eq!(flow.arrived, flow.offered, "to {}", flow.to);
+    }
+    sim.wake_all();
+    sim.assert_idle();
+}
+
+#[test]
+fn nothing_waits_for_an_output_that_hangs() {
+    let mut sim = Sim::new(Machine::default(), &[VifPlan::default(); 2]);
+    let mut flows = [Flow::new(0, 1, 40_000), Flow::new(1, 0, 10_000)];
+    let held = |sim: &Sim| {
+        let pools = sim.workers[0].pools();
+        pools.map(|(_, stats)| stats.sum().held).sum::<usize>()
+    };
+    run(&mut sim, &mut flows, &[ALL, 0], 50 * MS);
+    assert!(held(&sim) > 0);
+    run(&mut sim, &mut flows, &[ALL, 0], 250 * MS);
+    assert_eq!(held(&sim), 0);
+    assert_eq!(flows[1].arrived, flows[1].offered);
+}
+
+#[test]
 fn nor_where_pages_are_few() {
     overload_all(SMALL, &[0, 2_000, 39_000, 60_000], &ORDERS[..1]);
 }
