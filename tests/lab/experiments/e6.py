@@ -117,6 +117,6 @@ def report(rows, plots) -> str:
         pivot((row for row in ordered if row[key] is not None), line, column, lambda row, key=key: row[key], text)
         for key, text in (
             ("mbit_per_s", "Mbit/s"), ("domu_instructions_per_byte", "domU instructions a byte"),
-            ("dom0_instructions_per_byte", "dom0 instructions a byte"), ("retransmits", "segments sent again"),
+            ("dom0_instructions_per_byte", "dom0 instructions a byte"), ("retransmits", "retransmitted segments"),
         )
     )  # fmt: skip
