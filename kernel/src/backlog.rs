@@ -30,7 +30,7 @@ impl<const N: usize> Backlog<N> {
         true
     }
 
-    /// The oldest bytes, as many as lie in a row: some unless it is empty.
+    /// Returns the oldest bytes, as many as lie in a row: some unless it is empty.
     pub(crate) fn oldest(&self) -> &[u8] {
         let end = (self.start + self.len).min(N);
         &self.bytes[self.start..end]

@@ -154,13 +154,13 @@ pub fn pump() {
     }
 }
 
-/// The console's event channel. `None` if it has no ring.
+/// Returns the console's event channel. `None` if it has no ring.
 #[must_use]
 pub fn port() -> Option<Port> {
     STATE.lock().ring.as_ref().map(|ring| ring.port)
 }
 
-/// Bytes of output that found no room so far.
+/// Returns the bytes of output that found no room so far.
 #[must_use]
 pub fn dropped() -> u64 {
     STATE.lock().dropped

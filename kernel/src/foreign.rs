@@ -115,7 +115,7 @@ impl ForeignPage {
         })
     }
 
-    /// The page.
+    /// Returns the page.
     #[must_use]
     pub fn page(&self) -> &SharedPage {
         &self.page

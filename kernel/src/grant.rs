@@ -95,14 +95,14 @@ pub(crate) fn init(pages: usize) {
     attach();
 }
 
-/// How many frames a table has with room for `pages` grants, of which the hypervisor allows
+/// Returns how many frames a table has with room for `pages` grants, of which the hypervisor allows
 /// `allowed`.
 fn frames_for(pages: usize, allowed: usize) -> usize {
     let wanted = (pages + RESERVED as usize).div_ceil(ENTRIES_PER_FRAME);
     wanted.min(allowed).clamp(1, MAX_FRAMES)
 }
 
-/// How many frames the hypervisor lets the table have.
+/// Returns how many frames the hypervisor lets the table have.
 fn allowed_frames() -> usize {
     let mut query = QuerySize {
         dom: DOMID_SELF,
@@ -165,8 +165,8 @@ pub(crate) unsafe fn detach() {
     }
 }
 
-/// The two words of an entry: flags and domain, and the frame. `None` if the table has no such
-/// entry.
+/// Returns the two words of an entry: flags and domain, and the frame. `None` if the table has no
+/// such entry.
 fn entry(gref: u32) -> Option<(&'static AtomicU32, &'static AtomicU32)> {
     let index = gref as usize;
     let words = TABLE.get(index / ENTRIES_PER_FRAME)?.words32()?;

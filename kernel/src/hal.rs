@@ -13,7 +13,7 @@ pub struct XenHal {
 }
 
 impl XenHal {
-    /// The machine as virtual CPU `cpu` uses it.
+    /// Returns the machine as virtual CPU `cpu` uses it.
     ///
     /// # Panics
     /// If it is not below [`MAX_CPUS`].

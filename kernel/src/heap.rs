@@ -28,7 +28,7 @@ pub struct KernelHeap {
 }
 
 impl KernelHeap {
-    /// A heap without memory yet.
+    /// Creates a heap without memory yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -56,7 +56,7 @@ impl KernelHeap {
     }
 }
 
-/// The bytes of the block that there was no memory for last. `None` if there always was.
+/// Returns the bytes of the block that there was no memory for last. `None` if there always was.
 pub(crate) fn refused() -> Option<usize> {
     Some(REFUSED.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
 }
@@ -67,8 +67,8 @@ impl Default for KernelHeap {
     }
 }
 
-/// The layout that a block of `layout` gets. It is the same for its whole life: the number of
-/// virtual CPUs is found before there is a heap.
+/// Returns the layout that a block of `layout` gets. It is the same for its whole life: the number
+/// of virtual CPUs is found before there is a heap.
 fn spread(layout: Layout) -> Layout {
     if percpu::count() == 1 {
         layout

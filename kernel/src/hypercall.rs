@@ -58,7 +58,8 @@ pub fn counts() -> HypercallCounts {
     }
 }
 
-/// Where hypercall `number` is counted: numbers that have no cell of their own share the last.
+/// Returns where hypercall `number` is counted: numbers that have no cell of their own share the
+/// last.
 const fn cell(number: u64) -> usize {
     let last = COUNTED_HYPERCALLS as u64 - 1;
     (if number < last { number } else { last }) as usize

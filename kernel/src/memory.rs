@@ -29,7 +29,7 @@ struct Space {
 unsafe impl Send for Space {}
 
 impl Space {
-    /// The memory at `free`, an eighth of which is for the heap alone, of `total` pages.
+    /// Creates the memory at `free`, an eighth of which is for the heap alone, of `total` pages.
     const fn new(free: Range<usize>, total: usize) -> Self {
         Self {
             low: free.start,
@@ -93,7 +93,7 @@ pub(crate) fn init(boot: &BootInfo) {
     *SPACE.lock() = Space::new(free, boot.pages);
 }
 
-/// The frame of a page, as it is now: a restore changes it.
+/// Returns the frame of a page, as it is now: a restore changes it.
 pub(crate) fn frame_of(page: &SharedPage) -> FrameNumber {
     p2m::frame_of(page.as_ptr().as_ptr() as usize)
 }

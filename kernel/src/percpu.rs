@@ -78,7 +78,7 @@ pub(crate) fn prepare(index: usize) -> usize {
     address
 }
 
-/// How many virtual CPUs the domain has, as far as they can be used: 1 to [`MAX_CPUS`].
+/// Returns how many virtual CPUs the domain has, as far as they can be used: 1 to [`MAX_CPUS`].
 #[must_use]
 #[inline]
 pub fn count() -> usize {
@@ -108,7 +108,7 @@ pub fn current() -> usize {
     index % MAX_CPUS
 }
 
-/// The block of the virtual CPU that this is. Not to be called on a host.
+/// Returns the block of the virtual CPU that this is. Not to be called on a host.
 #[inline]
 pub(crate) fn own() -> &'static PerCpu {
     let block: *const PerCpu;
@@ -128,7 +128,7 @@ pub(crate) fn own() -> &'static PerCpu {
     }
 }
 
-/// The blocks of all virtual CPUs, whether they run or not.
+/// Returns the blocks of all virtual CPUs, whether they run or not.
 pub(crate) fn all() -> &'static [PerCpu; MAX_CPUS] {
     &BLOCKS
 }

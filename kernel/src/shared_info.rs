@@ -73,7 +73,7 @@ pub(crate) fn mask_all_channels() {
     }
 }
 
-/// The page.
+/// Returns the page.
 #[inline]
 fn page() -> &'static Words64 {
     PAGE.words64().unwrap_or(&ABSENT.0)
@@ -114,14 +114,14 @@ pub(crate) fn forget_upcalls() {
     own[word::PENDING_SEL].swap(0, Ordering::SeqCst);
 }
 
-/// Where upcalls of the virtual CPU that this is are masked: `evtchn_upcall_mask`.
+/// Returns where upcalls of the virtual CPU that this is are masked: `evtchn_upcall_mask`.
 pub(crate) fn upcall_mask() -> *const u8 {
     let word: *const AtomicU64 = &raw const own()[word::UPCALL];
     word.cast::<u8>().wrapping_add(1)
 }
 
-/// The word that has the bit of a channel, in the array of bits that begins at `array`, and that
-/// bit. `None` if there is no such channel.
+/// Returns the word that has the bit of a channel, in the array of bits that begins at `array`, and
+/// that bit. `None` if there is no such channel.
 #[inline]
 fn channel(port: Port, array: usize) -> Option<(&'static AtomicU64, u64)> {
     let words = &page()[array..][..CHANNEL_WORDS];

@@ -56,7 +56,7 @@ pub fn now() -> u64 {
     }
 }
 
-/// The system time when the counter is at `tsc`, if it was `system_time` at `timestamp`.
+/// Returns the system time when the counter is at `tsc`, if it was `system_time` at `timestamp`.
 ///
 /// The counter of a domain for which Xen emulates it begins at 0 when the domain is made, and
 /// Xen's stamp may be older: then `timestamp` is a negative number.
@@ -70,7 +70,7 @@ fn at(tsc: u64, timestamp: u64, system_time: u64, scale: u64) -> u64 {
     }
 }
 
-/// The time-stamp counter.
+/// Returns the time-stamp counter.
 #[must_use]
 pub fn ticks() -> u64 {
     #[expect(unsafe_code, reason = "an instruction without a safe name")]

@@ -34,7 +34,7 @@ unsafe fn vcpu_op(op: u64, index: usize, argument: u64) -> Result<i64, i32> {
     check(unsafe { call4(VCPU_OP, op, index as u64, argument, 0) })
 }
 
-/// An operation that takes no argument.
+/// Returns an operation that takes no argument.
 fn plain_op(op: u64, index: usize) -> Result<i64, i32> {
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: such an operation reads no memory; any other one fails at address zero, where nothing

@@ -65,7 +65,7 @@ impl Slot {
         })
     }
 
-    /// Where it begins.
+    /// Returns where it begins.
     pub(crate) fn address(&self) -> usize {
         self.address
     }
@@ -111,7 +111,7 @@ pub(crate) struct SpecialCell {
 }
 
 impl SpecialCell {
-    /// A cell without a page.
+    /// Creates a cell without a page.
     pub(crate) const fn empty() -> Self {
         Self {
             address: AtomicUsize::new(0),
@@ -140,7 +140,7 @@ impl SpecialCell {
         (address != 0).then(|| SpecialPage(Slot { address }))
     }
 
-    /// The page as words of 32 bits. `None` if there is none.
+    /// Returns the page as words of 32 bits. `None` if there is none.
     #[inline]
     pub(crate) fn words32(&self) -> Option<&'static Words32> {
         let page = self.address.load(Ordering::Acquire) as *const Words32;
@@ -152,7 +152,7 @@ impl SpecialCell {
         }
     }
 
-    /// The page as words of 64 bits. `None` if there is none.
+    /// Returns the page as words of 64 bits. `None` if there is none.
     #[inline]
     pub(crate) fn words64(&self) -> Option<&'static Words64> {
         let page = self.address.load(Ordering::Acquire) as *const Words64;

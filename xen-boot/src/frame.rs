@@ -13,13 +13,13 @@ impl FrameNumber {
     /// Binary digits of an address within a page (`PAGE_SHIFT`).
     pub const PAGE_SHIFT: u32 = 12;
 
-    /// The frame that has this physical address.
+    /// Returns the frame that has this physical address.
     #[must_use]
     pub const fn containing(physical_address: u64) -> Self {
         Self(physical_address >> Self::PAGE_SHIFT)
     }
 
-    /// The physical address of the frame's first byte.
+    /// Returns the physical address of the frame's first byte.
     #[must_use]
     pub const fn physical_address(self) -> u64 {
         self.0 << Self::PAGE_SHIFT

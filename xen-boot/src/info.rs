@@ -11,7 +11,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// The file of `len` bytes at address `start`.
+    /// Creates the file of `len` bytes at address `start`.
     ///
     /// # Safety
     /// Nothing else uses this memory, and it stays mapped.
@@ -20,7 +20,7 @@ impl Module {
         Self { start, len }
     }
 
-    /// The file.
+    /// Returns the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         #[expect(
@@ -34,7 +34,7 @@ impl Module {
         }
     }
 
-    /// The addresses of the memory, which belongs to the caller from now on.
+    /// Returns the addresses of the memory, which belongs to the caller from now on.
     #[must_use]
     pub fn into_memory(self) -> core::ops::Range<usize> {
         self.start..self.start + self.len

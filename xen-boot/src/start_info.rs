@@ -45,13 +45,13 @@ const _: () = {
 };
 
 impl StartInfo {
-    /// The machine frame of the shared info page.
+    /// Returns the machine frame of the shared info page.
     #[must_use]
     pub fn shared_info(&self) -> FrameNumber {
         FrameNumber::containing(self.shared_info.load(Ordering::Relaxed))
     }
 
-    /// The console ring.
+    /// Returns the console ring.
     #[must_use]
     pub fn console(&self) -> RingInfo {
         RingInfo {
@@ -60,7 +60,7 @@ impl StartInfo {
         }
     }
 
-    /// The xenstore ring.
+    /// Returns the xenstore ring.
     #[must_use]
     pub fn store(&self) -> RingInfo {
         RingInfo {
@@ -74,7 +74,7 @@ impl StartInfo {
         self.magic.starts_with(b"xen-3.") && self.magic.windows(8).any(|part| part == b"-x86_64\0")
     }
 
-    /// Pages of memory that the domain has.
+    /// Returns the number of pages of memory that the domain has.
     pub(crate) fn pages(&self) -> usize {
         self.nr_pages.load(Ordering::Relaxed) as usize
     }
@@ -87,7 +87,7 @@ pub(crate) mod fake {
     use super::*;
 
     impl StartInfo {
-        /// The page of a domain of `pages` pages, without a module.
+        /// Returns the page of a domain of `pages` pages, without a module.
         pub(crate) fn fake(magic: &[u8], pages: u64) -> Self {
             let mut page = Self {
                 magic: [0; 32],

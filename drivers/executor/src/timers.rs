@@ -38,7 +38,7 @@ impl Timers {
         }
     }
 
-    /// The time of the clock, in nanoseconds.
+    /// Returns the time of the clock, in nanoseconds.
     #[must_use]
     pub fn now_ns(&self) -> u64 {
         self.clock.now_ns()

@@ -29,7 +29,7 @@ pub const MAX_LANES: usize = 8;
 /// Bytes that a processor may fetch together: two cache lines.
 const APART: usize = 128;
 
-/// The layout for a block such that what one CPU writes never shares a cache line with what
+/// Returns the layout for a block such that what one CPU writes never shares a cache line with what
 /// another reads: for allocators. Smaller blocks than that stay as they are: they hold nothing that
 /// is written for each frame, and are many.
 #[must_use]
@@ -61,7 +61,7 @@ pub struct LaneLock<L, S, R: RelaxStrategy> {
 unsafe impl<L: Send, S: Send + Sync, R: RelaxStrategy> Sync for LaneLock<L, S, R> {}
 
 impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
-    /// A lock of one lane at least, without whose lock nothing would be safe. Lanes beyond
+    /// Creates a lock of one lane at least, without whose lock nothing would be safe. Lanes beyond
     /// [`MAX_LANES`] are left out.
     #[must_use]
     pub fn new(first: L, others: impl IntoIterator<Item = L>, shared: S) -> Self {
@@ -113,7 +113,7 @@ pub struct Entered<'a, L, S, R: RelaxStrategy> {
 }
 
 impl<L, S, R: RelaxStrategy> Entered<'_, L, S, R> {
-    /// The lane, and what is shared.
+    /// Returns the lane, and what is shared.
     #[inline]
     pub fn parts(&mut self) -> (&mut L, &S) {
         // SAFETY: nobody writes what is shared without the lock of this lane, which is held as
@@ -131,7 +131,7 @@ pub struct Stopped<'a, L, S, R: RelaxStrategy> {
 }
 
 impl<L, S, R: RelaxStrategy> Stopped<'_, L, S, R> {
-    /// What is shared, and all lanes.
+    /// Returns what is shared, and all lanes.
     pub fn parts(&mut self) -> (&mut S, impl ExactSizeIterator<Item = &mut L>) {
         // SAFETY: the locks of all lanes are held, so nobody else reads or writes it; the borrow
         // of `self` lets it be borrowed once.

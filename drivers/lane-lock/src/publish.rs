@@ -96,7 +96,8 @@ pub struct Publisher<T> {
 }
 
 impl<T> Publisher<T> {
-    /// A writer with a first value, which [`Publisher::newest`] gives to each lane to begin with.
+    /// Creates a writer with a first value, which [`Publisher::newest`] gives to each lane to begin
+    /// with.
     pub fn new(value: T) -> Self {
         Self {
             newest: Arc::new(value),
@@ -105,7 +106,7 @@ impl<T> Publisher<T> {
         }
     }
 
-    /// The newest value.
+    /// Returns the newest value.
     pub fn newest(&self) -> &Arc<T> {
         &self.newest
     }
@@ -131,7 +132,7 @@ impl<T> Publisher<T> {
         self.undelivered == 0
     }
 
-    /// How many older values some lane may still read.
+    /// Returns how many older values some lane may still read.
     pub fn retired(&self) -> usize {
         self.retired.len()
     }

@@ -78,7 +78,7 @@ impl<H: Hal> ControlRing<H> {
         })
     }
 
-    /// What the backend must be told before the frontend is connected.
+    /// Returns what the backend must be told before the frontend is connected.
     #[must_use]
     pub fn info(&self) -> ControlInfo {
         ControlInfo {

@@ -212,7 +212,7 @@ impl<H: Hal> Queue<H> {
         })
     }
 
-    /// The page in a slot of the receive ring.
+    /// Returns the page in a slot of the receive ring.
     #[inline]
     fn posted(&self, index: u32) -> u16 {
         // Any 8 bits are an index of it.
@@ -318,32 +318,32 @@ impl<H: Hal> Queue<H> {
         self.rx.responses().map_or(0, |there| there as usize)
     }
 
-    /// Pages on the receive ring.
+    /// Returns the number of pages on the receive ring.
     #[must_use]
     #[inline]
     pub fn rx_posted(&self) -> usize {
         self.rx.outstanding() as usize
     }
 
-    /// The violation for which the queue is of no more use.
+    /// Returns the violation for which the queue is of no more use.
     #[must_use]
     pub fn fault(&self) -> Option<PeerFault> {
         self.fault
     }
 
-    /// What happened so far.
+    /// Returns what happened so far.
     #[must_use]
     pub fn counters(&self) -> QueueCounters {
         self.counters
     }
 
-    /// The features of the backend.
+    /// Returns the features of the backend.
     #[must_use]
     pub fn features(&self) -> Features {
         self.features
     }
 
-    /// What the backend must be told.
+    /// Returns what the backend must be told.
     #[must_use]
     pub fn info(&self) -> QueueInfo {
         self.info
@@ -356,7 +356,7 @@ impl<H: Hal> Queue<H> {
         self.id
     }
 
-    /// The home of the pages that it receives into.
+    /// Returns the home of the pages that it receives into.
     #[must_use]
     pub fn home(&self) -> HomeId {
         self.home
@@ -419,7 +419,8 @@ impl<H: Hal> Queue<H> {
     }
 }
 
-/// The checksum state of `NETRXF_*`, whose two bits are swapped against those of [`Checksum`].
+/// Returns the checksum state of `NETRXF_*`, whose two bits are swapped against those of
+/// [`Checksum`].
 #[inline]
 const fn checksum_of(flags: u32) -> Checksum {
     // Both bits are in the product, one bit too far left.

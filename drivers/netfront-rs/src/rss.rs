@@ -59,7 +59,7 @@ impl<H: Hal> RssSession<H> {
         })
     }
 
-    /// What the backend must be told before the frontend is connected.
+    /// Returns what the backend must be told before the frontend is connected.
     #[must_use]
     pub fn info(&self) -> ControlInfo {
         self.ring.info()

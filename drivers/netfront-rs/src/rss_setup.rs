@@ -16,13 +16,13 @@ use xen_hal::GrantRef;
 
 use crate::control::{Request, Response};
 
-/// The hash mapping, for its page: a queue for each entry, as 32-bit words. Every queue has as many
-/// of the first `n` entries as any other, if `n` is a multiple of their number.
+/// Returns the hash mapping, for its page: a queue for each entry, as 32-bit words. Every queue has
+/// as many of the first `n` entries as any other, if `n` is a multiple of their number.
 pub(crate) fn hash_mapping(queues: usize) -> impl Iterator<Item = u32> {
     (0..MAX_HASH_MAPPING_SIZE).map(move |entry| entry % divisor(queues))
 }
 
-/// The number of queues, so that it can be divided by.
+/// Returns the number of queues, so that it can be divided by.
 fn divisor(queues: usize) -> NonZeroU32 {
     let queues = u32::try_from(queues).unwrap_or(u32::MAX);
     NonZeroU32::new(queues).unwrap_or(NonZeroU32::MIN)
@@ -112,7 +112,7 @@ impl RssSetup {
         }
     }
 
-    /// The request to be sent now, if there is one.
+    /// Returns the request to be sent now, if there is one.
     pub(crate) fn next_request(&mut self) -> Option<Request> {
         let State::Ask(step) = self.state else {
             return None;
@@ -160,7 +160,7 @@ impl RssSetup {
         };
     }
 
-    /// The step after this one, `None` after the last.
+    /// Returns the step after this one, `None` after the last.
     fn follow(
         &mut self,
         step: CtrlType,
@@ -191,7 +191,7 @@ impl RssSetup {
         })
     }
 
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     #[must_use]
     pub(crate) fn outcome(&self) -> Option<RssOutcome> {
         match self.state {

@@ -89,7 +89,7 @@ impl Features {
             .collect()
     }
 
-    /// The keys, with their values, by which a frontend says that it takes `self`.
+    /// Returns the keys, with their values, by which a frontend says that it takes `self`.
     /// (`request-rx-copy`, which isn't a feature but a demand, is not among them.)
     pub fn frontend_keys(self) -> impl Iterator<Item = (&'static str, bool)> {
         const OF_FRONTENDS: Features = Features::RX_NOTIFY

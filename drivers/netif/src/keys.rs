@@ -63,8 +63,8 @@ pub fn max_queues(value: Option<&[u8]>) -> usize {
     number.map_or(1, |number| (number as usize).clamp(1, MAX_QUEUES))
 }
 
-/// The keys of a vif with these queues and this control ring, to be written as one change and
-/// in this order before the frontend is connected.
+/// Returns the keys of a vif with these queues and this control ring, to be written as one change
+/// and in this order before the frontend is connected.
 ///
 /// One queue has its keys in the frontend's directory, several have one each. What an earlier
 /// connection may have left is removed: a backend takes every key that it finds for true.

@@ -80,19 +80,19 @@ pub const RSP_ERROR: i16 = -1;
 /// `NETIF_RSP_DROPPED`.
 pub const RSP_DROPPED: i16 = -2;
 
-/// The low half of a word.
+/// Returns the low half of a word.
 #[inline]
 const fn low(word: u32) -> u16 {
     (word & 0xffff) as u16
 }
 
-/// The high half of a word.
+/// Returns the high half of a word.
 #[inline]
 const fn high(word: u32) -> u16 {
     (word >> 16) as u16
 }
 
-/// A word from its halves.
+/// Returns a word from its halves.
 #[inline]
 const fn word(low: u16, high: u16) -> u32 {
     low as u32 | (high as u32) << 16

@@ -29,7 +29,7 @@ pub const KEY: [u8; KEY_LEN] = {
     }
     key
 };
-/// The Toeplitz hash of `input`. Octets that the key lacks are 0, as in netif.h.
+/// Returns the Toeplitz hash of `input`. Octets that the key lacks are 0, as in netif.h.
 ///
 /// The input is source address, destination address, and for TCP source port and destination
 /// port, as they are in the packet.

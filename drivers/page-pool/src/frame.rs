@@ -28,7 +28,7 @@ enum First<'a> {
 }
 
 impl<'a> FirstBytes<'a> {
-    /// The first bytes of a page.
+    /// Returns the first bytes of a page.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a page is longer than this")]
     pub(crate) fn of_page(page: &'a SharedPage) -> Self {
@@ -56,7 +56,7 @@ impl<'a> FirstBytes<'a> {
         }
     }
 
-    /// A copy of them.
+    /// Returns a copy of them.
     #[must_use]
     #[inline]
     pub fn copy(self) -> FrameHeader {
@@ -116,7 +116,7 @@ pub struct FrameInfo {
 }
 
 impl FrameInfo {
-    /// What is known of a frame of one page.
+    /// Returns what is known of a frame of one page.
     #[must_use]
     #[inline]
     pub fn of_one_page(len: u16, checksum: Checksum) -> Self {
@@ -130,7 +130,7 @@ impl FrameInfo {
 }
 
 impl Frame {
-    /// Bytes from the Ethernet header on.
+    /// Returns the bytes from the Ethernet header on.
     #[must_use]
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
@@ -145,7 +145,7 @@ impl Frame {
         self.kind |= (len >> 8) as u32 & kind::LONG;
     }
 
-    /// The low 16 bits of [`Frame::len`], as netif.h has them in a request.
+    /// Returns the low 16 bits of [`Frame::len`], as netif.h has them in a request.
     #[must_use]
     #[inline]
     pub fn size(&self) -> u16 {
@@ -159,7 +159,7 @@ impl Frame {
         self.head
     }
 
-    /// Pages it is spread over.
+    /// Returns the number of pages it is spread over.
     #[must_use]
     #[inline]
     pub fn slots(&self) -> usize {
@@ -181,7 +181,7 @@ impl Frame {
         pages.min(MAX_SLOTS) + usize::from(gso)
     }
 
-    /// What is known of its TCP or UDP checksum.
+    /// Returns what is known of its TCP or UDP checksum.
     #[must_use]
     #[inline]
     pub fn checksum(&self) -> Checksum {
@@ -217,7 +217,7 @@ pub struct OnePageFrames {
 }
 
 impl OnePageFrames {
-    /// Those of the pool whose bits are `pool` ([`kind::POOL`]).
+    /// Returns those of the pool whose bits are `pool` ([`kind::POOL`]).
     pub(crate) fn of(pool: u32, blank: bool) -> Self {
         let accepted = kind::VALIDATED | if blank { kind::BLANK } else { 0 };
         let plain = 1 | pool;

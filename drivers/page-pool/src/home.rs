@@ -19,20 +19,20 @@ impl HomeId {
     /// Number of vifs that can have homes in a pool.
     pub const VIFS: u8 = (HOMES as u8 - 2) / 3;
 
-    /// The home of what a vif receives; vifs are numbered as the caller likes. `None` from
+    /// Returns the home of what a vif receives; vifs are numbered as the caller likes. `None` from
     /// [`HomeId::VIFS`] on.
     #[must_use]
     pub const fn vif(number: u8) -> Option<Self> {
         Self::of_kind(0, number)
     }
 
-    /// The home of copies that leave by a vif; `None` from [`HomeId::VIFS`] on.
+    /// Returns the home of copies that leave by a vif; `None` from [`HomeId::VIFS`] on.
     #[must_use]
     pub const fn copies(number: u8) -> Option<Self> {
         Self::of_kind(1, number)
     }
 
-    /// The home of segments that leave by a vif; `None` from [`HomeId::VIFS`] on.
+    /// Returns the home of segments that leave by a vif; `None` from [`HomeId::VIFS`] on.
     #[must_use]
     pub const fn segments(number: u8) -> Option<Self> {
         Self::of_kind(2, number)
@@ -46,7 +46,7 @@ impl HomeId {
         }
     }
 
-    /// All homes, those of pages without one included.
+    /// Returns all homes, those of pages without one included.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..HOMES as u8).map(Self)
     }

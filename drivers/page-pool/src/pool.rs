@@ -102,7 +102,7 @@ impl Lent {
 static NEXT_ID: AtomicU16 = AtomicU16::new(0);
 
 impl<H: Hal> PagePool<H> {
-    /// A pool without pages, to be filled by [`PagePool::add_home`].
+    /// Creates a pool without pages, to be filled by [`PagePool::add_home`].
     #[must_use]
     pub fn new(hal: H, peer: DomId) -> Self {
         let id = PoolId(NEXT_ID.fetch_add(1, Ordering::Relaxed) % kind::POOLS);
@@ -129,13 +129,13 @@ impl<H: Hal> PagePool<H> {
         self.id
     }
 
-    /// The machine.
+    /// Returns the machine.
     #[must_use]
     pub fn hal(&self) -> H {
         self.hal
     }
 
-    /// The domain that the pages are granted to.
+    /// Returns the domain that the pages are granted to.
     #[must_use]
     pub fn peer(&self) -> DomId {
         self.peer
@@ -310,7 +310,7 @@ impl<H: Hal> PagePool<H> {
         before - self.slots.len()
     }
 
-    /// Which pages are on a free list.
+    /// Returns which pages are on a free list.
     fn free_map(&self) -> Vec<bool> {
         let mut free = vec![false; self.slots.len()];
         for home in HomeId::all() {
@@ -330,7 +330,7 @@ impl<H: Hal> PagePool<H> {
         free
     }
 
-    /// Where all pages are.
+    /// Returns where all pages are.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         let mut homes = Homes::all(Account::default());

@@ -75,7 +75,7 @@ impl Default for FakeHal {
 }
 
 impl FakeHal {
-    /// A fresh machine.
+    /// Creates a fresh machine.
     #[must_use]
     pub fn new() -> Self {
         // References and ports start away from 0, so that a forgotten field shows.
@@ -87,13 +87,13 @@ impl FakeHal {
         Self(Box::leak(Box::new(RefCell::new(state))))
     }
 
-    /// Pages taken and not given back.
+    /// Returns the number of pages taken and not given back.
     #[must_use]
     pub fn pages(self) -> usize {
         self.0.borrow().pages.len()
     }
 
-    /// Pages taken since the start.
+    /// Returns the number of pages taken since the start.
     #[must_use]
     pub fn pages_ever(self) -> u64 {
         self.0.borrow().pages_ever
@@ -111,7 +111,7 @@ impl FakeHal {
         self.0.borrow().grants_ever
     }
 
-    /// A grant in force.
+    /// Returns a grant in force.
     #[must_use]
     pub fn grant_of(self, gref: GrantRef) -> Option<Grant> {
         self.0.borrow().grants.get(&gref.0).copied()
@@ -140,7 +140,7 @@ impl FakeHal {
         }
     }
 
-    /// The page behind `gref` as `peer` sees it: only while it is granted to that domain.
+    /// Returns the page behind `gref` as `peer` sees it: only while it is granted to that domain.
     #[must_use]
     pub fn peer_page(self, peer: DomId, gref: GrantRef) -> Option<PeerPage> {
         let grant = self.grant_of(gref).filter(|grant| grant.peer == peer)?;
@@ -200,13 +200,13 @@ pub struct PeerPage {
 }
 
 impl PeerPage {
-    /// The page, for reading only.
+    /// Returns the page, for reading only.
     #[must_use]
     pub fn get(&self) -> &SharedPage {
         &self.page
     }
 
-    /// The page, for writing.
+    /// Returns the page, for writing.
     ///
     /// # Panics
     /// If it was granted for reading only.

@@ -37,7 +37,7 @@ impl Granted {
         }
     }
 
-    /// What the peer is told.
+    /// Returns what the peer is told.
     #[must_use]
     #[inline]
     pub const fn reference(&self) -> GrantRef {

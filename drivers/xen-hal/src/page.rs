@@ -40,13 +40,13 @@ impl SharedPage {
         Self(start)
     }
 
-    /// Where the page starts in this domain's address space.
+    /// Returns where the page starts in this domain's address space.
     #[must_use]
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.0
     }
 
-    /// The page as bytes.
+    /// Returns the page as bytes.
     #[must_use]
     #[inline]
     pub const fn bytes(&self) -> &[AtomicU8; PAGE_SIZE] {
@@ -54,7 +54,7 @@ impl SharedPage {
         unsafe { self.0.cast().as_ref() }
     }
 
-    /// The page as 32-bit words.
+    /// Returns the page as 32-bit words.
     #[must_use]
     #[inline]
     pub const fn words32(&self) -> &[AtomicU32; PAGE_SIZE / 4] {
@@ -62,7 +62,7 @@ impl SharedPage {
         unsafe { self.0.cast().as_ref() }
     }
 
-    /// The page as 64-bit words.
+    /// Returns the page as 64-bit words.
     #[must_use]
     #[inline]
     pub const fn words64(&self) -> &[AtomicU64; PAGE_SIZE / 8] {
@@ -126,7 +126,7 @@ impl SharedPage {
     }
 }
 
-/// Bytes from `offset` to the word that begins there or behind.
+/// Returns the bytes from `offset` to the word that begins there or behind.
 const fn to_next_word(offset: usize) -> usize {
     offset.wrapping_neg() % 8
 }

@@ -54,13 +54,13 @@ impl ByteRing {
         }
     }
 
-    /// Bytes that it holds.
+    /// Returns the bytes that it holds.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// An index, which [`ByteRing::new`] saw to be in the page.
+    /// Returns an index, which [`ByteRing::new`] saw to be in the page.
     fn load(page: &SharedPage, word: usize) -> u32 {
         let index = page.words32().get(word);
         index.map_or(0, |index| index.load(Ordering::Relaxed))
@@ -72,7 +72,7 @@ impl ByteRing {
         }
     }
 
-    /// Bytes between two indices, one of which is the peer's.
+    /// Returns the bytes between two indices, one of which is the peer's.
     fn used(&self, prod: u32, cons: u32) -> Result<usize, Corrupt> {
         let used = prod.wrapping_sub(cons);
         if used as usize > self.size {
@@ -85,7 +85,7 @@ impl ByteRing {
         Ok(used as usize)
     }
 
-    /// The bytes of the ring from index `from` on.
+    /// Returns the bytes of the ring from index `from` on.
     fn cells<'a>(
         &self,
         page: &'a SharedPage,
@@ -116,7 +116,7 @@ impl ByteProducer {
         }
     }
 
-    /// Bytes that the peer has not yet taken.
+    /// Returns the bytes that the peer has not yet taken.
     ///
     /// # Errors
     /// [`Corrupt`] if the peer claims to have taken more than was written.
@@ -127,7 +127,7 @@ impl ByteProducer {
         self.ring.used(self.prod, cons)
     }
 
-    /// Bytes that can be written.
+    /// Returns the bytes that can be written.
     ///
     /// # Errors
     /// As for [`ByteProducer::used`].
@@ -173,7 +173,7 @@ impl ByteConsumer {
         }
     }
 
-    /// Bytes that can be read.
+    /// Returns the bytes that can be read.
     ///
     /// # Errors
     /// [`Corrupt`] if the peer claims to have written more than the ring holds.

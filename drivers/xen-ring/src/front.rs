@@ -83,7 +83,7 @@ impl<const W: usize> FrontRing<W> {
         }
     }
 
-    /// The shared page.
+    /// Returns the shared page.
     #[must_use]
     pub fn page(&self) -> &SharedPage {
         &self.page
@@ -116,7 +116,7 @@ impl<const W: usize> FrontRing<W> {
         self.pushed.wrapping_sub(self.published)
     }
 
-    /// The index that the next pushed request gets (`req_prod_pvt`). Its slot is the index
+    /// Returns the index that the next pushed request gets (`req_prod_pvt`). Its slot is the index
     /// modulo [`FrontRing::SLOTS`].
     #[must_use]
     #[inline]
@@ -124,7 +124,7 @@ impl<const W: usize> FrontRing<W> {
         self.pushed
     }
 
-    /// The index of the first response that was not consumed (`rsp_cons`).
+    /// Returns the index of the first response that was not consumed (`rsp_cons`).
     #[must_use]
     #[inline]
     pub fn next_response(&self) -> u32 {
@@ -251,7 +251,8 @@ impl<const W: usize> FrontRing<W> {
         self.page.words32()[RSP_EVENT].store(self.consumed, Ordering::Relaxed);
     }
 
-    /// The words of a slot. The mask lets through no more than there are, which is a constant.
+    /// Returns the words of a slot. The mask lets through no more than there are, which is a
+    /// constant.
     #[inline]
     fn slot(&self, index: u32) -> &[AtomicU32] {
         let (_, slots) = self.page.words32().split_at(FIRST_SLOT);

@@ -18,15 +18,15 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The pause that is due after a failure, in nanoseconds.
+    /// Returns the pause that is due after a failure, in nanoseconds.
     pub(crate) fn after_failure(&mut self) -> u64 {
         let pause_ns = Self::pause_ns(self.failures);
         self.failures = self.failures.saturating_add(1).min(32);
         pause_ns
     }
 
-    /// The pause that is due after an end that may be nobody's fault, in nanoseconds: none after the
-    /// first one.
+    /// Returns the pause that is due after an end that may be nobody's fault, in nanoseconds: none
+    /// after the first one.
     pub(crate) fn after_end(&mut self) -> u64 {
         let pause_ns = self.failures.checked_sub(1).map_or(0, Self::pause_ns);
         self.failures = self.failures.saturating_add(1).min(32);

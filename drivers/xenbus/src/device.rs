@@ -157,31 +157,31 @@ impl Device {
         }
     }
 
-    /// What it is called in messages: `vif/0`.
+    /// Returns what it is called in messages: `vif/0`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The connection it is seen through.
+    /// Returns the connection it is seen through.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The domain that is the backend, to which pages are granted.
+    /// Returns the domain that is the backend, to which pages are granted.
     #[must_use]
     pub fn backend_id(&self) -> DomId {
         self.backend_id
     }
 
-    /// The path of one of the frontend's keys.
+    /// Returns the path of one of the frontend's keys.
     #[must_use]
     pub fn frontend_path(&self, key: &str) -> String {
         format!("{}/{key}", self.frontend)
     }
 
-    /// The path of one of the backend's keys.
+    /// Returns the path of one of the backend's keys.
     #[must_use]
     pub fn backend_path(&self, key: &str) -> String {
         format!("{}/{key}", self.backend)
@@ -248,7 +248,7 @@ impl Device {
         self.write_all(&[("state", Some(state.to_string()))]).await
     }
 
-    /// The state that the frontend has in the store.
+    /// Returns the state that the frontend has in the store.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -257,7 +257,7 @@ impl Device {
         Ok(XenbusState::parse(keys.raw("state").unwrap_or_default()))
     }
 
-    /// The backend's state. A missing or malformed key is [`XenbusState::Unknown`].
+    /// Returns the backend's state. A missing or malformed key is [`XenbusState::Unknown`].
     ///
     /// # Errors
     /// [`DeviceError`] if the device isn't what it was when it was opened.
@@ -335,7 +335,7 @@ impl Device {
     }
 }
 
-/// The directory and the domain of the backend of a device, which has its own directory in
+/// Returns the directory and the domain of the backend of a device, which has its own directory in
 /// `frontend`. `None` for what is missing or makes no sense.
 pub(crate) async fn backend_of(
     store: &Store,

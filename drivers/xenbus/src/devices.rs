@@ -36,7 +36,8 @@ impl DeviceList {
         })
     }
 
-    /// The numbers of the devices that exist now, in ascending order. Names that are no numbers are left out.
+    /// Returns the numbers of the devices that exist now, in ascending order. Names that are no
+    /// numbers are left out.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -64,7 +65,7 @@ impl DeviceList {
     }
 }
 
-/// A device's number, written the one way that names its directory.
+/// Returns a device's number, written the one way that names its directory.
 fn parse_id(name: &str) -> Option<u32> {
     let plain = name.bytes().all(|byte| byte.is_ascii_digit());
     let canonical = name == "0" || !name.starts_with('0');
@@ -75,8 +76,8 @@ fn parse_id(name: &str) -> Option<u32> {
     }
 }
 
-/// The backends of all devices of a `kind`: their domains and their directories. Devices whose keys
-/// aren't complete are left out, and all if xenstore fails.
+/// Returns the backends of all devices of a `kind`: their domains and their directories. Devices
+/// whose keys aren't complete are left out, and all if xenstore fails.
 pub async fn backends(store: &Store, kind: &str) -> Vec<(DomId, String)> {
     let path = format!("device/{kind}");
     let mut backends = Vec::new();

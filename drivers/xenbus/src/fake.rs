@@ -50,7 +50,7 @@ impl Toolstack for FakeStore {
     }
 }
 
-/// Where a backend for domain 1 has its directory.
+/// Returns where a backend for domain 1 has its directory.
 #[must_use]
 pub fn backend_dir(kind: &str, id: u32, backend_id: u16) -> String {
     format!("/local/domain/{backend_id}/backend/{kind}/1/{id}")
@@ -75,7 +75,7 @@ pub struct LinuxBackend {
 }
 
 impl LinuxBackend {
-    /// The backend of a device that [`FakeStore::add_device`] made.
+    /// Creates the backend of a device that [`FakeStore::add_device`] made.
     #[must_use]
     pub fn new(server: &FakeStore, kind: &str, id: u32, backend_id: u16) -> Self {
         Self {

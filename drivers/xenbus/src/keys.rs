@@ -68,14 +68,14 @@ impl Keys {
         Ok(Self(found))
     }
 
-    /// The raw value.
+    /// Returns the raw value.
     #[must_use]
     pub fn raw(&self, key: &str) -> Option<&[u8]> {
         let found = self.0.iter().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// The value of a key that may be missing.
+    /// Returns the value of a key that may be missing.
     ///
     /// # Errors
     /// [`KeyError::Malformed`].
@@ -92,7 +92,7 @@ impl Keys {
         })
     }
 
-    /// The value of a key that must be there.
+    /// Returns the value of a key that must be there.
     ///
     /// # Errors
     /// [`KeyError::Missing`], [`KeyError::Malformed`].
@@ -101,7 +101,7 @@ impl Keys {
             .ok_or_else(|| KeyError::Missing(key.to_string()))
     }
 
-    /// A `feature-…` key: a number, and a missing one is off.
+    /// Returns a `feature-…` key: a number, and a missing one is off.
     ///
     /// # Errors
     /// [`KeyError::Malformed`].

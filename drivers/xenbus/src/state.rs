@@ -55,7 +55,7 @@ impl XenbusState {
         }
     }
 
-    /// The number it has in `io/xenbus.h`.
+    /// Returns the number it has in `io/xenbus.h`.
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8

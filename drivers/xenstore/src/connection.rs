@@ -71,7 +71,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection on a transport that carries nothing yet.
+    /// Creates a connection on a transport that carries nothing yet.
     pub(crate) fn new(transport: Box<dyn Transport>) -> Self {
         Self {
             transport,
@@ -253,7 +253,7 @@ pub(crate) fn next_free(last: &mut u32, taken: impl Fn(u32) -> bool) -> u32 {
     }
 }
 
-/// The transaction that an answer to `XS_TRANSACTION_START` names.
+/// Returns the transaction that an answer to `XS_TRANSACTION_START` names.
 pub(crate) fn parse_tx_id(payload: &[u8]) -> Option<u32> {
     let text = payload.strip_suffix(b"\0").unwrap_or(payload);
     core::str::from_utf8(text)
@@ -271,7 +271,7 @@ fn parse_token(token: &[u8]) -> Option<u32> {
         .ok()
 }
 
-/// The token of a watch, as xenstored is told it.
+/// Returns the token of a watch, as xenstored is told it.
 pub(crate) fn token_text(token: u32) -> String {
     format!("w{token}")
 }

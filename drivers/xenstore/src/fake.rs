@@ -33,19 +33,19 @@ const CORRUPT: Corrupt = Corrupt {
 };
 
 impl FakeStore {
-    /// An empty store, but for the directory of domain `domid`.
+    /// Creates an empty store, but for the directory of domain `domid`.
     #[must_use]
     pub fn new(domid: u16) -> Self {
         Self(Rc::new(RefCell::new(Server::new(domid))))
     }
 
-    /// The path of the domain's own directory.
+    /// Returns the path of the domain's own directory.
     #[must_use]
     pub fn home(&self) -> String {
         self.0.borrow().home.clone()
     }
 
-    /// The domain's end.
+    /// Returns the domain's end.
     #[must_use]
     pub fn transport(&self) -> FakeTransport {
         FakeTransport(Rc::clone(&self.0))
@@ -80,7 +80,7 @@ impl FakeStore {
         }
     }
 
-    /// A node's value.
+    /// Returns a node's value.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<String> {
         let server = self.0.borrow();
@@ -169,7 +169,7 @@ impl FakeStore {
         self.0.borrow_mut().broken = true;
     }
 
-    /// Every request so far: kind and payload.
+    /// Returns every request so far: kind and payload.
     #[must_use]
     pub fn requests(&self) -> Vec<(u32, Vec<u8>)> {
         self.0.borrow().log.clone()

@@ -20,7 +20,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The reply to the request of this number.
+    /// Returns the reply to the request of this number.
     pub(crate) fn to(connection: Rc<RefCell<Connection>>, req_id: u32) -> Self {
         Self {
             connection,

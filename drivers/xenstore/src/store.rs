@@ -29,7 +29,7 @@ impl Deref for Store {
 }
 
 impl Store {
-    /// A client on a transport that carries nothing yet.
+    /// Creates a client on a transport that carries nothing yet.
     #[must_use]
     pub fn new(transport: impl Transport + 'static) -> Self {
         let connection = Connection::new(Box::new(transport));
@@ -57,13 +57,13 @@ impl Store {
         moved
     }
 
-    /// What happened so far.
+    /// Returns what happened so far.
     #[must_use]
     pub fn counters(&self) -> StoreCounters {
         self.connection.borrow().counters
     }
 
-    /// Why the connection was lost; `None` if it wasn't.
+    /// Returns why the connection was lost; `None` if it wasn't.
     #[must_use]
     pub fn failure(&self) -> Option<StoreError> {
         self.connection.borrow().failed

@@ -43,7 +43,7 @@ impl View {
         Reply::to(Rc::clone(&self.connection), posted?).await
     }
 
-    /// The value of a node.
+    /// Returns the value of a node.
     ///
     /// # Errors
     /// [`StoreError::Refused`] with [`Errno::NoEntry`] if it isn't there, and others.
@@ -51,7 +51,7 @@ impl View {
         self.request(Kind::Read, &[check_path(path)?, b"\0"]).await
     }
 
-    /// The value of a node, as text.
+    /// Returns the value of a node, as text.
     ///
     /// # Errors
     /// Those of [`View::read`], and [`StoreError::NotText`].
@@ -59,7 +59,7 @@ impl View {
         String::from_utf8(self.read(path).await?).map_err(|_| StoreError::NotText)
     }
 
-    /// The value of a node that may be missing, or hidden from this domain.
+    /// Returns the value of a node that may be missing, or hidden from this domain.
     ///
     /// # Errors
     /// Any other [`StoreError`].
@@ -102,7 +102,7 @@ impl View {
             .map(drop)
     }
 
-    /// The names of a node's children, however many.
+    /// Returns the names of a node's children, however many.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -65,7 +65,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header as it goes over the wire (little endian, as every Xen guest on x86).
+    /// Returns the header as it goes over the wire (little endian, as every Xen guest on x86).
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
@@ -76,7 +76,7 @@ impl Header {
         bytes
     }
 
-    /// The header that `bytes` hold.
+    /// Returns the header that `bytes` hold.
     #[must_use]
     pub fn from_bytes(bytes: [u8; HEADER_LEN]) -> Self {
         let [
@@ -192,7 +192,7 @@ macro_rules! errnos {
             /// Every error with a name.
             pub const NAMED: &[Errno] = &[$(Errno::$variant),*];
 
-            /// The error that an `XS_ERROR` payload names.
+            /// Returns the error that an `XS_ERROR` payload names.
             #[must_use]
             pub fn parse(payload: &[u8]) -> Self {
                 match payload.strip_suffix(b"\0").unwrap_or(payload) {

@@ -17,7 +17,7 @@ pub enum State {
 impl State {
     const ALL: [Self; 3] = [Self::Booting, Self::Ready, Self::Degraded];
 
-    /// The value's text.
+    /// Returns the value's text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

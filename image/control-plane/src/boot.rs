@@ -36,8 +36,8 @@ pub fn configured_router(
     }
 }
 
-/// The level that `log=LEVEL` of the command line asks for, the last one if there are several;
-/// info if there is none.
+/// Returns the level that `log=LEVEL` of the command line asks for, the last one if there are
+/// several; info if there is none.
 ///
 /// # Errors
 /// What stands there if it is no level.

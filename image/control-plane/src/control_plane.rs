@@ -112,7 +112,7 @@ impl ControlPlane {
         self.prompt.turn(&*self.shared.platform);
     }
 
-    /// How the domain is to end. `None` until it was asked to.
+    /// Returns how the domain is to end. `None` until it was asked to.
     #[must_use]
     pub fn end(&self) -> Option<EndReason> {
         self.shared.end.get()

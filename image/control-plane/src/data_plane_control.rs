@@ -12,7 +12,7 @@ use xen_hal::{DomId, Hal};
 /// The router and all workers, while none of them forwards: [`Control`] of any machine, where each
 /// method is described. Times are in ns.
 pub trait DataPlane {
-    /// The router.
+    /// Returns the router.
     fn router(&self) -> &Router;
 
     /// [`Control::attach`].

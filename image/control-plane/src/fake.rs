@@ -42,7 +42,7 @@ pub struct FakeMachine {
 }
 
 impl FakeMachine {
-    /// A machine with `cpus` CPUs, `now_ns` after its start.
+    /// Creates a machine with `cpus` CPUs, `now_ns` after its start.
     #[must_use]
     pub fn new(router: Router, cpus: usize, now_ns: u64) -> Self {
         let hal = FakeHal::new();

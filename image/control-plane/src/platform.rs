@@ -20,7 +20,7 @@ pub trait Platform: 'static {
     /// Time since the guest's first instruction, in ns.
     fn since_entry_ns(&self) -> u64;
 
-    /// How many workers forward: one for each CPU. At least 1.
+    /// Returns how many workers forward: one for each CPU. At least 1.
     fn workers(&self) -> usize;
 
     /// Calls `f` once, with the router and all workers, while none of them forwards.
@@ -47,13 +47,14 @@ pub trait Platform: 'static {
     /// [`HalError`]; nothing is left behind.
     fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError>;
 
-    /// What memory is used for.
+    /// Returns what memory is used for.
     fn memory(&self) -> MemoryUse;
 
-    /// Pages that backends in a domain still map though their connections ended.
+    /// Returns the number of pages that backends in a domain still map though their connections
+    /// ended.
     fn quarantined_pages(&self, backend: DomId) -> usize;
 
-    /// What CPU `cpu` spent its time with since the domain was started.
+    /// Returns what CPU `cpu` spent its time with since the domain was started.
     fn cpu_times(&self, cpu: usize) -> CpuTimes;
 
     /// Hypercalls since the domain was started.
@@ -91,7 +92,7 @@ pub(crate) fn with_router<T>(platform: &dyn Platform, f: impl FnOnce(&Router) ->
 
 /// What is said to a backend about queues, over the control ring of a vif ([`RssSession`]).
 pub trait Rss {
-    /// What the backend must be told before the frontend is connected.
+    /// Returns what the backend must be told before the frontend is connected.
     fn info(&self) -> ControlInfo;
 
     /// Takes the pending state of the event channel. Returns `true` if there may be something to

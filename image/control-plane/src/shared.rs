@@ -45,8 +45,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The state of a guest that starts, or one that forwards nothing because of an error in its
-    /// configuration.
+    /// Creates the state of a guest that starts, or one that forwards nothing because of an error
+    /// in its configuration.
     pub(crate) fn new(
         platform: Rc<dyn Platform>,
         store: Store,

@@ -243,9 +243,10 @@ impl VifHandler {
         Ok(())
     }
 
-    /// The fewest queues that a backend of any vif in a domain takes. What comes in by a queue leaves by
-    /// that of the same number, so others would only be a detour. Between vifs of two domains there
-    /// may be one: what one of them says is no reason for the other to do with less.
+    /// Returns the fewest queues that a backend of any vif in a domain takes. What comes in by a
+    /// queue leaves by that of the same number, so others would only be a detour. Between vifs of
+    /// two domains there may be one: what one of them says is no reason for the other to do with
+    /// less.
     async fn queues_elsewhere(&self, backend: DomId) -> usize {
         let mut fewest = self.shared.platform.workers();
         if fewest == 1 {

@@ -14,7 +14,7 @@ use crate::platform::with_router;
 use crate::shared::Shared;
 use crate::vif_connection::VifHandler;
 
-/// The interface that is vif number `id`, if the configuration has one.
+/// Returns the interface that is vif number `id`, if the configuration has one.
 async fn configured(shared: &Shared, id: u32) -> Option<InterfaceId> {
     let mac = shared.store.read_string(&mac_key(id)).await.ok();
     let mac = mac.and_then(|text| text.trim().parse::<Mac>().ok());

@@ -47,13 +47,14 @@ impl Allotment {
         self.copies + self.segments.div_ceil(2)
     }
 
-    /// Frames that wait to leave by the vif at most: a burst, or about what the only other one lends it
-    /// beyond a full ring.
+    /// Returns the number of frames that wait to leave by the vif at most: a burst, or about what
+    /// the only other one lends it beyond a full ring.
     pub(crate) fn most_waiting(&self) -> usize {
         (self.receive / 3).max(BURST)
     }
 
-    /// Pages that are never sent on, so that there are always some to receive into.
+    /// Returns the number of pages that are never sent on, so that there are always some to receive
+    /// into.
     pub(crate) fn floor(&self) -> usize {
         (self.receive / 8).max(KEPT.min(self.receive / 4))
     }

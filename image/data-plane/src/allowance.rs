@@ -17,7 +17,7 @@ pub(crate) struct Allowance {
 }
 
 impl<H: Hal> Worker<H> {
-    /// How much is to be read from vif `index` now. `None` if its frames are left unread.
+    /// Returns how much is to be read from vif `index` now. `None` if its frames are left unread.
     #[inline]
     pub(crate) fn allowance(&mut self, index: usize, now: u64) -> Option<Allowance> {
         let vif = self.vifs.get(index)?.as_ref()?;
@@ -40,7 +40,7 @@ impl<H: Hal> Worker<H> {
         Some(Allowance { budget, spare })
     }
 
-    /// The least that any of `outputs`, a bit for each vif, has of [`Worker::room_at`].
+    /// Returns the least that any of `outputs`, a bit for each vif, has of [`Worker::room_at`].
     #[inline]
     fn least_room(&self, mut outputs: u64, from: usize, home: HomeId) -> usize {
         let mut room = usize::MAX;

@@ -224,7 +224,7 @@ impl<H: Hal> Worker<H> {
         self.share_out();
     }
 
-    /// The pool of pages granted to `backend`.
+    /// Returns the pool of pages granted to `backend`.
     fn pool_for(&mut self, backend: DomId, vifs: usize) -> Result<usize, AttachError> {
         let same =
             |pool: &Option<PagePool<H>>| pool.as_ref().is_some_and(|pool| pool.peer() == backend);

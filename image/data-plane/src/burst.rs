@@ -23,7 +23,7 @@ pub(crate) struct Burst {
 }
 
 impl Burst {
-    /// An empty one.
+    /// Creates an empty one.
     pub(crate) fn new() -> Box<Self> {
         Box::new(Self {
             headers: [Header::default(); BURST],

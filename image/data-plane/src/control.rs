@@ -38,12 +38,12 @@ impl<'a, H: Hal> Control<'a, H> {
         Self { router, workers }
     }
 
-    /// The workers.
+    /// Returns the workers.
     pub fn workers(&self) -> impl ExactSizeIterator<Item = &Worker<H>> {
         self.workers.iter().map(|worker| &**worker)
     }
 
-    /// What is shown of a vif. `None` if it isn't connected.
+    /// Returns what is shown of a vif. `None` if it isn't connected.
     pub fn vif(&self, interface: InterfaceId) -> Option<VifSnapshot> {
         let queues = || {
             self.workers()
@@ -57,7 +57,7 @@ impl<'a, H: Hal> Control<'a, H> {
         })
     }
 
-    /// What is shown of the workers, in their order.
+    /// Returns what is shown of the workers, in their order.
     pub fn worker_snapshots(&self) -> Vec<WorkerSnapshot> {
         self.workers().map(Worker::snapshot).collect()
     }
@@ -214,7 +214,7 @@ impl<'a, H: Hal> Control<'a, H> {
         }
     }
 
-    /// The vifs whose backends broke the protocol since this was last asked, and how.
+    /// Returns the vifs whose backends broke the protocol since this was last asked, and how.
     pub fn take_faults(&mut self) -> impl Iterator<Item = (InterfaceId, PeerFault)> {
         let vifs = self.workers.iter_mut().flat_map(|worker| &mut worker.vifs);
         let faults = vifs.flatten().map(|vif| (vif.interface, &mut vif.fault));

@@ -100,7 +100,7 @@ impl Default for EventModeration {
 }
 
 impl EventModeration {
-    /// Each frame wakes, until there are many.
+    /// Creates a state in which each frame wakes the CPU, until there are many.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -113,7 +113,7 @@ impl EventModeration {
         }
     }
 
-    /// How long a frame may wait for others, in ns.
+    /// Returns how long a frame may wait for others, in ns.
     #[must_use]
     pub fn wait_limit_ns(&self) -> u64 {
         self.wakeup_cost_ns
@@ -127,13 +127,13 @@ impl EventModeration {
         self.state != State::Prompt
     }
 
-    /// What a wake-up costs, in ns of processor time.
+    /// Returns what a wake-up costs, in ns of processor time.
     #[must_use]
     pub fn wakeup_cost_ns(&self) -> u64 {
         self.wakeup_cost_ns
     }
 
-    /// How to sleep now, at `now` in ns. To be asked each time that the caller is about to
+    /// Returns how to sleep now, at `now` in ns. To be asked each time that the caller is about to
     /// sleep, even if it then finds that it can't.
     pub fn plan(&mut self, now: u64, activity: Activity) -> Sleep {
         if activity.slept && (1..=FEW).contains(&activity.frames) {

@@ -7,8 +7,8 @@ use crate::waiting::Step;
 use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
-    /// The vifs for which frames are to be handed over, by their number here. To be asked until
-    /// `which` is too large.
+    /// Returns the vifs for which frames are to be handed over, by their number here. To be asked
+    /// until `which` is too large.
     pub(crate) fn handoff_vif(&self, which: usize) -> Option<InterfaceId> {
         Some(self.handoffs.by_vif.get(which)?.vif)
     }

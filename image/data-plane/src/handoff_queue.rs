@@ -112,7 +112,8 @@ impl Handoffs {
         waiting.map(|it| it.retry_at).min()
     }
 
-    /// Frames that may come to wait for a vif, of a home that lends `share` pages to each.
+    /// Returns the number of frames that may come to wait for a vif, of a home that lends `share`
+    /// pages to each.
     pub(crate) fn room(&self, vif: InterfaceId, share: usize) -> usize {
         match self.of(vif) {
             Some(handoff) if handoff.waiting.is_empty() => share.min(BURST),

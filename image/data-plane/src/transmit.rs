@@ -233,8 +233,8 @@ fn forward_each<H: Hal>(
     }
 }
 
-/// Pages of `home`, of pool `source`, that frames may have which come to wait for a vif: what is
-/// left of its share. `same_pool` says that what is on its ring is of that, too.
+/// Returns the number of pages of `home`, of pool `source`, that frames may have which come to wait
+/// for a vif: what is left of its share. `same_pool` says that what is on its ring is of that, too.
 #[cold]
 fn room_to_wait<H: Hal>(
     vif: &Vif<H>,

@@ -80,7 +80,8 @@ impl<H: Hal> Vif<H> {
         now.saturating_sub(self.progress) > MAX_AGE_NS
     }
 
-    /// Where frames leave by it, and those that wait for that. `pool` is its backend's pool.
+    /// Returns where frames leave by it, and those that wait for that. `pool` is its backend's
+    /// pool.
     pub(crate) fn output<'a>(
         &'a mut self,
         pool: &'a mut PagePool<H>,

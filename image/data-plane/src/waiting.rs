@@ -67,12 +67,13 @@ impl WaitingFrames {
         self.frames.len() >= self.most
     }
 
-    /// How the frame leaves that waits longest.
+    /// Returns how the frame leaves that waits longest.
     pub(crate) fn first(&self) -> Option<&TxPath> {
         self.frames.front().map(|first| &first.path)
     }
 
-    /// Pages of a home that frames have which wait here. The index of its pool is `pool`.
+    /// Returns the number of pages of a home that frames have which wait here. The index of its
+    /// pool is `pool`.
     pub(crate) fn pages_of(&self, pool: usize, home: HomeId) -> usize {
         let of_home = |it: &&WaitingFrame| it.path.from == pool && it.home == home;
         let pages = self.frames.iter().filter(of_home).map(|it| it.pages);
@@ -211,7 +212,7 @@ impl WaitingFrames {
     }
 }
 
-/// A frame that doesn't leave, or what is left of it, and what that costs.
+/// Returns a frame that doesn't leave, or what is left of it, and what that costs.
 fn rest_of(segmenter: Option<Segmenter>, frame: Frame) -> (Frame, TxDrops) {
     match segmenter {
         Some(segmenter) => {

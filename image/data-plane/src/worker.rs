@@ -120,12 +120,13 @@ impl<H: Hal> Worker<H> {
         vif.is_some_and(Option::is_some)
     }
 
-    /// What it did since the start.
+    /// Returns what it did since the start.
     pub fn stats(&self) -> WorkerStats {
         self.stats
     }
 
-    /// The backend of a vif, `true` if it is connected, and the queue here. `None` if it has none.
+    /// Returns the backend of a vif, `true` if it is connected, and the queue here. `None` if it
+    /// has none.
     pub(crate) fn queue_snapshot(
         &self,
         interface: InterfaceId,
@@ -140,7 +141,7 @@ impl<H: Hal> Worker<H> {
         Some((pool.peer(), vif.up, queue))
     }
 
-    /// What is shown of it.
+    /// Returns what is shown of it.
     pub(crate) fn snapshot(&self) -> WorkerSnapshot {
         WorkerSnapshot {
             stats: self.stats,
@@ -154,7 +155,7 @@ impl<H: Hal> Worker<H> {
         }
     }
 
-    /// The accounts of all pools.
+    /// Returns the accounts of all pools.
     pub fn pools(&self) -> impl Iterator<Item = (DomId, PoolStats)> + '_ {
         self.pools
             .iter()

@@ -21,7 +21,7 @@ impl LoopClock {
         }
     }
 
-    /// What the time was when it was last known, in ns.
+    /// Returns what the time was when it was last known, in ns.
     pub fn now(&self) -> u64 {
         self.now
     }

@@ -84,7 +84,7 @@ impl Workers {
         workers
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     pub fn count(&self) -> usize {
         self.lanes.len()
     }
@@ -195,7 +195,7 @@ impl Workers {
     }
 }
 
-/// A channel to wake each CPU by, if there are several: as many as can be had.
+/// Returns a channel to wake each CPU by, if there are several: as many as can be had.
 fn wakers() -> Bounded<Port, MAX_WORKERS> {
     let mut wakers = Bounded::new();
     let count = smp::count().min(MAX_WORKERS);

@@ -28,7 +28,7 @@ const fn page_number(address: usize) -> usize {
     (address - VIRT_BASE) >> FrameNumber::PAGE_SHIFT
 }
 
-/// The machine frame behind an address of the domain's own memory.
+/// Returns the machine frame behind an address of the domain's own memory.
 pub(crate) fn frame_of(address: usize) -> FrameNumber {
     let list = MFN_LIST.load(Ordering::Relaxed) as *const u64;
     // SAFETY: the builder made one entry for each page, and `address` is in one of them.
@@ -41,7 +41,7 @@ pub(crate) fn is_populated(address: usize) -> bool {
     frame_of(address).0 < INVALID_FRAME
 }
 
-/// Where the domain builder mapped machine frame `frame` of this domain.
+/// Returns where the domain builder mapped machine frame `frame` of this domain.
 pub(crate) fn address_of(frame: FrameNumber) -> usize {
     let entry = (MACH2PHYS as *const u64).wrapping_add(frame.0 as usize);
     // SAFETY: Xen maps this table for every guest, and `frame` is one of this domain.

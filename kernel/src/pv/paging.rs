@@ -78,7 +78,7 @@ pub(crate) fn map_memory(pv: &PvInfo, pages: usize) -> Range<usize> {
     free..end
 }
 
-/// The machine frame of the top-level table, as it is now.
+/// Returns the machine frame of the top-level table, as it is now.
 pub(crate) fn root() -> FrameNumber {
     p2m::frame_of(ROOT.load(Ordering::Relaxed))
 }
@@ -141,7 +141,7 @@ impl Tables {
     }
 }
 
-/// An entry that maps `frame`.
+/// Returns an entry that maps `frame`.
 const fn entry(frame: FrameNumber, flags: u64) -> u64 {
     frame.physical_address() | flags
 }

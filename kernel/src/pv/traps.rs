@@ -133,7 +133,7 @@ pub(crate) struct TrapInfo {
     pub(crate) address: u64,
 }
 
-/// The handlers of all virtual CPUs, in the order of their vectors.
+/// Returns the handlers of all virtual CPUs, in the order of their vectors.
 pub(crate) fn table() -> [TrapInfo; VECTORS + 1] {
     let mut table = [TrapInfo::default(); VECTORS + 1]; // the last one ends it
     for (vector, info) in table.iter_mut().take(VECTORS).enumerate() {

@@ -46,7 +46,7 @@ pub(crate) fn in_use() -> bool {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// Where Xen is to enter; 0 if nowhere.
+/// Returns where Xen is to enter; 0 if nowhere.
 pub(crate) fn entry() -> u64 {
     if in_use() {
         ringway_upcall as *const () as u64

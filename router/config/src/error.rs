@@ -13,7 +13,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// An error at `line`, from 1; 0 for one of no line.
+    /// Creates an error at `line`, from 1; 0 for one of no line.
     pub fn new(line: u32, text: impl Into<String>) -> Self {
         Self {
             line,

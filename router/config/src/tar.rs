@@ -327,7 +327,7 @@ pub(crate) mod tests {
         names.collect::<Result<_, _>>().unwrap()
     }
 
-    /// A pax record: its length counts its own digits.
+    /// Returns a pax record: its length counts its own digits.
     fn pax(key: &str, value: &str) -> alloc::string::String {
         let rest = alloc::format!(" {key}={value}\n");
         let fits = |len: &usize| alloc::format!("{len}{rest}").len() == *len;

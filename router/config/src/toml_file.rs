@@ -37,7 +37,7 @@ pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
     check(draft)
 }
 
-/// The same for a file that has others beside it, of which `names` are the names.
+/// Returns the same for a file that has others beside it, of which `names` are the names.
 pub(crate) fn from_archive(text: &str, names: &[String]) -> Result<Config, ConfigError> {
     let draft = read(text)?;
     for (at, file) in draft.route_files.iter().enumerate() {

@@ -14,18 +14,19 @@ pub trait Address: Copy + Ord + Send + Sync + core::fmt::Debug {
     /// lookups end there. `INDEX` is 6 then. `usize::MAX` for never.
     const FLAT: usize;
 
-    /// The address with all bits beyond the first `len` cleared.
+    /// Returns the address with all bits beyond the first `len` cleared.
     #[must_use]
     fn masked(self, len: u8) -> Self;
 
-    /// The address with the bits of `value` put in `depth` bits from the left, `width` of them.
+    /// Returns the address with the bits of `value` put in `depth` bits from the left, `width` of
+    /// them.
     #[must_use]
     fn with_bits(self, depth: u32, width: u32, value: u32) -> Self;
 
-    /// The `width` bits that follow the first `depth`; those beyond the end are 0.
+    /// Returns the `width` bits that follow the first `depth`; those beyond the end are 0.
     fn bits(self, depth: u32, width: u32) -> usize;
 
-    /// The 64 bits that follow the first `depth`; those beyond the end are 0.
+    /// Returns the 64 bits that follow the first `depth`; those beyond the end are 0.
     fn rest(self, depth: u32) -> u64;
 }
 

@@ -49,7 +49,7 @@ impl Epochs {
         }
     }
 
-    /// A lane that isn't online yet. `None` if there are as many as there is room for.
+    /// Returns a lane that isn't online yet. `None` if there are as many as there is room for.
     #[must_use]
     pub fn lane(self: &Arc<Self>) -> Option<Lane> {
         let free = |seen: &&Arc<Seen>| !seen.taken.swap(true, Ordering::AcqRel);
@@ -67,7 +67,8 @@ impl Epochs {
         self.now.0.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The newest epoch that all lanes have seen: all of their lookups from before it are over.
+    /// Returns the newest epoch that all lanes have seen: all of their lookups from before it are
+    /// over.
     pub(crate) fn seen_by_all(&self) -> u64 {
         // Pairs with that of `Lane::online`: a lane that isn't seen here will see what was stored.
         fence(Ordering::SeqCst);

@@ -52,7 +52,7 @@ pub struct FrozenTable {
 }
 
 impl Default for FrozenTable {
-    /// A table without prefixes, in which every lookup answers 0.
+    /// Returns a table without prefixes, in which every lookup answers 0.
     fn default() -> Self {
         Self::new(&mut [], 0)
     }
@@ -83,8 +83,8 @@ impl FrozenTable {
         lpm
     }
 
-    /// The answers for the `bits` bits that follow the first `skip`, given the routes longer
-    /// than `skip` within one prefix of that length.
+    /// Returns the answers for the `bits` bits that follow the first `skip`, given the routes
+    /// longer than `skip` within one prefix of that length.
     fn level(&mut self, routes: &[Route], skip: u32, bits: u32, inherited: u32) -> Vec<u32> {
         let slots = 1usize << bits;
         let slot_of = |prefix: u32| ((prefix << skip) >> (32 - bits)) as usize;
@@ -138,7 +138,7 @@ impl FrozenTable {
         NODE | number
     }
 
-    /// The first step of a lookup, which is where a large table misses the cache first.
+    /// Returns the first step of a lookup, which is where a large table misses the cache first.
     #[inline(always)]
     fn begin(&self, address: u32) -> u32 {
         self.root
@@ -147,7 +147,7 @@ impl FrozenTable {
             .unwrap_or(0)
     }
 
-    /// The rest of a lookup.
+    /// Returns the rest of a lookup.
     #[inline(always)]
     fn finish(&self, mut entry: u32, address: u32) -> u32 {
         let mut rest = address.wrapping_shl(self.root_bits);
@@ -167,13 +167,13 @@ impl FrozenTable {
         entry
     }
 
-    /// The value of the longest prefix that holds `address`.
+    /// Returns the value of the longest prefix that holds `address`.
     #[inline]
     pub fn lookup(&self, address: u32) -> u32 {
         self.finish(self.begin(address), address)
     }
 
-    /// Bytes the table takes.
+    /// Returns the bytes the table takes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.root)
             + size_of_val(self.blocks.as_slice())

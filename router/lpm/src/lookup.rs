@@ -43,7 +43,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The value of the longest prefix that holds `address`.
+    /// Returns the value of the longest prefix that holds `address`.
     #[inline(always)]
     pub(crate) fn one(&self, address: A) -> u32 {
         match self.coded(address) {
@@ -52,7 +52,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The value for an address whose code isn't known.
+    /// Returns the value for an address whose code isn't known.
     #[inline(never)]
     fn uncoded(&self, address: A) -> u32 {
         let (node, depth) = self.first(address);
@@ -62,7 +62,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The codes of all slots, if there are any. Only some families have them.
+    /// Returns the codes of all slots, if there are any. Only some families have them.
     #[inline(always)]
     fn flat(&self) -> Option<&'a Flat> {
         if A::FLAT == usize::MAX {
@@ -71,7 +71,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         self.view.flat.as_deref()
     }
 
-    /// The value, if the code of the address is known.
+    /// Returns the value, if the code of the address is known.
     #[inline(always)]
     fn coded(&self, address: A) -> Option<u32> {
         let flat = self.flat()?;
@@ -84,7 +84,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         self.shared.coded()[usize::from(code)].load()
     }
 
-    /// The first node on the way to an address, and its depth.
+    /// Returns the first node on the way to an address, and its depth.
     #[inline(always)]
     fn first(&self, address: A) -> (&'a SharedNode, u32) {
         match first_in(&self.view.indexes, address) {
@@ -93,7 +93,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The answer for an address, from a node on the way to it, if no change is in the way.
+    /// Returns the answer for an address, from a node on the way to it, if no change is in the way.
     #[inline]
     fn walk(&self, address: A, mut node: &'a SharedNode, mut depth: u32) -> Option<u32> {
         loop {
@@ -107,7 +107,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The answer of a node in a slot without a child, if no change is in the way.
+    /// Returns the answer of a node in a slot without a child, if no change is in the way.
     #[inline(always)]
     fn answer(&self, node: &SharedNode, slot: usize) -> Option<u32> {
         match node.code(slot) {
@@ -116,7 +116,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The value of a leaf, if there is one of that number.
+    /// Returns the value of a leaf, if there is one of that number.
     #[inline]
     fn leaf(&self, at: u32) -> Option<u32> {
         let number = self.view.leaf(at)?;
@@ -228,7 +228,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// The value for an address, wherever nodes have moved to.
+    /// Returns the value for an address, wherever nodes have moved to.
     #[cold]
     #[inline(never)]
     fn one_in_a_change(shared: &'a Shared, address: A) -> u32 {
@@ -254,7 +254,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         }
     }
 
-    /// How a lookup goes on from a node.
+    /// Returns how a lookup goes on from a node.
     fn way(shared: &'a Shared, node: &SharedNode, slot: usize) -> Way {
         let children = node.children().wrapping_shr(slot as u32);
         if children & 1 != 0 {
@@ -289,7 +289,7 @@ enum Way {
     Moved(u32),
 }
 
-/// The node on the way to an address with which its block's index begins.
+/// Returns the node on the way to an address with which its block's index begins.
 #[inline(always)]
 fn first_in<A: Address>(indexes: &[SharedOnce<Index>], address: A) -> Option<&SharedNode> {
     let index = indexes.get(address.bits(0, A::INDEX))?.get()?;
@@ -315,7 +315,7 @@ impl Slots {
         Self(bits & !3 | 2)
     }
 
-    /// The depth of the first node, if that of nodes in indexes is `level`.
+    /// Returns the depth of the first node, if that of nodes in indexes is `level`.
     #[inline]
     fn depth(self, level: u32) -> u32 {
         let passed = self.0.trailing_zeros();
@@ -327,21 +327,21 @@ impl Slots {
         began + passed / STRIDE * STRIDE
     }
 
-    /// The slot in the first node.
+    /// Returns the slot in the first node.
     #[inline(always)]
     fn first(self) -> usize {
         (self.0 >> (64 - STRIDE)) as usize
     }
 
-    /// Those in the others.
+    /// Returns those in the others.
     #[inline(always)]
     fn rest(self) -> Self {
         Self(self.0 << STRIDE)
     }
 }
 
-/// The answers for the addresses that have a code at once. The others are returned, a bit for
-/// each. Apart from all else, so that all of its values are in registers, and some at a time,
+/// Returns the answers for the addresses that have a code at once. The others are returned, a bit
+/// for each. Apart from all else, so that all of its values are in registers, and some at a time,
 /// so that little is counted.
 #[inline(never)]
 fn by_codes<A: Address>(
@@ -396,7 +396,7 @@ fn step<'a>(nodes: &'a [NodePage], at: &mut [[&'a SharedNode; 4]], rest: &mut [[
     }
 }
 
-/// How many have a child to go to. This is where nodes are loaded: a step has so many
+/// Returns how many have a child to go to. This is where nodes are loaded: a step has so many
 /// instructions that the processor, waiting for one node, would not get to the next ones.
 #[inline(always)]
 fn inner(at: &[[&SharedNode; 4]], rest: &[[Slots; 4]]) -> usize {

@@ -44,13 +44,13 @@ impl Node {
         self.children >> slot & 1 != 0
     }
 
-    /// The child of a slot that has one.
+    /// Returns the child of a slot that has one.
     pub(crate) fn child(&self, slot: usize) -> u32 {
         let left = self.children >> slot;
         self.child_end.wrapping_sub(left.count_ones())
     }
 
-    /// How many children there are before a slot.
+    /// Returns the number of children before a slot.
     pub(crate) fn before(&self, slot: usize) -> u32 {
         (self.children & !(u64::MAX << slot)).count_ones()
     }
@@ -59,7 +59,7 @@ impl Node {
         self.children.count_ones()
     }
 
-    /// The first child.
+    /// Returns the first child.
     pub(crate) fn child_base(&self) -> u32 {
         self.child_end.wrapping_sub(self.child_count())
     }
@@ -77,7 +77,7 @@ impl Node {
         }
     }
 
-    /// The first leaf.
+    /// Returns the first leaf.
     pub(crate) fn leaf_base(&self) -> u32 {
         self.leaf_end.wrapping_sub(self.leaf_count())
     }
@@ -108,7 +108,7 @@ impl Node {
         self.ends == 0
     }
 
-    /// Where it is, if this isn't it any more.
+    /// Returns where it is, if this isn't it any more.
     pub(crate) fn moved_to(&self) -> Option<u32> {
         moved_to(self.child_end)
     }
@@ -123,13 +123,13 @@ impl Node {
 /// such a number.
 const MOVED: u32 = 1 << 30;
 
-/// What marks a node as moved to `copy`: children or leaves counted from there have numbers from
-/// [`MOVED`] on, too.
+/// Returns what marks a node as moved to `copy`: children or leaves counted from there have numbers
+/// from [`MOVED`] on, too.
 fn moved_mark(copy: u32) -> u32 {
     MOVED + 64 + copy
 }
 
-/// Where the node is whose children or leaves end at `end`, if it has moved.
+/// Returns where the node is whose children or leaves end at `end`, if it has moved.
 pub(crate) fn moved_to(end: u32) -> Option<u32> {
     (end >> 30 == 1).then(|| end - moved_mark(0))
 }
@@ -168,31 +168,31 @@ impl SharedNode {
         (left & 1 != 0, child)
     }
 
-    /// The code of a slot without a child, and how many runs end at it or after it; [`NO_CODE`] if
-    /// the answer is in the leaf this many before the end.
+    /// Returns the code of a slot without a child, and how many runs end at it or after it;
+    /// [`NO_CODE`] if the answer is in the leaf this many before the end.
     #[inline(always)]
     pub(crate) fn code(&self, slot: usize) -> (u8, u32) {
         let left = self.ends.load().wrapping_shr(slot as u32).count_ones();
         (self.codes.load().wrapping_shr(left * 8) as u8, left)
     }
 
-    /// The end of the leaves of a node that has leaves.
+    /// Returns the end of the leaves of a node that has leaves.
     #[inline(always)]
     pub(crate) fn leaf_end(&self) -> u32 {
         self.leaf_end.load()
     }
 
-    /// The slots with a child.
+    /// Returns the slots with a child.
     pub(crate) fn children(&self) -> u64 {
         self.children.load()
     }
 
-    /// The end of the children.
+    /// Returns the end of the children.
     pub(crate) fn child_end(&self) -> u32 {
         self.child_end.load()
     }
 
-    /// Where the node is, if it has moved.
+    /// Returns where the node is, if it has moved.
     pub(crate) fn moved_to(&self) -> Option<u32> {
         moved_to(self.child_end.load())
     }
@@ -277,7 +277,7 @@ impl Routes {
         self.set == [0; 2]
     }
 
-    /// How many a half has.
+    /// Returns how many a half has.
     pub(crate) fn count(&self, half: usize) -> u32 {
         self.set[half].count_ones()
     }
@@ -286,7 +286,7 @@ impl Routes {
         self.set[place.half] >> place.bit & 1 != 0
     }
 
-    /// How many prefixes of its half come before a place.
+    /// Returns how many prefixes of its half come before a place.
     pub(crate) fn rank(&self, place: Place) -> u32 {
         (self.set[place.half] & !(u64::MAX << place.bit)).count_ones()
     }
@@ -295,7 +295,7 @@ impl Routes {
         self.set[place.half] ^= 1 << place.bit;
     }
 
-    /// The places of a half that are taken, in order.
+    /// Returns the places of a half that are taken, in order.
     pub(crate) fn places(&self, half: usize) -> impl Iterator<Item = Place> + use<> {
         let mut left = self.set[half];
         core::iter::from_fn(move || {
@@ -315,7 +315,7 @@ pub(crate) struct Place {
     pub(crate) bit: u32,
 }
 
-/// The place of a prefix in its node: `len` is 1 to 6, `slot` has its bits first.
+/// Returns the place of a prefix in its node: `len` is 1 to 6, `slot` has its bits first.
 pub(crate) fn place(slot: usize, len: u32) -> Place {
     let bits = slot as u32 >> (STRIDE - len);
     if len == STRIDE {
@@ -335,7 +335,7 @@ pub(crate) fn prefix_at(place: Place) -> (u32, u32) {
     (len, place.bit + 2 - (1 << len))
 }
 
-/// The slots that the prefix at a place covers: the first, and how many.
+/// Returns the slots that the prefix at a place covers: the first, and how many.
 pub(crate) fn span(place: Place) -> (usize, usize) {
     let (len, bits) = prefix_at(place);
     let count = 1usize << (STRIDE - len);

@@ -10,7 +10,7 @@ use crate::node::{INDEXED, INDEXED_BITS, NO_CODE, Node, Routes, STRIDE, SharedNo
 use crate::pool::{Pages, Runs, SharedPages};
 use crate::view::{self, IN_INDEX, NODES, ROOT};
 
-/// The number of the first node in a block's index.
+/// Returns the number of the first node in a block's index.
 pub(crate) fn first_of(block: usize) -> u32 {
     IN_INDEX | (block as u32) << INDEXED_BITS
 }
@@ -86,7 +86,7 @@ impl Nodes {
         self.runs.grow(slots, true);
     }
 
-    /// A node as lookups that begin now find it first: it may have moved.
+    /// Returns a node as lookups that begin now find it first: it may have moved.
     pub(crate) fn held(&self, at: u32) -> &SharedNode {
         if at & IN_INDEX != 0 {
             let block = (at ^ IN_INDEX) as usize / INDEXED;
@@ -97,7 +97,7 @@ impl Nodes {
         self.pages.get(at)
     }
 
-    /// A node, wherever it is.
+    /// Returns a node, wherever it is.
     pub(crate) fn node(&self, at: u32) -> Node {
         let node = self.held(at).load();
         match node.moved_to() {
@@ -106,7 +106,7 @@ impl Nodes {
         }
     }
 
-    /// The child of a node in a slot, if there is one.
+    /// Returns the child of a node in a slot, if there is one.
     #[inline]
     pub(crate) fn child(&self, at: u32, slot: usize) -> Option<u32> {
         let held = self.held(at);
@@ -234,7 +234,7 @@ impl Nodes {
     }
 }
 
-/// The bits that are set, from the lowest on.
+/// Returns the bits that are set, from the lowest on.
 #[inline(always)]
 pub(crate) fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {

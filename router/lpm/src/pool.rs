@@ -147,7 +147,7 @@ fn ones(len: u32) -> u64 {
     u64::MAX >> (GROUP - len)
 }
 
-/// The bits at which `len` ones begin.
+/// Returns the bits at which `len` ones begin.
 fn run_starts(mut bits: u64, len: u32) -> u64 {
     let mut known = 1;
     while known < len {
@@ -210,7 +210,7 @@ impl<T: Copy + Default, const N: usize> Pages<T, N> {
         &mut self.pages[at as usize / N][at as usize % N]
     }
 
-    /// A run of slots.
+    /// Returns a run of slots.
     fn run(&self, start: u32, len: u32) -> &[T] {
         let at = start as usize % N;
         &self.pages[start as usize / N][at..at + len as usize]
@@ -241,7 +241,7 @@ impl<T: Default, const N: usize> SharedPages<T, N> {
         Self { pages: Vec::new() }
     }
 
-    /// The first page.
+    /// Returns the first page.
     pub(crate) fn first(&self) -> SharedPage<T, N> {
         self.pages.first().cloned().unwrap_or_else(new_page)
     }
@@ -255,12 +255,12 @@ impl<T: Default, const N: usize> SharedPages<T, N> {
         more * N
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots.
     pub(crate) fn len(&self) -> usize {
         self.pages.len() * N
     }
 
-    /// All pages.
+    /// Returns all pages.
     pub(crate) fn list(&self) -> Box<[SharedPage<T, N>]> {
         self.pages.as_slice().into()
     }
@@ -274,7 +274,7 @@ impl<T: Default, const N: usize> SharedPages<T, N> {
     }
 }
 
-/// A page with what is nothing yet, made where it stays.
+/// Returns a page with what is nothing yet, made where it stays.
 fn new_page<T: Default, const N: usize>() -> SharedPage<T, N> {
     let page: Arc<[T]> = (0..N).map(|_| T::default()).collect();
     match page.try_into() {

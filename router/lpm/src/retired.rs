@@ -32,7 +32,7 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

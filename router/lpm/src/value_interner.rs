@@ -26,7 +26,7 @@ pub(crate) struct ValueInterner {
     free: BinaryHeap<Reverse<u32>>,
 }
 
-/// The code of a number.
+/// Returns the code of a number.
 #[inline(always)]
 pub(crate) fn code(number: u32) -> u8 {
     number.min(NO_CODE.into()) as u8
@@ -42,18 +42,18 @@ impl ValueInterner {
         }
     }
 
-    /// The value with this number.
+    /// Returns the value with this number.
     pub(crate) fn value(&self, number: u32) -> u32 {
         self.values[number as usize]
     }
 
-    /// All numbers that there were so far.
+    /// Returns all numbers that there were so far.
     pub(crate) fn numbers(&self) -> core::ops::Range<u32> {
         0..self.users.len() as u32
     }
 
-    /// The number of a value that one prefix more has, and whether lookups have to be told, since
-    /// it had none.
+    /// Returns the number of a value that one prefix more has, and whether lookups have to be told,
+    /// since it had none.
     pub(crate) fn intern(&mut self, value: u32) -> (u32, bool) {
         if let Some(&number) = self.numbers.get(&value) {
             self.users[number as usize] += 1;
@@ -69,7 +69,7 @@ impl ValueInterner {
         (number, true)
     }
 
-    /// A number that there was not yet.
+    /// Returns a number that there was not yet.
     fn grow(&mut self) -> u32 {
         if self.users.len() == usize::from(NO_CODE) {
             self.users.push(1);
@@ -103,7 +103,7 @@ impl ValueInterner {
         maps + words * size_of::<u32>()
     }
 
-    /// How many values are in use.
+    /// Returns how many values are in use.
     #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.numbers.len()

@@ -50,7 +50,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The node that all others hang from.
+    /// Returns the node that all others hang from.
     #[inline(always)]
     pub(crate) fn root(&self) -> &SharedNode {
         &self.first[ROOT as usize]
@@ -72,7 +72,7 @@ impl View {
         Some(page[at as usize % WORDS].load())
     }
 
-    /// Bytes of its lists.
+    /// Returns the bytes of its lists.
     pub(crate) fn bytes(&self) -> usize {
         let pages = self.nodes.len() + self.leaves.len() + self.values.len();
         size_of::<Self>() + pages * size_of::<usize>()
@@ -109,7 +109,7 @@ impl Shared {
         }
     }
 
-    /// The newest view.
+    /// Returns the newest view.
     #[inline(always)]
     pub(crate) fn view(&self) -> &View {
         let other = &self.others[self.newest.load() as usize % VIEWS];
@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// The values by code, and [`UNCODED`].
+    /// Returns the values by code, and [`UNCODED`].
     #[inline(always)]
     pub(crate) fn coded(&self) -> &[SharedU32; CODES as usize] {
         &self.coded

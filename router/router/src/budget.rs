@@ -78,7 +78,7 @@ impl Router {
         Ok(())
     }
 
-    /// The tables that others fill, with what is in them.
+    /// Returns the tables that others fill, with what is in them.
     #[must_use]
     pub fn table_uses(&self) -> Vec<TableUse> {
         let neighbors = &self.state.neighbors;

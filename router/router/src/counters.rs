@@ -54,12 +54,13 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Frames dropped here for this reason.
+    /// Returns the number of frames dropped here for this reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Frames dropped here for any reason but those of [`DropReason::before_receive`].
+    /// Returns the number of frames dropped here for any reason but those of
+    /// [`DropReason::before_receive`].
     pub fn dropped_total(&self) -> u64 {
         DropReason::ALL
             .iter()

@@ -15,7 +15,7 @@ macro_rules! reasons {
             /// Every reason, in the order of their numbers.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
-            /// The reason's name in counters: stable, in `snake_case`.
+            /// Returns the reason's name in counters: stable, in `snake_case`.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*

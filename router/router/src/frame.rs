@@ -60,7 +60,7 @@ impl FrameMeta {
         headers.map_or(u16::MAX, |headers| headers.saturating_add(gso_size))
     }
 
-    /// An ordinary frame of `len` bytes with a complete checksum.
+    /// Returns an ordinary frame of `len` bytes with a complete checksum.
     pub fn plain(len: usize) -> Self {
         Self {
             len: u32::try_from(len).unwrap_or(u32::MAX),

@@ -46,8 +46,8 @@ impl core::error::Error for NoRoom {}
 
 /// Takes the frames that the router makes or forwards slowly.
 pub trait Egress {
-    /// How many frames, each of at most the link's MTU, can be sent on an interface now. That of
-    /// an interface whose vif has several counts for all of them.
+    /// Returns how many frames, each of at most the link's MTU, can be sent on an interface now.
+    /// That of an interface whose vif has several counts for all of them.
     fn room(&self, out: InterfaceId) -> usize;
 
     /// Sends a frame, copying it. `meta.len` is its length.

@@ -14,12 +14,13 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// This many a second, half as many at once; `None` if none are let through.
+    /// Returns this many a second, half as many at once; `None` if none are let through.
     pub(crate) fn per_second(number: u32) -> Option<Self> {
         Self::with_burst(number, number / 2)
     }
 
-    /// This many a second, and `burst` at once, or one if that is 0; `None` for none a second.
+    /// Returns this many a second, and `burst` at once, or one if that is 0; `None` for none a
+    /// second.
     pub(crate) fn with_burst(number: u32, burst: u32) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(number)?;
         let burst = burst.max(1);

@@ -5,12 +5,12 @@
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// A sequence that follows from `seed`.
+    /// Creates a sequence that follows from `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,7 +19,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `most`.
+    /// Returns a number from 0 to `most`.
     pub(crate) fn up_to(&mut self, most: u64) -> u64 {
         self.next() % most.saturating_add(1).max(1)
     }

@@ -42,7 +42,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router with this configuration and all links down. `seed` makes what must be hard
+    /// Creates a router with this configuration and all links down. `seed` makes what must be hard
     /// to guess for others so: pass something random.
     pub fn new(config: &Config, seed: u64, now: Instant) -> Self {
         let mut keys = Rng::new(seed);
@@ -85,12 +85,12 @@ impl Router {
         }
     }
 
-    /// The configuration in effect.
+    /// Returns the configuration in effect.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What lanes read.
+    /// Returns what lanes read.
     pub fn tables(&self) -> &Tables {
         &self.tables
     }
@@ -121,7 +121,7 @@ impl Router {
         self.step(now).poll(budget, out)
     }
 
-    /// A lane for one more CPU that forwards.
+    /// Returns a lane for one more CPU that forwards.
     ///
     /// # Panics
     ///
@@ -157,13 +157,14 @@ impl Router {
         self.step(now).apply(&old);
     }
 
-    /// The number of the interface with a name; it keeps that over changes of the configuration.
+    /// Returns the number of the interface with a name; it keeps that over changes of the
+    /// configuration.
     pub fn interface_id(&self, name: &str) -> Option<InterfaceId> {
         let mut names = self.config.interfaces.iter().map(|i| i.name.as_str());
         self.state.ids.of(names.position(|n| n == name)?)
     }
 
-    /// The numbers of all interfaces, in the order of the configuration.
+    /// Returns the numbers of all interfaces, in the order of the configuration.
     pub fn interface_ids(&self) -> impl Iterator<Item = InterfaceId> {
         self.state.ids.iter()
     }
@@ -212,7 +213,7 @@ impl Router {
             .collect()
     }
 
-    /// The interface with this MAC address among those that are vifs and have their link.
+    /// Returns the interface with this MAC address among those that are vifs and have their link.
     pub fn vif_with_mac(&self, mac: Mac) -> Option<InterfaceId> {
         self.interface_ids().find(|&id| {
             let interface = self.tables.interface(id);
@@ -230,7 +231,7 @@ impl Router {
         up.fold(false, |any, (m, _)| m.advertiser.cease() || any)
     }
 
-    /// The tables for lanes, and what changes routes while those lanes forward.
+    /// Returns the tables for lanes, and what changes routes while those lanes forward.
     pub fn beside(&mut self) -> (&Tables, RouteChanges<'_>) {
         let (tables, state) = (&self.tables, &mut self.state);
         let changes = RouteChanges {
@@ -278,7 +279,7 @@ impl Router {
         self.step(Instant(0)).read_route_files(ramdisk)
     }
 
-    /// How many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
+    /// Returns how many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
     /// included.
     pub fn route_counts(&self) -> (usize, usize) {
         let vrfs = self.tables.vrfs.all();
@@ -288,8 +289,8 @@ impl Router {
         })
     }
 
-    /// Where frames for an interface leave: the interface that is the vif, and the tags they
-    /// get.
+    /// Returns where frames for an interface leave: the interface that is the vif, and the tags
+    /// they get.
     pub fn port(&self, interface: InterfaceId) -> (InterfaceId, wire::vlan::Tags) {
         self.tables.port(interface)
     }
@@ -306,18 +307,18 @@ impl Router {
         self.own_lane.count_tx_full(out, frames, bytes);
     }
 
-    /// The counters of an interface, if it exists: without what lanes still have of them.
+    /// Returns the counters of an interface, if it exists: without what lanes still have of them.
     pub fn counters(&self, interface: InterfaceId) -> Option<Counters> {
         self.own_lane.counters(interface)
     }
 
-    /// What whoever looks after the network should know, a line each: to be logged. It happens
-    /// rarely, and if it is never asked for only the first few are kept.
+    /// Returns what whoever looks after the network should know, a line each: to be logged. It
+    /// happens rarely, and if it is never asked for only the first few are kept.
     pub fn take_notices(&mut self) -> Vec<String> {
         self.outbox.take_notices()
     }
 
-    /// How many packets wait, for the slow path or for a neighbor.
+    /// Returns how many packets wait, for the slow path or for a neighbor.
     pub fn pending(&self) -> usize {
         self.own_lane.punts.len() + self.state.neighbors.waiting()
     }

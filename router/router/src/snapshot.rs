@@ -223,7 +223,7 @@ pub struct CountersSnapshot {
     pub pending: usize,
 }
 
-/// All interfaces, in the order of the configuration.
+/// Returns all interfaces, in the order of the configuration.
 #[must_use]
 pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
     let config = router.config();
@@ -248,7 +248,8 @@ pub fn interfaces(router: &Router) -> Vec<InterfaceSnapshot> {
     .collect()
 }
 
-/// A routing table, by its index in [`config::Config::vrfs`]. `None` if there is no such table.
+/// Returns a routing table, by its index in [`config::Config::vrfs`]. `None` if there is no such
+/// table.
 #[must_use]
 pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
     let config = router.config();
@@ -299,7 +300,7 @@ pub fn routes(router: &Router, vrf: usize) -> Option<RouteTableSnapshot> {
     })
 }
 
-/// The routing tables, in the order of the configuration; the default one is the first.
+/// Returns the routing tables, in the order of the configuration; the default one is the first.
 #[must_use]
 pub fn vrfs(router: &Router) -> Vec<VrfSnapshot> {
     let config = router.config();
@@ -316,13 +317,13 @@ pub fn vrfs(router: &Router) -> Vec<VrfSnapshot> {
         .collect()
 }
 
-/// How many neighbors there are.
+/// Returns the number of neighbors.
 #[must_use]
 pub fn neighbor_count(router: &Router) -> usize {
     router.state.neighbors.iter().count()
 }
 
-/// The neighbors, in no particular order.
+/// Returns the neighbors, in no particular order.
 #[must_use]
 pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
     let known = router.state.neighbors.iter();
@@ -343,8 +344,8 @@ pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
         .collect()
 }
 
-/// What was counted, as far as the router knows of it: what lanes counted has to be gathered before
-/// ([`Router::gather_counters`]).
+/// Returns what was counted, as far as the router knows of it: what lanes counted has to be
+/// gathered before ([`Router::gather_counters`]).
 #[must_use]
 pub fn counters(router: &Router) -> CountersSnapshot {
     let names = router.config().interfaces.iter();
@@ -388,7 +389,7 @@ fn attachment(router: &Router, attachment: Attachment) -> AttachmentSnapshot {
     }
 }
 
-/// The addresses of an interface: `configured`, and those that the router made.
+/// Returns the addresses of an interface: `configured`, and those that the router made.
 fn addresses(
     configured: &[Network],
     link: &Interface,
@@ -425,7 +426,7 @@ fn ipv4_state(acd: &Acd, address: Ipv4Addr) -> AddressState {
     other.map_or(AddressState::Usable, AddressState::Conflict)
 }
 
-/// What is known of IPv6 addresses, while the link is up.
+/// Returns what is known of IPv6 addresses, while the link is up.
 fn ipv6_states(link: &Interface) -> impl Iterator<Item = (Ipv6Network, AddressState)> {
     let all = link.v6.iter().chain(&link.disabled6);
     let all = all.flat_map(|v6| v6.iter()).filter(|_| link.up);

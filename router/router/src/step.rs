@@ -25,17 +25,17 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// The configuration of an interface.
+    /// Returns the configuration of an interface.
     pub(crate) fn config_of(&self, id: InterfaceId) -> Option<&'a InterfaceConfig> {
         self.config.interfaces.get(self.state.ids.index_of(id)?)
     }
 
-    /// The name of an interface.
+    /// Returns the name of an interface.
     pub(crate) fn name_of(&self, id: InterfaceId) -> &'a str {
         self.config_of(id).map_or("?", |i| i.name.as_str())
     }
 
-    /// The state machine of neighbors.
+    /// Returns the state machine of neighbors.
     pub(crate) fn nud(&mut self) -> Nud<'_, 'a> {
         Nud {
             interfaces: &self.tables.interfaces,

@@ -33,7 +33,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// An interface, if there is one with this number.
+    /// Returns an interface, if there is one with this number.
     #[inline]
     pub(crate) fn interface(&self, id: InterfaceId) -> Option<&Interface> {
         self.interfaces.get(id.index())
@@ -45,8 +45,8 @@ impl Tables {
         self.interface(interface).is_some_and(|i| i.up)
     }
 
-    /// Where frames for an interface leave: the interface that is the vif, and the tags they
-    /// get.
+    /// Returns where frames for an interface leave: the interface that is the vif, and the tags
+    /// they get.
     #[inline]
     pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
         self.vlans.port(interface)
@@ -57,19 +57,19 @@ impl Tables {
         self.vlans.has_tagged(interface)
     }
 
-    /// The number of the routing table that an interface uses.
+    /// Returns the number of the routing table that an interface uses.
     #[inline]
     pub(crate) fn vrf_of(&self, interface: InterfaceId) -> u8 {
         self.interface(interface).map_or(0, |i| i.vrf)
     }
 
-    /// The interfaces that use a routing table.
+    /// Returns the interfaces that use a routing table.
     pub(crate) fn interfaces_in(&self, vrf: u8) -> impl Iterator<Item = &Interface> {
         self.interfaces.iter().filter(move |i| i.vrf == vrf)
     }
 
-    /// What the tables answer for a destination of packets from an interface. A group is not yet
-    /// resolved.
+    /// Returns what the tables answer for a destination of packets from an interface. A group is
+    /// not yet resolved.
     pub(crate) fn route_to(&self, input: InterfaceId, destination: IpAddr) -> Target {
         self.vrfs.find(self.vrf_of(input), destination).1
     }

@@ -7,12 +7,12 @@ use core::time::Duration;
 pub struct Instant(pub u64);
 
 impl Instant {
-    /// The instant `seconds` after boot.
+    /// Returns the instant `seconds` after boot.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1_000_000_000))
     }
 
-    /// The instant `millis` milliseconds after boot.
+    /// Returns the instant `millis` milliseconds after boot.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
@@ -22,14 +22,14 @@ impl Instant {
         self.0
     }
 
-    /// This instant moved forward, stopping at the end of time.
+    /// Returns this instant moved forward, stopping at the end of time.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
     }
 
-    /// How long ago `earlier` was, or zero if it is still to come.
+    /// Returns how long ago `earlier` was, or zero if it is still to come.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

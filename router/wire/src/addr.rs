@@ -1,4 +1,4 @@
-//! Addresses as people write them: MAC addresses and prefixes of both families.
+//! MAC addresses and IP prefixes, and their text forms.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,34 +9,36 @@ use core::str::FromStr;
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// All MAC addresses of a link.
+    /// The broadcast address, `ff:ff:ff:ff:ff:ff`.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
-    /// Returns `true` if this is a multicast address; that of broadcast is one as well.
+    /// Returns `true` if this is a group address, that is, multicast or broadcast.
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 != 0
     }
 
-    /// Returns `true` if one interface can have this address: neither multicast nor zero.
+    /// Returns `true` if a single interface can have this address: it is neither a group address
+    /// nor zero.
     pub fn is_unicast(self) -> bool {
         !self.is_group() && self.0 != [0; 6]
     }
 
-    /// Returns the link-local IPv6 address made of this one (RFC 4291 appendix A, RFC 2464 4).
+    /// Returns the link-local IPv6 address derived from this MAC address (RFC 4291 appendix A, RFC
+    /// 2464 4).
     pub fn link_local(self) -> Ipv6Addr {
         let [a, b, c, d, e, f] = self.0;
         let identifier = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
         Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(identifier))
     }
 
-    /// Returns the multicast address for an IPv6 multicast address (RFC 2464 7).
+    /// Returns the MAC address that an IPv6 multicast address maps to (RFC 2464 7).
     pub fn of_group(group: Ipv6Addr) -> Self {
         let [.., a, b, c, d] = group.octets();
         Self([0x33, 0x33, a, b, c, d])
     }
 }
 
-/// The group that all who have an IPv6 address listen to (RFC 4291 2.7.1).
+/// Returns the solicited-node multicast address of an IPv6 address (RFC 4291 2.7.1).
 pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | address.to_bits() & 0xff_ffff)
 }
@@ -48,7 +50,7 @@ impl fmt::Display for Mac {
     }
 }
 
-/// The text isn't what was asked for.
+/// Error returned when a text isn't a valid MAC address or network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotAnAddress;
 
@@ -73,17 +75,17 @@ impl FromStr for Mac {
     }
 }
 
-/// An address and how many of its leading bits name the network: `10.0.0.1/24`.
+/// An IP address with a prefix length, such as `10.0.0.1/24`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Network {
     /// The address; for a route's prefix, all bits beyond `len` are 0.
     pub address: IpAddr,
-    /// Leading bits that name the network.
+    /// The prefix length, in bits.
     pub len: u8,
 }
 
 impl Network {
-    /// The address with all bits beyond the length cleared.
+    /// Returns the address with all bits beyond the length cleared.
     #[must_use]
     pub fn masked(self) -> Self {
         let address = match self.address {
@@ -110,7 +112,7 @@ impl Network {
         Self { len, ..self }.contains(other.address)
     }
 
-    /// The IPv4 part, if it is one.
+    /// Returns the network if it is IPv4; `None` otherwise.
     pub fn v4(self) -> Option<Ipv4Network> {
         match self.address {
             IpAddr::V4(address) => Some(Ipv4Network {
@@ -121,7 +123,7 @@ impl Network {
         }
     }
 
-    /// The IPv6 part, if it is one.
+    /// Returns the network if it is IPv6; `None` otherwise.
     pub fn v6(self) -> Option<Ipv6Network> {
         match self.address {
             IpAddr::V6(address) => Some(Ipv6Network {
@@ -158,27 +160,27 @@ impl FromStr for Network {
     }
 }
 
-/// The bits of an IPv4 address that a prefix of this length fixes.
+/// Returns the network mask of an IPv4 prefix length.
 pub fn mask4(len: u8) -> u32 {
     !u32::MAX.checked_shr(u32::from(len)).unwrap_or(0)
 }
 
-/// An IPv4 address and the length of its network.
+/// An IPv4 address with a prefix length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ipv4Network {
     /// The address.
     pub address: Ipv4Addr,
-    /// Leading bits that name the network, at most 32.
+    /// The prefix length, 0 to 32.
     pub len: u8,
 }
 
 impl Ipv4Network {
-    /// The first address of the network.
+    /// Returns the first address of the network.
     pub fn first(self) -> u32 {
         self.address.to_bits() & mask4(self.len)
     }
 
-    /// The last address of the network.
+    /// Returns the last address of the network.
     pub fn last(self) -> u32 {
         self.address.to_bits() | !mask4(self.len)
     }
@@ -188,33 +190,33 @@ impl Ipv4Network {
         address.to_bits() & mask4(self.len) == self.first()
     }
 
-    /// The directed broadcast address, which links with a /31 (RFC 3021) or /32 don't have.
+    /// Returns the directed broadcast address; `None` for a /31 (RFC 3021) or /32.
     pub fn broadcast(self) -> Option<Ipv4Addr> {
         (self.len < 31).then(|| Ipv4Addr::from_bits(self.last()))
     }
 
-    /// The address of the network itself, which no host has except on a /31 or /32.
+    /// Returns the address of the network itself, which no host may have; `None` for a /31 or /32.
     pub fn network_address(self) -> Option<Ipv4Addr> {
         (self.len < 31).then(|| Ipv4Addr::from_bits(self.first()))
     }
 }
 
-/// The bits of an IPv6 address that a prefix of this length fixes.
+/// Returns the network mask of an IPv6 prefix length.
 pub fn mask6(len: u8) -> u128 {
     !u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
 }
 
-/// An IPv6 address and the length of its network.
+/// An IPv6 address with a prefix length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ipv6Network {
     /// The address.
     pub address: Ipv6Addr,
-    /// Leading bits that name the network, at most 128.
+    /// The prefix length, 0 to 128.
     pub len: u8,
 }
 
 impl Ipv6Network {
-    /// The first address of the network.
+    /// Returns the first address of the network.
     pub fn first(self) -> u128 {
         self.address.to_bits() & mask6(self.len)
     }
@@ -224,8 +226,8 @@ impl Ipv6Network {
         address.to_bits() & mask6(self.len) == self.first()
     }
 
-    /// The address that means any router of the network (RFC 4291 2.6.1), which links between
-    /// two routers don't have (RFC 6164 5).
+    /// Returns the Subnet-Router anycast address (RFC 4291 2.6.1); `None` on inter-router links,
+    /// which don't use it (RFC 6164 5).
     pub fn anycast(self) -> Option<Ipv6Addr> {
         (self.len < 127).then(|| Ipv6Addr::from_bits(self.first()))
     }

@@ -30,8 +30,9 @@ pub struct Arp {
 }
 
 impl Arp {
-    /// Reads what follows the Ethernet header. `None` if it is short, for other kinds of
-    /// addresses, neither request nor reply, or from an address that isn't unicast.
+    /// Parses the bytes after the Ethernet header. Returns `None` if they are too few, if the
+    /// packet is for other address types, if it is neither a request nor a reply, or if its sender
+    /// hardware address isn't unicast.
     pub fn parse(packet: &[u8]) -> Option<Self> {
         let packet: &[u8; 28] = packet.first_chunk()?;
         let mac = |at: usize| packet.get(at..at + 6)?.try_into().ok().map(Mac);
@@ -50,7 +51,7 @@ impl Arp {
         good.then_some(arp)
     }
 
-    /// The frame that carries this packet to `destination`.
+    /// Returns a frame with this packet, addressed to `destination`.
     pub fn frame(&self, destination: Mac) -> [u8; FRAME_LEN] {
         let mut frame = [0; FRAME_LEN];
         let header = ethernet::Ethernet {

@@ -1,6 +1,6 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
-/// The ones' complement sum of big-endian 16-bit words; an odd last byte is padded with 0.
+/// Returns the ones' complement sum of big-endian 16-bit words; an odd last byte is padded with 0.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u16 {
     let mut words = bytes.chunks_exact(4);
@@ -17,7 +17,7 @@ pub fn sum(bytes: &[u8]) -> u16 {
     fold(sum + u64::from(u32::from_be_bytes(tail)))
 }
 
-/// Folds a sum of words to 16 bits, carries added back.
+/// Folds a sum of words to 16 bits with end-around carry.
 #[inline]
 pub fn fold(mut sum: u64) -> u16 {
     while let Some(high) = core::num::NonZeroU64::new(sum >> 16) {
@@ -27,7 +27,7 @@ pub fn fold(mut sum: u64) -> u16 {
     (sum & 0xffff) as u16
 }
 
-/// The checksum of `bytes`, whose own checksum field must be 0.
+/// Returns the checksum of `bytes`, whose own checksum field must be 0.
 #[inline]
 pub fn checksum(bytes: &[u8]) -> u16 {
     !sum(bytes)
@@ -47,8 +47,8 @@ fn put(bytes: &mut [u8], at: usize, value: u16) {
     }
 }
 
-/// Completes the checksum of a TCP or UDP segment whose checksum field holds the sum of the
-/// pseudo header, as partially offloaded frames have it.
+/// Completes the checksum of a TCP or UDP segment whose checksum field contains the sum of the
+/// pseudo-header, as in frames with checksum offload.
 pub fn complete(protocol: u8, segment: &mut [u8]) {
     let at = match protocol {
         6 => 16,
@@ -62,21 +62,21 @@ pub fn complete(protocol: u8, segment: &mut [u8]) {
     put(segment, at, value);
 }
 
-/// The checksum of a segment whose words, pseudo header included, have this sum.
+/// Returns the checksum of a TCP or UDP segment from the sum of its words and of the pseudo-header.
 #[inline]
 pub fn finish(protocol: u8, sum: u16) -> u16 {
     match !sum {
-        // In UDP 0 means that there is no checksum (RFC 768).
+        // In UDP, 0 means that there is no checksum (RFC 768).
         0 if protocol == 17 => 0xffff,
         value => value,
     }
 }
 
-/// Takes 1 from the TTL and corrects the checksum, both in the IPv4 header's third word as it
-/// stands in memory, read little-endian: TTL, protocol, checksum.
+/// Decrements the TTL and updates the checksum in the third word of an IPv4 header (TTL, protocol,
+/// checksum), read in little-endian order.
 ///
-/// In that order of bytes the word of TTL and protocol becomes smaller by 1, and so its
-/// complement sum larger by 1 (RFC 1624, equation 3). The TTL must not be 0.
+/// In that byte order the word of TTL and protocol decreases by 1, so the checksum increases by 1
+/// (RFC 1624, equation 3). The TTL must not be 0.
 #[inline(always)]
 pub fn decrement_ttl(word: u32) -> u32 {
     if word < 0xfffe_0000 {

@@ -1,8 +1,8 @@
-//! Why bytes aren't the packet that they should be.
+//! The error type of this crate's parsers.
 
 use core::fmt;
 
-/// Why a packet can't be accepted.
+/// The reason why a packet is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {
     /// Shorter than its headers say.
@@ -15,11 +15,11 @@ pub enum Error {
     BadTotalLength,
     /// The IP header checksum is wrong (RFC 1812 5.2.2 (2)).
     BadChecksum,
-    /// An IP option is malformed, or unknown and to be refused (RFC 8200 4.2).
+    /// An IP option is malformed, or unknown with an action that rejects the packet (RFC 8200 4.2).
     BadOptions,
-    /// A next header that isn't known (RFC 8200 4).
+    /// An unrecognized next header (RFC 8200 4).
     UnknownProtocol,
-    /// A fragment that can be part of no packet (RFC 8200 4.5).
+    /// A fragment that can't be part of any packet (RFC 8200 4.5).
     BadFragment,
 }
 

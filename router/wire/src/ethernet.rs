@@ -17,7 +17,8 @@ pub const VLAN: u16 = 0x8100;
 /// The EtherType of a provider's tag, S-TAG (IEEE 802.1ad).
 pub const SERVICE_VLAN: u16 = 0x88a8;
 
-/// The shortest frame on a real Ethernet, without its check sequence. Shorter ones are padded.
+/// The minimum length of a frame on a physical Ethernet, without the FCS; shorter frames are
+/// padded.
 pub const MIN_FRAME: usize = 60;
 
 /// An Ethernet II header.
@@ -32,7 +33,7 @@ pub struct Ethernet {
 }
 
 impl Ethernet {
-    /// Reads the header, if the frame is long enough to have one.
+    /// Parses the header. Returns `None` if the frame is too short.
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let (destination, rest) = frame.get(..ETHERNET_LEN)?.split_first_chunk()?;
         let (source, kind) = rest.split_first_chunk()?;

@@ -1,4 +1,4 @@
-//! Packets to begin tests with.
+//! Packets for tests.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::ipv6::Ipv6;
 use crate::{checksum, ipv4, ipv6, put};
 
-/// An IPv4 packet from 10.0.0.9 to 10.0.1.9 with a correct header.
+/// Returns an IPv4 packet from 10.0.0.9 to 10.0.1.9 with a correct header.
 ///
 /// # Panics
 ///
@@ -26,7 +26,7 @@ pub fn ipv4_packet(protocol: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// An IPv6 packet from 2001:db8::9 to 2001:db8:1::9.
+/// Returns an IPv6 packet from 2001:db8::9 to 2001:db8:1::9.
 #[must_use]
 pub fn ipv6_packet(next_header: u8, hop_limit: u8, payload: &[u8]) -> Vec<u8> {
     let header = Ipv6 {

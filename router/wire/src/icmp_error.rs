@@ -1,35 +1,36 @@
-//! The errors that ICMP reports to senders, of either family.
+//! ICMP errors, independent of the address family.
 
-/// An error to report to a packet's sender, of either family.
+/// An error to report to the sender of an IPv4 or IPv6 packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IcmpError {
     /// No route to the destination.
     NetUnreachable,
-    /// The destination, on a link of the router's, doesn't answer.
+    /// The destination is on a link of the router but doesn't answer.
     HostUnreachable,
-    /// The destination doesn't know the transport protocol (IPv4 only: in IPv6 it is a
+    /// The destination doesn't support the transport protocol (IPv4 only; for IPv6 it is a
     /// [`Parameter::NextHeader`]).
     ProtocolUnreachable,
-    /// Nobody serves the port at the destination.
+    /// The port is closed at the destination.
     PortUnreachable,
-    /// With the MTU of the next link (RFC 1191, RFC 4443 3.2).
+    /// The packet exceeds the MTU of the next link, which is given in bytes (RFC 1191, RFC 4443
+    /// 3.2).
     FragmentationNeeded(u16),
-    /// A policy forbids it.
+    /// Communication is administratively prohibited.
     Prohibited,
     /// TTL or hop limit exceeded in transit.
     TimeExceeded,
-    /// Fragments that never came.
+    /// Fragment reassembly time exceeded.
     ReassemblyTime,
-    /// The next address of a source route can't be reached as it says.
+    /// The next address of a source route can't be reached as the route requires.
     SourceRouteFailed,
-    /// A source address that has no meaning where the packet would go (IPv6 only).
+    /// The packet would leave the scope of its source address (IPv6 only).
     BeyondScope,
-    /// A field that makes no sense, by its offset in the packet.
+    /// A parameter problem, with the field's offset in the packet.
     Parameter(Parameter, u32),
 }
 
-/// What is wrong with a field (RFC 4443 3.4); the numbers are those of the code. IPv4 has one code
-/// for all.
+/// The kind of a parameter problem. The discriminants are the ICMPv6 codes (RFC 4443 3.4); IPv4
+/// uses code 0 for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Parameter {
@@ -37,14 +38,14 @@ pub enum Parameter {
     Field = 0,
     /// An unrecognized next header.
     NextHeader = 1,
-    /// An option that is to be reported; for packets to groups only if it says so.
+    /// An unrecognized option that is reported unless the packet was multicast.
     Option = 2,
-    /// An option that is to be reported for packets to groups as well.
+    /// An unrecognized option that is reported for multicast packets as well.
     OptionEvenForGroups = 3,
 }
 
 impl IcmpError {
-    /// Type and code in ICMP for IPv4 (RFC 792, RFC 1812 5.2.7.1).
+    /// Returns the ICMP type and code for IPv4 (RFC 792, RFC 1812 5.2.7.1).
     pub(crate) fn v4(self) -> (u8, u8) {
         match self {
             Self::NetUnreachable => (3, 0),
@@ -60,7 +61,7 @@ impl IcmpError {
         }
     }
 
-    /// Type, code and the 32 bits behind the checksum in ICMPv6 (RFC 4443 3).
+    /// Returns the ICMPv6 type, code and the 32 bits after the checksum (RFC 4443 3).
     pub fn v6(self) -> (u8, u8, u32) {
         match self {
             Self::NetUnreachable => (1, 0, 0),
@@ -77,7 +78,7 @@ impl IcmpError {
         }
     }
 
-    /// Returns `true` if it is reported for packets to groups as well (RFC 4443 2.4 (e.3)).
+    /// Returns `true` if the error is reported for multicast packets as well (RFC 4443 2.4 (e.3)).
     pub fn even_for_groups(self) -> bool {
         matches!(
             self,

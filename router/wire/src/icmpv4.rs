@@ -15,9 +15,9 @@ pub const ECHO_REQUEST: u8 = 8;
 /// The largest error message, IP header included (RFC 1812 4.3.2.3).
 const MESSAGE_MAX: usize = 576;
 
-/// Returns `true` if an error may be sent because of this packet, as far as the packet itself tells
-/// (RFC 1122 3.2.2): not for later fragments, and not for ICMP other than queries, authenticated or
-/// not.
+/// Returns `true` if the packet itself permits an ICMP error about it (RFC 1122 3.2.2): it is not a
+/// fragment other than the first, and not an ICMP message other than a query, even behind an
+/// authentication header.
 pub fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
     if ip.is_later_fragment() {
         return false;
@@ -30,12 +30,12 @@ pub fn may_answer(ip: &Ipv4, payload: &[u8]) -> bool {
         };
         (protocol, rest) = (next, behind);
     }
-    // RFC 8335 has the last two.
+    // The last two are from RFC 8335.
     let query = matches!(rest.first(), Some(0 | 8 | 9 | 10 | 13..=18 | 42 | 43));
     protocol != ipv4::ICMP || query
 }
 
-/// A frame, its Ethernet header still to be filled, with an error about `original`.
+/// Returns a frame with an ICMP error about `original`. The caller fills in the Ethernet header.
 pub fn error_frame(
     error: IcmpError,
     source: Ipv4Addr,
@@ -51,7 +51,7 @@ pub fn error_frame(
     frame([kind, code], rest, source, destination, original)
 }
 
-/// The same with a redirect for one host, never for a network (RFC 1812 5.2.7.2).
+/// Returns such a frame with a redirect for one host (never for a network, RFC 1812 5.2.7.2).
 pub fn redirect_frame(
     next_hop: Ipv4Addr,
     source: Ipv4Addr,
@@ -61,7 +61,7 @@ pub fn redirect_frame(
     frame([5, 1], next_hop.to_bits(), source, destination, original)
 }
 
-/// A message of this type and code, `rest` behind the checksum.
+/// Returns a frame with a message of this type and code; `rest` follows the checksum.
 fn frame(
     kind: [u8; 2],
     rest: u32,
@@ -86,8 +86,8 @@ fn frame(
     frame
 }
 
-/// Cuts what an error quotes so that this many bytes of options find room in the message, which
-/// begins `headroom` bytes into a frame and has none yet.
+/// Truncates the quoted packet of an error so that this many bytes of IP options fit into the
+/// message, which begins `headroom` bytes into a frame and has no options yet.
 pub fn make_room(frame: &mut Vec<u8>, headroom: usize, options: usize) {
     let byte = |at: usize| frame.get(headroom + at).copied();
     let error = byte(9) == Some(ipv4::ICMP) && matches!(byte(HEADER_LEN), Some(3 | 11 | 12));
@@ -100,7 +100,7 @@ pub fn make_room(frame: &mut Vec<u8>, headroom: usize, options: usize) {
     }
 }
 
-/// A header for a packet of the router's own: precedence 6 (RFC 1812 4.3.2.5), TTL 64.
+/// Returns the header of a packet sent by the router: precedence 6 (RFC 1812 4.3.2.5), TTL 64.
 fn header(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, total: usize) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     put(&mut header, 0, &[0x45, 0xc0]);

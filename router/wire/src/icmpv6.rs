@@ -1,4 +1,4 @@
-//! ICMPv6 messages (RFC 4443): their checksum, and packets around them.
+//! ICMPv6 messages (RFC 4443): their checksum and the packets that carry them.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -29,7 +29,7 @@ pub const REDIRECT: u8 = 137;
 /// The type of an MLD version 2 report.
 pub const MLDV2_REPORT: u8 = 143;
 
-/// The sum of the pseudo header (RFC 8200 8.1).
+/// Returns the sum of the pseudo-header (RFC 8200 8.1).
 fn pseudo_sum(source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> u64 {
     let len = u64::try_from(len).unwrap_or(0);
     u64::from(checksum::sum(&source.octets()))
@@ -53,7 +53,7 @@ pub fn fill_checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &mut [u8]
     put(message, 2, &value.to_be_bytes());
 }
 
-/// A packet with a message, `headroom` bytes of 0 before it.
+/// Returns an IPv6 packet with a message, after `headroom` zero bytes.
 pub fn packet(
     source: Ipv6Addr,
     destination: Ipv6Addr,
@@ -76,26 +76,26 @@ pub fn packet(
     packet
 }
 
-/// Returns `true` if an error may be sent because of this packet, as far as the packet itself tells
-/// (RFC 4443 2.4 (e)). `group` is `true` if it was sent to a multicast address, MAC or IPv6.
+/// Returns `true` if the packet itself permits an ICMPv6 error about it (RFC 4443 2.4 (e)). `group`
+/// is `true` if it was sent to a multicast MAC or IPv6 address.
 pub fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool) -> bool {
     let nobody = ip.source.is_unspecified() || ip.source.is_multicast();
     if nobody || (group && !error.even_for_groups()) {
         return false;
     }
     match ipv6_extension::upper(packet, ip) {
-        // A later fragment hides its type, and whether it is ICMP may be hidden as well.
+        // Fragments other than the first don't show the type, nor possibly whether they are ICMP.
         Some((ipv6::ICMP, None)) => false,
         Some((ipv6::ICMP, Some(at))) => packet
             .get(at)
             .is_some_and(|&kind| kind >= 128 && kind != REDIRECT),
         Some(_) => true,
-        // Nobody can tell.
+        // The protocol can't be determined.
         None => false,
     }
 }
 
-/// A frame, its Ethernet header still to be filled, with an error about `original`.
+/// Returns a frame with an ICMPv6 error about `original`. The caller fills in the Ethernet header.
 pub fn error_frame(
     error: IcmpError,
     source: Ipv6Addr,

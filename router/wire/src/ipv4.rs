@@ -1,4 +1,4 @@
-//! IPv4 headers (RFC 791), checked as RFC 1812 5.2.2 asks.
+//! IPv4 headers (RFC 791), validated as required by RFC 1812 5.2.2.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -6,12 +6,12 @@ use core::net::Ipv4Addr;
 use super::{be16, be32, checksum};
 use crate::Error;
 
-/// Bytes in a header without options.
+/// The length of a header without options, in bytes.
 pub const HEADER_LEN: usize = 20;
 
-/// Where the source address is.
+/// The offset of the source address in a header.
 pub const SOURCE: usize = 12;
-/// Where the destination is.
+/// The offset of the destination address.
 pub const DESTINATION: usize = 16;
 
 /// The protocol number of ICMP.
@@ -30,18 +30,18 @@ pub const MF: u16 = 0x2000;
 /// The fragment offset, in units of 8 bytes, in the same word.
 pub const OFFSET: u16 = 0x1fff;
 
-/// What a checked header says.
+/// A validated header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ipv4 {
-    /// Bytes in the header.
+    /// The length of the header, in bytes.
     pub header_len: usize,
-    /// Bytes in the packet, header included.
+    /// The length of the packet including the header, in bytes.
     pub total_len: usize,
     /// Flags and fragment offset.
     pub fragment: u16,
     /// Time to live.
     pub ttl: u8,
-    /// What follows the header.
+    /// The protocol number.
     pub protocol: u8,
     /// The source address.
     pub source: Ipv4Addr,
@@ -49,12 +49,12 @@ pub struct Ipv4 {
     pub destination: Ipv4Addr,
 }
 
-/// Why a header couldn't be read.
+/// The reason why a header couldn't be parsed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
-    /// The packet is wrong.
+    /// The packet is invalid.
     Bad(Error),
-    /// The header goes on beyond the bytes at hand.
+    /// The header extends beyond the available bytes.
     Incomplete,
 }
 
@@ -70,8 +70,8 @@ impl fmt::Display for Unreadable {
 impl core::error::Error for Unreadable {}
 
 impl Ipv4 {
-    /// Reads and checks the header of a packet of which `bytes` are at hand and which has
-    /// `len` bytes with link-layer padding (RFC 791 3.1).
+    /// Parses and validates the header (RFC 791 3.1) of a packet. `bytes` is the start of the
+    /// packet, `len` its length including link-layer padding.
     ///
     /// # Errors
     /// [`Unreadable::Bad`] with what is wrong, [`Unreadable::Incomplete`] if the header has options
@@ -102,7 +102,7 @@ impl Ipv4 {
         Ok(Self::read(header, header_len))
     }
 
-    /// Reads a header that is known to be good.
+    /// Parses a header that is known to be valid.
     fn read(header: &[u8], header_len: usize) -> Self {
         let byte = |at: usize| header.get(at).copied().unwrap_or(0);
         Self {
@@ -122,7 +122,7 @@ impl Ipv4 {
     }
 }
 
-/// Returns `true` if no host may send from this address, whatever the networks here (RFC 1812 5.3.7).
+/// Returns `true` if this can't be the source address of any host (RFC 1812 5.3.7).
 pub fn is_martian_source(source: Ipv4Addr) -> bool {
     matches!(source.octets()[0], 0 | 127 | 224..=255)
 }

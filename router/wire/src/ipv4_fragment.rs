@@ -1,13 +1,13 @@
-//! Cutting IPv4 packets into fragments (RFC 791 3.2).
+//! IPv4 fragmentation (RFC 791 3.2).
 
 use alloc::vec::Vec;
 
 use super::ipv4::{HEADER_LEN, Ipv4, MF, OFFSET};
 use super::{checksum, ipv4_options, put};
 
-/// Cuts a packet whose header was checked into fragments of at most `mtu` bytes and gives
-/// each to `each`, with `headroom` bytes of 0 before it. Returns how many there were: none
-/// if `mtu` can't hold the header and 8 bytes.
+/// Splits a packet with a valid header into fragments of at most `mtu` bytes and passes each to
+/// `each`, after `headroom` zero bytes. Returns the number of fragments, which is 0 if `mtu` is too
+/// small for the header and 8 bytes.
 pub fn fragment(
     packet: &[u8],
     ip: &Ipv4,
@@ -21,7 +21,7 @@ pub fn fragment(
     else {
         return 0;
     };
-    // 8 divides each fragment's payload but the last one's.
+    // The payload of each fragment except the last is a multiple of 8 bytes.
     let room = mtu.saturating_sub(ip.header_len) & !7;
     if room == 0 {
         return 0;
@@ -65,7 +65,8 @@ pub fn fragment(
     count
 }
 
-/// The header that later fragments get: only the options that say so are copied.
+/// Returns the header of the fragments other than the first, which has only the options with the
+/// copied flag.
 fn copied_header(header: &[u8]) -> Vec<u8> {
     let mut later: Vec<u8> = header.iter().copied().take(HEADER_LEN).collect();
     for option in

@@ -5,7 +5,7 @@ use core::net::Ipv6Addr;
 use super::{be16, be128, put};
 use crate::Error;
 
-/// Bytes in the fixed header.
+/// The length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = 40;
 /// The largest packet that every link carries (RFC 8200 5).
 pub const MIN_MTU: usize = 1280;
@@ -22,7 +22,7 @@ pub const ROUTING: u8 = 43;
 pub const FRAGMENT: u8 = 44;
 /// The next header number of ICMPv6.
 pub const ICMP: u8 = 58;
-/// The next header number of nothing (RFC 8200 4.7).
+/// The "no next header" number (RFC 8200 4.7).
 pub const NO_NEXT: u8 = 59;
 /// The next header number of destination options.
 pub const DESTINATION: u8 = 60;
@@ -31,7 +31,7 @@ pub const MOBILITY: u8 = 135;
 
 /// The hop limit of packets that must not have been forwarded (RFC 4861 3.1).
 pub const ON_LINK_HOPS: u8 = 255;
-/// The hop limit of other packets of the router's own.
+/// The hop limit of other packets sent by the router.
 pub const DEFAULT_HOPS: u8 = 64;
 
 /// The link-local group of all nodes (RFC 4291 2.7.1).
@@ -39,12 +39,12 @@ pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// The link-local group of all routers (RFC 4291 2.7.1).
 pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
-/// What a checked header says.
+/// A validated header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ipv6 {
-    /// Bytes in the packet, header included.
+    /// The length of the packet including the header, in bytes.
     pub total_len: usize,
-    /// What follows the header.
+    /// The next header number.
     pub next_header: u8,
     /// The hop limit.
     pub hop_limit: u8,
@@ -55,11 +55,11 @@ pub struct Ipv6 {
 }
 
 impl Ipv6 {
-    /// Reads and checks the header of a packet of which `bytes` are at hand and which has
-    /// `len` bytes with link-layer padding (RFC 8200 3).
+    /// Parses and validates the header (RFC 8200 3) of a packet. `bytes` is the start of the
+    /// packet, `len` its length including link-layer padding.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The reason why the header is invalid.
     pub fn parse(bytes: &[u8], len: usize) -> Result<Self, Error> {
         let header = bytes
             .get(..len)
@@ -71,7 +71,8 @@ impl Ipv6 {
             return Err(Error::BadVersion);
         }
         let total_len = HEADER_LEN + usize::from(be16(header, 4));
-        // A hop-by-hop header needs 8 bytes; without any this is a jumbogram (RFC 2675).
+        // A hop-by-hop header takes 8 bytes; with a payload length of 0 this is a jumbogram (RFC
+        // 2675).
         let jumbo = byte(6) == HOP_BY_HOP && total_len == HEADER_LEN;
         if total_len > len || jumbo {
             return Err(Error::BadTotalLength);
@@ -85,7 +86,7 @@ impl Ipv6 {
         })
     }
 
-    /// The header of a packet of the router's own.
+    /// Returns the header's bytes, with a traffic class and flow label of 0.
     pub fn header(&self) -> [u8; HEADER_LEN] {
         let mut header = [0; HEADER_LEN];
         let payload = self.total_len.saturating_sub(HEADER_LEN);
@@ -99,14 +100,14 @@ impl Ipv6 {
     }
 }
 
-/// Returns `true` if no packet on a wire may come from this address, whatever the networks here: groups
-/// (RFC 4291 2.7), loopback (2.5.3), IPv4-mapped (2.5.5.2). The unspecified address is for
-/// hosts that have no other yet.
+/// Returns `true` if no packet on the wire may have this source address: multicast (RFC 4291 2.7),
+/// loopback (2.5.3), IPv4-mapped (2.5.5.2). The unspecified address is used by hosts without an
+/// address.
 pub fn is_martian_source(source: Ipv6Addr) -> bool {
     source.is_multicast() || source.is_loopback() || source.to_bits() >> 32 == 0xffff
 }
 
-/// Returns `true` if an address with this first octet needs a closer look.
+/// Returns `true` if an address with this first octet may be a martian.
 pub fn may_be_martian_octet(octet: u8) -> bool {
     matches!(octet, 0 | 0xfe | 0xff)
 }

@@ -7,49 +7,50 @@ use super::{be16, be32};
 use crate::Error;
 use core::fmt;
 
-/// The most extension headers of a packet for the router (RFC 8883 asks for some limit).
+/// The maximum number of extension headers that are parsed (RFC 8883 expects nodes to have such
+/// limits).
 const HEADERS_MAX: usize = 8;
-/// The most options in one of them.
+/// The maximum number of options in one of them.
 const OPTIONS_MAX: usize = 16;
 
 const PAD1: u8 = 0;
 const PADN: u8 = 1;
 const ROUTER_ALERT: u8 = 5;
 
-/// Where a packet's own payload begins.
+/// What follows the extension headers of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Content {
-    /// A header that isn't an extension, at this offset.
+    /// An upper-layer header.
     Upper {
         /// Its next header number.
         protocol: u8,
-        /// Where it begins in the packet.
+        /// Its offset in the packet.
         at: usize,
     },
     /// A fragment.
     Fragment(Fragment),
-    /// Nothing (RFC 8200 4.7).
+    /// No next header (RFC 8200 4.7).
     Nothing,
 }
 
-/// What a fragment header says (RFC 8200 4.5).
+/// A parsed fragment header (RFC 8200 4.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fragment {
-    /// Where the header begins in the packet.
+    /// The header's offset in the packet.
     pub at: usize,
-    /// Where the number stands that leads to it.
+    /// The offset of the preceding header's next header field.
     pub link: usize,
-    /// What the fragments together hold.
+    /// The next header number of the fragmented payload.
     pub next_header: u8,
-    /// Where its payload belongs, in bytes.
+    /// The fragment offset, in bytes.
     pub offset: usize,
-    /// `true` if more fragments follow.
+    /// The more-fragments flag.
     pub more: bool,
     /// The identification.
     pub ident: u32,
 }
 
-/// Why a packet isn't accepted, and what its sender is told, if anything.
+/// The reason why a packet is rejected, and the ICMPv6 error to report, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused(pub Error, pub Option<IcmpError>);
 
@@ -74,10 +75,10 @@ fn problem(what: Parameter, at: usize) -> Refused {
     Refused(reason, Some(IcmpError::Parameter(what, at)))
 }
 
-/// Follows the extension headers (RFC 8200 4) of a packet whose destination is here.
+/// Walks the extension headers (RFC 8200 4) of a packet for this node.
 ///
 /// # Errors
-/// Why the packet isn't accepted, and the ICMPv6 error about it.
+/// The reason why the packet is rejected, and the ICMPv6 error about it.
 pub fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
     let packet = packet.get(..ip.total_len).unwrap_or(packet);
     let (mut kind, mut at, mut link) = (ip.next_header, HEADER_LEN, 6);
@@ -87,7 +88,7 @@ pub fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
             ipv6::HOP_BY_HOP if count != 0 => return Err(problem(Parameter::NextHeader, link)),
             ipv6::HOP_BY_HOP | ipv6::DESTINATION => options(packet, at)?,
             ipv6::ROUTING => {
-                // Type 0 is refused (RFC 5095), and no other means anything here.
+                // Type 0 is rejected (RFC 5095), and no other type is supported.
                 let left = header.get(3).ok_or_else(malformed)?;
                 if *left != 0 {
                     return Err(problem(Parameter::Field, at + 2));
@@ -117,11 +118,11 @@ pub fn walk(packet: &[u8], ip: &Ipv6) -> Result<Content, Refused> {
     Err(malformed())
 }
 
-/// Passes on what [`walk`] found unless it is a fragment that can be part of no packet: one with
-/// more to come has a multiple of 8 bytes, and none ends beyond the largest payload (RFC 8200 4.5).
+/// Checks the result of [`walk`] and returns it. A fragment with more to come must have a multiple
+/// of 8 bytes, and no fragment may end beyond the largest payload (RFC 8200 4.5).
 ///
 /// # Errors
-/// Why the fragment isn't accepted, and the ICMPv6 error about it.
+/// The reason why the fragment is rejected, and the ICMPv6 error about it.
 pub fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
     const PAYLOAD_LEN_AT: usize = 4;
     let Content::Fragment(fragment) = content else {
@@ -145,7 +146,7 @@ pub fn check_fragment(content: Content, ip: &Ipv6) -> Result<Content, Refused> {
 /// Checks the hop-by-hop options (RFC 8200 4.3) of a packet to be forwarded, if it has any.
 ///
 /// # Errors
-/// Why the packet isn't forwarded, and the ICMPv6 error about it.
+/// The reason why the packet is dropped, and the ICMPv6 error about it.
 pub fn check_hop_by_hop(packet: &[u8], ip: &Ipv6) -> Result<(), Refused> {
     if ip.next_header == ipv6::HOP_BY_HOP {
         options(packet.get(..ip.total_len).unwrap_or(packet), HEADER_LEN)
@@ -154,15 +155,15 @@ pub fn check_hop_by_hop(packet: &[u8], ip: &Ipv6) -> Result<(), Refused> {
     }
 }
 
-/// The next header and the length of the one at `at`, if it is all there.
+/// Returns the next header number and the length of the header at `at`; `None` if it is truncated.
 fn extent(packet: &[u8], at: usize) -> Option<(u8, usize)> {
     let next = *packet.get(at)?;
     let len = 8 + usize::from(*packet.get(at + 1)?) * 8;
     packet.get(at..at + len).map(|_| (next, len))
 }
 
-/// The length of an authentication header, if it is all there (RFC 4302 2.2): it counts in 4 bytes,
-/// whatever the family.
+/// Returns the length of an authentication header in bytes; `None` if it is truncated. Its length
+/// field is in units of 4 bytes in both families (RFC 4302 2.2).
 pub(crate) fn authentication_len(header: &[u8]) -> Option<usize> {
     let len = 8 + usize::from(*header.get(1)?) * 4;
     (header.len() >= len).then_some(len)
@@ -185,7 +186,7 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
         if next > end || seen > OPTIONS_MAX {
             return Err(malformed());
         }
-        // What to do with an unknown one, its upper bits say.
+        // The two highest bits give the action for an unknown option.
         match (kind, kind >> 6) {
             (PADN, _) => {}
             (ROUTER_ALERT, _) if data == 2 => {}
@@ -200,7 +201,8 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Returns `true` if a packet, whose options are sound, has the router alert of MLD (RFC 2711 2.1).
+/// Returns `true` if a packet with valid options has the router alert option for MLD (RFC 2711
+/// 2.1).
 pub fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
     let options = extent(packet, HEADER_LEN).filter(|_| ip.next_header == ipv6::HOP_BY_HOP);
     let end = options.map_or(0, |(_, len)| HEADER_LEN + len);
@@ -215,8 +217,8 @@ pub fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
     }
 }
 
-/// The protocol behind the extension headers and where it begins, or `None` for that in a
-/// fragment other than the first. Nothing is judged; `None` if the headers aren't all there.
+/// Returns the upper-layer protocol and the offset of its header, which is `None` in a fragment
+/// other than the first. Returns `None` if the headers are truncated. Nothing is validated.
 pub fn upper(packet: &[u8], ip: &Ipv6) -> Option<(u8, Option<usize>)> {
     let (mut kind, mut at) = (ip.next_header, HEADER_LEN);
     let mut begins = true;

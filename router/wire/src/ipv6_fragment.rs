@@ -1,12 +1,13 @@
-//! Cutting the router's own IPv6 packets into fragments (RFC 8200 4.5). Routers cut no others.
+//! Fragmentation of the router's own IPv6 packets (RFC 8200 4.5). Routers don't fragment any
+//! others.
 
 use alloc::vec::Vec;
 
 use super::ipv6::{FRAGMENT, HEADER_LEN, Ipv6};
 use super::put;
 
-/// Cuts a packet without extension headers into fragments of at most `mtu` bytes and gives
-/// each to `each`, with `headroom` bytes of 0 before it.
+/// Splits a packet without extension headers into fragments of at most `mtu` bytes and passes each
+/// to `each`, after `headroom` zero bytes.
 pub fn fragment(
     packet: &[u8],
     ip: &Ipv6,

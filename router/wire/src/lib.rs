@@ -33,7 +33,7 @@ extern crate std;
 
 pub use error::Error;
 
-/// The 16 bits at `at`, or 0 beyond the end.
+/// Returns the 16 bits at `at`, or 0 beyond the end.
 #[inline]
 pub fn be16(bytes: &[u8], at: usize) -> u16 {
     bytes
@@ -42,7 +42,7 @@ pub fn be16(bytes: &[u8], at: usize) -> u16 {
         .map_or(0, u16::from_be_bytes)
 }
 
-/// The 32 bits at `at`, or 0 beyond the end.
+/// Returns the 32 bits at `at`, or 0 beyond the end.
 #[inline]
 pub fn be32(bytes: &[u8], at: usize) -> u32 {
     bytes
@@ -51,7 +51,7 @@ pub fn be32(bytes: &[u8], at: usize) -> u32 {
         .map_or(0, u32::from_be_bytes)
 }
 
-/// The 128 bits at `at`, or 0 beyond the end.
+/// Returns the 128 bits at `at`, or 0 beyond the end.
 #[inline]
 pub fn be128(bytes: &[u8], at: usize) -> u128 {
     bytes

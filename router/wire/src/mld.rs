@@ -10,47 +10,47 @@ use super::{be16, be128, ipv6};
 use crate::ethernet::ETHERNET_LEN;
 use crate::ipv6::ALL_ROUTERS;
 
-/// Where version 2 reports go (RFC 3810 5.2.14).
+/// The destination of version 2 reports (RFC 3810 5.2.14).
 pub const ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
-/// How often a change is reported if no querier says (RFC 3810 9.1).
+/// The default robustness variable (RFC 3810 9.1).
 pub const ROBUSTNESS: u8 = 2;
 
-/// Records of a report: what is listened to now, or what has changed (RFC 3810 5.2.12).
+/// The type of a multicast address record in a report (RFC 3810 5.2.12).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Record {
-    /// Every source is listened to.
+    /// MODE_IS_EXCLUDE with no sources: the group is listened to.
     IsExclude = 2,
-    /// No source is listened to any more.
+    /// CHANGE_TO_INCLUDE_MODE with no sources: the group is no longer listened to.
     ToInclude = 3,
-    /// Every source is listened to from now on.
+    /// CHANGE_TO_EXCLUDE_MODE with no sources: the group is listened to from now on.
     ToExclude = 4,
 }
 
-/// A question about groups.
+/// A Multicast Listener Query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Query {
-    /// The group asked about, or all of them.
+    /// The group that the query is about; `None` for a general query.
     pub group: Option<Ipv6Addr>,
-    /// Within how long to answer.
+    /// The Maximum Response Delay.
     pub within: Duration,
-    /// Asked by a router that knows version 1 only.
+    /// `true` for a query of version 1.
     pub version_1: bool,
-    /// How often changes are to be reported (RFC 3810 5.1.8).
+    /// The Querier's Robustness Variable (RFC 3810 5.1.8).
     pub robustness: u8,
-    /// How long it is to the querier's next question (RFC 3810 5.1.9).
+    /// The Querier's Query Interval (RFC 3810 5.1.9).
     pub interval: Duration,
 }
 
 impl Query {
-    /// Reads a query whose checksum is right (RFC 3810 5.1).
+    /// Parses a query with a valid checksum (RFC 3810 5.1).
     pub fn parse(message: &[u8]) -> Option<Self> {
         let kind = *message.get(..24)?.first()?;
         let group = Ipv6Addr::from_bits(be128(message, 8));
         let sound = kind == MLD_QUERY && (group.is_multicast() || group.is_unspecified());
         let code = u64::from(be16(message, 4));
-        // From 32768 or 128 on they are floating-point numbers (RFC 3810 5.1.3, 5.1.9).
+        // From 32768 and 128 on, the codes are floating-point numbers (RFC 3810 5.1.3, 5.1.9).
         let millis = if code < 0x8000 {
             code
         } else {
@@ -75,12 +75,12 @@ impl Query {
     }
 }
 
-/// The most records that a report has, so that it fits every link (RFC 3810 5.2.15): each is 20 bytes,
-/// behind the router alert and the message's first 8.
+/// The maximum number of records in a report, so that it fits the minimum MTU (RFC 3810 5.2.15):
+/// each takes 20 bytes, after the router alert and the first 8 bytes of the message.
 pub const RECORDS_MAX: usize = (ipv6::MIN_MTU - ipv6::HEADER_LEN - 8 - 8) / 20;
 
-/// A frame, its Ethernet header still to be filled, with a version 2 report on at most [`RECORDS_MAX`]
-/// groups.
+/// Returns a frame with a version 2 report about at most [`RECORDS_MAX`] groups. The caller fills
+/// in the Ethernet header.
 pub fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8> {
     let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
     let mut message = alloc::vec![MLDV2_REPORT, 0, 0, 0, 0, 0];
@@ -92,8 +92,8 @@ pub fn report(source: Ipv6Addr, records: &[(Record, Ipv6Addr)]) -> Vec<u8> {
     frame(source, ROUTERS, message)
 }
 
-/// The same about one group as version 1 says it: a Report to the group, or a Done to all
-/// routers (RFC 2710 3).
+/// Returns a frame with a version 1 message about one group: a Report to the group, or a Done to
+/// all routers (RFC 2710 3).
 pub fn message_version_1(source: Ipv6Addr, record: Record, group: Ipv6Addr) -> Vec<u8> {
     let (kind, destination) = match record {
         Record::ToInclude => (MLD_DONE, ALL_ROUTERS),
@@ -104,7 +104,7 @@ pub fn message_version_1(source: Ipv6Addr, record: Record, group: Ipv6Addr) -> V
     frame(source, destination, message)
 }
 
-/// A message behind a router alert, which every MLD message has (RFC 3810 5).
+/// Returns a frame with a message behind a router alert, which every MLD message has (RFC 3810 5).
 fn frame(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
     const ALERT: [u8; 8] = [ICMP, 0, 5, 2, 0, 0, 1, 0];
     fill_checksum(source, destination, &mut message);

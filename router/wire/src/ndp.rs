@@ -7,26 +7,26 @@ use super::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION, ROUTER_SOLICI
 use super::{be128, put};
 use crate::addr::Mac;
 
-/// The option with the sender's link-layer address.
+/// The type of the source link-layer address option.
 pub const SOURCE_ADDRESS: u8 = 1;
-/// The option with the target's.
+/// The type of the target link-layer address option.
 pub const TARGET_ADDRESS: u8 = 2;
 
 const ROUTER: u8 = 0x80;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 
-/// A message of a host or router about itself or another.
+/// A Neighbor Discovery message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ndp {
-    /// Who has this address?
+    /// A neighbor solicitation.
     Solicitation {
-        /// The address asked about.
+        /// The target address.
         target: Ipv6Addr,
         /// The source link-layer address option: the sender's MAC address (RFC 4861 4.6.1).
         link_layer_address: Option<Mac>,
     },
-    /// I have this address.
+    /// A neighbor advertisement.
     Advertisement {
         /// The address.
         target: Ipv6Addr,
@@ -36,10 +36,10 @@ pub enum Ndp {
         router: bool,
         /// The Solicited flag: `true` if this answers a solicitation.
         solicited: bool,
-        /// The Override flag: `true` if it replaces what is known otherwise (RFC 4861 7.2.5).
+        /// The Override flag: `true` if it replaces a cached link-layer address (RFC 4861 7.2.5).
         overrides: bool,
     },
-    /// Who routes here?
+    /// A router solicitation.
     RouterSolicitation {
         /// The source link-layer address option: the sender's MAC address (RFC 4861 4.6.1).
         link_layer_address: Option<Mac>,
@@ -47,8 +47,8 @@ pub enum Ndp {
 }
 
 impl Ndp {
-    /// Reads a message whose checksum and hop limit are right, sent from `source` to
-    /// `destination`. `None` if it isn't valid (RFC 4861 6.1.1, 7.1.1, 7.1.2).
+    /// Parses a message with a valid checksum and hop limit, sent from `source` to `destination`.
+    /// Returns `None` if it is invalid (RFC 4861 6.1.1, 7.1.1, 7.1.2).
     pub fn parse(message: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> Option<Self> {
         let [kind, code, ..] = *message.first_chunk::<8>()?;
         if code != 0 {
@@ -62,7 +62,8 @@ impl Ndp {
             NEIGHBOR_SOLICITATION => {
                 let target = target()?;
                 let link_layer_address = link_layer_address(message.get(24..)?, SOURCE_ADDRESS)?;
-                // Who has no address yet asks a group, and nobody could answer it directly.
+                // A solicitation from the unspecified address must be multicast and can't be
+                // answered directly.
                 let group = destination == crate::addr::solicited_node(target);
                 let sound = !source.is_unspecified() || (group && link_layer_address.is_none());
                 sound.then_some(Self::Solicitation {
@@ -92,7 +93,7 @@ impl Ndp {
         }
     }
 
-    /// The message, its checksum still to be filled.
+    /// Returns the message. The caller fills in the checksum.
     pub fn message(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32);
         let (kind, flags, target, option) = match *self {
@@ -136,7 +137,7 @@ impl Ndp {
     }
 }
 
-/// Appends the option with a link-layer address.
+/// Appends a link-layer address option of this type.
 pub fn push_link_layer_address(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
     let mut option = [0; 8];
     put(&mut option, 0, &[kind, 1]);
@@ -144,15 +145,15 @@ pub fn push_link_layer_address(bytes: &mut Vec<u8>, kind: u8, mac: Mac) {
     bytes.extend_from_slice(&option);
 }
 
-/// Returns the address in the first option of this kind. `None` if the options aren't well formed;
-/// unknown ones are skipped (RFC 4861 4.6).
+/// Returns the link-layer address in the first option of this type, if there is one. Returns `None`
+/// if the options are malformed; unknown options are skipped (RFC 4861 4.6).
 fn link_layer_address(mut options: &[u8], wanted: u8) -> Option<Option<Mac>> {
     let mut found = None;
     while let Some((&kind, rest)) = options.split_first() {
         let len = usize::from(*rest.first()?) * 8;
         let (option, after) = options.split_at_checked(len).filter(|_| len > 0)?;
         if kind == wanted && found.is_none() {
-            // One of another length is for another kind of link.
+            // An option of another length is for another type of link.
             let mac = option.get(2..).and_then(|o| o.try_into().ok()).map(Mac)?;
             found = Some(mac);
             if !mac.is_unicast() {

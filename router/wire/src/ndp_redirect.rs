@@ -8,11 +8,11 @@ use super::ipv6::{HEADER_LEN, MIN_MTU};
 use super::ndp::{TARGET_ADDRESS, push_link_layer_address};
 use crate::addr::Mac;
 
-/// The option with the packet that caused it.
+/// The type of the redirected header option.
 const REDIRECTED_HEADER: u8 = 4;
 
-/// A message that packets to `destination` had better go to `target`, at this MAC address if it is
-/// known. Its checksum is still to be filled.
+/// Returns a redirect message: `target`, with its MAC address if known, is the better first hop for
+/// `destination`. The caller fills in the checksum.
 pub fn message(
     target: Ipv6Addr,
     destination: Ipv6Addr,
@@ -25,7 +25,7 @@ pub fn message(
     if let Some(link_layer_address) = link_layer_address {
         push_link_layer_address(&mut bytes, TARGET_ADDRESS, link_layer_address);
     }
-    // Both the room and what is filled of it are multiples of 8.
+    // The room and the part of it that is used are multiples of 8.
     let room = MIN_MTU - HEADER_LEN - bytes.len() - 8;
     let quote = packet.get(..room).unwrap_or(packet);
     let words = 1 + quote.len().div_ceil(8);

@@ -15,14 +15,14 @@ const ROUTE: u8 = 24;
 const RDNSS: u8 = 25;
 const DNSSL: u8 = 31;
 
-/// Which of several routers is better (RFC 4191 2.1).
+/// The preference of a router or route (RFC 4191 2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Preference {
-    /// Better than others.
+    /// High.
     High,
-    /// The usual.
+    /// Medium, the default.
     Medium,
-    /// Only if there is no other.
+    /// Low.
     Low,
 }
 
@@ -31,22 +31,22 @@ pub enum Preference {
 pub struct RouteInformation {
     /// The destinations; no bit beyond the length is set.
     pub prefix: Ipv6Network,
-    /// Which of several such routes is better.
+    /// Its preference.
     pub preference: Preference,
     /// How long it is valid, in seconds.
     pub lifetime_s: u32,
 }
 
-/// A prefix as it is advertised (RFC 4861 4.6.2).
+/// A prefix information option (RFC 4861 4.6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prefix {
     /// The prefix as a number; no bit beyond the length is set.
     pub first: u128,
     /// Its length in bits.
     pub len: u8,
-    /// Hosts may take addresses in it to be on the link.
+    /// The on-link flag.
     pub on_link: bool,
-    /// Hosts may make addresses of it (RFC 4862).
+    /// The autonomous address-configuration flag (RFC 4862).
     pub autonomous: bool,
     /// The valid lifetime, in seconds.
     pub valid_s: u32,
@@ -57,19 +57,19 @@ pub struct Prefix {
 /// A router advertisement.
 #[derive(Clone, Copy, Debug)]
 pub struct RouterAdvert<'a> {
-    /// The hop limit that hosts are to use, or 0 to leave it to them.
+    /// The hop limit for hosts to use; 0 if unspecified.
     pub hop_limit: u8,
     /// Addresses are available by DHCPv6.
     pub managed: bool,
     /// Other configuration is available by DHCPv6.
     pub other: bool,
-    /// Which of several routers is better.
+    /// The preference as a default router.
     pub preference: Preference,
-    /// The lifetime as a default router, in seconds: 0 when the router stops to be one.
+    /// The router lifetime, in seconds: 0 if it isn't a default router.
     pub lifetime_s: u16,
-    /// How long a neighbor is reachable after it was confirmed, or 0 to leave it to hosts.
+    /// The reachable time for hosts to use, in milliseconds; 0 if unspecified.
     pub reachable_time_ms: u32,
-    /// The time between solicitations, or 0 to leave it to hosts.
+    /// The retransmission timer for hosts to use, in milliseconds; 0 if unspecified.
     pub retrans_timer_ms: u32,
     /// The router's MAC address on the link.
     pub mac: Mac,
@@ -81,9 +81,9 @@ pub struct RouterAdvert<'a> {
     pub routes: &'a [RouteInformation],
     /// Recursive DNS servers (RFC 8106).
     pub dns: &'a [Ipv6Addr],
-    /// Domains to search for names in (RFC 8106).
+    /// The DNS search list (RFC 8106).
     pub dns_search: &'a [String],
-    /// How long these two are valid, in seconds.
+    /// The lifetime of the DNS servers and search list, in seconds.
     pub dns_lifetime_s: u32,
 }
 
@@ -96,11 +96,11 @@ fn preference_bits(preference: Preference) -> u8 {
 }
 
 impl RouterAdvert<'_> {
-    /// The message, its checksum still to be filled.
+    /// Returns the message. The caller fills in the checksum.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-        // Not a default router, it has no preference as one (RFC 4191 2.2).
+        // A router that isn't a default router has no preference (RFC 4191 2.2).
         let preference = if self.lifetime_s == 0 {
             0
         } else {
@@ -126,7 +126,7 @@ impl RouterAdvert<'_> {
             bytes.extend_from_slice(&option);
         }
         for route in self.routes {
-            // Shorter prefixes leave out what they don't fix (RFC 4191 2.3).
+            // Shorter prefixes omit their trailing bits (RFC 4191 2.3).
             let units = match route.prefix.len {
                 0 => 1,
                 1..=64 => 2,
@@ -166,7 +166,7 @@ fn push_list(bytes: &mut Vec<u8>, kind: u8, lifetime_s: u32, fill: impl FnOnce(&
     bytes.extend_from_slice(&option);
 }
 
-/// Appends a name as DNS writes it (RFC 1035 3.1).
+/// Appends a domain name in DNS encoding (RFC 1035 3.1).
 fn push_name(bytes: &mut Vec<u8>, name: &str) {
     for label in name.split('.') {
         bytes.push(u8::try_from(label.len()).unwrap_or(0));

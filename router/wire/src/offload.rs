@@ -1,7 +1,7 @@
-//! What a sender left for its network card to do: checksums, and cutting large TCP frames.
+//! Work that a sender offloaded to its network card: checksums and TCP segmentation.
 //!
-//! Frames that a backend takes as they are never come here. For the others the caller says how
-//! bytes are read and written, piece by piece, wherever they are.
+//! Only frames for backends without these offloads are handled here. The caller provides functions
+//! that read and write the frame's bytes piece by piece, wherever they are.
 
 mod segments;
 
@@ -12,10 +12,9 @@ use crate::{be16, checksum, ethernet, ipv6};
 
 pub use segments::{LEAST_MSS, MAX_SEGMENTS, Segments};
 
-/// Bytes at the start of a frame that must hold all its headers if something is to be done for
-/// its sender.
+/// The maximum length of all headers of a frame that is handled here, in bytes.
 const MAX_HEADERS: usize = 256;
-/// Bytes that are summed or copied at once; even, so that words stay whole.
+/// Bytes that are summed or copied at once; even, so that no 16-bit word is split.
 const PIECE: usize = 512;
 
 const ETHERTYPE: usize = 12;
@@ -23,17 +22,17 @@ const ETHERTYPE: usize = 12;
 /// The transport segment of an unfragmented packet in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Transport {
-    /// `true` if it is in IPv6.
+    /// `true` for IPv6.
     v6: bool,
     protocol: u8,
-    /// Where it starts and ends in the frame.
+    /// Its start and end in the frame.
     start: usize,
     end: usize,
 }
 
 impl Transport {
-    /// Finds it in a frame of `len` bytes that starts with `head`; `None` if that isn't all of
-    /// its headers.
+    /// Finds it in a frame of `len` bytes that starts with `head`. Returns `None` if `head` doesn't
+    /// contain all headers.
     fn find(head: &[u8], len: usize) -> Option<Self> {
         let packet = head.get(ETHERNET_LEN..)?;
         let available = len.checked_sub(ETHERNET_LEN)?;
@@ -70,7 +69,7 @@ impl Transport {
         (found.start <= found.end).then_some(found)
     }
 
-    /// Where in the frame the checksum is.
+    /// Returns the offset of the checksum in the frame.
     fn checksum_at(&self) -> Option<usize> {
         let at = match self.protocol {
             ipv4::TCP => 16,
@@ -81,9 +80,9 @@ impl Transport {
     }
 }
 
-/// The protocol behind the extension headers of an IPv6 packet, and where it starts. Nothing
-/// if it is a fragment, or on its way by a routing header: its pseudo header has an address
-/// that isn't in the IPv6 header.
+/// Returns the upper-layer protocol of an IPv6 packet and the offset of its header. Returns `None`
+/// for fragments, and for packets with segments left in a routing header, whose pseudo-header has
+/// an address that isn't in the IPv6 header.
 fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
     let (mut protocol, mut at) = (*packet.get(6)?, ipv6::HEADER_LEN);
     while let ipv6::HOP_BY_HOP | ipv6::ROUTING | ipv6::DESTINATION = protocol {
@@ -97,8 +96,8 @@ fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
     Some((protocol, at))
 }
 
-/// Completes the TCP or UDP checksum of an Ethernet frame whose checksum field holds the sum of
-/// the pseudo header only. Other frames, and fragments, stay as they are.
+/// Completes the TCP or UDP checksum of an Ethernet frame whose checksum field contains the sum of
+/// the pseudo-header only. Other frames, and fragments, are left unchanged.
 pub fn complete_checksum(frame: &mut [u8]) {
     if let Some(found) = Transport::find(frame, frame.len())
         && let Some(segment) = frame.get_mut(found.start..found.end)
@@ -107,9 +106,9 @@ pub fn complete_checksum(frame: &mut [u8]) {
     }
 }
 
-/// As [`complete_checksum`], for a frame of `len` bytes that is somewhere else: `read` fills a
-/// slice from a place in the frame. Returns where two bytes are to be overwritten, and by what;
-/// `None` if there is no such checksum, or the headers are longer than 256 bytes.
+/// Like [`complete_checksum`], for a frame of `len` bytes in other memory: `read` fills a slice
+/// from an offset in the frame. Returns the offset and the value of the two bytes of the checksum;
+/// `None` if there is no such checksum, or if the headers are longer than 256 bytes.
 pub fn completed_checksum(
     len: usize,
     mut read: impl FnMut(usize, &mut [u8]),
@@ -123,8 +122,8 @@ pub fn completed_checksum(
     Some((at, checksum::finish(found.protocol, sum).to_be_bytes()))
 }
 
-/// Sums the bytes of a range, which `read` fetches piece by piece and `then` gets to see, with
-/// their place in the range.
+/// Sums the bytes of a range, which `read` fetches piece by piece. `then` is called with each piece
+/// and its offset in the range.
 fn sum_of(
     range: core::ops::Range<usize>,
     read: &mut impl FnMut(usize, &mut [u8]),
@@ -142,13 +141,13 @@ fn sum_of(
     checksum::fold(sum)
 }
 
-/// Bytes of the headers of IP and TCP, with extension headers and options, in a large frame of `len`
-/// bytes that begins with `head`. Tags don't count. `None` if it isn't an
-/// unfragmented TCP packet, or `head` doesn't reach to where TCP says how long its header is.
+/// Returns the length of the IP and TCP headers, including extension headers and options, of a
+/// large frame of `len` bytes that begins with `head`. VLAN tags don't count. Returns `None` if it
+/// isn't an unfragmented TCP packet, or if `head` ends before TCP's data offset field.
 #[must_use]
 pub fn tcp_headers_len(head: &[u8], len: usize) -> Option<usize> {
     let (_, tags) = Tags::parse(head)?;
-    // The EtherType is where it would be without tags; the addresses in front of it don't matter.
+    // Skip the tags, so that the EtherType is at its usual offset; the MAC addresses don't matter.
     let untagged = head.get(tags..)?;
     let found = Transport::find(untagged, len.checked_sub(tags)?)?;
     let data_offset = usize::from(*untagged.get(found.start + segments::DATA_OFFSET)? >> 4) * 4;

@@ -1,21 +1,21 @@
-//! Tags of IEEE 802.1Q and 802.1ad.
+//! VLAN tags (IEEE 802.1Q and 802.1ad).
 
 use crate::ethernet::ETHERNET_LEN;
 use crate::{be16, ethernet};
 
-/// Bytes of a tag: its EtherType (TPID), and priority and VLAN identifier (TCI).
+/// The length of a tag in bytes: EtherType (TPID), and priority and VLAN identifier (TCI).
 pub const TAG_LEN: usize = 4;
-/// The most tags of a frame: a customer's within a provider's (QinQ).
+/// The maximum number of tags in a frame: a customer's within a provider's (QinQ).
 pub const MAX_TAGS: usize = 2;
 /// The highest VLAN identifier; 0 and 0xfff are reserved (802.1Q 9.6, table 9-2).
 pub const VID_MAX: u16 = 0xffe;
 
-/// Where tags begin: behind the two MAC addresses.
+/// The offset of tags in a frame: after the two MAC addresses.
 const TAGS_AT: usize = ETHERNET_LEN - 2;
 /// The bits of a TCI that name the VLAN.
 const VID: u16 = 0xfff;
 
-/// The kind of a tag.
+/// The type of a tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TagProtocol {
     /// A customer's (C-TAG), EtherType 0x8100.
@@ -32,7 +32,7 @@ impl TagProtocol {
         }
     }
 
-    /// As Linux names it.
+    /// Returns the protocol's name, as in `ip link`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Customer => "802.1Q",
@@ -41,17 +41,17 @@ impl TagProtocol {
     }
 }
 
-/// What tells the frames of a sub-interface from others of its parent.
+/// The tag that distinguishes the frames of a sub-interface from others of its parent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tag {
-    /// The kind of tag.
+    /// The type of the tag.
     pub protocol: TagProtocol,
     /// The VLAN identifier, 1 to [`VID_MAX`].
     pub vid: u16,
 }
 
-/// The tags of an interface's frames, the outermost first, as they stand behind the two
-/// MAC addresses. Their priority is 0.
+/// The tags of an interface's frames, outermost first, as they follow the two MAC addresses. Their
+/// priority is 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Tags {
     bytes: [u8; MAX_TAGS * TAG_LEN],
@@ -59,13 +59,14 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// No tags: frames go out as they are.
+    /// No tags.
     pub const NONE: Self = Self {
         bytes: [0; MAX_TAGS * TAG_LEN],
         len: 0,
     };
 
-    /// These tags and another one inside of them, if there may be that many.
+    /// Returns these tags with another one inside them; `None` if there would be more than
+    /// [`MAX_TAGS`].
     #[must_use]
     pub fn with(mut self, tag: Tag) -> Option<Self> {
         let [a, b] = tag.protocol.ethertype().to_be_bytes();
@@ -76,7 +77,7 @@ impl Tags {
         Some(self)
     }
 
-    /// The bytes to insert behind the two MAC addresses.
+    /// Returns the bytes to insert after the two MAC addresses.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }
@@ -86,9 +87,9 @@ impl Tags {
         self.len == 0
     }
 
-    /// The tags of a frame without their priorities, and how many bytes they are with those
-    /// that have only a priority (VID 0). `None` if there are more than [`MAX_TAGS`], or no
-    /// EtherType follows them.
+    /// Returns the tags of a frame without their priorities, and their length in bytes including
+    /// priority tags (VID 0). Returns `None` if there are more than [`MAX_TAGS`], or if no
+    /// EtherType follows.
     pub fn parse(frame: &[u8]) -> Option<(Self, usize)> {
         let mut tags = Self::NONE;
         let mut at = TAGS_AT;
@@ -110,9 +111,8 @@ impl Tags {
     }
 }
 
-/// Takes the tags of the frame that starts with `header` off, of which there are `len` bytes. The
-/// bytes that thereby come into reach, those behind `header` in the frame as it was, are `next`; as
-/// many of them as the tags had are used.
+/// Removes `len` bytes of tags from the start of a frame, `header`. The gap at the end is filled
+/// from `next`, which are the bytes that followed `header` in the original frame.
 pub fn untag(header: &mut [u8], len: usize, next: &[u8; MAX_TAGS * TAG_LEN]) {
     let (Some(next), Some(rest)) = (next.get(..len), header.get_mut(TAGS_AT..)) else {
         return;
@@ -120,7 +120,7 @@ pub fn untag(header: &mut [u8], len: usize, next: &[u8; MAX_TAGS * TAG_LEN]) {
     if rest.len() < len {
         return;
     }
-    // Byte by byte, from the front: nothing here can panic, and there are few.
+    // Byte by byte from the front: this can't panic, and there are few.
     for at in 0..rest.len() {
         let from = at + len;
         let byte = match rest.get(from) {

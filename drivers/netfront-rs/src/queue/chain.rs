@@ -60,7 +60,7 @@ impl Packet {
         all.iter().copied()
     }
 
-    /// Bytes of all fragments.
+    /// Returns the bytes of all fragments.
     fn len(&self) -> usize {
         self.fragments()
             .map(|fragment| usize::from(fragment.len))

@@ -221,8 +221,8 @@ impl<H: Hal> Queue<H> {
         Ok(count.wrapping_add(others))
     }
 
-    /// The indices of the first response that is there and of the one behind the last; none of a
-    /// queue of another pool.
+    /// Returns the indices of the first response that is there and of the one behind the last; none
+    /// of a queue of another pool.
     #[inline(always)]
     fn arrived(&mut self, pool: &PagePool<H>) -> Result<(u32, u32), PeerFault> {
         let start = self.rx.next_response();

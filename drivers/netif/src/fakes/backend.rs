@@ -318,7 +318,7 @@ impl Backend {
         self.poke(ring, RSP_PROD, value);
     }
 
-    /// The producer's index of a ring, as an honest backend has it.
+    /// Returns the producer's index of a ring, as an honest backend has it.
     #[must_use]
     pub fn index(&self, ring: Ring) -> u32 {
         match ring {
@@ -327,7 +327,7 @@ impl Backend {
         }
     }
 
-    /// A page that the frontend granted to this domain.
+    /// Returns a page that the frontend granted to this domain.
     #[must_use]
     pub fn page(&self, gref: GrantRef) -> Option<PeerPage> {
         self.hal.peer_page(self.domain, gref)

@@ -113,7 +113,7 @@ pub struct Hashing {
 }
 
 impl Hashing {
-    /// A backend of this many queues that wasn't told anything.
+    /// Creates a backend of this many queues that wasn't told anything.
     #[must_use]
     pub fn new(queues: u32) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Hashing {
         }
     }
 
-    /// The queue of a packet of which `input` is hashed; `None` if it isn't by hash.
+    /// Returns the queue of a packet of which `input` is hashed; `None` if it isn't by hash.
     #[must_use]
     pub fn queue_of(&self, input: &[u8]) -> Option<u32> {
         if self.algorithm == HASH_ALGORITHM_NONE || self.types.is_empty() {

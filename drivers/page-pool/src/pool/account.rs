@@ -16,7 +16,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// All pages of the home.
+    /// Returns all pages of the home.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.free + self.posted + self.sending + self.held
@@ -33,19 +33,19 @@ pub struct PoolStats {
 }
 
 impl PoolStats {
-    /// The pages of one home.
+    /// Returns the pages of one home.
     #[must_use]
     pub fn home(&self, home: HomeId) -> Account {
         self.homes[home]
     }
 
-    /// Pages whose home was removed.
+    /// Returns the number of pages whose home was removed.
     #[must_use]
     pub fn spare(&self) -> Account {
         self.homes[SPARE]
     }
 
-    /// The pages of all homes; always as many as [`PoolStats::total`].
+    /// Returns the pages of all homes; always as many as [`PoolStats::total`].
     #[must_use]
     pub fn sum(&self) -> Account {
         self.homes

@@ -157,7 +157,7 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// The first bytes of a frame; zeros beyond its end.
+    /// Returns the first bytes of a frame; zeros beyond its end.
     #[must_use]
     pub fn header(&self, frame: &Frame) -> FrameHeader {
         let mut header = [0; HEADER_LEN];
@@ -165,7 +165,7 @@ impl<H: Hal> PagePool<H> {
         header
     }
 
-    /// How a frame is to be cut, if it is larger than a packet on the wire may be.
+    /// Returns how a frame is to be cut, if it is larger than a packet on the wire may be.
     #[must_use]
     #[inline]
     pub fn gso(&self, frame: &Frame) -> Option<Gso> {
@@ -193,7 +193,7 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// All that is known of a frame.
+    /// Returns all that is known of a frame.
     #[must_use]
     #[inline]
     pub fn info(&self, frame: &Frame) -> FrameInfo {
@@ -212,7 +212,7 @@ impl<H: Hal> PagePool<H> {
         frame.kind & kind::POOL == self.kind()
     }
 
-    /// The part of [`Frame::kind`] that says that it is of this pool.
+    /// Returns the part of [`Frame::kind`] that says that it is of this pool.
     #[inline]
     pub(super) fn kind(&self) -> u32 {
         u32::from(self.id.0) << kind::POOL_SHIFT
@@ -275,7 +275,7 @@ impl<H: Hal> PagePool<H> {
         Some(Frame { kind, head, len })
     }
 
-    /// What of the frame is in its page `index`.
+    /// Returns what of the frame is in its page `index`.
     #[inline]
     pub(super) fn part(&self, frame: &Frame, index: u16) -> Part {
         if frame.kind & kind::PARTS == 0 {

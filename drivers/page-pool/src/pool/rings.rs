@@ -22,7 +22,7 @@ impl QueueId {
     /// No queue.
     pub(super) const NONE: Self = Self(0);
 
-    /// The index of a queue.
+    /// Returns the index of a queue.
     #[inline]
     pub(super) const fn index(self) -> usize {
         (self.0 as usize).wrapping_sub(1)
@@ -60,28 +60,28 @@ impl Iterator for FreePages<'_> {
 }
 
 impl PageSlot {
-    /// The page itself.
+    /// Returns the page itself.
     #[must_use]
     #[inline]
     pub fn page(&self) -> &SharedPage {
         &self.page
     }
 
-    /// The first bytes of a packet that was received into the page.
+    /// Returns the first bytes of a packet that was received into the page.
     #[must_use]
     #[inline]
     pub fn first_bytes(&self) -> FirstBytes<'_> {
         FirstBytes::of_page(&self.page)
     }
 
-    /// The grant by which the peer knows the page.
+    /// Returns the grant by which the peer knows the page.
     #[must_use]
     #[inline]
     pub fn grant(&self) -> GrantRef {
         self.granted.reference()
     }
 
-    /// Where the page returns when it is free.
+    /// Returns where the page returns when it is free.
     #[must_use]
     #[inline]
     pub fn home(&self) -> HomeId {
@@ -129,20 +129,20 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// The frames that are one page each; if `blank`, with those whose checksum is blank.
+    /// Returns the frames that are one page each; if `blank`, with those whose checksum is blank.
     #[must_use]
     pub fn one_page_frames(&self, blank: bool) -> OnePageFrames {
         OnePageFrames::of(self.kind(), blank)
     }
 
-    /// A page, by its index.
+    /// Returns a page, by its index.
     #[must_use]
     #[inline]
     pub fn slot(&self, page: u16) -> Option<&PageSlot> {
         self.slots.get(usize::from(page))
     }
 
-    /// All pages, by their index.
+    /// Returns all pages, by their index.
     #[inline]
     pub fn slots_mut(&mut self) -> &mut [PageSlot] {
         &mut self.slots
@@ -209,7 +209,8 @@ impl<H: Hal> PagePool<H> {
         frame
     }
 
-    /// How many large frames were received ([`Frame::is_gso`]); behind [`u32::MAX`] comes 0.
+    /// Returns how many large frames were received ([`Frame::is_gso`]); behind [`u32::MAX`] comes
+    /// 0.
     #[must_use]
     #[inline]
     pub fn large_received(&self) -> u32 {

@@ -87,7 +87,7 @@ pub(super) fn cut(tree: &mut Tree, root: &str) -> bool {
 }
 
 impl Server {
-    /// An empty store, but for the directory of domain `domid`.
+    /// Creates an empty store, but for the directory of domain `domid`.
     pub(super) fn new(domid: u16) -> Self {
         let home = format!("/local/domain/{domid}");
         let mut tree = Tree::new();

@@ -116,7 +116,7 @@ pub fn parse<'a, R: Copy>(
     }
 }
 
-/// What the last word of `line` can become, for tab completion; after a space, which words
+/// Returns what the last word of `line` can become, for tab completion; after a space, which words
 /// can follow.
 pub fn completions<R>(commands: &[Command<R>], line: &str) -> Vec<String> {
     let mut left: Vec<&Command<R>> = commands.iter().collect();
@@ -168,7 +168,7 @@ fn any_begins<R>(commands: &[&Command<R>], word: &str) -> bool {
         .any(|c| word_of(c, 0).is_some_and(|w| w.starts_with(word)))
 }
 
-/// The commands whose word at `depth` is `word`, or else begins with it.
+/// Returns the commands whose word at `depth` is `word`, or else begins with it.
 fn matching<'c, R>(commands: &[&'c Command<R>], depth: usize, word: &str) -> Vec<&'c Command<R>> {
     let all = |exact: bool| {
         let fits = move |w: &str| {
@@ -188,7 +188,7 @@ fn matching<'c, R>(commands: &[&'c Command<R>], depth: usize, word: &str) -> Vec
     if exact.is_empty() { all(false) } else { exact }
 }
 
-/// The different words at `depth`.
+/// Returns the different words at `depth`.
 fn distinct<R>(commands: &[&Command<R>], depth: usize) -> Vec<&'static str> {
     let words: BinaryHeap<&str> = commands.iter().filter_map(|c| word_of(c, depth)).collect();
     let mut words = words.into_sorted_vec();

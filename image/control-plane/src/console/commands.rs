@@ -105,7 +105,7 @@ fn answer(platform: &dyn Platform, run: Run, arguments: &str) -> Answer {
     })
 }
 
-/// What the last word of `line` could become.
+/// Returns what the last word of `line` could become.
 #[must_use]
 pub fn complete(line: &str) -> Vec<String> {
     completions(&COMMANDS, line)

@@ -39,7 +39,7 @@ pub struct LineEditor {
 }
 
 impl LineEditor {
-    /// An editor with an empty line.
+    /// Creates an editor with an empty line.
     #[must_use]
     pub fn new(prompt: &str) -> Self {
         Self {

@@ -14,7 +14,7 @@ pub(crate) struct Prompt {
 }
 
 impl Prompt {
-    /// A prompt that shows the router's name.
+    /// Creates a prompt that shows the router's name.
     pub(crate) fn new(hostname: &str) -> Self {
         Self {
             editor: LineEditor::new(&format!("{hostname}> ")),

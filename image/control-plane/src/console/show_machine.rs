@@ -8,8 +8,8 @@ use router::TableUse;
 
 use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
 
-/// Vifs by the names of their interfaces, `None` for one that isn't connected, and pages: those of
-/// workers, and how many backends still map after their connections ended.
+/// Writes the vifs by the names of their interfaces ( `None` for one that isn't connected), the
+/// workers' pages, and the number of pages that backends still map after their connections ended.
 ///
 /// # Errors
 /// Those of `out`; so for the other functions here.
@@ -70,8 +70,8 @@ fn queue(queue: &QueueSnapshot, out: &mut dyn Write) -> fmt::Result {
     )
 }
 
-/// What CPUs and their workers did. Where there are several, each name begins with the CPU that it is
-/// about.
+/// Writes what CPUs and their workers did. Where there are several, each name begins with the CPU
+/// that it is about.
 pub(super) fn cpus(
     cpus: &[(CpuTimes, WorkerSnapshot)],
     hypercalls: &Hypercalls,
@@ -117,7 +117,7 @@ pub(super) fn cpus(
     )
 }
 
-/// What memory is used for, and of the tables that others fill what is in them and may be.
+/// Writes what memory is used for, and the use and limit of each table that others can fill.
 pub(super) fn memory(memory: &MemoryUse, tables: &[TableUse], out: &mut dyn Write) -> fmt::Result {
     for (name, value) in [
         ("in_use_bytes", memory.in_use_bytes),

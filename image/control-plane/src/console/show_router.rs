@@ -16,10 +16,10 @@ use router::vlan::TagProtocol;
 
 use super::table::table;
 
-/// Interfaces with their links, addresses and traffic.
+/// Writes interfaces with their links, addresses and traffic.
 ///
 /// # Errors
-/// Those of `out`; so for the other functions here.
+/// Those of `out`, as for the other functions in this module.
 pub(super) fn interfaces(
     interfaces: &[InterfaceSnapshot],
     out: &mut dyn fmt::Write,
@@ -81,7 +81,7 @@ fn attachment(attachment: &AttachmentSnapshot) -> String {
     }
 }
 
-/// An address, and why it can't be used or who uses it as well.
+/// Returns an address, and why it can't be used or who uses it as well.
 fn address(address: &AddressSnapshot) -> String {
     let network = address.network;
     match address.state {
@@ -93,7 +93,8 @@ fn address(address: &AddressSnapshot) -> String {
     }
 }
 
-/// Connected networks and configured routes of a table; those that can't be used now are marked.
+/// Writes the connected networks and configured routes of a table, with a mark on those that can't
+/// be used now.
 pub(super) fn routes(snapshot: &RouteTableSnapshot, out: &mut dyn fmt::Write) -> fmt::Result {
     let rows = snapshot.routes.iter().map(|route| {
         let mtu = route.mtu.map(|mtu| format!(", mtu {mtu}"));
@@ -154,7 +155,7 @@ fn marked(port: &PortSnapshot) -> String {
     format!("{}{mark}", port.interface)
 }
 
-/// The routing tables and the interfaces that use them.
+/// Writes the routing tables and the interfaces that use them.
 pub(super) fn vrfs(vrfs: &[VrfSnapshot], out: &mut dyn fmt::Write) -> fmt::Result {
     let rows = vrfs.iter().map(|vrf| {
         alloc::vec![
@@ -166,7 +167,7 @@ pub(super) fn vrfs(vrfs: &[VrfSnapshot], out: &mut dyn fmt::Write) -> fmt::Resul
     table(out, &["VRF", "STATIC ROUTES", "INTERFACES"], rows)
 }
 
-/// Neighbors and what is known about them.
+/// Writes the neighbors with their MAC addresses and states.
 pub(super) fn neighbors(neighbors: &[NeighborSnapshot], out: &mut dyn fmt::Write) -> fmt::Result {
     let rows = neighbors.iter().map(|neighbor| {
         let mac = neighbor.mac.map(|mac| mac.to_string());
@@ -195,7 +196,7 @@ fn state(state: NeighborState) -> &'static str {
     }
 }
 
-/// Every counter as a line `name value`, such as `interface.wan.rx.packets 10` or
+/// Writes every counter as a line `name value`, such as `interface.wan.rx.packets 10` or
 /// `interface.wan.drop.bad_checksum 3`.
 pub(super) fn counters(snapshot: &CountersSnapshot, out: &mut dyn fmt::Write) -> fmt::Result {
     for (name, c) in &snapshot.interfaces {

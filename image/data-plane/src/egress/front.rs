@@ -19,7 +19,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// That of a frame which had `frame_len` bytes without the tags.
+    /// Returns that of a frame which had `frame_len` bytes without the tags.
     pub(super) fn new(header: &FrameHeader, frame_len: usize, tags: &[u8]) -> Self {
         let (addresses, rest) = header.split_at(ADDRESSES);
         let mut bytes = [0; LONGEST];
@@ -38,7 +38,7 @@ impl Front {
         self.bytes.get(..self.len).unwrap_or(&self.bytes)
     }
 
-    /// Bytes of the frame without tags that these are instead of.
+    /// Returns the bytes of the frame without tags that these are instead of.
     pub(super) fn replaced(&self) -> usize {
         self.len - self.tags
     }

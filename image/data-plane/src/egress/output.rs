@@ -41,7 +41,8 @@ pub struct Output<'a, H: Hal> {
     pub segments: HomeId,
 }
 
-/// Pages that copies for an output find, in a pool with their home and that of segments.
+/// Returns the number of pages that copies for an output find, in a pool with their home and that
+/// of segments.
 #[inline]
 pub(crate) fn room_for_copies<H: Hal>(
     pool: &PagePool<H>,
@@ -56,8 +57,8 @@ pub(crate) fn room_for_copies<H: Hal>(
     }
 }
 
-/// The home of which a frame of `len` bytes finds pages: `own` if it has enough, `other` if that
-/// has enough beyond its floor.
+/// Returns the home of which a frame of `len` bytes finds pages: `own` if it has enough, `other` if
+/// that has enough beyond its floor.
 pub(super) fn home_with_room<H: Hal>(
     pool: &PagePool<H>,
     own: HomeId,

@@ -86,20 +86,20 @@ impl Segmenter {
         self.next == self.segments.count()
     }
 
-    /// Pages of the large frame.
+    /// Returns the number of pages of the large frame.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.frame.slots()
     }
 
-    /// Bytes of the segments that were not sent.
+    /// Returns the bytes of the segments that were not sent.
     #[must_use]
     pub fn remaining_bytes(&self) -> usize {
         let remaining = self.next..self.segments.count();
         remaining.map(|index| self.segments.frame_len(index)).sum()
     }
 
-    /// The large frame, to be freed.
+    /// Returns the large frame, to be freed.
     pub fn into_frame(self) -> Frame {
         self.frame
     }

@@ -29,7 +29,7 @@ impl<'a> Interfaces<'a> {
         })
     }
 
-    /// The same for one that has a link, as a loopback doesn't.
+    /// Returns the same for one that has a link, as a loopback doesn't.
     pub(crate) fn with_link(
         self,
         line: u32,

@@ -157,7 +157,7 @@ impl NextHops<'_> {
         found.find_map(|found| found)
     }
 
-    /// The same for one whose address means something on its link only.
+    /// Returns the same for one whose address means something on its link only.
     fn link_named(&self, vrf: usize, gateway: &At<DraftVia>) -> Result<usize, ConfigError> {
         let DraftVia {
             address, ref zone, ..

@@ -60,12 +60,12 @@ fn with<T>(f: impl FnOnce(&mut Trace) -> T) -> T {
     TRACE.with_borrow_mut(f)
 }
 
-/// Where a cell is.
+/// Returns where a cell is.
 pub(crate) fn place<T>(cell: &T) -> usize {
     core::ptr::from_ref(cell).addr()
 }
 
-/// What a load finds of a cell that has `value` now.
+/// Returns what a load finds of a cell that has `value` now.
 pub(super) fn loaded<T>(cell: &T, value: u64) -> u64 {
     if !IS_BUSY.get() {
         return value;
@@ -169,7 +169,7 @@ pub(crate) fn record(mut watched: Option<Vec<usize>>) {
     });
 }
 
-/// How many stores were noted.
+/// Returns how many stores were noted.
 pub(crate) fn moment() -> usize {
     with(|trace| trace.stores)
 }

@@ -8,7 +8,7 @@ use crate::retired::Retired;
 use crate::value_interner::code;
 
 impl<A: Address> Table<A> {
-    /// The number of a node's answer for each slot.
+    /// Returns the number of a node's answer for each slot.
     pub(super) fn by_slot(&self, routes: &Routes) -> [u32; 64] {
         let mut answers = [routes.inherited; 64];
         for (place, &value) in routes.places(0).zip(self.value_run(routes, 0)) {
@@ -124,7 +124,7 @@ impl<A: Address> Table<A> {
     }
 }
 
-/// Where each run of equal answers ends, slots with children left out.
+/// Returns where each run of equal answers ends, slots with children left out.
 fn ends_of_runs(answers: &[u32; 64], children: u64) -> u64 {
     if children == 0 {
         // Most nodes by far, and without a branch that can't be foreseen.

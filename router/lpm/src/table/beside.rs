@@ -12,8 +12,8 @@ use crate::view::{Shared, View};
 
 /// What others still find.
 impl<A: Address> Table<A> {
-    /// How many things can't be used again yet, since others may still find them. If that grows
-    /// beyond what can be spared, a lane stands still, and changes should wait.
+    /// Returns how many things can't be used again yet, since others may still find them. If that
+    /// grows beyond what can be spared, a lane stands still, and changes should wait.
     #[must_use]
     pub fn retired(&self) -> usize {
         self.retired.len()

@@ -13,7 +13,7 @@ impl<A: Address> Table<A> {
         self.nodes.has_index(prefix.bits(0, A::INDEX))
     }
 
-    /// Where the way to a node of some depth begins, and how deep that is.
+    /// Returns where the way to a node of some depth begins, and how deep that is.
     fn way(&self, prefix: A, depth: u32) -> (u32, u32) {
         if A::INDEX + INDEXED_BITS <= depth && self.is_indexed(prefix) {
             let within = prefix.bits(A::INDEX, INDEXED_BITS) as u32;
@@ -24,7 +24,7 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// The node of some depth on the way to a prefix, made if it doesn't exist.
+    /// Returns the node of some depth on the way to a prefix, made if it doesn't exist.
     pub(super) fn reach(&mut self, prefix: A, depth: u32) -> u32 {
         let (mut at, mut from) = self.way(prefix, depth);
         while from < depth {
@@ -55,7 +55,7 @@ impl<A: Address> Table<A> {
 
 /// Nodes that come and go.
 impl<A: Address> Table<A> {
-    /// A node without prefixes and children.
+    /// Returns a node without prefixes and children.
     pub(super) fn blank(&mut self, inherited: u32) -> Whole {
         let mut blank = Whole::default();
         blank.routes.inherited = inherited;

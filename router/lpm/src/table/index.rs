@@ -44,7 +44,7 @@ impl<A: Address> Table<A> {
         self.counts = counts;
     }
 
-    /// A node's children, with one for each slot.
+    /// Returns a node's children, with one for each slot.
     fn all_children(&mut self, at: u32) -> [Whole; 64] {
         let node = self.nodes.node(at);
         let answers = self.by_slot(self.nodes.routes(at));

@@ -42,7 +42,7 @@ enum Step<A> {
 /// What prefixes there are.
 type Held<A> = BTreeMap<(A, u8), u32>;
 
-/// The right answer by prefixes of some lengths, if there is one.
+/// Returns the right answer by prefixes of some lengths, if there is one.
 fn answer<A: Address>(held: &Held<A>, address: A, lens: RangeInclusive<u8>) -> Option<u32> {
     let shown = |len| {
         let value = *held.get(&(address.masked(len), len))?;
@@ -313,7 +313,7 @@ fn run6(table: Table<u128>, steps: &[Step<u128>]) -> Result<usize, TestCaseError
     Run::new(table, some(ends(&steps))).all(&steps)
 }
 
-/// The steps without prefixes that are so short that all codes change.
+/// Returns the steps without prefixes that are so short that all codes change.
 fn long(steps: &[Step<u32>]) -> Vec<Step<u32>> {
     let steps = steps.iter().cloned().map(|step| match step {
         Step::Insert(prefix, len, value) => Step::Insert(prefix, len.max(6), value),

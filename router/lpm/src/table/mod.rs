@@ -47,7 +47,7 @@ pub use hide::Hiding;
 /// Marks a value that is kept but answers nothing, as if its prefix weren't there.
 pub const HIDDEN: u32 = 1 << 31;
 
-/// A value without [`HIDDEN`], with it or not.
+/// Returns a value without [`HIDDEN`], with it or not.
 pub fn marked(value: u32, hidden: bool) -> u32 {
     if hidden { value | HIDDEN } else { value }
 }
@@ -126,14 +126,14 @@ pub struct Table<A> {
 /// Depths at which an IPv6 table has nodes: 0, 6 and so on to 126.
 const DEPTHS: usize = 22;
 
-/// The depth of the node that a prefix of this length, 1 or more, ends in, and the rest.
+/// Returns the depth of the node that a prefix of this length, 1 or more, ends in, and the rest.
 fn split(len: u8) -> (u32, u32) {
     let depth = (u32::from(len) - 1) / STRIDE * STRIDE;
     (depth, u32::from(len) - depth)
 }
 
 impl<A: Address> Table<A> {
-    /// A table without prefixes. Lookups that match nothing answer with `default`.
+    /// Creates a table without prefixes. Lookups that match nothing answer with `default`.
     #[must_use]
     pub fn new(default: u32) -> Self {
         let nodes = Nodes::new();
@@ -286,7 +286,7 @@ impl<A: Address> Table<A> {
         Some(self.release(removed))
     }
 
-    /// The value of exactly this prefix.
+    /// Returns the value of exactly this prefix.
     #[must_use]
     pub fn get(&self, prefix: A, len: u8) -> Option<u32> {
         let len = len.min(A::BITS);
@@ -303,7 +303,7 @@ impl<A: Address> Table<A> {
         })
     }
 
-    /// How many prefixes it has, hidden ones too.
+    /// Returns how many prefixes it has, hidden ones too.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -315,7 +315,7 @@ impl<A: Address> Table<A> {
         self.len == 0
     }
 
-    /// Bytes it takes, with all that its changes need.
+    /// Returns the bytes it takes, with all that its changes need.
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Shared>()
@@ -334,7 +334,7 @@ impl<A: Address> Table<A> {
 
 /// What looks up.
 impl<A: Address> Table<A> {
-    /// The value of the longest prefix that holds `address`.
+    /// Returns the value of the longest prefix that holds `address`.
     #[inline]
     #[must_use]
     pub fn lookup(&self, address: A) -> u32 {
@@ -347,9 +347,9 @@ impl<A: Address> Table<A> {
         Lookup::batch(&self.shared, addresses, values);
     }
 
-    /// What looks up in this table while it changes, from any thread: each answer is the right one
-    /// at some time between its lookup's begin and end. Changes go on at once; what they free
-    /// can be used again when nobody can find it any more:
+    /// Returns what looks up in this table while it changes, from any thread: each answer is the
+    /// right one at some time between its lookup's begin and end. Changes go on at once; what they
+    /// free can be used again when nobody can find it any more:
     ///
     /// - when all online lanes of `epochs` were quiescent, of which the table takes notice with
     ///   later changes, and in [`Table::settle`];
@@ -395,12 +395,12 @@ impl<A: Address> Table<A> {
         self.values.run(routes.values[half], routes.count(half))
     }
 
-    /// The value with a number, both with [`HIDDEN`] or without it.
+    /// Returns the value with a number, both with [`HIDDEN`] or without it.
     fn value(&self, number: u32) -> u32 {
         self.interner.value(number & !HIDDEN) | number & HIDDEN
     }
 
-    /// The number of a value that one prefix more has.
+    /// Returns the number of a value that one prefix more has.
     fn intern(&mut self, value: u32) -> u32 {
         let (number, is_new) = self.interner.intern(value);
         if is_new {
@@ -418,7 +418,8 @@ impl<A: Address> Table<A> {
         number
     }
 
-    /// The value with the number of a prefix that is gone, both with [`HIDDEN`] or without it.
+    /// Returns the value with the number of a prefix that is gone, both with [`HIDDEN`] or without
+    /// it.
     fn release(&mut self, number: u32) -> u32 {
         let value = self.value(number);
         if self.interner.release(number & !HIDDEN) {

@@ -46,7 +46,7 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// A walk that begins.
+    /// Returns a walk that begins.
     pub(super) fn start(&self) -> (Path, Option<Step<A>>) {
         let root = Step {
             at: ROOT,
@@ -56,8 +56,8 @@ impl<A: Address> Table<A> {
         ([Level::default(); DEPTHS], Some(root))
     }
 
-    /// The next node after one that is on the path: the first child, or else the next one beside it
-    /// or one of those above it.
+    /// Returns the next node after one that is on the path: the first child, or else the next one
+    /// beside it or one of those above it.
     pub(super) fn next(&self, path: &mut Path, step: Step<A>) -> Option<Step<A>> {
         let node = self.nodes.node(step.at);
         let left = node.children;
@@ -85,8 +85,8 @@ impl<A: Address> Table<A> {
     }
 }
 
-/// The first child that is left of the node of some depth on the path, or of the nearest one above
-/// it that has some.
+/// Returns the first child that is left of the node of some depth on the path, or of the nearest
+/// one above it that has some.
 fn first_left<A: Address>(path: &mut Path, prefix: A, mut depth: u32) -> Option<Step<A>> {
     loop {
         let level = &mut path[(depth / STRIDE) as usize];

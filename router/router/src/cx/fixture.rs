@@ -73,7 +73,7 @@ impl Fixture {
         fixture
     }
 
-    /// What a step is given now.
+    /// Returns what a step is given now.
     pub(crate) fn cx(&mut self) -> Cx<'_> {
         Cx {
             now: self.now,
@@ -132,7 +132,7 @@ impl Fixture {
         core::iter::from_fn(|| self.out.pop()).collect()
     }
 
-    /// Frames that were dropped on [`LAN`] for a reason.
+    /// Returns the number of frames that were dropped on [`LAN`] for a reason.
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
         self.stats.counters(LAN).unwrap().dropped(reason)
     }
@@ -171,20 +171,21 @@ impl Icmpv6 {
         }
     }
 
-    /// The type of the message.
+    /// Returns the type of the message.
     pub(crate) fn kind(&self) -> u8 {
         self.message[0]
     }
 }
 
-/// The configuration of an interface with these addresses; `keys` are further lines of its table.
+/// Returns the configuration of an interface with these addresses; `keys` are further lines of its
+/// table.
 pub(crate) fn interface_config(addresses: &[&str], keys: &str) -> InterfaceConfig {
     let text = format!("[interface.lan]\nvif = 0\naddress = {addresses:?}\n{keys}");
     let mut config = config::from_toml(&text).unwrap();
     config.interfaces.remove(0)
 }
 
-/// An interface whose link works, with these addresses. Those of IPv6 are tentative.
+/// Returns an interface whose link works, with these addresses. Those of IPv6 are tentative.
 pub(crate) fn tentative(addresses: &[&str]) -> Interface {
     let mut interface = Interface::new(&interface_config(addresses, ""), 0, None);
     (interface.mac, interface.up) = (MAC, true);
@@ -194,7 +195,7 @@ pub(crate) fn tentative(addresses: &[&str]) -> Interface {
     interface
 }
 
-/// An interface whose link works, with these addresses, and none of them in doubt.
+/// Returns an interface whose link works, with these addresses, and none of them in doubt.
 pub(crate) fn interface(addresses: &[&str]) -> Interface {
     let mut interface = tentative(addresses);
     if let Some(v6) = &mut interface.v6 {
@@ -206,7 +207,7 @@ pub(crate) fn interface(addresses: &[&str]) -> Interface {
     interface
 }
 
-/// A received IPv4 packet from 10.0.0.9 to 10.0.1.9, with this many bytes of payload.
+/// Returns a received IPv4 packet from 10.0.0.9 to 10.0.1.9, with this many bytes of payload.
 pub(crate) fn packet(len: usize) -> Packet {
     let bytes = wire::fixtures::ipv4_packet(wire::ipv4::UDP, 64, &std::vec![0; len]);
     Packet::reassembled(&[0; ETHERNET_LEN], &bytes, LAN).unwrap()

@@ -30,7 +30,7 @@ struct Lookups {
 }
 
 impl Lookups {
-    /// Those of the frames in `which`, still without answers.
+    /// Returns those of the frames in `which`, still without answers.
     #[inline(always)]
     fn new(headers: &[Header], which: u64) -> Self {
         let mut lookups = Self {
@@ -65,7 +65,7 @@ impl Lookups {
         }
     }
 
-    /// The answer for a frame.
+    /// Returns the answer for a frame.
     fn answer(&self, at: usize) -> u32 {
         let lookup = self.of.get(at).map_or(0, |&of| usize::from(of));
         self.answers.get(lookup).copied().unwrap_or(0)

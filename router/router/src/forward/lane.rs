@@ -41,7 +41,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane for that many interfaces.
+    /// Creates a lane for that many interfaces.
     pub(crate) fn new(interfaces: usize) -> Self {
         Self {
             traffic: alloc::vec![Traffic::default(); MAX_INTERFACES],
@@ -169,7 +169,7 @@ impl Lane {
         }
     }
 
-    /// The counters of an interface, if it exists.
+    /// Returns the counters of an interface, if it exists.
     pub(crate) fn counters(&self, interface: InterfaceId) -> Option<Counters> {
         let mut counters = self.counters.get(interface.index())?.clone();
         let traffic = self.traffic.get(interface.index())?;

@@ -25,7 +25,7 @@ impl<S> Clone for Pass<'_, S> {
 impl<S> Copy for Pass<'_, S> {}
 
 impl<'a, S: Stages> Pass<'a, S> {
-    /// A pass through these tables.
+    /// Creates a pass through these tables.
     #[inline(always)]
     pub(crate) fn new(tables: &'a Tables) -> Self {
         Self {

@@ -112,7 +112,7 @@ impl PuntQueue {
         other.scratch = frame;
     }
 
-    /// The length of the oldest frame, in bytes. `None` if there is none.
+    /// Returns the length of the oldest frame, in bytes. `None` if there is none.
     pub(crate) fn next_len(&self) -> Option<usize> {
         self.frames.front().map(|punted| punted.meta.len as usize)
     }

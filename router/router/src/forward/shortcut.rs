@@ -56,7 +56,8 @@ impl Tables {
         0
     }
 
-    /// The way by which packets that came in on `input` had better go, if they go back there.
+    /// Returns the way by which packets that came in on `input` had better go, if they go back
+    /// there.
     pub(crate) fn shortcut(
         &self,
         input: InterfaceId,

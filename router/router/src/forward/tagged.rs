@@ -7,7 +7,7 @@ use crate::frame::{FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
 use crate::tables::Tables;
 
 impl Tables {
-    /// The verdict on a tagged frame, if its tags are those of an interface. It no longer
+    /// Returns the verdict on a tagged frame, if its tags are those of an interface. It no longer
     /// counts as received here.
     pub(crate) fn tagged(
         &self,

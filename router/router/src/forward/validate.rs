@@ -73,7 +73,7 @@ impl Tables {
         Parsed::Ip(ip)
     }
 
-    /// Why a packet from this address must not be accepted, if so.
+    /// Returns why a packet from this address must not be accepted, if so.
     fn bad_source(&self, input: InterfaceId, source: Ipv4Addr) -> Option<DropReason> {
         if ipv4::is_martian_source(source) {
             return Some(DropReason::MartianSource);
@@ -129,7 +129,7 @@ impl Tables {
         }
     }
 
-    /// Why packets of an interface must not come from an address, by its rule about that.
+    /// Returns why packets of an interface must not come from an address, by its rule about that.
     fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<DropReason> {
         let rule = self.interface(input)?.rpf?;
         (!self.is_expected(rule, input, source)).then_some(DropReason::ReversePath)

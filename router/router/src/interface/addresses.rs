@@ -33,7 +33,7 @@ pub(crate) struct Ipv6Address {
 pub(crate) struct Ipv6Addresses(Vec<Ipv6Address>);
 
 impl Ipv6Addresses {
-    /// The configured addresses, if there are any.
+    /// Creates the configured addresses, if there are any.
     pub(crate) fn new(config: &InterfaceConfig) -> Option<Self> {
         let state = match config.attachment {
             // A loopback interface has no neighbors.
@@ -68,26 +68,26 @@ impl Ipv6Addresses {
         self.0.iter()
     }
 
-    /// The addresses that may be used.
+    /// Returns the addresses that may be used.
     pub(crate) fn usable(&self) -> impl Iterator<Item = Ipv6Network> {
         let unique = |a: &&Ipv6Address| a.state == DadState::Unique;
         self.iter().filter(unique).map(|a| a.network)
     }
 
-    /// The link-local address, in whatever state.
+    /// Returns the link-local address, in whatever state.
     fn link_local(&self) -> Option<&Ipv6Address> {
         self.iter()
             .find(|a| a.network.address.is_unicast_link_local())
     }
 
-    /// The link-local address, if it may be used.
+    /// Returns the link-local address, if it may be used.
     pub(crate) fn source(&self) -> Option<Ipv6Addr> {
         self.usable()
             .map(|n| n.address)
             .find(|a| a.is_unicast_link_local())
     }
 
-    /// The state of one of the router's addresses here; `None` if it isn't one.
+    /// Returns the state of one of the router's addresses here; `None` if it isn't one.
     pub(crate) fn state(&self, address: Ipv6Addr) -> Option<DadState> {
         let found = self.iter().find(|a| a.network.address == address);
         found.map(|a| a.state)
@@ -118,7 +118,7 @@ impl Ipv6Addresses {
         !own && (address.is_unicast_link_local() || here()) && !self.is_anycast(address)
     }
 
-    /// The groups listened to that multicast routers need to know of: not that of all nodes
+    /// Returns the groups listened to that multicast routers need to know of: not that of all nodes
     /// (RFC 3810 6).
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
@@ -130,8 +130,8 @@ impl Ipv6Addresses {
         groups
     }
 
-    /// The groups in which others ask for its addresses, those of any router of a network last; some
-    /// more than once.
+    /// Returns the groups in which others ask for its addresses, those of any router of a network
+    /// last; some more than once.
     fn solicited(&self) -> impl Iterator<Item = Ipv6Addr> {
         let unicast = || {
             let not_duplicate = |a: &&Ipv6Address| a.state != DadState::Duplicate;

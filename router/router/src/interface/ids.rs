@@ -15,9 +15,9 @@ pub(crate) struct InterfaceIds {
 }
 
 impl InterfaceIds {
-    /// The numbers for `new`, in which interfaces in the same place as in `old`, whose numbers
-    /// these are, keep theirs. The others get the lowest ones of those that `is_free` holds for,
-    /// which no interface of `old` has if there are such.
+    /// Returns the numbers for `new`, in which interfaces in the same place as in `old`, whose
+    /// numbers these are, keep theirs. The others get the lowest ones of those that `is_free` holds
+    /// for, which no interface of `old` has if there are such.
     pub(crate) fn after(
         &self,
         old: &Config,
@@ -38,23 +38,23 @@ impl InterfaceIds {
         Self { ids: ids.collect() }
     }
 
-    /// The number of the interface at an index into [`Config::interfaces`]. `None` if there is no
-    /// such interface, or no number was left for it.
+    /// Returns the number of the interface at an index into [`Config::interfaces`]. `None` if there
+    /// is no such interface, or no number was left for it.
     pub(crate) fn of(&self, index: usize) -> Option<InterfaceId> {
         self.ids.get(index).copied()
     }
 
-    /// The index of the interface with a number. `None` if there is none.
+    /// Returns the index of the interface with a number. `None` if there is none.
     pub(crate) fn index_of(&self, id: InterfaceId) -> Option<usize> {
         self.ids.iter().position(|&own| own == id)
     }
 
-    /// All numbers, in the order of the configuration.
+    /// Returns all numbers, in the order of the configuration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = InterfaceId> {
         self.ids.iter().copied()
     }
 
-    /// How many numbers up to the highest one there are.
+    /// Returns how many numbers up to the highest one there are.
     pub(crate) fn slots(&self) -> usize {
         self.iter().map(|id| id.index() + 1).max().unwrap_or(0)
     }

@@ -11,7 +11,7 @@ use crate::neighbor::table::Entry;
 use crate::step::Step;
 
 impl Step<'_> {
-    /// A configured interface without a link, by its index in the configuration.
+    /// Returns a configured interface without a link, by its index in the configuration.
     pub(crate) fn new_interface(&self, index: usize) -> Option<(Interface, Machines)> {
         let config = self.config.interfaces.get(index)?;
         let vrf = self.state.vrf_ids.of(config.vrf).unwrap_or(0);

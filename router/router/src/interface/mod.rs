@@ -59,8 +59,8 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    /// An interface whose link is down, unless it is a loopback, which is up by itself. It uses
-    /// the routing table with number `vrf`, and `icmp_source`'s addresses for ICMP errors.
+    /// Creates an interface whose link is down, unless it is a loopback, which is up by itself. It
+    /// uses the routing table with number `vrf`, and `icmp_source`'s addresses for ICMP errors.
     pub(crate) fn new(config: &InterfaceConfig, vrf: u8, icmp_source: Option<InterfaceId>) -> Self {
         let up = config.attachment == Attachment::Loopback;
         let mtu = if up { u16::MAX } else { DEFAULT_MTU };
@@ -82,7 +82,7 @@ impl Interface {
         interface
     }
 
-    /// What has a number without an interface.
+    /// Returns what has a number without an interface.
     pub(crate) fn vacant() -> Self {
         Self {
             mac: Mac::default(),
@@ -123,7 +123,7 @@ impl Interface {
         }
     }
 
-    /// The IPv4 address to use towards a host: the one in its network, or else the primary
+    /// Returns the IPv4 address to use towards a host: the one in its network, or else the primary
     /// one.
     pub(crate) fn address_towards(&self, host: Ipv4Addr) -> Option<Ipv4Addr> {
         let near = self.addresses.iter().find(|n| n.contains(host));

@@ -13,7 +13,7 @@ use crate::interface::ids::InterfaceIds;
 use config::{Attachment, Config};
 
 impl Header {
-    /// How many bytes of tags it has.
+    /// Returns how many bytes of tags it has.
     pub fn tags_len(&self) -> usize {
         Tags::parse(&self.0).map_or(0, |(_, len)| len)
     }
@@ -37,7 +37,7 @@ pub(crate) struct VlanMap {
 }
 
 impl VlanMap {
-    /// Those of a configuration whose interfaces have these numbers.
+    /// Returns those of a configuration whose interfaces have these numbers.
     pub(crate) fn new(config: &Config, ids: &InterfaceIds) -> Self {
         let untagged = (0u8..).map(|id| (InterfaceId(id), Tags::NONE));
         let mut vlans = Self {
@@ -66,7 +66,7 @@ impl VlanMap {
         vlans
     }
 
-    /// The vif of an interface and its tags.
+    /// Returns the vif of an interface and its tags.
     #[inline]
     pub(crate) fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
         let port = self.ports.get(interface.index()).copied();
@@ -78,7 +78,7 @@ impl VlanMap {
         self.tagged.iter().any(|&(on, ..)| on == vif)
     }
 
-    /// The interface on this vif whose frames have these tags.
+    /// Returns the interface on this vif whose frames have these tags.
     pub(crate) fn find(&self, vif: InterfaceId, tags: Tags) -> Option<InterfaceId> {
         if tags.is_empty() {
             return Some(vif);

@@ -65,7 +65,7 @@ impl LocalAddresses {
         }
     }
 
-    /// Where an address is, or would be.
+    /// Returns where an address is, or would be.
     fn position(&self, address: Ipv4Addr) -> Result<usize, usize> {
         let wanted = address.to_bits();
         self.exact

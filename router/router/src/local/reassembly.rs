@@ -99,7 +99,7 @@ impl<'a> Piece<'a> {
 }
 
 impl Head {
-    /// What stands before the payload of the whole packet and counts into its length.
+    /// Returns what stands before the payload of the whole packet and counts into its length.
     fn counted(self) -> usize {
         match self {
             Self::V4(len) => len,
@@ -107,7 +107,7 @@ impl Head {
         }
     }
 
-    /// The whole packet, with what stood before the payload of its first fragment.
+    /// Returns the whole packet, with what stood before the payload of its first fragment.
     fn join(self, first: &[u8], payload: &[u8]) -> Vec<u8> {
         let len = self.counted() + payload.len();
         let len = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();

@@ -78,8 +78,8 @@ impl Services {
     }
 }
 
-/// Which error a frame of smoltcp's reports, if it does. smoltcp knows no limits, nor when none may
-/// be sent, so its errors aren't sent as they are.
+/// Returns which error a frame of smoltcp's reports, if it does. smoltcp knows no limits, nor when
+/// none may be sent, so its errors aren't sent as they are.
 fn error_in(frame: &[u8]) -> Option<IcmpError> {
     let packet = frame.get(ETHERNET_LEN..)?;
     let message = |len: usize| Some((*packet.get(len)?, *packet.get(len + 1)?));

@@ -6,7 +6,7 @@ use crate::frame::InterfaceId;
 use crate::tables::Tables;
 use wire::addr::Ipv6Network;
 
-/// How far an address means the same (RFC 6724 3.1), as the numbers in groups.
+/// Returns how far an address means the same (RFC 6724 3.1), as the numbers in groups.
 fn scope(address: Ipv6Addr) -> u8 {
     const LINK: u8 = 2;
     const SITE: u8 = 5;
@@ -32,7 +32,7 @@ const POLICIES: [(Ipv6Addr, u8, u8); 9] = [
     (Ipv6Addr::UNSPECIFIED, 0, 1),
 ];
 
-/// What kind of address this is: sources and destinations of one kind go together.
+/// Returns what kind of address this is: sources and destinations of one kind go together.
 fn label(address: Ipv6Addr) -> Option<u8> {
     let within = |&&(address_of, len, _): &&(Ipv6Addr, u8, u8)| {
         Ipv6Network {
@@ -44,9 +44,9 @@ fn label(address: Ipv6Addr) -> Option<u8> {
     POLICIES.iter().find(within).map(|&(_, _, label)| label)
 }
 
-/// The best of some addresses for packets to `destination`: rules 1, 2, 6 and 8.
-/// Rule 5 is the caller's, who asks about the outgoing interface first; the others are about
-/// deprecated, temporary and mobile addresses, which the router doesn't have.
+/// Returns the best of some addresses for packets to `destination`: rules 1, 2, 6 and 8. Rule 5 is
+/// the caller's, who asks about the outgoing interface first; the others are about deprecated,
+/// temporary and mobile addresses, which the router doesn't have.
 fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Option<Ipv6Addr> {
     let wanted = scope(destination);
     let rank = |network: Ipv6Network| {
@@ -76,7 +76,7 @@ fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Optio
     found.map(|n| n.address)
 }
 
-/// The address for packets of the router's own from an interface to `destination`. One that
+/// Returns the address for packets of the router's own from an interface to `destination`. One that
 /// reaches as far is taken from other interfaces of its table if this one has none.
 pub(crate) fn source6(
     tables: &Tables,

@@ -67,7 +67,7 @@ pub(crate) struct Index {
 /// A slot without a neighbor. Its tag is no IPv4 neighbor's, not even that of 0.0.0.0.
 const EMPTY: u64 = u64::MAX;
 
-/// The tag of an IPv4 neighbor: its interface and address, so that it is the only one.
+/// Returns the tag of an IPv4 neighbor: its interface and address, so that it is the only one.
 #[inline]
 fn tag4(interface: u8, address: u32) -> u64 {
     u64::from(interface) << 32 | u64::from(address)

@@ -72,7 +72,7 @@ impl Step<'_> {
         }
     }
 
-    /// The state of one of the router's addresses on a link.
+    /// Returns the state of one of the router's addresses on a link.
     fn dad_state(&self, input: InterfaceId, address: Ipv6Addr) -> Option<DadState> {
         let interface = self.tables.interface(input)?;
         interface.v6.as_ref()?.state(address)

@@ -329,8 +329,8 @@ impl NeighborTable {
         }
     }
 
-    /// A neighbor was found: one that hasn't been heard of for long makes room for it, if its
-    /// interface has more than it may. Returns the one that did.
+    /// Returns a neighbor was found: one that hasn't been heard of for long makes room for it, if
+    /// its interface has more than it may. Returns the one that did.
     pub(crate) fn settle(
         &mut self,
         adjacencies: &mut Adjacencies,

@@ -74,15 +74,15 @@ impl RouteChanges<'_> {
         old.is_some()
     }
 
-    /// How many parts of the tables wait to be used again until all lanes have begun another burst. If it
-    /// grows, a lane stands still, and changes had better wait.
+    /// Returns how many parts of the tables wait to be used again until all lanes have begun
+    /// another burst. If it grows, a lane stands still, and changes had better wait.
     #[must_use]
     pub fn retired(&self) -> usize {
         let vrfs = self.tables.vrfs.all();
         vrfs.map(|vrf| vrf.rib.read().retired()).sum()
     }
 
-    /// Where a route leads, if others lead there.
+    /// Returns where a route leads, if others lead there.
     fn target(&self, target: &RouteTarget, mtu: Option<u16>) -> Result<Target, RouteError> {
         let members = match target {
             RouteTarget::Blackhole => return Ok(Target::Drop(DropReason::Blackhole)),
@@ -109,7 +109,7 @@ impl RouteChanges<'_> {
         group.map(Target::Group).ok_or(RouteError::NewNextHop)
     }
 
-    /// A gateway that is a neighbor already, with its weight.
+    /// Returns a gateway that is a neighbor already, with its weight.
     fn gateway(&self, via: &Via) -> Option<(u32, u8)> {
         let interface = self.ids.of(via.interface)?;
         let index = self.tables.adjacencies.find(interface, via.address)?;

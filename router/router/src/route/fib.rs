@@ -48,7 +48,7 @@ impl Fib {
         &mut self.table
     }
 
-    /// The copy, if it says what the table says.
+    /// Returns the copy, if it says what the table says.
     #[inline(always)]
     fn copy(&self) -> Option<&FrozenTable> {
         let is_current = self.is_current.load(Ordering::Acquire);
@@ -82,7 +82,7 @@ impl Fib {
         *self.is_current.get_mut() = true;
     }
 
-    /// The target for a destination; a group is not yet resolved.
+    /// Returns the target for a destination; a group is not yet resolved.
     #[inline]
     pub(crate) fn lookup(&self, destination: u32) -> Target {
         Target::from_number(self.number(destination))
@@ -144,7 +144,7 @@ impl Fib {
         }
     }
 
-    /// Bytes that the copy takes.
+    /// Returns the bytes that the copy takes.
     pub(crate) fn bytes(&self) -> usize {
         self.copy.bytes()
     }

@@ -6,10 +6,10 @@ use wire::{be16, be32, be128, ipv6};
 /// Bytes of an ICMP error before the packet that it quotes.
 const ICMP_HEADER_LEN: usize = 8;
 
-/// A hash that is the same for all packets of a flow: addresses, protocol and, unless
-/// fragments hide them, ports. In IPv6 the flow label stands for ports that can't be seen.
-/// An ICMP error goes with the flow that it answers: that of the packet that it quotes, the other
-/// way round (RFC 7690). `ip` begins with an IP header.
+/// Returns a hash that is the same for all packets of a flow: addresses, protocol and, unless
+/// fragments hide them, ports. In IPv6 the flow label stands for ports that can't be seen. An ICMP
+/// error goes with the flow that it answers: that of the packet that it quotes, the other way round
+/// (RFC 7690). `ip` begins with an IP header.
 #[inline]
 pub(crate) fn flow_hash(ip: &[u8], key: u64) -> u32 {
     if ip.first().is_some_and(|b| b >> 4 == 6) {
@@ -35,7 +35,7 @@ pub(crate) fn is_icmp_error(ip: &[u8]) -> bool {
     ip.get(9) == Some(&ipv4::ICMP) && is_whole(ip) && matches!(kind, Some(3 | 11 | 12))
 }
 
-/// The length of an IPv4 header in bytes.
+/// Returns the length of an IPv4 header in bytes.
 #[inline]
 fn header_len4(ip: &[u8]) -> usize {
     ip.first().map_or(0, |b| usize::from(b & 15) * 4)
@@ -57,7 +57,7 @@ struct Flow4 {
 }
 
 impl Flow4 {
-    /// The flow of a packet, whatever it carries.
+    /// Returns the flow of a packet, whatever it carries.
     #[inline]
     fn of(ip: &[u8]) -> Self {
         let protocol = ip.get(9).copied().unwrap_or(0);
@@ -74,7 +74,7 @@ impl Flow4 {
         }
     }
 
-    /// The flow that an ICMP error goes with; `None` for other packets.
+    /// Returns the flow that an ICMP error goes with; `None` for other packets.
     #[cold]
     #[inline(never)]
     fn quoted(ip: &[u8]) -> Option<Self> {
@@ -125,7 +125,7 @@ struct Flow6 {
 }
 
 impl Flow6 {
-    /// The flow of a packet, whatever it carries.
+    /// Returns the flow of a packet, whatever it carries.
     #[inline]
     fn of(ip: &[u8]) -> Self {
         let next_header = ip.get(6).copied().unwrap_or(0);
@@ -143,8 +143,8 @@ impl Flow6 {
         }
     }
 
-    /// The flow that an ICMP error goes with; `None` for other packets. The label of that is
-    /// unknown: each direction has its own.
+    /// Returns the flow that an ICMP error goes with; `None` for other packets. The label of that
+    /// is unknown: each direction has its own.
     #[cold]
     #[inline(never)]
     fn quoted(ip: &[u8]) -> Option<Self> {

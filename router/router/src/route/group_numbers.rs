@@ -24,12 +24,13 @@ pub(crate) struct GroupNumbers {
 }
 
 impl GroupNumbers {
-    /// The group with these members, if there is one.
+    /// Returns the group with these members, if there is one.
     pub(crate) fn find(&self, members: &Members) -> Option<u32> {
         self.numbers.get(members).copied()
     }
 
-    /// A number for a group that doesn't exist yet and has no users. `None` if there are too many.
+    /// Returns a number for a group that doesn't exist yet and has no users. `None` if there are
+    /// too many.
     pub(crate) fn add(&mut self, members: Members) -> Option<u32> {
         let number = match self.free.pop() {
             Some(number) => number,

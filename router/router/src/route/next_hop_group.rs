@@ -21,8 +21,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group of those of these targets that are usable, with their weights. More than 65,535
-    /// don't count.
+    /// Creates a group of those of these targets that are usable, with their weights. More than
+    /// 65,535 don't count.
     pub(crate) fn new(members: &[(u32, u8)], usable: impl Fn(u32) -> bool) -> Self {
         let members: Vec<(u32, u8)> = members
             .iter()
@@ -55,7 +55,7 @@ impl Group {
         members.eq(self.members.iter().copied())
     }
 
-    /// The buckets, for tests.
+    /// Returns the buckets, for tests.
     #[cfg(test)]
     pub(crate) fn flows(&self) -> &[u16] {
         &self.buckets
@@ -66,7 +66,7 @@ impl Group {
         self.members.is_empty()
     }
 
-    /// The member for a flow's hash.
+    /// Returns the member for a flow's hash.
     #[inline]
     pub(crate) fn pick(&self, hash: u32) -> Option<u32> {
         let bucket = (u64::from(hash) * self.buckets.len() as u64) >> 32;
@@ -75,7 +75,7 @@ impl Group {
     }
 }
 
-/// The negative logarithm to base 2 of a random fraction, in units of 2^-16. The least of
+/// Returns the negative logarithm to base 2 of a random fraction, in units of 2^-16. The least of
 /// several costs divided by weights is each one's as often as it weighs.
 fn cost(random: u64) -> u64 {
     let random = (random >> 32) as u32 | 1;

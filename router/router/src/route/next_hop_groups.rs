@@ -16,7 +16,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// What spreads flows over these targets.
+    /// Returns what spreads flows over these targets.
     ///
     /// # Errors
     ///
@@ -75,19 +75,19 @@ impl Groups {
         }
     }
 
-    /// A group by its number.
+    /// Returns a group by its number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Group> {
         Some(&self.slots.get(number as usize)?.group)
     }
 
-    /// The largest packet for a group, in bytes, where that isn't the interfaces' matter.
+    /// Returns the largest packet for a group, in bytes, where that isn't the interfaces' matter.
     #[inline]
     pub(crate) fn mtu(&self, number: u32) -> Option<u16> {
         self.slots.get(number as usize)?.members.mtu
     }
 
-    /// All members of a group.
+    /// Returns all members of a group.
     #[inline]
     pub(crate) fn members(&self, number: u32) -> impl Iterator<Item = u32> {
         let slot = self.slots.get(number as usize);

@@ -42,7 +42,7 @@ pub(crate) struct OverlaidTable<A> {
 }
 
 impl<A: Address> OverlaidTable<A> {
-    /// An empty table without an overlay, where there is no route to anything.
+    /// Creates an empty table without an overlay, where there is no route to anything.
     pub(crate) fn new() -> Self {
         Self {
             table: Table::new(Target::Drop(DropReason::NoRoute).number()),
@@ -57,7 +57,7 @@ impl<A: Address> OverlaidTable<A> {
         self.lens |= len.checked_sub(1).map_or(0, |bit| 1 << bit);
     }
 
-    /// The table that both make together.
+    /// Returns the table that both make together.
     pub(crate) fn table(&self) -> &Table<A> {
         &self.table
     }
@@ -67,7 +67,7 @@ impl<A: Address> OverlaidTable<A> {
         &mut self.table
     }
 
-    /// How many routes there are.
+    /// Returns the number of routes.
     pub(crate) fn routes(&self) -> usize {
         self.routes
     }

@@ -47,7 +47,8 @@ impl Rib {
         self.v6.for_each_route(&mut f);
     }
 
-    /// How many things of both tables can't be used again yet, since lanes may still find them.
+    /// Returns how many things of both tables can't be used again yet, since lanes may still find
+    /// them.
     pub(crate) fn retired(&self) -> usize {
         self.v4.table().retired() + self.v6.table().retired()
     }

@@ -70,7 +70,7 @@ impl RouteSink for Table<'_, '_> {
 }
 
 impl Step<'_> {
-    /// The routing tables with what their routes refer to.
+    /// Returns the routing tables with what their routes refer to.
     pub(crate) fn routes(&mut self) -> Routes<'_> {
         Routes {
             interfaces: &self.tables.interfaces,
@@ -233,7 +233,7 @@ impl Routes<'_> {
         vrf.settle();
     }
 
-    /// The target of a route, held for one user; `None` if there are too many already.
+    /// Returns the target of a route, held for one user; `None` if there are too many already.
     fn hold_target(&mut self, target: &RouteTarget, mtu: Option<u16>) -> Option<Target> {
         match target {
             RouteTarget::Blackhole => Some(Target::Drop(DropReason::Blackhole)),
@@ -316,7 +316,7 @@ impl Routes<'_> {
         }
     }
 
-    /// A neighbor that keeps its index while it is held, which it is once: its target.
+    /// Returns a neighbor that keeps its index while it is held, which it is once: its target.
     pub(crate) fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
         let index = self.pin_at(self.ids.of(interface)?, address)?;
         Some(Target::Neighbor(u32::try_from(index).ok()?).number())

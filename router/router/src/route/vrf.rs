@@ -34,8 +34,8 @@ pub(crate) struct Vrf {
 }
 
 impl Vrf {
-    /// A table without routes, for lanes of `epochs`. `key` makes the hash of its addresses hard to
-    /// foresee.
+    /// Creates a table without routes, for lanes of `epochs`. `key` makes the hash of its addresses
+    /// hard to foresee.
     pub(crate) fn new(key: u64, epochs: &Arc<Epochs>) -> Self {
         let mut rib = Rib::new();
         Self {
@@ -46,7 +46,7 @@ impl Vrf {
         }
     }
 
-    /// What it answers for a destination, as the number of a target.
+    /// Returns what it answers for a destination, as the number of a target.
     #[inline]
     fn lookup(&self, destination: IpAddr) -> u32 {
         match destination {
@@ -178,8 +178,8 @@ pub(crate) struct VrfIds {
 }
 
 impl VrfIds {
-    /// The numbers for tables named `new`, in which those that are among `old`, whose numbers these
-    /// are, keep theirs. The others get the lowest ones that `is_free` holds for.
+    /// Returns the numbers for tables named `new`, in which those that are among `old`, whose
+    /// numbers these are, keep theirs. The others get the lowest ones that `is_free` holds for.
     pub(crate) fn after(
         &self,
         old: &[String],
@@ -198,7 +198,7 @@ impl VrfIds {
         }
     }
 
-    /// The number of the table at an index. `None` if there is no such table.
+    /// Returns the number of the table at an index. `None` if there is no such table.
     pub(crate) fn of(&self, index: usize) -> Option<u8> {
         self.ids.get(index).copied()
     }
@@ -208,7 +208,7 @@ impl VrfIds {
         self.ids.contains(&number)
     }
 
-    /// How many numbers up to the highest one there are.
+    /// Returns how many numbers up to the highest one there are.
     pub(crate) fn slots(&self) -> usize {
         self.ids
             .iter()
@@ -240,12 +240,12 @@ impl Vrfs {
         self.others.resize_with(slots.saturating_sub(1), make);
     }
 
-    /// The numbers of all.
+    /// Returns the numbers of all.
     pub(crate) fn numbers(&self) -> Range<u8> {
         0..u8::try_from(self.others.len() + 1).unwrap_or(u8::MAX)
     }
 
-    /// All of them, to be changed.
+    /// Returns all of them, to be changed.
     pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Vrf> {
         core::iter::once(&mut self.default).chain(&mut self.others)
     }
@@ -272,9 +272,9 @@ impl Vrfs {
         core::iter::once(&self.default).chain(&self.others)
     }
 
-    /// The target of a packet for which a table gave an answer: where that is another table,
-    /// what that one says, and of a group the member for the packet's flow. Also the MTU of the
-    /// route in bytes, if it has one of its own. `ip` begins with the IP header.
+    /// Returns the target of a packet for which a table gave an answer: where that is another
+    /// table, what that one says, and of a group the member for the packet's flow. Also the MTU of
+    /// the route in bytes, if it has one of its own. `ip` begins with the IP header.
     #[inline]
     pub(crate) fn settle(&self, answer: u32, ip: &[u8], key: u64) -> (Target, Option<u16>) {
         let destination = || match ip.first() {
@@ -296,7 +296,7 @@ impl Vrfs {
         (member, mtu)
     }
 
-    /// All members of a group.
+    /// Returns all members of a group.
     #[inline]
     pub(crate) fn members(&self, group: u32) -> impl Iterator<Item = Target> {
         self.groups.members(group).map(Target::from_number)
@@ -317,8 +317,8 @@ impl Vrfs {
         false
     }
 
-    /// What is answered for a destination, and by which table: `number` or one that it leads
-    /// to. A group is not yet resolved.
+    /// Returns what is answered for a destination, and by which table: `number` or one that it
+    /// leads to. A group is not yet resolved.
     #[inline]
     pub(crate) fn find(&self, number: u8, destination: IpAddr) -> (u8, Target) {
         let mut number = number;

@@ -112,13 +112,13 @@ fn error_addresses6(
     Some((source.into(), ip.source.into()))
 }
 
-/// The interface whose addresses errors about packets from `input` come from.
+/// Returns the interface whose addresses errors about packets from `input` come from.
 fn error_source(tables: &Tables, input: InterfaceId) -> InterfaceId {
     let configured = tables.interface(input).and_then(|i| i.icmp_source);
     configured.unwrap_or(input)
 }
 
-/// An ICMP error about a packet, by the way back if that came by a source route (RFC 1812
+/// Returns an ICMP error about a packet, by the way back if that came by a source route (RFC 1812
 /// 4.3.2.6). About a field that is wrong it goes straight: the route may be what is wrong.
 fn error_frame4(
     error: IcmpError,

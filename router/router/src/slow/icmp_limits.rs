@@ -32,8 +32,8 @@ pub(crate) struct ErrorRates {
 }
 
 impl ErrorRates {
-    /// This many a second, half as many at once; half of them to one host, and as many at once.
-    /// `None` for none.
+    /// Returns this many a second, half as many at once; half of them to one host, and as many at
+    /// once. `None` for none.
     pub(crate) fn per_second(number: u32) -> Option<Self> {
         Some(Self {
             all: Rate::per_second(number)?,
@@ -89,7 +89,7 @@ impl IcmpLimits {
         all.has_token(now, rates.all) && host.take(now, rates.host) && all.take(now, rates.all)
     }
 
-    /// The place of a host.
+    /// Returns the place of a host.
     fn place(&self, input: InterfaceId, host: IpAddr) -> usize {
         let address = match host {
             IpAddr::V4(host) => u128::from(host.to_bits()),

@@ -77,7 +77,8 @@ pub(crate) fn decrement_ttl_and_record(
     }
 }
 
-/// What the answer to a packet for the router has to carry in options, if it is an echo request.
+/// Returns what the answer to a packet for the router has to carry in options, if it is an echo
+/// request.
 pub(crate) fn reply_options(
     tables: &Tables,
     now: Instant,

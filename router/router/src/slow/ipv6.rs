@@ -88,8 +88,8 @@ impl Step<'_> {
     }
 }
 
-/// Where a packet goes. Link-local addresses and groups are on the link of the packet: for one
-/// of our own, that which caused it.
+/// Returns where a packet goes. Link-local addresses and groups are on the link of the packet: for
+/// one of our own, that which caused it.
 fn target6(tables: &Tables, packet: &Packet, ip: &Ipv6) -> (Target, Option<u16>) {
     let input = packet.input;
     let destination = ip.destination;

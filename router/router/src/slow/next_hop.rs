@@ -31,9 +31,9 @@ pub(crate) enum NeighborRef {
 }
 
 impl Step<'_> {
-    /// Where a packet to `destination` goes, for which the tables answered `target` (a member,
-    /// where that was a group). `None` if it goes nowhere: it is counted then, and its sender
-    /// told.
+    /// Returns where a packet to `destination` goes, for which the tables answered `target` (a
+    /// member, where that was a group). `None` if it goes nowhere: it is counted then, and its
+    /// sender told.
     pub(crate) fn next_hop(
         &mut self,
         target: Target,
@@ -70,8 +70,8 @@ impl Step<'_> {
         }
     }
 
-    /// The MTU in bytes of the link that a neighbor is on, if that works. Otherwise a packet that
-    /// came in on `input` is dropped.
+    /// Returns the MTU in bytes of the link that a neighbor is on, if that works. Otherwise a
+    /// packet that came in on `input` is dropped.
     pub(crate) fn within_reach(
         &mut self,
         input: InterfaceId,
@@ -95,8 +95,8 @@ impl Step<'_> {
         mtu.ok()
     }
 
-    /// The index of the neighbor that `packets` packets, which came in on `input`, are sent to now.
-    /// They are dropped if no more may be asked for.
+    /// Returns the index of the neighbor that `packets` packets, which came in on `input`, are sent
+    /// to now. They are dropped if no more may be asked for.
     pub(crate) fn arrive(
         &mut self,
         input: InterfaceId,

@@ -1,5 +1,5 @@
-//! Options in IPv4 headers (RFC 791 3.1): which there are, and whether they are well formed. What
-//! routers enter in them is in [`record`], source routes are in [`source_route`].
+//! Options in IPv4 headers (RFC 791 3.1): iterating over and validating them. [`record`] fills in
+//! record route and timestamp options, [`source_route`] follows source routes.
 
 use core::fmt;
 pub mod record;
@@ -7,43 +7,43 @@ pub mod source_route;
 
 const END: u8 = 0;
 const NOP: u8 = 1;
-/// The kind of a record of the route.
+/// The type of the record route option.
 pub const RECORD_ROUTE: u8 = 7;
-/// The kind of a timestamp.
+/// The type of the timestamp option.
 pub const TIMESTAMP: u8 = 68;
-/// The kind of a loose source route.
+/// The type of the loose source route option.
 pub const LOOSE_SOURCE_ROUTE: u8 = 131;
-/// The kind of a strict source route.
+/// The type of the strict source route option.
 pub const STRICT_SOURCE_ROUTE: u8 = 137;
 const ROUTER_ALERT: u8 = 148;
 
-/// Set in the kind of an option that every fragment carries.
+/// The copied flag in an option's type: every fragment carries the option.
 pub const COPIED: u8 = 0x80;
 
-/// Bytes of kind, length and value in a router alert (RFC 2113 2.1).
+/// The length of a router alert option, in bytes (RFC 2113 2.1).
 const ROUTER_ALERT_LEN: usize = 4;
 
 /// One option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IpOption<'a> {
-    /// Where it begins in the header's options.
+    /// Its offset in the header's options.
     pub at: usize,
-    /// Its kind.
+    /// Its type.
     pub kind: u8,
     /// All its bytes.
     pub bytes: &'a [u8],
 }
 
-/// The octet of a header's options that is wrong.
+/// A malformed option: the offset of the octet that is wrong, in the header's options.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed(pub usize);
 
-/// Why a packet with these options goes no further.
+/// The reason why a packet with these options is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// A source route where none is allowed.
+    /// A source route that isn't allowed.
     SourceRoute,
-    /// They aren't well formed.
+    /// A malformed option.
     Malformed(Malformed),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Fault {
 
 impl core::error::Error for Fault {}
 
-/// The options, without those that only pad; ends after a malformed one.
+/// Returns an iterator over the options without padding; it ends after a malformed option.
 pub fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malformed>> {
     let mut at = 0;
     core::iter::from_fn(move || {
@@ -97,8 +97,8 @@ pub fn options(all: &[u8]) -> impl Iterator<Item = Result<IpOption<'_>, Malforme
     })
 }
 
-/// Checks that all options are well formed, and that there is no source route where none is
-/// allowed. Unknown ones are left alone (RFC 1812 5.3.13.1).
+/// Checks that all options are well formed, and that there is no source route unless `source_route`
+/// is `true`. Unknown options are ignored (RFC 1812 5.3.13.1).
 ///
 /// # Errors
 /// The first [`Fault`].
@@ -116,7 +116,7 @@ pub fn check(all: &[u8], source_route: bool) -> Result<(), Fault> {
             LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE if !source_route => {
                 return Err(Fault::SourceRoute);
             }
-            // One of both kinds at most (RFC 1812 5.2.4.1).
+            // At most one source route of either type (RFC 1812 5.2.4.1).
             LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => {
                 once(4)?;
                 record::route_room(option.bytes).map_err(malformed)?;

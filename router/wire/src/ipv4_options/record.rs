@@ -1,5 +1,5 @@
-//! What routers enter in the options of an IPv4 header: their address, in a record of the route,
-//! and the time, in a timestamp (RFC 791 3.1, RFC 1812 5.3.13).
+//! The IPv4 options that routers fill in: record route and timestamp (RFC 791 3.1, RFC 1812
+//! 5.3.13).
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -9,36 +9,36 @@ use super::{RECORD_ROUTE, TIMESTAMP, options};
 use crate::ipv4::HEADER_LEN;
 use crate::{be32, checksum, put};
 
-/// Where the first entry can be, as pointers in options count: from 1.
+/// The smallest valid pointer of a record route option; pointers count from 1.
 const ROUTE_FIRST: usize = 4;
 const TIMESTAMP_FIRST: usize = 5;
 
-/// The flags of a timestamp: times alone, each behind an address, or behind one that the sender
-/// gave, for which alone a time is wanted.
+/// The flags of a timestamp option: timestamps only; an address before each timestamp; timestamps
+/// only from the addresses that the sender has prespecified.
 const TIMES_ONLY: u8 = 0;
 const WITH_ADDRESS: u8 = 1;
 const PRESPECIFIED: u8 = 3;
 
-/// What a router has to enter.
+/// What a router records.
 pub struct Entry<'a> {
-    /// Its address on the way to the next hop.
+    /// Its address on the link to the next hop.
     pub address: Ipv4Addr,
-    /// Milliseconds since boot, of which the lower 31 bits are entered.
+    /// Milliseconds since boot, of which the lower 31 bits are recorded.
     pub uptime_ms: u64,
-    /// Returns `true` for each address of the router.
+    /// Returns `true` for the router's own addresses.
     pub is_local: &'a dyn Fn(Ipv4Addr) -> bool,
 }
 
 impl Entry<'_> {
-    /// The highest bit says that the milliseconds aren't since midnight: the router doesn't know
-    /// the time of day.
+    /// Returns the timestamp. Its highest bit says that it isn't in milliseconds since midnight, as
+    /// the router doesn't know the time of day.
     fn time(&self) -> [u8; 4] {
         (self.uptime_ms as u32 | 1 << 31).to_be_bytes()
     }
 }
 
-/// Where an option's next entry of `len` bytes goes, or none if it is full; its pointer must be
-/// `first` or more. Fails with the octet of the option that is wrong.
+/// Returns the offset of an option's next entry of `len` bytes; `None` if the option is full. Fails
+/// with the offset of the octet that is wrong, for instance if the pointer is below `first`.
 fn room(option: &[u8], first: usize, len: usize) -> Result<Option<usize>, usize> {
     let pointer = option.get(2).copied().map_or(0, usize::from);
     if pointer < first {
@@ -52,10 +52,11 @@ fn room(option: &[u8], first: usize, len: usize) -> Result<Option<usize>, usize>
     }
 }
 
-/// Returns where a record of the route (RFC 791 3.1) has room for an address; `None` if it is full.
+/// Returns the offset at which a record route option (RFC 791 3.1) has room for an address; `None`
+/// if it is full.
 ///
 /// # Errors
-/// The octet of the option that is wrong.
+/// The offset of the octet of the option that is wrong.
 pub fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
     if option.len() < 3 {
         return Err(1);
@@ -63,10 +64,11 @@ pub fn route_room(option: &[u8]) -> Result<Option<usize>, usize> {
     room(option, ROUTE_FIRST, 4)
 }
 
-/// Returns where a timestamp option (RFC 791 3.1) has room for an entry; `None` if it is full.
+/// Returns the offset at which a timestamp option (RFC 791 3.1) has room for an entry; `None` if it
+/// is full.
 ///
 /// # Errors
-/// The octet of the option that is wrong.
+/// The offset of the octet of the option that is wrong.
 pub fn timestamp_room(option: &[u8]) -> Result<Option<usize>, usize> {
     let Some(&flags) = option.get(3) else {
         return Err(1);
@@ -74,18 +76,18 @@ pub fn timestamp_room(option: &[u8]) -> Result<Option<usize>, usize> {
     let len = match flags & 15 {
         TIMES_ONLY => 4,
         WITH_ADDRESS | PRESPECIFIED => 8,
-        // Whatever it means, it isn't for us.
+        // An unknown flag.
         _ => return Ok(None),
     };
     let found = room(option, TIMESTAMP_FIRST, len)?;
-    // One more that has no room can't be counted.
+    // The overflow counter can't count another one.
     if found.is_none() && flags & 15 != PRESPECIFIED && flags >> 4 == 15 {
         return Err(3);
     }
     Ok(found)
 }
 
-/// Moves an option's pointer on.
+/// Advances an option's pointer.
 fn advance(option: &mut [u8], by: u8) {
     if let Some(pointer) = option.get_mut(2) {
         *pointer = pointer.saturating_add(by);
@@ -129,7 +131,7 @@ fn enter_timestamp(option: &mut [u8], entry: &Entry<'_>) -> bool {
     true
 }
 
-/// Where the first option of a kind is in a header.
+/// Returns the range of the first option of a type in a header.
 fn find(header: &[u8], kind: u8) -> Option<Range<usize>> {
     let option = options(header.get(HEADER_LEN..)?)
         .filter_map(Result::ok)
@@ -138,7 +140,8 @@ fn find(header: &[u8], kind: u8) -> Option<Range<usize>> {
     Some(start..start + option.bytes.len())
 }
 
-/// Enters what the options of a header ask for and have room for, and corrects its checksum.
+/// Records the address and the time in the options of a header that request it and have room, and
+/// updates its checksum.
 pub fn enter(header: &mut [u8], entry: &Entry<'_>) {
     let mut changed = false;
     if let Some(option) = find(header, RECORD_ROUTE).and_then(|at| header.get_mut(at)) {
@@ -152,8 +155,9 @@ pub fn enter(header: &mut [u8], entry: &Entry<'_>) {
     }
 }
 
-/// The options that the answer to an echo request takes along, so that the whole way there and
-/// back is recorded (RFC 1812 4.3.3.6): those of the request's header with an entry.
+/// Returns the options for the reply to an echo request, so that the whole round trip is recorded
+/// (RFC 1812 4.3.3.6): the request's record route and timestamp options, with an entry of the
+/// router's own.
 pub fn for_reply(header: &[u8], entry: &Entry<'_>) -> Vec<u8> {
     let mut all = Vec::new();
     for kind in [RECORD_ROUTE, TIMESTAMP] {
@@ -165,7 +169,8 @@ pub fn for_reply(header: &[u8], entry: &Entry<'_>) -> Vec<u8> {
     whole.split_off(HEADER_LEN)
 }
 
-/// Puts options, a multiple of 4 bytes, into a packet that has none.
+/// Inserts options, a multiple of 4 bytes, into a packet without options, which begins `headroom`
+/// bytes into its frame.
 pub fn insert(packet: &mut Vec<u8>, headroom: usize, options: &[u8]) {
     let at = headroom + HEADER_LEN;
     let total = packet.len() - headroom.min(packet.len()) + options.len();

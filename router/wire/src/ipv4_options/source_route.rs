@@ -1,5 +1,5 @@
-//! Source routes in IPv4 headers (RFC 791 3.1, RFC 1122 3.2.1.8): by which routers a packet is to
-//! go, and by which it came.
+//! Source routes in IPv4 headers (RFC 791 3.1, RFC 1122 3.2.1.8): the routers that a packet has to
+//! pass, and those that it has passed.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use super::{LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE, options, record};
 use crate::ipv4::{DESTINATION, HEADER_LEN, SOURCE};
 use crate::{be32, checksum, icmpv4, put};
 
-/// Where the first address is, as pointers count: from 1.
+/// The smallest valid pointer; pointers count from 1.
 const FIRST: u8 = 4;
 
 /// The source route in a header.
@@ -19,19 +19,19 @@ pub struct SourceRoute<'a> {
     bytes: &'a [u8],
 }
 
-/// A step on a source route: where a packet goes next, and the place in the option for the
-/// address of the router that sends it there.
+/// A hop of a source route: where the packet goes next, and the place in the option for the address
+/// of the router that forwards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hop {
     /// Where the packet goes next.
     pub destination: Ipv4Addr,
     pointer: u8,
-    /// `true` if there must be no other router between (a strict source route).
+    /// `true` for a strict source route: there must be no other router in between.
     pub strict: bool,
 }
 
 impl<'a> SourceRoute<'a> {
-    /// That of a header whose options were checked, if it has one.
+    /// Returns the source route of a header with valid options; `None` if it has none.
     pub fn of(header: &'a [u8]) -> Option<Self> {
         let option = options(header.get(HEADER_LEN..)?)
             .filter_map(Result::ok)
@@ -43,7 +43,7 @@ impl<'a> SourceRoute<'a> {
         })
     }
 
-    /// Returns `true` if no other router may be between its steps.
+    /// Returns `true` if it is a strict source route.
     pub fn is_strict(&self) -> bool {
         self.kind == STRICT_SOURCE_ROUTE
     }
@@ -52,7 +52,7 @@ impl<'a> SourceRoute<'a> {
         self.bytes.get(2).map_or(FIRST, |&p| p.max(FIRST))
     }
 
-    /// The steps that are left.
+    /// Returns the remaining hops.
     pub fn steps(self) -> impl Iterator<Item = Hop> {
         let left = self.bytes.get(usize::from(self.pointer()) - 1..);
         let (addresses, _) = left.unwrap_or(&[]).as_chunks();
@@ -67,7 +67,7 @@ impl<'a> SourceRoute<'a> {
             })
     }
 
-    /// The addresses of the routers that the packet came by.
+    /// Returns the recorded addresses of the routers that the packet has passed.
     fn recorded(&self) -> &'a [[u8; 4]] {
         let end = usize::from(self.pointer()) - 1;
         let all = self.bytes.get(..end).unwrap_or(self.bytes);
@@ -76,7 +76,8 @@ impl<'a> SourceRoute<'a> {
     }
 }
 
-/// Sends a packet, by its header, on to the next address of its source route from `here`.
+/// Updates a header for the next hop of its source route, and records `here` as the address of this
+/// router.
 pub fn step(header: &mut [u8], hop: Hop, here: Ipv4Addr) {
     if let Some(at) = SourceRoute::of(header).map(|route| route.at) {
         put(header, at + usize::from(hop.pointer) - 1, &here.octets());
@@ -85,27 +86,29 @@ pub fn step(header: &mut [u8], hop: Hop, here: Ipv4Addr) {
     readdress(header, hop.destination);
 }
 
-/// Gives a header another destination.
+/// Replaces the destination of a header and updates the checksum.
 pub fn readdress(header: &mut [u8], destination: Ipv4Addr) {
     put(header, DESTINATION, &destination.octets());
     checksum::fill(header, 10);
 }
 
-/// The way back of a packet that came by a source route.
+/// The reversed source route of a packet, for replies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Return {
-    /// The last router on its way.
+    /// The last router that the packet passed, to which the reply is sent.
     pub first: Ipv4Addr,
-    /// A source route by the others to where it is from.
+    /// A source route through the other routers to the sender.
     option: Vec<u8>,
 }
 
 impl Return {
-    /// The way back for answers to a packet with this header, if it came by other routers.
+    /// Returns the reversed source route for replies to a packet with this header; `None` if it
+    /// didn't pass other routers by a source route.
     pub fn of(header: &[u8]) -> Option<Self> {
         let route = SourceRoute::of(header)?;
         let source = be32(header, SOURCE).to_be_bytes();
-        // Some senders begin with their own address, which is none of a router (RFC 1122 3.2.1.8).
+        // Some senders begin with their own address, which must not be part of the route (RFC 1122
+        // 3.2.1.8).
         let recorded = route.recorded();
         let recorded = recorded.strip_prefix(&[source]).unwrap_or(recorded);
         let (&first, others) = recorded.split_last()?;
@@ -121,8 +124,8 @@ impl Return {
     }
 }
 
-/// Completes an answer, which begins `headroom` bytes into its frame and has no options yet: it
-/// takes records along and goes the way back that there may be.
+/// Adds the recorded options and the reversed source route, if any, to a reply that begins
+/// `headroom` bytes into its frame and has no options yet.
 pub fn answer(frame: &mut Vec<u8>, headroom: usize, records: &[u8], back: Option<&Return>) {
     let mut options = records.to_vec();
     if let Some(back) = back {

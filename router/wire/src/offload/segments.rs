@@ -1,4 +1,4 @@
-//! Large TCP frames cut into segments, as a network card with TSO does.
+//! TCP segmentation of large frames, as done by a network card with TSO.
 
 use core::num::NonZero;
 
@@ -6,7 +6,7 @@ use super::{MAX_HEADERS, Transport, sum_of};
 use crate::ethernet::ETHERNET_LEN;
 use crate::{be16, be32, checksum, ipv4, ipv6, put};
 
-/// Places in a TCP header (RFC 9293 3.1), and flags.
+/// Offsets in a TCP header (RFC 9293 3.1), and flags.
 const SEQUENCE: usize = 4;
 pub(super) const DATA_OFFSET: usize = 12;
 const FLAGS: usize = 13;
@@ -16,41 +16,43 @@ const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
 const CWR: u8 = 0x80;
 
-/// The least MSS, in bytes, that a large frame is cut for: Linux's `net.ipv4.tcp_min_snd_mss`, below
-/// which its TCP sends no segments whatever a peer asks for. RFC 9293 3.7.1 has no least: a peer's
-/// MSS option may say 1, so that each byte costs a packet with all its headers (CVE-2019-11479). An
-/// MSS that a link needs is larger: no IPv4 link carries less than 68 bytes (RFC 791 3.2), which
-/// are 28 behind the headers, but hosts take 576 (536 of MSS), and IPv6 links 1280 (1220).
+/// The minimum MSS, in bytes, with which a large frame is segmented: Linux's
+/// `net.ipv4.tcp_min_snd_mss`, below which Linux's TCP doesn't go whatever a peer asks for. RFC
+/// 9293 3.7.1 has no minimum: a peer's MSS option may be 1, so that each byte costs a packet with
+/// all its headers (CVE-2019-11479). No link needs one so small: IPv4 hosts accept 576 bytes (RFC
+/// 791 3.1), an MSS of 536, and IPv6 links carry 1280, an MSS of 1220.
 ///
-/// What TCP's options take is part of it: the sender subtracts that (RFC 9293 3.7.1).
+/// It includes TCP options, which the sender subtracts (RFC 9293 3.7.1).
 pub const LEAST_MSS: usize = 48;
-/// Most segments that a large frame is cut into: as many as the longest packet has at [`LEAST_MSS`].
+/// The maximum number of segments of a large frame: as many as the longest packet has with
+/// [`LEAST_MSS`].
 pub const MAX_SEGMENTS: usize = 65_535 / LEAST_MSS;
 
-/// How a large TCP frame is cut: each segment is a whole frame with checksums, as if its sender
-/// had sent it so.
+/// The segmentation of a large TCP frame. Each segment is a complete frame with checksums, as if
+/// its sender had sent it.
 #[derive(Clone, Debug)]
 pub struct Segments {
-    /// The headers of the large frame, and the tags that segments get.
+    /// The headers of the large frame, with the tags for its segments.
     headers: [u8; MAX_HEADERS],
     v6: bool,
-    /// Where IP's header starts, where TCP's does, and where all of them end.
+    /// The offsets of the IP header, the TCP header and the end of the headers.
     ip: usize,
     tcp: usize,
     header_len: usize,
-    /// Where the payload starts in the large frame.
+    /// The offset of the payload in the large frame.
     payload_at: usize,
-    /// Bytes of payload in all, and in each segment but the last.
+    /// The length of the payload in total, and in each segment except the last, in bytes.
     payload: usize,
     size: NonZero<usize>,
 }
 
 impl Segments {
-    /// Prepares to cut a frame of `len` bytes into segments with `gso_size` bytes of payload.
-    /// `read` fills a slice from a place in the frame.
+    /// Prepares to split a frame of `len` bytes into segments with `gso_size` bytes of payload.
+    /// `read` fills a slice from an offset in the frame.
     ///
-    /// `None` if it isn't a whole TCP packet whose headers are in the first 256 bytes, if its
-    /// segments are smaller than for [`LEAST_MSS`], or if they are more than [`MAX_SEGMENTS`].
+    /// Returns `None` if it isn't an unfragmented TCP packet with all headers in the first 256
+    /// bytes, if its MSS would be below [`LEAST_MSS`], or if there would be more than
+    /// [`MAX_SEGMENTS`] segments.
     pub fn new(len: usize, gso_size: u16, mut read: impl FnMut(usize, &mut [u8])) -> Option<Self> {
         let mut headers = [0; MAX_HEADERS];
         let head = headers.get_mut(..len.min(MAX_HEADERS))?;
@@ -79,8 +81,8 @@ impl Segments {
         (segments.count() <= MAX_SEGMENTS).then_some(segments)
     }
 
-    /// Gives each segment these tags behind the two MAC addresses, which the large frame doesn't
-    /// have. `None` if there is no room for them.
+    /// Adds VLAN tags, which the large frame doesn't have, after the MAC addresses of each segment.
+    /// Returns `None` if there is no room for them.
     #[must_use]
     pub fn tagged(mut self, tags: &[u8]) -> Option<Self> {
         let at = ETHERNET_LEN - 2;
@@ -98,13 +100,13 @@ impl Segments {
         Some(self)
     }
 
-    /// How many segments there are; at least 1.
+    /// Returns the number of segments; at least 1.
     #[must_use]
     pub fn count(&self) -> usize {
         self.payload.div_ceil(self.size.get()).max(1)
     }
 
-    /// Bytes of a segment's frame.
+    /// Returns the length of a segment's frame, in bytes.
     #[must_use]
     pub fn frame_len(&self, index: usize) -> usize {
         self.header_len + self.payload_len(index)
@@ -116,9 +118,9 @@ impl Segments {
             .min(self.size.get())
     }
 
-    /// Makes the frame of a segment: `read` fills a slice from a place in the large frame,
-    /// `write` puts bytes to a place in the new one. Everything is written once, from a copy
-    /// that nobody else can change any more.
+    /// Creates the frame of a segment: `read` fills a slice from an offset in the large frame,
+    /// `write` writes bytes at an offset in the new one. Everything is written once, from a copy
+    /// that nobody else can change.
     pub fn make(
         &self,
         index: usize,
@@ -137,7 +139,7 @@ impl Segments {
         }
     }
 
-    /// Makes the headers those of a segment whose payload has this sum.
+    /// Rewrites the headers for a segment whose payload has this sum.
     fn rewrite(&self, index: usize, headers: &mut [u8], payload_sum: u16) {
         let Some((link, packet)) = headers.split_at_mut_checked(self.ip) else {
             return;
@@ -148,7 +150,7 @@ impl Segments {
         let payload_len = self.payload_len(index);
         let packet_len = ip.len() + tcp.len() + payload_len;
         let segment_len = tcp.len() + payload_len;
-        // No segment is longer than the packet, whose length was 16 bits.
+        // No segment is longer than the packet, whose length fits 16 bits.
         let u16_of = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
         let addresses = if self.v6 {
             let rest = packet_len.saturating_sub(ipv6::HEADER_LEN);
@@ -156,7 +158,7 @@ impl Segments {
             ip.get(8..40)
         } else {
             put(ip, 2, &u16_of(packet_len).to_be_bytes());
-            // Each is a packet of its own (RFC 6864 4): all get numbers, as if sent in a row.
+            // Each segment is a separate packet and gets its own identification (RFC 6864 4).
             let ident = be16(ip, 4).wrapping_add((index & 0xffff) as u16);
             put(ip, 4, &ident.to_be_bytes());
             checksum::fill(ip, 10);
@@ -165,8 +167,7 @@ impl Segments {
         let before = u32::try_from(index * self.size.get()).unwrap_or(0);
         let sequence = be32(tcp, SEQUENCE).wrapping_add(before);
         put(tcp, SEQUENCE, &sequence.to_be_bytes());
-        // What belongs to the end of the data goes with the last segment, and that the
-        // congestion window was reduced is said once (RFC 3168 6.1.2).
+        // FIN and PSH belong to the last segment, and CWR to the first only (RFC 3168 6.1.2).
         let mut not_here = 0;
         if index + 1 < self.count() {
             not_here |= FIN | PSH;
