@@ -38,7 +38,7 @@ impl Tables {
                 *verdict = Verdict::Drop;
                 false
             }
-            Parsed::Arp | Parsed::Incomplete => false,
+            Parsed::Arp | Parsed::Incomplete | Parsed::Undecided => false,
             Parsed::Ip6(ip) => {
                 let total = ETHERNET_LEN + ip.total_len;
                 let padded = meta.len as usize > total.max(ethernet::MIN_FRAME);

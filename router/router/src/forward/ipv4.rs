@@ -217,7 +217,7 @@ impl<S: Stages> Pass<'_, S> {
         let neighbor = table.fib.number(source) as usize;
         match self.adjacencies.list.get(neighbor) {
             Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
-            None => self.is_expected(rule, input, IpAddr::V4(source.into())),
+            None => self.is_expected(rule, input, IpAddr::V4(source.into())) == Some(true),
         }
     }
 

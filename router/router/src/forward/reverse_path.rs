@@ -10,26 +10,31 @@ use crate::tables::Tables;
 use config::ReversePath;
 
 impl Tables {
-    /// Returns `true` if an interface may receive packets from this address.
+    /// Returns `true` if an interface may receive packets from this address; `None` if that takes
+    /// routes that are being changed. A lane doesn't wait for who changes them, whose CPU may not be
+    /// running: the slow path finds out.
     #[inline]
     pub(crate) fn is_expected(
         &self,
         rule: ReversePath,
         input: InterfaceId,
         source: IpAddr,
-    ) -> bool {
+    ) -> Option<bool> {
         let (vrf, target) = self.vrfs.find(self.vrf_of(input), source);
         if matches!(target, Target::Local | Target::Drop(_) | Target::Vrf(_)) {
-            return false;
+            return Some(false);
         }
         let table = self.vrfs.get(vrf);
         match rule {
-            ReversePath::Strict => self.leads_to(input, target),
+            ReversePath::Strict => Some(self.leads_to(input, target)),
             ReversePath::Feasible => {
                 let leads_there = |target| self.leads_to(input, target);
-                leads_there(target) || table.any_containing(source, leads_there)
+                if leads_there(target) {
+                    return Some(true);
+                }
+                table.any_containing(source, leads_there)
             }
-            ReversePath::Loose => true,
+            ReversePath::Loose => Some(true),
             ReversePath::LooseIgnoringDefault => table.any_containing(source, |_| true),
         }
     }
@@ -60,8 +65,8 @@ impl Tables {
         })
     }
 
-    /// Drops IPv6 frames of a burst that come from elsewhere: of those in `which`, which are
-    /// returned without them.
+    /// Drops IPv6 frames of a burst that come from elsewhere, and punts those of which that can't be
+    /// told now: of those in `which`, which are returned without them.
     #[inline]
     pub(crate) fn filter_sources6(
         &self,
@@ -72,7 +77,7 @@ impl Tables {
         verdicts: &mut [Verdict],
         which: u64,
     ) -> u64 {
-        let mut kept = 0;
+        let (mut kept, mut dropped) = (0, 0);
         // A train of frames has one source.
         let mut last = None;
         let frames = headers.iter().zip(verdicts).take(BURST).enumerate();
@@ -86,14 +91,54 @@ impl Tables {
                 _ => self.is_expected(rule, input, IpAddr::V6(source.into())),
             };
             last = Some((source, expected));
-            if expected {
-                kept |= 1 << at;
-            } else {
-                *verdict = Verdict::Drop;
+            match expected {
+                Some(true) => kept |= 1 << at,
+                Some(false) => {
+                    *verdict = Verdict::Drop;
+                    dropped += 1;
+                }
+                None => *verdict = Verdict::Punt,
             }
         }
-        let dropped = (which & !kept).count_ones();
-        lane.drop_frames(input, DropReason::ReversePath, dropped.into());
+        lane.drop_frames(input, DropReason::ReversePath, dropped);
         kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Instant, Router};
+
+    #[test]
+    fn a_lane_waits_for_nobody_who_changes_routes() {
+        let text = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n\
+                    [interface.lan]\nvif = 1\naddress = [\"10.0.1.1/24\", \"2001:db8:1::1/64\"]\n\
+                    [[route]]\nprefix = \"77.0.0.0/8\"\nvia = [\"10.0.0.9\"]\n\
+                    [[route]]\nprefix = \"77.1.0.0/16\"\nvia = [\"10.0.1.9\"]\n\
+                    [[route]]\nprefix = \"2001:db8:77::/48\"\nvia = [\"2001:db8::9\"]\n\
+                    [[route]]\nprefix = \"2001:db8:77:1::/64\"\nvia = [\"2001:db8:1::9\"]\n";
+        let mut router = Router::new(&config::from_toml(text).unwrap(), 1, Instant(0));
+        for at in [0, 1] {
+            let mac = wire::addr::Mac([2, 0, 0, 0, 0, at]);
+            router.link_up(Instant(0), InterfaceId(at), mac.0, 1500);
+        }
+        let (tables, wan) = (router.tables(), InterfaceId(0));
+        let expected = |source: &str| {
+            let source = source.parse().unwrap();
+            tables.is_expected(ReversePath::Feasible, wan, source)
+        };
+        // The best way is here; another one is; none is.
+        let sources = [
+            ["77.0.0.9", "77.1.0.9", "10.0.1.9"],
+            ["2001:db8:77::9", "2001:db8:77:1::9", "2001:db8:1::9"],
+        ];
+        for sources in sources {
+            let found = sources.map(expected);
+            assert_eq!(found, [Some(true), Some(true), Some(false)]);
+            let changing = tables.vrfs.get(0).rib.write();
+            assert_eq!(sources.map(expected), [Some(true), None, None]);
+            drop(changing);
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Parsed {
     Ip6(Ipv6),
     /// An IPv4 packet whose header goes on beyond the bytes at hand.
     Incomplete,
+    /// A packet that a lane can't decide about while routes change that its source goes by.
+    Undecided,
 }
 
 impl Tables {
@@ -46,7 +48,7 @@ impl Tables {
             ethernet::VLAN | ethernet::SERVICE_VLAN => return Parsed::Bad(DropReason::Vlan),
             ethernet::IPV6 => {
                 return match self.validate6(input, bytes, len, group) {
-                    Ok(ip) => Parsed::Ip6(ip),
+                    Ok(ip) => self.bad_path6(input, &ip).unwrap_or(Parsed::Ip6(ip)),
                     Err(reason) => Parsed::Bad(reason),
                 };
             }
@@ -60,6 +62,9 @@ impl Tables {
         };
         if let Some(reason) = self.bad_source(input, ip.source) {
             return Parsed::Bad(reason);
+        }
+        if let Some(parsed) = self.bad_path(input, ip.source.into()) {
+            return parsed;
         }
         if group && !self.is_group_destination(input, ip.destination) {
             let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
@@ -86,8 +91,7 @@ impl Tables {
             }
         }
         let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
-        let reason = local.reason(source);
-        reason.or_else(|| self.bad_path(input, source.into()))
+        local.reason(source)
     }
 
     /// The same for an IPv6 packet's header, which is checked as a whole.
@@ -122,17 +126,26 @@ impl Tables {
         if group && !to_group {
             return Err(DropReason::LinkBroadcast);
         }
-        let link_scope = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
-        match self.bad_path(input, ip.source.into()) {
-            Some(reason) if !link_scope => Err(reason),
-            _ => Ok(ip),
-        }
+        Ok(ip)
     }
 
-    /// Returns why packets of an interface must not come from an address, by its rule about that.
-    fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<DropReason> {
+    /// As [`Tables::bad_path`]. What is of one link only comes from there.
+    fn bad_path6(&self, input: InterfaceId, ip: &Ipv6) -> Option<Parsed> {
+        let link_scope = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
+        if link_scope {
+            return None;
+        }
+        self.bad_path(input, ip.source.into())
+    }
+
+    /// Returns what a packet is whose source its interface's rule about that doesn't let in.
+    fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<Parsed> {
         let rule = self.interface(input)?.rpf?;
-        (!self.is_expected(rule, input, source)).then_some(DropReason::ReversePath)
+        match self.is_expected(rule, input, source) {
+            Some(true) => None,
+            Some(false) => Some(Parsed::Bad(DropReason::ReversePath)),
+            None => Some(Parsed::Undecided),
+        }
     }
 
     fn is_group_destination(&self, input: InterfaceId, destination: Ipv4Addr) -> bool {

@@ -56,11 +56,16 @@ impl Vrf {
     }
 
     /// Returns `true` if `accept` takes the target of a prefix that an address is in, other than the
-    /// default route.
+    /// default route; `None` while routes are being changed, for which nobody waits.
     #[inline(never)]
-    pub(crate) fn any_containing(&self, address: IpAddr, accept: impl Fn(Target) -> bool) -> bool {
+    pub(crate) fn any_containing(
+        &self,
+        address: IpAddr,
+        accept: impl Fn(Target) -> bool,
+    ) -> Option<bool> {
         let accept = |value| accept(Target::from_number(value));
-        self.rib.read().any_containing(address, accept)
+        let rib = self.rib.try_read()?;
+        Some(rib.any_containing(address, accept))
     }
 }
 

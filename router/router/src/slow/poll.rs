@@ -165,6 +165,11 @@ impl Step<'_> {
                 self.cx.drop_frames(input, DropReason::Truncated, 1);
                 return bytes;
             }
+            // Nobody else changes routes meanwhile.
+            Parsed::Undecided => {
+                self.cx.drop_frames(input, DropReason::ReversePath, 1);
+                return bytes;
+            }
             Parsed::Arp => {
                 self.arp_input(input, &bytes);
                 return bytes;

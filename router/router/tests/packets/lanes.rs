@@ -622,6 +622,99 @@ fn routes_change_while_lanes_forward() {
     assert!(found < most, "{found} bytes, {most} at most");
 }
 
+/// Whether a source is let in by another way than the best one takes routes that change meanwhile: a
+/// frame of which that can't be told just then is punted, and none is decided wrongly.
+#[test]
+fn feasible_ways_are_asked_for_while_routes_change() {
+    let mut text = CONFIG6.replace(
+        "::1/64\"]\n[interface.lan]",
+        "::1/64\", \"10.0.0.1/24\"]\nrpf = \"feasible\"\n[interface.lan]",
+    );
+    for (interface, address, mac) in [
+        ("wan", "10.0.0.10", 8),
+        ("wan", "2001:db8::10", 8),
+        ("lan", "10.0.1.10", 0),
+        ("lan", "2001:db8:1::10", 0),
+    ] {
+        text += &format!(
+            "[[neighbor]]\ninterface = \"{interface}\"\naddress = \"{address}\"\n\
+             mac = \"02:00:00:00:00:0{mac}\"\n"
+        );
+    }
+    for (prefix, via) in [
+        ("64.0.0.0/2", "10.0.0.10"),
+        ("64.1.0.0/16", "10.0.1.10"),
+        ("2a00::/12", "2001:db8::10"),
+        ("2a00:1::/32", "2001:db8:1::10"),
+        ("203.0.113.0/24", "10.0.1.10"),
+        ("2c00::/32", "2001:db8:1::10"),
+    ] {
+        text += &format!("[[route]]\nprefix = \"{prefix}\"\nvia = [\"{via}\"]\n");
+    }
+    let mut bed = Bed::ready6(&text, &[]);
+    // The best way to the first of each family is another, to the second the only one.
+    let frames = [
+        udp(WAN, [64, 1, 2, 9], [10, 0, 1, 10], 20),
+        udp(WAN, [203, 0, 113, 9], [10, 0, 1, 10], 20),
+        udp6(WAN, a6("2a00:1::9"), a6("2001:db8:1::10"), 20),
+        udp6(WAN, a6("2c00::9"), a6("2001:db8:1::10"), 20),
+    ];
+    let right = [true, false, true, false].map(|good| match good {
+        true => Verdict::Forward(InterfaceId(LAN)),
+        false => Verdict::Drop,
+    });
+    let changing = ["64.1.2.0/24", "2a00:1:2::/48"].map(|text| text.parse::<Network>().unwrap());
+    let mut lanes = [(); LANES].map(|()| bed.router.new_lane());
+    let (now, done) = (bed.now, AtomicBool::new(false));
+    let watch = |lane: &mut Lane, tables: &Tables| {
+        let (mut decided, mut bursts) = ([0usize; 4], 0);
+        while !done.load(Ordering::SeqCst) || bursts == 0 {
+            bursts += 1;
+            let mut headers = frames.each_ref().map(|frame| header(frame));
+            let metas = frames.each_ref().map(|frame| FrameMeta::plain(frame.len()));
+            let mut verdicts = [Verdict::Drop; 4];
+            lane.process(
+                tables,
+                now,
+                InterfaceId(WAN),
+                &mut headers,
+                &metas,
+                &mut verdicts,
+            );
+            for (at, verdict) in verdicts.into_iter().enumerate() {
+                assert!(
+                    [right[at], Verdict::Punt].contains(&verdict),
+                    "frame {at}: {verdict:?}"
+                );
+                decided[at] += usize::from(verdict == right[at]);
+            }
+        }
+        decided
+    };
+    let (tables, mut changes) = bed.router.beside();
+    std::thread::scope(|scope| {
+        let watch = &watch;
+        let ends = Ends(&done);
+        let watchers = lanes
+            .each_mut()
+            .map(|lane| scope.spawn(move || watch(lane, tables)));
+        for _ in 0..FLAPS {
+            for prefix in changing {
+                if changes.retired() > RETIRED {
+                    std::thread::yield_now();
+                }
+                changes.insert(&route(prefix, Some(0))).unwrap();
+                assert!(changes.remove(prefix));
+            }
+        }
+        drop(ends);
+        for watcher in watchers {
+            let decided = watcher.join().expect("right verdicts");
+            assert!(decided.iter().all(|&count| count > 0), "{decided:?}");
+        }
+    });
+}
+
 #[test]
 fn beside_lanes_routes_lead_where_others_do() {
     let mut bed = bed_with_gateways();
