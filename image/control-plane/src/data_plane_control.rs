@@ -6,7 +6,7 @@ use data_plane::{AttachError, Control, MAX_WORKERS, VifSnapshot, WorkerSnapshot}
 use heapless::Vec as Bounded;
 use netfront_rs::PeerFault;
 use netif::{Features, QueueInfo};
-use router::{InterfaceId, Router};
+use router::{InterfaceId, Router, TableUse};
 use xen_hal::{DomId, Hal};
 
 /// The router and all workers, while none of them forwards: [`Control`] of any machine, where each
@@ -63,6 +63,9 @@ pub trait DataPlane {
 
     /// [`Control::worker_snapshots`].
     fn workers(&self) -> Vec<WorkerSnapshot>;
+
+    /// [`Control::table_uses`].
+    fn table_uses(&self, now: u64) -> Vec<TableUse>;
 }
 
 impl<H: Hal> DataPlane for Control<'_, H> {
@@ -127,5 +130,9 @@ impl<H: Hal> DataPlane for Control<'_, H> {
 
     fn workers(&self) -> Vec<WorkerSnapshot> {
         self.worker_snapshots()
+    }
+
+    fn table_uses(&self, now: u64) -> Vec<TableUse> {
+        self.table_uses(now)
     }
 }

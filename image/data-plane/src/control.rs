@@ -6,7 +6,7 @@ use core::array;
 use heapless::Vec as Bounded;
 use netfront_rs::PeerFault;
 use netif::{Features, QueueInfo};
-use router::{Config, Instant, InterfaceId, Router};
+use router::{Config, ConfigError, Instant, InterfaceId, Router, TableUse};
 use xen_hal::{DomId, Hal};
 
 use crate::attach::AttachError;
@@ -62,6 +62,12 @@ impl<'a, H: Hal> Control<'a, H> {
         self.workers().map(Worker::snapshot).collect()
     }
 
+    /// The tables that others fill, those of the workers' lanes among them ([`Router::table_uses`]).
+    pub fn table_uses(&self, now: u64) -> Vec<TableUse> {
+        let lanes = self.workers().map(|worker| &worker.lane);
+        self.router.table_uses(Instant(now), lanes)
+    }
+
     /// Makes the rings and pages of `queues` queues of a vif, or of as many as there are workers;
     /// one at least. Packets flow after [`Control::link_up`].
     ///
@@ -99,15 +105,19 @@ impl<'a, H: Hal> Control<'a, H> {
     /// Puts a configuration in place of the one in effect, as [`Router::apply`] says. Vifs of
     /// interfaces that it doesn't have are to be detached before, those of new ones attached
     /// afterwards.
-    pub fn apply(&mut self, now: u64, config: &Config) {
+    ///
+    /// # Errors
+    /// Those of [`Router::apply`]; nothing has changed then.
+    pub fn apply(&mut self, now: u64, config: &Config) -> Result<(), ConfigError> {
         self.gather_counters();
-        self.router.apply(Instant(now), config);
+        self.router.apply(Instant(now), config)?;
         // From now on lanes count for the interfaces that there are now.
         self.gather_counters();
         for worker in &mut self.workers {
             worker.follow(self.router.tables());
         }
         self.poll(now);
+        Ok(())
     }
 
     /// The backend of a vif is connected. `mtu` is the largest IP packet that it carries, in bytes.

@@ -22,7 +22,7 @@ fn reconfigure(sim: &mut Sim) -> InterfaceId {
     let text = config(&[VifPlan::default(), tagged, VifPlan::default()]);
     let config = router::config::from_toml(&text).expect("a configuration");
     let now = sim.now;
-    sim.control().apply(now, &config);
+    sim.control().apply(now, &config).unwrap();
     let third = sim.router.interface_id("v2").expect("a new interface");
     let mut control = sim.control();
     let infos = control.attach(now, third, DomId(0), Features::all(), 2);

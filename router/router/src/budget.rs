@@ -6,25 +6,15 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ops::RangeInclusive;
 
 use config::ConfigError;
 
-use crate::neighbor::table::unresolved_limit;
+use crate::forward::lane::Lane;
+use crate::interface::machines::Machines;
+use crate::neighbor::budget::{limit_neighbors, usual_limit};
 use crate::router::Router;
-
-/// Bytes that a neighbor takes at most, with what its lists and the hash have spare, also while they
-/// grow.
-const NEIGHBOR_BYTES: usize = 384;
-/// Neighbors take one part in this many of the memory if nothing is configured.
-const USUAL_PART: usize = 8;
-/// What is configured may take one part in this many.
-const LARGEST_PART: usize = 2;
-/// How many neighbors' memory is taken at the start: in a small domain all, so that what else others
-/// send doesn't take it.
-const TAKEN_AT_ONCE: usize = 1024;
-/// Fewest and most neighbors of a family that an interface may have if nothing is configured.
-const USUAL_LIMITS: RangeInclusive<usize> = 64..=16_384;
+use crate::state::State;
+use crate::time::Instant;
 
 /// A table that others fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,51 +29,38 @@ pub struct TableUse {
 
 impl Router {
     /// Has tables that others fill take no more than their part of `bytes` bytes of memory, which are
-    /// free for them: interfaces whose configuration doesn't say otherwise
+    /// free for them, from now on and with every configuration that is applied: interfaces whose
+    /// configuration doesn't say otherwise
     /// ([`InterfaceConfig::neighbor_limit`](config::InterfaceConfig::neighbor_limit)) share what there
     /// is for neighbors.
     ///
     /// # Errors
     ///
-    /// What is configured is more than half of the memory.
+    /// What is configured is more than half of the memory. All is as it was then.
     pub fn fit_memory(&mut self, bytes: usize) -> Result<(), ConfigError> {
-        let interfaces = &self.config.interfaces;
-        let limits = interfaces.iter().filter_map(|i| i.neighbor_limit);
-        let configured: usize = limits
-            .map(|limit| 2 * limit as usize * NEIGHBOR_BYTES)
-            .sum();
-        if configured > bytes / LARGEST_PART {
-            let (needed, free) = (configured >> 10, (bytes / LARGEST_PART) >> 10);
-            let text = format!(
-                "neighbor_limit: as many neighbors need {needed} KiB, and {free} KiB are for them: more `memory`"
-            );
-            return Err(ConfigError::new(0, text));
-        }
-        let others = interfaces.iter().filter(|i| i.neighbor_limit.is_none());
-        let families = 2 * others.count().max(1);
-        let usual = bytes / USUAL_PART / NEIGHBOR_BYTES / families;
-        let usual = usual.clamp(*USUAL_LIMITS.start(), *USUAL_LIMITS.end());
-        self.state.neighbors.set_usual_limit(usual);
-        let all: usize = self
-            .state
-            .ids
-            .iter()
-            .map(|id| self.state.neighbors.limit(id))
-            .map(|limit| 2 * (limit + unresolved_limit(limit)))
-            .sum();
-        let adjacencies = &mut self.tables.adjacencies;
-        self.state
-            .neighbors
-            .reserve(adjacencies, all.min(TAKEN_AT_ONCE));
+        let usual = usual_limit(&self.config, bytes)?;
+        self.state.table_bytes = Some(bytes);
+        let Self { state, tables, .. } = self;
+        limit_neighbors(state, &mut tables.adjacencies, usual);
         Ok(())
     }
 
-    /// Returns the tables that others fill, with what is in them.
+    /// Returns the tables that others fill, with what is in them now; `lanes` are those of the CPUs that
+    /// forward.
     #[must_use]
-    pub fn table_uses(&self) -> Vec<TableUse> {
-        let neighbors = &self.state.neighbors;
+    pub fn table_uses<'a>(
+        &self,
+        now: Instant,
+        lanes: impl IntoIterator<Item = &'a Lane>,
+    ) -> Vec<TableUse> {
+        let State {
+            neighbors,
+            machines,
+            ids,
+            ..
+        } = &self.state;
         let mut all = Vec::new();
-        for (id, interface) in self.state.ids.iter().zip(&self.config.interfaces) {
+        for (id, interface) in ids.iter().zip(&self.config.interfaces) {
             for (family, ipv6) in [("ipv4", false), ("ipv6", true)] {
                 all.push(TableUse {
                     name: format!("neighbors.{family}.{}", interface.name),
@@ -92,21 +69,45 @@ impl Router {
                 });
             }
         }
-        let mut bytes = |name: &str, (used, limit)| {
-            let name = name.into();
-            all.push(TableUse { name, used, limit });
-        };
-        bytes("unresolved_bytes", neighbors.waiting_bytes());
-        bytes("punted_bytes", self.own_lane.punts.bytes());
-        bytes("reassembly_bytes", self.state.reassembly.bytes());
+        let mut table = |name: String, (used, limit)| all.push(TableUse { name, used, limit });
+        table("unresolved_bytes".into(), neighbors.waiting_bytes());
+        table("punted_bytes".into(), self.own_lane.punts.bytes());
+        for (cpu, lane) in lanes.into_iter().enumerate() {
+            table(format!("punted_bytes.cpu{cpu}"), lane.punts.bytes());
+        }
+        table("reassembly_bytes".into(), self.state.reassembly.bytes());
+        table("icmp_hosts".into(), self.state.icmp_limits.hosts(now));
+        // Of all interfaces: what others make them do has a place for each interface or address.
+        let of = |used: fn(&Machines) -> usize| machines.iter().map(used).sum::<usize>();
+        let (addresses4, addresses6) = self.addresses();
+        table("dad_probes".into(), (of(|m| m.dad.len()), addresses6));
+        let conflicts = of(|m| m.acd.conflicts() + m.conflicts6.len());
+        table(
+            "address_conflicts".into(),
+            (conflicts, addresses4 + addresses6),
+        );
+        let interfaces = ids.iter().count();
+        table("mld_answers".into(), (of(|m| m.mld.answers()), interfaces));
+        table(
+            "router_solicitations".into(),
+            (of(|m| m.advertiser.solicitations()), interfaces),
+        );
         all
+    }
+
+    /// How many addresses all interfaces have, of IPv4 and of IPv6.
+    fn addresses(&self) -> (usize, usize) {
+        let interfaces = self.tables.interfaces.iter();
+        interfaces.fold((0, 0), |(four, six), interface| {
+            let v6 = interface.v6.as_ref().map_or(0, |v6| v6.iter().count());
+            (four + interface.addresses.len(), six + v6)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Instant;
 
     fn router(limit: &str) -> Router {
         let text = format!("[interface.a]\nvif = 0\n{limit}\n[interface.b]\nvif = 1\n");
@@ -115,7 +116,7 @@ mod tests {
 
     fn limits(router: &Router) -> Vec<usize> {
         let neighbors = |it: &&TableUse| it.name.starts_with("neighbors.");
-        let uses = router.table_uses();
+        let uses = router.table_uses(Instant(0), []);
         uses.iter().filter(neighbors).map(|it| it.limit).collect()
     }
 
@@ -126,11 +127,24 @@ mod tests {
             router.fit_memory(bytes).unwrap();
             assert_eq!(limits(&router), [each; 4]);
         }
-        let names: Vec<_> = router.table_uses().into_iter().map(|it| it.name).collect();
+        let names: Vec<_> = router
+            .table_uses(Instant(0), [])
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
         assert_eq!(names[..2], ["neighbors.ipv4.a", "neighbors.ipv6.a"]);
         assert_eq!(
             names[4..],
-            ["unresolved_bytes", "punted_bytes", "reassembly_bytes"]
+            [
+                "unresolved_bytes",
+                "punted_bytes",
+                "reassembly_bytes",
+                "icmp_hosts",
+                "dad_probes",
+                "address_conflicts",
+                "mld_answers",
+                "router_solicitations"
+            ]
         );
     }
 
@@ -144,5 +158,58 @@ mod tests {
         );
         router.fit_memory(128 << 20).unwrap();
         assert_eq!(limits(&router), [65_536, 65_536, 16_384, 16_384]);
+    }
+
+    #[test]
+    fn what_is_applied_shares_the_memory_again() {
+        let parse = |text: &str| config::from_toml(text).unwrap();
+        let text = "[interface.a]\nvif = 0\n[interface.b]\nvif = 1\n";
+        let mut router = router("");
+        let more = parse(&format!(
+            "{text}[interface.c]\nvif = 2\n[interface.d]\nvif = 3\n"
+        ));
+        // Nobody has said how much there is.
+        router.apply(Instant(0), &more).unwrap();
+        router.fit_memory(48 << 20).unwrap();
+        assert_eq!(limits(&router), [2048; 8]);
+        router.apply(Instant(0), &parse(text)).unwrap();
+        assert_eq!(limits(&router), [4096; 4]);
+        let much = parse("[interface.e]\nvif = 0\nneighbor_limit = 65536\n");
+        let error = router.apply(Instant(0), &much).unwrap_err();
+        assert!(
+            error.text.contains("49152 KiB") && error.text.contains("24576 KiB"),
+            "{error}"
+        );
+        assert_eq!(router.config().interfaces.len(), 2, "nothing has changed");
+        assert_eq!(limits(&router), [4096; 4]);
+    }
+
+    #[test]
+    fn what_others_cause_is_seen_with_its_limit() {
+        let text = "[interface.a]\nvif = 0\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n\
+                    [interface.a.advertise]\nmax_interval_s = 600\nmin_interval_s = 200\n";
+        let mut router = Router::new(&config::from_toml(text).unwrap(), 1, Instant(0));
+        let table = |router: &Router, now, lanes: &[Lane], name: &str| {
+            let uses = router.table_uses(now, lanes);
+            let found = uses.into_iter().find(|it| it.name == name).unwrap();
+            (found.used, found.limit)
+        };
+        let now = Instant::from_secs(1);
+        router.link_up(now, crate::InterfaceId(0), [2, 0, 0, 0, 0, 1], 1500);
+        // The address and the link-local one.
+        assert_eq!(table(&router, now, &[], "dad_probes"), (2, 2));
+        assert_eq!(table(&router, now, &[], "address_conflicts"), (0, 3));
+        assert_eq!(table(&router, now, &[], "mld_answers"), (0, 1));
+        assert_eq!(table(&router, now, &[], "router_solicitations"), (0, 1));
+        let (used, limit) = table(&router, now, &[], "icmp_hosts");
+        assert!(used == 0 && limit > 0);
+        // A lane of another CPU has punted something.
+        let mut lanes = [router.new_lane(), router.new_lane()];
+        let frame = crate::FrameMeta::plain(100);
+        lanes[1].punt(router.tables(), crate::InterfaceId(0), frame, |to| {
+            to.fill(0)
+        });
+        assert_eq!(table(&router, now, &lanes, "punted_bytes.cpu0").0, 0);
+        assert_eq!(table(&router, now, &lanes, "punted_bytes.cpu1").0, 100);
     }
 }

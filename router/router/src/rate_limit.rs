@@ -52,6 +52,11 @@ impl RateLimit {
         self.0.saturating_since(now) <= most
     }
 
+    /// Returns `true` if all tokens are there.
+    pub(crate) fn is_full(self, now: Instant) -> bool {
+        self.0 <= now
+    }
+
     /// Takes a token if there is one.
     pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         let has = self.has_token(now, rate);

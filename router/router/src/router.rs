@@ -14,6 +14,7 @@ use crate::frame::{FrameMeta, Header, InterfaceId, Verdict, Verdicts};
 use crate::interface::vlan_map::VlanMap;
 use crate::local::services::Services;
 use crate::neighbor::adjacency::Adjacencies;
+use crate::neighbor::budget::{limit_neighbors, usual_limit};
 use crate::outbox::{Egress, Outbox};
 use crate::rng::Rng;
 use crate::route::changes::RouteChanges;
@@ -66,7 +67,7 @@ impl Router {
             rng: Rng::new(keys.next()),
             outbox: Outbox::default(),
         };
-        router.apply(now, config);
+        router.adopt(now, config);
         router
     }
 
@@ -152,7 +153,22 @@ impl Router {
     /// what was added with [`Router::insert_route`] stays. Where files of routes are named in a
     /// table and others are from now on, or the other way round, that table has no routes but
     /// configured ones afterwards, until [`Router::read_route_files`] adds those of the files.
-    pub fn apply(&mut self, now: Instant, config: &Config) {
+    ///
+    /// # Errors
+    ///
+    /// The neighbors that it has room for are more than there is memory ([`Router::fit_memory`]).
+    /// Nothing has changed then.
+    pub fn apply(&mut self, now: Instant, config: &Config) -> Result<(), ConfigError> {
+        let bytes = self.state.table_bytes;
+        let usual = bytes.map(|bytes| usual_limit(config, bytes)).transpose()?;
+        self.adopt(now, config);
+        if let Some(usual) = usual {
+            limit_neighbors(&mut self.state, &mut self.tables.adjacencies, usual);
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
         self.step(now).apply(&old);
     }

@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// By the number of the routing table.
     pub(crate) services: Vec<Services>,
     pub(crate) reassembly: Reassembly,
+    /// Bytes of memory that are for tables; `None` before that is known.
+    pub(crate) table_bytes: Option<usize>,
     /// The identification of the last packet of the router's own that was fragmented.
     pub(crate) ident: u16,
 }
@@ -60,6 +62,7 @@ impl State {
             settle_at: None,
             services: alloc::vec![services],
             reassembly: Reassembly::default(),
+            table_bytes: None,
             ident,
         }
     }

@@ -436,7 +436,7 @@ fn ethernet_to_verdict() {
                 match step.link {
                     0 => router.link_down(vif),
                     1 => router.link_up(now, vif, MACS[usize::from(vif.0)], 1400),
-                    2 => router.apply(now, &config),
+                    2 => router.apply(now, &config).unwrap(),
                     _ => {}
                 }
                 balance(&router);

@@ -409,7 +409,7 @@ fn walk(seed: u64, seen: &mut BTreeSet<&'static str>) {
             }
             4 => {
                 let config = config::from_toml(&configs[random.below(2)]).unwrap();
-                bed.router.apply(bed.now, &config);
+                bed.router.apply(bed.now, &config).unwrap();
             }
             5..9 => bed.pass(random.of(&[10, 400, 1000, 5000, 70_000])),
             9..12 => {

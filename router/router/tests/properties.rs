@@ -227,7 +227,7 @@ proptest! {
                     ((IpAddr::V6(a), len), true) => { routes.1.remove(&(a.to_bits(), len)); }
                 }
             }
-            bed.router.apply(bed.now, &with_routes(&empty, &routes));
+            bed.router.apply(bed.now, &with_routes(&empty, &routes)).unwrap();
             bed.pass(3000);
             bed.take();
             let ends = step.iter().map(|c| (c.bits, c.len));

@@ -67,7 +67,8 @@ const COMMANDS: [Command<Run>; 10] = [
     command("show vifs", "rings, pages and backends", show_vifs),
     command("show cpu", "time used, sleeps, events", show_cpu),
     command("show memory", "pages and heap", |cx, _| {
-        Answer::Memory(cx.platform.memory(), cx.data_plane.router().table_uses())
+        let tables = cx.data_plane.table_uses(cx.platform.now_ns());
+        Answer::Memory(cx.platform.memory(), tables)
     }),
     Command {
         words: "crash",

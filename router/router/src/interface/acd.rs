@@ -33,6 +33,11 @@ pub(crate) struct Acd {
 }
 
 impl Acd {
+    /// Returns how many of the addresses somebody else uses, as far as was noticed lately.
+    pub(crate) fn conflicts(&self) -> usize {
+        self.conflicts.len()
+    }
+
     /// Creates the state machine of a link that came up at `now`: all addresses are to be announced.
     pub(crate) fn begin(now: Instant) -> Self {
         Self {

@@ -63,6 +63,11 @@ impl Conflicts {
         again
     }
 
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns when the first is forgotten; `None` if there are none.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.0.iter().map(Conflict::end).min()

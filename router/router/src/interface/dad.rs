@@ -59,6 +59,11 @@ impl Dad {
         self.0.iter().map(|p| p.due).min()
     }
 
+    /// Returns how many addresses are asked about.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Stops asking about an address, which somebody else has.
     pub(crate) fn stop(&mut self, address: Ipv6Addr) {
         self.0.retain(|p| p.address != address);

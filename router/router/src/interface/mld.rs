@@ -77,6 +77,11 @@ impl MldListener {
         }
     }
 
+    /// Returns how many answers to queries are due: one at most, whoever asked.
+    pub(crate) fn answers(&self) -> usize {
+        usize::from(self.answer.is_some())
+    }
+
     /// Reports all groups again as if they were new.
     pub(crate) fn repeat(&mut self, now: Instant) {
         for group in self.groups.clone() {

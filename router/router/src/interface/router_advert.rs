@@ -40,6 +40,8 @@ pub(crate) struct RouterAdvertiser {
     /// When a final advertisement is due, which ends the router's lifetime (RFC 4861 6.2.5); `None`
     /// if none is to be sent.
     final_ra_due: Option<Instant>,
+    /// The next advertisement answers somebody who asked.
+    solicited: bool,
     /// The router has a usable default route, as far as that matters for what it advertises.
     has_default_route: bool,
 }
@@ -100,6 +102,12 @@ impl RouterAdvertiser {
         let delay = Duration::from_millis(cx.rng.up_to(ANSWER_MS));
         let at = self.earliest(cx.now).saturating_add(delay);
         self.due = self.due.min(at);
+        self.solicited = true;
+    }
+
+    /// Returns how many answers to solicitations are due: one at most, whoever asked.
+    pub(crate) fn solicitations(&self) -> usize {
+        usize::from(self.solicited)
     }
 
     /// Stops advertising. Returns `true` if a final advertisement is to be sent (RFC 4861 6.2.5).
@@ -131,6 +139,7 @@ impl RouterAdvertiser {
             false => config.lifetime_s,
         };
         let sent = advertise(cx, (on, interface), config, lifetime_s);
+        self.solicited &= !sent;
         let (least, most) = (config.min_interval_s.into(), config.max_interval_s.into());
         let spread = 1000 * (u64::saturating_sub(most, least));
         let usual = 1000 * u64::from(config.min_interval_s) + cx.rng.up_to(spread);

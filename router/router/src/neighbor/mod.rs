@@ -2,6 +2,7 @@
 
 pub(crate) mod adjacency;
 pub(crate) mod arp;
+pub(crate) mod budget;
 pub(crate) mod ndp;
 pub(crate) mod nud;
 pub(crate) mod proxy_arp;

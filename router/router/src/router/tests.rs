@@ -412,7 +412,9 @@ fn routes_of_files_are_routes() {
         assert!(error.text.starts_with(wanted), "{error}");
     }
     // A configuration without files takes the place of all.
-    router.apply(Instant(0), &from_toml(CONFIG).unwrap());
+    router
+        .apply(Instant(0), &from_toml(CONFIG).unwrap())
+        .unwrap();
     assert_eq!(router.route_counts(), (1, 0));
 }
 

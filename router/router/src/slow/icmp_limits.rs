@@ -89,6 +89,12 @@ impl IcmpLimits {
         all.has_token(now, rates.all) && host.take(now, rates.host) && all.take(now, rates.all)
     }
 
+    /// Returns how many places of hosts have less than a full bucket, and how many there are.
+    pub(crate) fn hosts(&self, now: Instant) -> (usize, usize) {
+        let drawn = self.hosts.iter().filter(|limit| !limit.is_full(now));
+        (drawn.count(), self.hosts.len())
+    }
+
     /// Returns the place of a host.
     fn place(&self, input: InterfaceId, host: IpAddr) -> usize {
         let address = match host {

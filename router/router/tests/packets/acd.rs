@@ -88,7 +88,7 @@ fn a_conflict_is_forgotten_when_it_is_over() {
     bed.pass(5000);
     bed.receive(WAN, &conflicting_packets()[1]);
     let config = bed.router.config().clone();
-    bed.router.apply(bed.now, &config);
+    bed.router.apply(bed.now, &config).unwrap();
     assert_eq!(conflicts(&bed).len(), 1);
     bed.assert_balance();
 }
@@ -110,7 +110,7 @@ fn a_new_address_is_announced() {
     let mut bed = Bed::ready(CONFIG, &[]);
     let text = CONFIG.replace("10.0.0.1/24", "10.0.0.1/24\", \"10.0.7.1/24");
     let config = config::from_toml(&text).unwrap();
-    bed.router.apply(bed.now, &config);
+    bed.router.apply(bed.now, &config).unwrap();
     bed.poll();
     let about: Vec<_> = bed
         .take()

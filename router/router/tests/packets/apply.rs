@@ -56,13 +56,15 @@ fn an_interface_more_in_the_middle_leaves_the_others_alone() {
     let dmz = "[interface.dmz]\nvif = 2\naddress = [\"10.0.2.1/24\"]\n";
     let at = BASE.find("[interface.lan]").unwrap();
     let text = [&BASE[..at], dmz, &BASE[at..], STATIC].concat();
-    bed.router.apply(bed.now, &parse(&text));
+    bed.router.apply(bed.now, &parse(&text)).unwrap();
     assert_eq!(known(&bed), before);
     assert_eq!(verdict(&mut bed, FAR), Verdict::Forward(InterfaceId(LAN)));
     let dmz = bed.router.interface_id("dmz").unwrap();
     assert!(!bed.router.is_up(dmz) && dmz != InterfaceId(LAN));
     // And when it is gone again.
-    bed.router.apply(bed.now, &parse(&[BASE, STATIC].concat()));
+    bed.router
+        .apply(bed.now, &parse(&[BASE, STATIC].concat()))
+        .unwrap();
     assert_eq!(verdict(&mut bed, FAR), Verdict::Forward(InterfaceId(LAN)));
     assert_eq!(bed.router.interface_id("dmz"), None);
     bed.assert_balance();
@@ -75,7 +77,8 @@ fn routes_that_were_added_stay_and_configured_ones_follow() {
     bed.router.insert_route(&extra.routes[0]).unwrap();
     let other = BASE.replace("20.0.0.0/8", "40.0.0.0/8");
     bed.router
-        .apply(bed.now, &parse(&[&other, STATIC].concat()));
+        .apply(bed.now, &parse(&[&other, STATIC].concat()))
+        .unwrap();
     assert_eq!(
         verdict(&mut bed, [30, 0, 0, 1]),
         Verdict::Forward(InterfaceId(LAN))
@@ -102,9 +105,10 @@ fn a_static_neighbor_comes_goes_and_changes() {
     assert_eq!(mac(&mut bed), Some((fixed, 0xfe)));
     let changed = STATIC.replace("00:fe", "00:fd");
     bed.router
-        .apply(bed.now, &parse(&[BASE, &changed].concat()));
+        .apply(bed.now, &parse(&[BASE, &changed].concat()))
+        .unwrap();
     assert_eq!(mac(&mut bed), Some((fixed, 0xfd)));
-    bed.router.apply(bed.now, &parse(BASE));
+    bed.router.apply(bed.now, &parse(BASE)).unwrap();
     assert_eq!(mac(&mut bed), None, "asked for from now on");
     assert_eq!(verdict(&mut bed, FAR), Verdict::Punt);
     bed.assert_balance();
@@ -115,7 +119,8 @@ fn an_mtu_holds_for_neighbors_that_are_known() {
     let mut bed = bed();
     let small = BASE.replacen("vif = 1\n", "vif = 1\nmtu = 1280\n", 1);
     bed.router
-        .apply(bed.now, &parse(&[&small, STATIC].concat()));
+        .apply(bed.now, &parse(&[&small, STATIC].concat()))
+        .unwrap();
     let long = udp(WAN, HOST, FAR, 1400);
     let verdicts = bed.offer(WAN, &[(&long, FrameMeta::plain(long.len()))]);
     assert_eq!(verdicts, [Verdict::Punt]);
@@ -129,7 +134,9 @@ fn an_address_that_goes_takes_only_its_network_along() {
     let host = [10, 0, 7, 9];
     bed.meet(LAN, host, [10, 0, 7, 1]);
     assert_eq!(verdict(&mut bed, host), Verdict::Forward(InterfaceId(LAN)));
-    bed.router.apply(bed.now, &parse(&[BASE, STATIC].concat()));
+    bed.router
+        .apply(bed.now, &parse(&[BASE, STATIC].concat()))
+        .unwrap();
     assert_eq!(verdict(&mut bed, host), Verdict::Punt);
     assert_eq!(verdict(&mut bed, FAR), Verdict::Forward(InterfaceId(LAN)));
     let all = snapshot::neighbors(&bed.router);
@@ -142,10 +149,11 @@ fn the_number_of_an_interface_that_routes_lead_to_is_not_given_away() {
     let mut extra = parse(&BASE.replace("20.0.0.0/8", "30.0.0.0/8")).routes;
     bed.router.insert_route(&extra.remove(0)).unwrap();
     let lan = BASE.find("[interface.lan]").unwrap();
-    bed.router.apply(bed.now, &parse(&BASE[..lan]));
+    bed.router.apply(bed.now, &parse(&BASE[..lan])).unwrap();
     let dmz = "[interface.dmz]\nvif = 2\naddress = [\"10.0.2.1/24\"]\n";
     bed.router
-        .apply(bed.now, &parse(&[&BASE[..lan], dmz].concat()));
+        .apply(bed.now, &parse(&[&BASE[..lan], dmz].concat()))
+        .unwrap();
     let dmz = bed.router.interface_id("dmz").unwrap();
     assert_ne!(dmz, InterfaceId(LAN));
     bed.router.link_up(bed.now, dmz, router_mac(0, 2), 1500);
@@ -175,9 +183,9 @@ fn a_vrf_keeps_its_routes_when_others_come_before_it() {
         snapshot::routes(&bed.router, blue).unwrap().ipv4.routes
     };
     assert_eq!(routes(&bed), 1);
-    bed.router.apply(bed.now, &vrf("amber azure"));
+    bed.router.apply(bed.now, &vrf("amber azure")).unwrap();
     assert_eq!((routes(&bed), bed.router.route_counts().0), (1, 1));
-    bed.router.apply(bed.now, &vrf(""));
+    bed.router.apply(bed.now, &vrf("")).unwrap();
     assert_eq!((routes(&bed), bed.router.route_counts().0), (1, 1));
 }
 
@@ -189,7 +197,9 @@ fn the_same_configuration_changes_nothing() {
     bed.poll();
     let before = known(&bed);
     for _ in 0..100 {
-        bed.router.apply(bed.now, &parse(&[BASE, STATIC].concat()));
+        bed.router
+            .apply(bed.now, &parse(&[BASE, STATIC].concat()))
+            .unwrap();
     }
     assert_eq!(known(&bed), before);
     bed.now = Instant(bed.now.0 + Duration::from_millis(10).as_nanos() as u64);
@@ -234,7 +244,7 @@ fn a_change_takes_no_square_of_time() {
         let (mut bed, config) = with_neighbors(interfaces);
         let begin = processor_time();
         for _ in 0..10 {
-            bed.router.apply(bed.now, &config);
+            bed.router.apply(bed.now, &config).unwrap();
         }
         processor_time() - begin
     });
@@ -264,14 +274,16 @@ fn static_neighbors_that_go_leave_nothing() {
             bed.router.link_down(wan);
         }
         bed.router
-            .apply(bed.now, &with(&["10.0.0.9", "2001:db8::9"]));
+            .apply(bed.now, &with(&["10.0.0.9", "2001:db8::9"]))
+            .unwrap();
         bed.router
-            .apply(bed.now, &with(&["10.0.0.9", "2001:db8::9"]));
+            .apply(bed.now, &with(&["10.0.0.9", "2001:db8::9"]))
+            .unwrap();
         let known = |bed: &Bed| snapshot::neighbors(&bed.router).len();
         assert_eq!(known(&bed), 2, "{up}");
-        bed.router.apply(bed.now, &with(&["10.0.0.9"]));
+        bed.router.apply(bed.now, &with(&["10.0.0.9"])).unwrap();
         assert_eq!(known(&bed), 1, "{up}");
-        bed.router.apply(bed.now, &with(&[]));
+        bed.router.apply(bed.now, &with(&[])).unwrap();
         assert_eq!(known(&bed), 0, "{up}");
     }
 }

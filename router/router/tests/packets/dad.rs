@@ -286,7 +286,7 @@ fn a_duplicate_of_the_hardware_address_disables_ipv6() {
         assert_eq!(shown(&bed, WAN6), wanted);
         // The same configuration again changes nothing.
         let again = config::from_toml(&config).unwrap();
-        bed.router.apply(bed.now, &again);
+        bed.router.apply(bed.now, &again).unwrap();
         assert_eq!(shown(&bed, WAN6), wanted);
         // Another link may have room for it.
         let wan = InterfaceId(WAN);

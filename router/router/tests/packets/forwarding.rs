@@ -443,7 +443,7 @@ via = ["10.0.1.9"]
         &[(&udp(WAN, A, [10, 0, 1, 77], 10), FrameMeta::plain(52))],
     );
     let config = config::from_toml(text).unwrap();
-    bed.router.apply(bed.now, &config);
+    bed.router.apply(bed.now, &config).unwrap();
     bed.sent.clear();
     assert!(!bed.router.all_links_up());
     // Whatever their order, interfaces keep their numbers, and so what is counted and known there.
@@ -466,7 +466,7 @@ via = ["10.0.1.9"]
     let verdicts = bed.offer(WAN, &[(&frame, FrameMeta::plain(frame.len()))]);
     assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN))]);
     bed.assert_balance();
-    bed.router.apply(bed.now, &router::Config::empty());
+    bed.router.apply(bed.now, &router::Config::empty()).unwrap();
     let verdicts = bed.offer(0, &[(&frame, FrameMeta::plain(frame.len()))]);
     assert_eq!(verdicts, [Verdict::Drop]);
 }

@@ -106,7 +106,7 @@ fn lanes_outlive_a_change_of_the_configuration() {
     bed.router.gather_punts(&mut lane);
     let counted = bed.router.counters(InterfaceId(WAN)).unwrap().rx_packets;
     let config = bed.router.config().clone();
-    bed.router.apply(bed.now, &config);
+    bed.router.apply(bed.now, &config).unwrap();
     lane = bed.router.new_lane();
     forward(&bed, &mut lane);
     bed.router.gather_counters(&mut lane);

@@ -61,7 +61,8 @@ fn it_is_up_without_a_link_and_says_nothing() {
             .link_up(bed.now, InterfaceId(LOOPBACK), [2; 6], 1500);
         bed.router.link_down(InterfaceId(LOOPBACK));
         bed.router
-            .apply(bed.now, &config::from_toml(CONFIG).unwrap());
+            .apply(bed.now, &config::from_toml(CONFIG).unwrap())
+            .unwrap();
         bed.poll();
     }
     assert!(bed.take().is_empty());

@@ -194,16 +194,16 @@ fn a_group_that_is_left_is_reported_as_often_as_the_querier_wants() {
 fn only_groups_that_changed_are_reported() {
     let mut bed = Bed::ready6(TWO, &[]);
     let one = config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
-    bed.router.apply(bed.now, &one);
+    bed.router.apply(bed.now, &one).unwrap();
     let gone = [[(3, solicited(SECOND))]];
     bed.poll();
     assert_eq!(records(&bed.take6()), gone, "at once");
     assert_eq!(records(&reported(&mut bed)), gone, "and again");
     // Back before both are said: the last one counts.
     let two = config::from_toml(TWO).unwrap();
-    bed.router.apply(bed.now, &two);
-    bed.router.apply(bed.now, &one);
-    bed.router.apply(bed.now, &two);
+    bed.router.apply(bed.now, &two).unwrap();
+    bed.router.apply(bed.now, &one).unwrap();
+    bed.router.apply(bed.now, &two).unwrap();
     bed.poll();
     let back = vec![(4, solicited(SECOND))];
     assert_eq!(records(&bed.take6()), [back], "only this one");
@@ -213,7 +213,7 @@ fn only_groups_that_changed_are_reported() {
     for _ in 0..3 {
         reported(&mut bed);
     }
-    bed.router.apply(bed.now, &shared);
+    bed.router.apply(bed.now, &shared).unwrap();
     bed.poll();
     assert_eq!(records(&bed.take6()), [[(3, solicited(SECOND))]]);
     bed.assert_balance();
@@ -226,7 +226,7 @@ fn version_1_says_once_that_a_group_is_left() {
     bed.receive(WAN, &behind_options(asked, ALERT));
     reported(&mut bed);
     let one = config::from_toml(&TWO.replace(", \"2001:db8::7:7/64\"", "")).unwrap();
-    bed.router.apply(bed.now, &one);
+    bed.router.apply(bed.now, &one).unwrap();
     bed.poll();
     let mut sent = bed.take6();
     for _ in 0..5 {

@@ -58,7 +58,7 @@ fn a_vlan_follows_the_mtu_of_its_parent() {
     let limited = CONFIG6.replace("\"10.0.1.1/24\"]", "\"10.0.1.1/24\"]\nmtu = 1280");
     for (config, mtu) in [(limited.as_str(), 1280), (CONFIG6, 9000)] {
         let config = from_toml(&with_vlan(config)).unwrap();
-        bed.router.apply(bed.now, &config);
+        bed.router.apply(bed.now, &config).unwrap();
         let shown = router::snapshot::interfaces(&bed.router);
         assert_eq!((shown[2].mtu, &shown[2].mtu_warnings[..]), (mtu, &[][..]));
     }

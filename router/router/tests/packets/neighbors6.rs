@@ -426,7 +426,7 @@ fn advertisements_of_the_router() {
     // Taken from the configuration, too.
     let at = ADVERTISING.find("[interface.lan.advertise]").unwrap();
     let config = config::from_toml(&ADVERTISING[..at]).unwrap();
-    bed.router.apply(bed.now, &config);
+    bed.router.apply(bed.now, &config).unwrap();
     bed.poll();
     let last = of_kind(&bed.take6(), 0, 134);
     assert_eq!((last.len(), &last[0].payload[6..8]), (1, &[0, 0][..]));

@@ -357,7 +357,8 @@ fn a_vlan_more_in_a_new_configuration() {
     );
     let more = more.replace("vlan = 200", "vlan = 201");
     bed.router
-        .apply(bed.now, &config::from_toml(&more).unwrap());
+        .apply(bed.now, &config::from_toml(&more).unwrap())
+        .unwrap();
     bed.poll();
     bed.sent.clear();
     assert!(bed.router.all_links_up());

@@ -187,7 +187,8 @@ fn sources_are_judged_by_their_own_table() {
     // Loose: a route by way of another table is one.
     let loose = CONFIG.replace("strict", "loose");
     bed.router
-        .apply(bed.now, &config::from_toml(&loose).unwrap());
+        .apply(bed.now, &config::from_toml(&loose).unwrap())
+        .unwrap();
     for source in [[10, 77, 0, 1], [10, 66, 0, 1], NEAR] {
         bed.receive(RED2, &udp(RED2, source, NEAR, 20));
         assert!(went(&mut bed).is_some(), "{source:?}");
@@ -235,7 +236,7 @@ fn a_circle_is_left() {
     for route in config.routes.iter_mut().filter(|r| r.vrf < 2) {
         route.target = RouteTarget::Vrf(1 - route.vrf);
     }
-    bed.router.apply(bed.now, &config);
+    bed.router.apply(bed.now, &config).unwrap();
     bed.receive(WAN, &udp(WAN, OUTSIDE, [99, 9, 9, 9], 20));
     bed.receive(WAN, &udp6(WAN, a6("2001:db8:9::9"), a6("2a00::1"), 20));
     assert_eq!(bed.dropped(WAN, DropReason::VrfLoop), 3);
