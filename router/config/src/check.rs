@@ -1,4 +1,4 @@
-//! Checks that a draft makes sense as a whole: the rules of each subject in a file of its own.
+//! Validates a draft as a whole. The rules of each subject are in a file of their own.
 
 mod address;
 mod attachment;
@@ -21,8 +21,8 @@ use crate::model::{Config, DEFAULT_HOSTNAME, InterfaceConfig, RouteFile};
 use interfaces::Interfaces;
 use wire::addr::Network;
 
-/// Numbers by a number and a prefix, such as that of a routing table and a route there. One type for all
-/// such maps: each type costs some KiB of code.
+/// A map from a number and a prefix, such as a routing table and a route in it, to a number. All
+/// such maps share this type, since each instantiation costs some KiB of code.
 pub(crate) type Places = BTreeMap<(usize, Network), usize>;
 
 pub(crate) fn check(draft: Draft) -> Result<Config, ConfigError> {
@@ -91,13 +91,13 @@ fn interface_names(interfaces: &[DraftInterface]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Returns `true` if an interface or a routing table may be called so.
+/// Returns `true` if this is a valid name of an interface or a routing table.
 fn is_name(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=31).contains(&name.len()) && name.bytes().all(legal)
 }
 
-/// Finds the interfaces that ICMP errors come from.
+/// Resolves the interfaces whose addresses ICMP errors are sent from.
 fn with_sources(
     drafts: Vec<DraftInterface>,
     vrfs: &[String],

@@ -1,4 +1,4 @@
-//! A small configuration on the guest's command line (`extra` in xl's file).
+//! The configuration on the guest's command line (`extra` in the xl file).
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -14,7 +14,7 @@ use crate::notation::{self, MTU_MIN};
 use crate::suggest::did_you_mean;
 use wire::addr::Network;
 
-/// What the words say.
+/// The parsed options.
 #[derive(Default)]
 struct Words {
     hostname: Option<String>,
@@ -24,7 +24,7 @@ struct Words {
     warnings: Vec<Warning>,
 }
 
-/// Takes what stands behind `KEY=`, or says what is wrong with it.
+/// Parses the value of an option, or returns what is wrong with it.
 type Take = fn(&mut Words, &str) -> Result<(), String>;
 
 const KEYS: [(&str, Take); 5] = [
@@ -35,11 +35,11 @@ const KEYS: [(&str, Take); 5] = [
     ("log", |_, _| Ok(())),
 ];
 
-/// The most bytes that arrive: Xen's builder cuts what is longer (`MAX_GUEST_CMDLINE` of xen.h, less
-/// the NUL behind it).
+/// The maximum length in bytes: Xen's domain builder truncates longer command lines
+/// (`MAX_GUEST_CMDLINE` of xen.h, minus the NUL).
 const CUT: usize = 1023;
 
-/// Words of other kernels that toolstacks and users put there whatever the guest is, up to `=`.
+/// Options of other kernels that toolstacks and users set whatever the guest is.
 const FOREIGN: [&str; 16] = [
     "console",
     "debug",
@@ -63,14 +63,13 @@ const FOREIGN: [&str; 16] = [
 ///
 /// `ip=VIF:ADDRESS/LEN` and `mtu=VIF:BYTES` make interfaces named `vif0` to `vif15`;
 /// `route=PREFIX,TARGET` has one or more gateways separated by commas, an interface, or
-/// `blackhole`, `unreachable`, `prohibit` as target; `hostname=NAME` names the router.
-/// `log=LEVEL` is left to others. What other kernels know is passed over, what nobody knows is warned
-/// about.
+/// `blackhole`, `unreachable`, `prohibit` as target; `hostname=NAME` names the router. `log=LEVEL`
+/// is handled elsewhere. Options of other kernels are ignored; unknown ones cause a warning.
 ///
 /// # Errors
 ///
-/// The first word that is wrong, or that seems to be one of these misspelt, or that the text is as long
-/// as one that was cut. The line is always 0.
+/// Fails on the first option that is invalid or looks misspelled, or if the text is so long that
+/// Xen may have truncated it. The line is always 0.
 pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
     if text.len() >= CUT {
         let text = format!(
@@ -104,9 +103,9 @@ pub fn from_extra(text: &str) -> Result<Config, ConfigError> {
 }
 
 impl Words {
-    /// Passes over a word that isn't one of the router's, unless it seems to be meant as one.
+    /// Handles an unknown option: an error if it looks like a misspelled one.
     fn unknown(&mut self, word: &str, key: &str) -> Result<(), ConfigError> {
-        // Such as `net.ifnames=0`, a parameter of a module of Linux.
+        // Such as `net.ifnames=0`, a module parameter of Linux.
         if FOREIGN.contains(&key) || key.contains('.') {
             return Ok(());
         }

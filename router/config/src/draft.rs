@@ -36,7 +36,7 @@ impl<T> At<T> {
     }
 }
 
-/// Where it was written makes no difference.
+/// The line is ignored in comparisons.
 impl<T: PartialEq> PartialEq for At<T> {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
@@ -54,8 +54,8 @@ pub(crate) struct Draft {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// An interface. What needs nothing but reading is in `config` at once, the rest comes there from
-/// the fields beside it as it is checked.
+/// An interface. What needs no further checks is in `config`; the other fields are moved there as
+/// they are checked.
 #[derive(Debug)]
 pub(crate) struct DraftInterface {
     pub(crate) line: u32,
@@ -81,7 +81,7 @@ pub(crate) struct DraftAdvertise {
     pub(crate) line: u32,
     /// All but the prefixes.
     pub(crate) config: AdvertiseConfig,
-    /// `None` for those of the interface's networks.
+    /// `None` to advertise the interface's networks.
     pub(crate) prefixes: Option<Vec<PrefixConfig>>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct DraftAdvertise {
 pub(crate) struct DraftRoute {
     pub(crate) prefix: At<Network>,
     pub(crate) vrf: Option<At<String>>,
-    /// The table that its gateways are in, or that it leads to, if another.
+    /// The table that its gateways are in, or that it leads to, if it isn't the route's own.
     pub(crate) via_vrf: Option<At<String>>,
     pub(crate) target: At<DraftTarget>,
     pub(crate) mtu: Option<At<u16>>,
@@ -110,7 +110,7 @@ pub(crate) enum DraftTarget {
     Drop(Action),
 }
 
-/// What is done with packets that are sent nowhere.
+/// What happens to packets that a route drops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
     Blackhole,
@@ -132,7 +132,7 @@ impl Action {
     }
 }
 
-/// A gateway, with the interface of its link if that was said.
+/// A gateway, with the name of its interface if given.
 #[derive(Clone, Debug)]
 pub(crate) struct DraftVia {
     pub(crate) address: IpAddr,

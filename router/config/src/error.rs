@@ -1,19 +1,19 @@
-//! What is wrong with a configuration, and what could be written better.
+//! Errors in and warnings about a configuration.
 
 use alloc::string::String;
 use core::fmt;
 
-/// Why a configuration can't be used.
+/// An error in a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
-    /// The line, counted from 1, or 0 if no line is to blame.
+    /// The line, counted from 1; 0 if the error has none.
     pub line: u32,
-    /// What is wrong and, where possible, what would be right.
+    /// What is wrong and, where possible, a suggestion.
     pub text: String,
 }
 
 impl ConfigError {
-    /// Creates an error at `line`, from 1; 0 for one of no line.
+    /// Creates an error on `line`, counted from 1; 0 if it has none.
     pub fn new(line: u32, text: impl Into<String>) -> Self {
         Self {
             line,
@@ -22,7 +22,7 @@ impl ConfigError {
     }
 }
 
-/// Writes `<line>: <text>`, or only the text if no line is to blame.
+/// Writes `<line>: <text>`, or only the text if the line is 0.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line != 0 {
@@ -34,16 +34,16 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-/// What works but should be written otherwise.
+/// A warning about a valid configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Warning {
-    /// The line, counted from 1, or 0 if there are no lines.
+    /// The line, counted from 1; 0 if there are no lines.
     pub line: u32,
-    /// What is to be said of it.
+    /// The warning.
     pub text: String,
 }
 
-/// Writes `line <line>: <text>`, or only the text if there are no lines.
+/// Writes `line <line>: <text>`, or only the text if the line is 0.
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line != 0 {

@@ -1,19 +1,20 @@
-//! Limits that the configuration and the router share.
+//! Limits that the configuration and the router have in common.
 
-/// The most interfaces a router has.
+/// The maximum number of interfaces.
 pub const MAX_INTERFACES: usize = 64;
 
-/// The most of these that are vifs.
+/// The maximum number of vifs.
 pub const MAX_VIFS: usize = 16;
 
-/// The most gateways, static neighbors and broadcast addresses of a family on an interface. The router
-/// knows as many others there at a time.
+/// The maximum number of gateways, static neighbors and broadcast addresses of each family on an
+/// interface.
 pub const MAX_NEIGHBORS: usize = 1024;
 
-/// The most groups of gateways: those of routes that have several, or an MTU of their own.
+/// The maximum number of groups of gateways, which are used by routes with several gateways or an
+/// MTU.
 pub const MAX_GROUPS: usize = 4096;
 
-/// The most gateways of a route: each gets its share of a group's 512.
+/// The maximum number of gateways of a route; they share the 512 buckets of a group.
 pub(crate) const GATEWAYS_MAX: usize = 64;
 
 /// The highest number of a vif.
@@ -21,5 +22,6 @@ pub(crate) const VIF_MAX: u8 = 15;
 
 const _: () = assert!(VIF_MAX as usize + 1 == MAX_VIFS);
 
-/// The most options of a kind in a router advertisement, so that it fits into the smallest MTU.
+/// The maximum number of options of each type in a router advertisement, so that it fits into the
+/// minimum MTU.
 pub(crate) const ADVERTISED_MAX: usize = 8;

@@ -9,13 +9,13 @@ use wire::addr::{Ipv6Network, Mac, Network};
 use wire::ndp_router_advert::{Preference, RouteInformation};
 use wire::vlan::Tag;
 
-/// The routing table of interfaces and routes that name no other.
+/// The name of the default routing table.
 pub const DEFAULT_VRF: &str = "default";
 
-/// What a router is called that has no other name.
+/// The default hostname.
 pub(crate) const DEFAULT_HOSTNAME: &str = "ringway";
 
-// What holds where a configuration says nothing else.
+// Defaults.
 
 /// DupAddrDetectTransmits (RFC 4862 5.1).
 const DAD_TRANSMITS: u8 = 1;
@@ -31,20 +31,20 @@ const PREFERRED_LIFETIME_S: u32 = 604_800;
 pub struct Config {
     /// The router's name, shown in the prompt.
     pub hostname: String,
-    /// The interfaces: first those that are vifs, then the others, each behind its parent. An
-    /// index into this names one.
+    /// The interfaces: vifs first, then the others, each after its parent. Other fields refer to
+    /// interfaces by index.
     pub interfaces: Vec<InterfaceConfig>,
-    /// The names of the routing tables (VRF): first that of the default one, then the others.
+    /// The names of the routing tables (VRFs), the default one first.
     pub vrfs: Vec<String>,
     /// Static routes of both families.
     pub routes: Vec<RouteConfig>,
-    /// Files in the ramdisk's archive with more of them, for [`read_route_file`].
+    /// Route files in the ramdisk's archive, for [`read_route_file`].
     ///
     /// [`read_route_file`]: crate::read_route_file
     pub route_files: Vec<RouteFile>,
     /// Static neighbors of both families.
     pub neighbors: Vec<NeighborConfig>,
-    /// What should be written otherwise, in the order of lines, for whoever looks after the router.
+    /// Warnings for the operator, in the order of lines.
     pub warnings: Vec<Warning>,
 }
 
@@ -53,38 +53,37 @@ pub struct Config {
 pub struct InterfaceConfig {
     /// The name the user chose.
     pub name: String,
-    /// The vif it is, or the interface it is a part of.
+    /// What the interface is attached to.
     pub attachment: Attachment,
-    /// Its addresses with the networks on its link, of both families; the first of a family
-    /// is the primary one.
+    /// Its addresses of both families with their prefix lengths; the first of each family is the
+    /// primary one.
     pub addresses: Vec<Network>,
-    /// The largest IP packet to send, in bytes; `None` for what the link offers.
+    /// The MTU, in bytes; `None` for the link's.
     pub mtu: Option<u16>,
-    /// The routing table that it uses, an index into [`Config::vrfs`].
+    /// The index of its routing table in [`Config::vrfs`].
     pub vrf: usize,
-    /// What is asked of the sources of packets from this interface; `None` for nothing.
+    /// The mode of reverse-path filtering; `None` if it is off.
     pub rpf: Option<ReversePath>,
-    /// What it does only if told to.
+    /// Features that are off by default.
     pub allow: Allowed,
-    /// The interface (an index) whose addresses ICMP errors about packets from this one come
-    /// from; `None` for this one.
+    /// The index of the interface from whose addresses ICMP errors about packets received here are
+    /// sent; `None` for this interface.
     pub source: Option<usize>,
-    /// How often others are asked whether they have one of the IPv6 addresses before it is
-    /// used (DupAddrDetectTransmits, RFC 4862 5.1).
+    /// The number of solicitations sent by duplicate address detection (DupAddrDetectTransmits, RFC
+    /// 4862 5.1); 0 to disable it.
     pub dad_transmits: u8,
-    /// How many ICMP errors about packets from there are sent in a second (RFC 1812 4.3.2.8, RFC 4443
-    /// 2.4 (f)), half as many at once; 0 for none.
+    /// The limit of ICMP errors per second about packets received here (RFC 1812 4.3.2.8, RFC 4443
+    /// 2.4 (f)), with bursts of half as many; 0 for none.
     pub icmp_error_rate: u32,
-    /// How many neighbors of a family it may have, beside those that are configured; `None` for as
-    /// many as memory suggests.
+    /// The maximum number of neighbors of each family, in addition to configured ones; `None` to
+    /// derive it from the memory.
     pub neighbor_limit: Option<u32>,
     /// The router advertisements sent there; `None` for none.
     pub advertise: Option<AdvertiseConfig>,
 }
 
 impl InterfaceConfig {
-    /// Returns an interface with this name that is attached to nothing and has no addresses, with
-    /// the values that hold where a configuration says nothing else.
+    /// Creates an interface with defaults: attached to nothing, without addresses.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -103,61 +102,59 @@ impl InterfaceConfig {
     }
 }
 
-/// What an interface does only if told to.
+/// Features of an interface that are off by default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Allowed {
-    /// Packets from elsewhere go to all hosts of its networks (RFC 2644).
+    /// Directed broadcasts to its networks are forwarded (RFC 2644).
     pub directed_broadcast: bool,
-    /// Hosts there are told of next hops on their own link (RFC 1812 5.2.7.2, RFC 4861 8.2).
+    /// Redirects are sent to hosts on its link (RFC 1812 5.2.7.2, RFC 4861 8.2).
     pub redirects: bool,
-    /// Packets from there may have source routes (RFC 1812 5.3.13.4).
+    /// Source routes of packets received here are followed (RFC 1812 5.3.13.4).
     pub source_route: bool,
-    /// It answers ARP there for hosts that are reached through other interfaces (RFC 1027).
+    /// ARP requests for hosts reached through other interfaces are answered (RFC 1027).
     pub proxy_arp: bool,
 }
 
-/// Which sources packets from an interface may have (RFC 3704 2).
+/// A mode of reverse-path filtering (RFC 3704 2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReversePath {
-    /// The source must be routed to the interface that the packet came from; with several
-    /// gateways, by one of them.
+    /// The route to the source must lead to the interface that the packet arrived on; with several
+    /// gateways, through one of them.
     Strict,
-    /// The same, or a less specific route for the source must lead there, other than the default one
-    /// (2.3, RFC 8704 2.3).
+    /// The same, or a less specific route to the source other than the default route must lead
+    /// there (2.3, RFC 8704 2.3).
     Feasible,
-    /// The source must be routed somewhere.
+    /// There must be a route to the source.
     Loose,
-    /// The same, by another route than the default one (2.5).
+    /// There must be a route to the source other than the default route (2.5).
     LooseIgnoringDefault,
 }
 
 /// Router advertisements (RFC 4861 6.2.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdvertiseConfig {
-    /// The least time between two of them, in seconds (MinRtrAdvInterval).
+    /// The minimum interval, in seconds (MinRtrAdvInterval).
     pub min_interval_s: u16,
-    /// The most (MaxRtrAdvInterval).
+    /// The maximum interval, in seconds (MaxRtrAdvInterval).
     pub max_interval_s: u16,
-    /// How long the router is a default router, in seconds; 0 if it is none
-    /// (AdvDefaultLifetime).
+    /// The router lifetime, in seconds; 0 if it isn't a default router (AdvDefaultLifetime).
     pub lifetime_s: u16,
-    /// Addresses are to be had by DHCPv6 (AdvManagedFlag).
+    /// Addresses are available via DHCPv6 (AdvManagedFlag).
     pub managed: bool,
-    /// Other things are to be had by DHCPv6 (AdvOtherConfigFlag).
+    /// Other configuration is available via DHCPv6 (AdvOtherConfigFlag).
     pub other: bool,
-    /// The hop limit hosts are to use; 0 leaves it to them (AdvCurHopLimit).
+    /// The hop limit for hosts; 0 if unspecified (AdvCurHopLimit).
     pub hop_limit: u8,
-    /// How long hosts are to take a neighbor as reachable, in ms; 0 leaves it to them
-    /// (AdvReachableTime).
+    /// The reachable time for hosts, in milliseconds; 0 if unspecified (AdvReachableTime).
     pub reachable_time_ms: u32,
-    /// How long hosts are to wait for an answer, in ms; 0 leaves it to them (AdvRetransTimer).
+    /// The retransmission timer for hosts, in milliseconds; 0 if unspecified (AdvRetransTimer).
     pub retrans_timer_ms: u32,
-    /// The MTU hosts are to use, in bytes; `None` for the link's.
+    /// The MTU for hosts, in bytes; `None` for the link's (AdvLinkMTU).
     pub mtu: Option<u16>,
     /// The router is a default router only while it has a usable default route itself (RFC 7084 G-4,
     /// G-5).
     pub needs_default_route: bool,
-    /// Which of several default routers is better (RFC 4191).
+    /// The preference as a default router (RFC 4191).
     pub preference: Preference,
     /// The prefixes of the link.
     pub prefixes: Vec<PrefixConfig>,
@@ -165,9 +162,9 @@ pub struct AdvertiseConfig {
     pub routes: Vec<RouteInformation>,
     /// Recursive DNS servers (RFC 8106).
     pub dns: Vec<Ipv6Addr>,
-    /// Domains to search for names in (RFC 8106).
+    /// The DNS search list (RFC 8106).
     pub dns_search: Vec<String>,
-    /// How long the servers and domains are valid, in seconds.
+    /// The lifetime of the servers and search list, in seconds.
     pub dns_lifetime_s: u32,
 }
 
@@ -176,23 +173,23 @@ pub struct AdvertiseConfig {
 pub struct PrefixConfig {
     /// The prefix; no bit beyond the length is set.
     pub prefix: Ipv6Network,
-    /// Its addresses are on the link.
+    /// AdvOnLinkFlag.
     pub on_link: bool,
-    /// Hosts may make themselves addresses of it (RFC 4862).
+    /// Hosts may use it for stateless address autoconfiguration (AdvAutonomousFlag, RFC 4862).
     pub autonomous: bool,
-    /// How long it is on the link, and addresses of it valid, in seconds.
+    /// AdvValidLifetime, in seconds.
     pub valid_lifetime_s: u32,
-    /// How long addresses of it are preferred, in seconds.
+    /// AdvPreferredLifetime, in seconds.
     pub preferred_lifetime_s: u32,
 }
 
 impl PrefixConfig {
-    /// Returns a prefix with the values that hold where a configuration says nothing else.
+    /// Creates a prefix with defaults.
     pub fn new(prefix: Ipv6Network) -> Self {
         Self {
             prefix,
             on_link: true,
-            // Hosts on Ethernet need 64 bits for their part (RFC 2464 4).
+            // Interface identifiers on Ethernet have 64 bits (RFC 2464 4).
             autonomous: prefix.len == 64,
             valid_lifetime_s: VALID_LIFETIME_S,
             preferred_lifetime_s: PREFERRED_LIFETIME_S,
@@ -201,7 +198,7 @@ impl PrefixConfig {
 }
 
 impl AdvertiseConfig {
-    /// Returns what an interface says that stops advertising: nothing but that it does.
+    /// Returns the contents of final advertisements: a lifetime of 0, and nothing else.
     pub fn silent() -> Self {
         Self {
             min_interval_s: 200,
@@ -224,30 +221,30 @@ impl AdvertiseConfig {
     }
 }
 
-/// Where an interface's frames come from.
+/// What an interface is attached to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attachment {
-    /// From a vif, by its number, 0 to 15.
+    /// The vif with this number, 0 to 15.
     Vif(u8),
-    /// From a vif, by its MAC address.
+    /// The vif with this MAC address.
     Mac(Mac),
-    /// From nowhere: the interface has only addresses, which are always up.
+    /// Nothing: a loopback interface, which is always up.
     Loopback,
-    /// Those of another interface (an index) that have this tag.
+    /// A VLAN: the frames of another interface that have this tag.
     Vlan {
-        /// The interface, which may itself be of this kind.
+        /// The index of the parent interface, which may be a VLAN itself.
         parent: usize,
         /// The tag.
         tag: Tag,
     },
 }
 
-/// A file with routes.
+/// A route file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteFile {
     /// Its name in the ramdisk's archive.
     pub path: String,
-    /// The routing table that its routes are in, an index into [`Config::vrfs`].
+    /// The index of its routing table in [`Config::vrfs`].
     pub vrf: usize,
 }
 
@@ -256,28 +253,29 @@ pub struct RouteFile {
 pub struct RouteConfig {
     /// The destinations; no bit beyond the length is set.
     pub prefix: Network,
-    /// The routing table that it is in, an index into [`Config::vrfs`].
+    /// The index of its routing table in [`Config::vrfs`].
     pub vrf: usize,
-    /// What is done with packets to them.
+    /// The target.
     pub target: RouteTarget,
-    /// The largest packet that may go there, in bytes; `None` for the interface's MTU.
+    /// The MTU, in bytes; `None` for the interface's.
     pub mtu: Option<u16>,
 }
 
-/// What a route does with a packet.
+/// The target of a route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RouteTarget {
-    /// Sends it to a gateway; with several, flows are spread over them by weight.
+    /// A gateway, or several over which flows are spread by weight.
     Via(Vec<Via>),
-    /// Sends it to its destination on the link of this interface (an index).
+    /// On link: packets are sent to their destinations on the link of the interface with this
+    /// index.
     Interface(usize),
-    /// Looks its destination up in another routing table, an index into [`Config::vrfs`].
+    /// Another routing table, an index into [`Config::vrfs`], in which destinations are looked up.
     Vrf(usize),
-    /// Drops it, and reports nothing.
+    /// Packets are dropped silently.
     Blackhole,
-    /// Drops it and reports the network as unreachable.
+    /// Packets are dropped, and reported as network unreachable.
     Unreachable,
-    /// Drops it and reports communication as administratively prohibited.
+    /// Packets are dropped, and reported as administratively prohibited.
     Prohibit,
 }
 
@@ -286,7 +284,7 @@ pub enum RouteTarget {
 pub struct Via {
     /// The gateway's address, on the link of one of the interfaces.
     pub address: IpAddr,
-    /// The interface on whose link it is (an index).
+    /// The index of the interface on whose link it is.
     pub interface: usize,
     /// Its share of the flows, 1 to 255.
     pub weight: u8,
@@ -295,7 +293,7 @@ pub struct Via {
 /// One static neighbor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NeighborConfig {
-    /// The interface it is reached through (an index).
+    /// The index of the interface on whose link it is.
     pub interface: usize,
     /// Its address.
     pub address: IpAddr,
@@ -311,8 +309,8 @@ impl Config {
         self.interfaces.iter().filter(|&i| vif(i)).count()
     }
 
-    /// Returns `true` if interface `at` is in the same place as interface `other_at` of another
-    /// configuration: it has the same name, and its frames come from the same vif with the same tags.
+    /// Returns `true` if interface `at` corresponds to interface `other_at` of another
+    /// configuration: it has the same name, and the same vif and tags.
     pub fn is_same_place(&self, at: usize, other: &Self, other_at: usize) -> bool {
         match (self.interfaces.get(at), other.interfaces.get(other_at)) {
             (Some(this), Some(that)) if this.name == that.name => {
@@ -331,8 +329,7 @@ impl Config {
         }
     }
 
-    /// Returns a configuration without interfaces, for a router whose real one can't be used:
-    /// everything is dropped.
+    /// Returns a configuration without interfaces, which is used when the real one is invalid.
     pub fn empty() -> Self {
         Self {
             hostname: String::from(DEFAULT_HOSTNAME),

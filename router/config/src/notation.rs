@@ -1,5 +1,5 @@
-//! How texts, addresses, networks and gateways are written, wherever that is. An error is the text that
-//! tells what is wrong, with what can't be seen of a text escaped.
+//! Parsers of addresses, networks and gateways for all formats of the configuration. Errors are
+//! messages in which unprintable characters are escaped.
 
 use alloc::format;
 use alloc::string::String;
@@ -8,16 +8,15 @@ use core::net::IpAddr;
 use crate::draft::DraftVia;
 use wire::addr::{Mac, Network};
 
-/// The smallest MTU that a link may have, in bytes (RFC 791 3.2).
+/// The minimum MTU of a link, in bytes (RFC 791 3.2).
 pub(crate) const MTU_MIN: u16 = 68;
 
-/// Returns a text without the byte order mark that some editors put in front.
+/// Removes the byte order mark that some editors add.
 pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
-/// Reads `ADDRESS`, with `%INTERFACE` behind it (RFC 4007 11) and `@WEIGHT` at the end if need
-/// be.
+/// Parses `ADDRESS[%INTERFACE][@WEIGHT]` (RFC 4007 11).
 pub(crate) fn via(text: &str) -> Result<DraftVia, String> {
     let (address, weight) = match text.split_once('@') {
         None => (text, 1),

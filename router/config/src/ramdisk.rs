@@ -1,4 +1,4 @@
-//! The configuration as the guest's ramdisk.
+//! The configuration in the guest's ramdisk.
 
 use alloc::format;
 use alloc::string::String;
@@ -13,17 +13,16 @@ use crate::toml_file::{from_archive, from_toml};
 /// The name of the configuration file in an archive.
 pub const CONFIG_FILE: &str = "ringway.toml";
 
-/// Reads a ramdisk that is either the configuration file itself or a tar archive that holds
-/// it as [`CONFIG_FILE`]. NUL bytes after the text, as loaders leave them, don't matter, nor does a
-/// byte order mark before it. Of several files with one name in an archive the last one counts, as
-/// when it is unpacked.
+/// Reads a ramdisk that is either the configuration file itself or a tar archive that holds it as
+/// [`CONFIG_FILE`]. NUL bytes after the text and a byte order mark before it are ignored. If an
+/// archive has several files with the same name, the last one counts, as when it is unpacked.
 ///
-/// The files of routes that it names exist then, but weren't looked into:
+/// The route files that it names exist then, but haven't been read:
 /// [`read_route_file`](crate::read_route_file) does that.
 ///
 /// # Errors
 ///
-/// What is wrong with the archive (line 0) or with the file in it.
+/// Fails if the archive (line 0) or the file in it is invalid.
 pub fn from_ramdisk(bytes: &[u8]) -> Result<Config, ConfigError> {
     if !is_tar(bytes) {
         return from_toml(text(bytes)?);

@@ -1,5 +1,5 @@
-//! Files of routes beside the configuration in the ramdisk's archive: one route a line, read as
-//! a stream, so that a million of them exist nowhere but in the forwarding table.
+//! Route files in the ramdisk's archive: one route per line, read as a stream, so that even a
+//! million routes exist only in the forwarding table.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -16,27 +16,27 @@ use crate::notation;
 use crate::suggest::did_you_mean;
 use wire::addr::Network;
 
-/// What takes the routes of a file.
+/// Receives the routes of a file.
 pub trait RouteSink {
-    /// A target, made ready for many routes.
+    /// A target that has been prepared for many routes.
     type Target: Copy;
 
-    /// Makes a target ready. Returns `None` if there are too many already.
+    /// Prepares a target. Returns `None` if there are too many targets.
     fn target(&mut self, target: &RouteTarget) -> Option<Self::Target>;
 
-    /// Takes a route. Returns `true` if it is the first with its prefix.
+    /// Adds a route. Returns `true` if it is the first one with its prefix.
     fn route(&mut self, prefix: Network, target: Self::Target) -> bool;
 
-    /// No more routes of this file will use a target.
+    /// Releases a target that no more routes of this file will use.
     fn done(&mut self, target: Self::Target);
 }
 
-/// Reads lines `PREFIX GATEWAY…`, `PREFIX INTERFACE` and `PREFIX ACTION`; `#` begins a comment.
-/// Returns how many routes there were.
+/// Reads lines `PREFIX GATEWAY…`, `PREFIX INTERFACE` and `PREFIX ACTION`; `#` starts a comment.
+/// Returns the number of routes.
 ///
 /// # Errors
 ///
-/// The first line that is wrong: the text begins with `FILE:LINE`, the error's own line is 0.
+/// Fails on the first invalid line. The message begins with `FILE:LINE`; the error's own line is 0.
 pub fn read<S: RouteSink>(
     config: &Config,
     file: &RouteFile,
@@ -87,7 +87,7 @@ fn on_link(config: &Config) -> OnLink {
     on_link
 }
 
-/// What a line says behind the prefix, and whether that is of IPv6.
+/// The rest of a line after the prefix, and `true` if the prefix is IPv6.
 type Words<'a> = (bool, &'a str);
 
 struct Reader<'a, S: RouteSink> {

@@ -17,8 +17,8 @@ pub(crate) fn did_you_mean(word: &str, known: &mut dyn Iterator<Item = &str>) ->
     }
 }
 
-/// Returns how many letters must be changed, added, removed or swapped with their neighbor to
-/// turn one word into the other. Long words are far from everything.
+/// Returns the edit distance of two words: the number of letters to change, add, remove, or swap
+/// with the next one. Long words are far from everything.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > 32 || b.len() > 32 {
         return usize::MAX;

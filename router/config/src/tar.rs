@@ -3,25 +3,25 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What an archive has under a name.
+/// An entry of an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
-    /// The name, without the `./` or `/` that it may begin with.
+    /// The name without a leading `./` or `/`.
     pub name: Vec<u8>,
-    /// The contents of a regular file; `None` for anything else, such as a directory, a link, or a
-    /// file with holes that were left out.
+    /// The contents of a regular file; `None` for anything else, such as a directory, a link or a
+    /// sparse file.
     pub data: Option<&'a [u8]>,
 }
 
-/// How an archive is damaged.
+/// The reason why an archive is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TarError {
     /// A header's checksum is wrong.
     Checksum,
-    /// A number in a header isn't one.
+    /// A number in a header is malformed.
     Number,
-    /// A pax header isn't made of records.
+    /// A record in a pax header is malformed.
     Record,
     /// The archive ends inside a file.
     Truncated,
@@ -51,7 +51,7 @@ pub(crate) fn is_tar(bytes: &[u8]) -> bool {
             .is_some_and(|block| Header(block).has_good_checksum())
 }
 
-/// Returns what is in an archive, in order. After an error there is nothing more.
+/// Returns an iterator over the entries of an archive. It ends after an error.
 pub fn entries(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, TarError>> {
     let mut rest = archive;
     core::iter::from_fn(move || {
@@ -63,7 +63,7 @@ pub fn entries(archive: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, TarErro
     })
 }
 
-/// What headers before that of an entry say of it.
+/// What extended headers say of the next entry.
 #[derive(Default)]
 struct Extended<'a> {
     name: Option<&'a [u8]>,
@@ -71,7 +71,7 @@ struct Extended<'a> {
     is_sparse: bool,
 }
 
-/// Takes an entry off the front of an archive, with the headers that come before its own.
+/// Takes an entry off the front of an archive, with its extended headers.
 fn entry<'a>(archive: &mut &'a [u8]) -> Result<Option<Entry<'a>>, TarError> {
     let mut extended = Extended::default();
     loop {
@@ -159,8 +159,8 @@ impl<'a> Header<'a> {
         self.field(156, 1).first().copied().unwrap_or(0)
     }
 
-    /// Its own name: what goes before a slash is in a field of its own in ustar, where GNU tar, whose
-    /// magic isn't quite the same, has something else.
+    /// Returns the name in the header. ustar has a field for a prefix of it; GNU tar, whose magic
+    /// is different, has something else there.
     fn name(&self) -> Vec<u8> {
         let name = up_to_nul(self.field(0, 100));
         let prefix = up_to_nul(self.field(345, 155));
@@ -170,8 +170,8 @@ impl<'a> Header<'a> {
         [prefix, name].join(&b'/')
     }
 
-    /// Returns `true` if the checksum is the sum of all bytes, those of the checksum being spaces. To
-    /// some old writers, bytes were signed.
+    /// Returns `true` if the checksum is the sum of all bytes, with the checksum's own bytes as
+    /// spaces. Some old writers add signed bytes.
     fn has_good_checksum(&self) -> bool {
         let checksum = self.field(148, 8);
         let Some(wanted) = number(checksum) else {
@@ -199,13 +199,13 @@ fn without_root(mut name: &[u8]) -> &[u8] {
     name
 }
 
-/// Reads a number of a header: octal digits with spaces before and a space or NUL after them, or,
-/// where the first bit is set, base 256 as GNU tar has it for large ones.
+/// Parses a number in a header: octal digits with leading spaces and a trailing space or NUL, or,
+/// if the first bit is set, GNU tar's base 256 for large numbers.
 fn number(field: &[u8]) -> Option<u64> {
     if let Some((&first, rest)) = field.split_first()
         && first & 0x80 != 0
     {
-        // Numbers below zero have the next bit set as well.
+        // Negative numbers have the next bit set as well.
         return rest.iter().try_fold(u64::from(first & 0x7f), |n, &b| {
             Some(n.checked_mul(256)? | u64::from(b))
         });

@@ -23,8 +23,8 @@ use crate::toml_table::{Source, Table};
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with its line: TOML syntax, an unknown key, a value of
-/// the wrong kind, or things that contradict each other.
+/// Fails on the first error, with its line: invalid TOML, an unknown key, a value of the wrong type
+/// or out of range, or a contradiction.
 pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
     let draft = read(text)?;
     if let Some(file) = draft.route_files.first() {
@@ -37,7 +37,7 @@ pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
     check(draft)
 }
 
-/// Returns the same for a file that has others beside it, of which `names` are the names.
+/// Like [`from_toml`], for a file in an archive whose other files have these names.
 pub(crate) fn from_archive(text: &str, names: &[String]) -> Result<Config, ConfigError> {
     let draft = read(text)?;
     for (at, file) in draft.route_files.iter().enumerate() {
@@ -82,7 +82,7 @@ fn read(text: &str) -> Result<Draft, ConfigError> {
     })
 }
 
-/// Reads the table `[vrf.NAME]`, which says nothing but that there is one.
+/// Reads the table `[vrf.NAME]`, which has no keys.
 fn vrf(name: &str, table: Table<'_>) -> Result<At<String>, ConfigError> {
     Ok(At::new(table.finish()?.line, String::from(name)))
 }

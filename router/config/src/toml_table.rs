@@ -1,8 +1,8 @@
-//! A table of a TOML file, asked key by key.
+//! A TOML table that is read key by key.
 //!
-//! A [`Table`] remembers what it was asked for: any other key in it is unknown. So the name of a
-//! key stands where the key is read, and nowhere else. A value that is wrong doesn't end the reading
-//! but is kept until [`Table::finish`], which returns the mistake on the earliest line.
+//! A [`Table`] records which keys it was asked for; any other key in it is unknown. So the name of
+//! a key occurs only where the key is read. An invalid value doesn't end the reading:
+//! [`Table::finish`] returns the error on the earliest line.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
@@ -20,7 +20,7 @@ use crate::suggest::did_you_mean;
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// Keys that have another name now, and that name. The old one goes on working.
+/// Former names of keys, which still work, with the current ones.
 const OLD_SPELLINGS: [(&str, &str); 4] = [
     ("directed-broadcast", "directed_broadcast"),
     ("proxy-arp", "proxy_arp"),
@@ -63,10 +63,10 @@ impl Source {
     }
 }
 
-/// A table, and what is known of its reading so far.
+/// A table, and the state of reading it.
 pub(crate) struct Table<'a> {
     source: &'a Source,
-    /// What messages call it, such as `interface.lan`; empty for the file as a whole.
+    /// Its path in messages, such as `interface.lan`; empty for the whole file.
     path: String,
     line: u32,
     /// In the order of the file.
@@ -76,9 +76,9 @@ pub(crate) struct Table<'a> {
 }
 
 struct Entry<'a> {
-    /// As it is to be spelled.
+    /// The current spelling.
     key: &'a str,
-    /// As it is spelled, if otherwise.
+    /// The spelling in the file, if it is a former one.
     old: Option<&'static str>,
     line: u32,
     value: &'a Value<'a>,
@@ -106,7 +106,7 @@ impl<'a> Entry<'a> {
 type Read<'a, T> = fn(Table<'a>) -> Result<T, ConfigError>;
 
 impl<'a> Table<'a> {
-    /// Returns the table that is the file as a whole.
+    /// Returns the table of the whole file.
     pub(crate) fn of_file(source: &'a Source, whole: &'a DeTable<'a>) -> Self {
         Self::new(source, String::new(), 0, whole)
     }
@@ -126,19 +126,20 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Returns what messages call the table.
+    /// Returns the table's path in messages.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Keeps a mistake, unless there is one on an earlier line.
+    /// Records an error, unless there is one on an earlier line.
     pub(crate) fn note(&mut self, mistake: ConfigError) {
         if self.mistake.as_ref().is_none_or(|m| mistake.line < m.line) {
             self.mistake = Some(mistake);
         }
     }
 
-    /// Returns the one of two that is given; both are a mistake, on the line of the second.
+    /// Returns the one of two values that is given. If both are, this is an error on the line of
+    /// the second.
     pub(crate) fn one_of<T>(
         &mut self,
         one: Option<At<T>>,
@@ -154,8 +155,8 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Ends the reading: what wasn't asked for is unknown. Returns the table's path and line, for
-    /// what its keys don't say together.
+    /// Ends the reading: keys that weren't asked for are errors. Returns the table's path and line,
+    /// for errors about the table as a whole.
     pub(crate) fn finish(mut self) -> Result<At<String>, ConfigError> {
         let mut entries = self.entries.iter();
         if let Some(entry) = entries.find(|entry| !self.asked.contains(&entry.key)) {
@@ -183,7 +184,7 @@ impl<'a> Table<'a> {
         Some(self.str(key)?.map(ToOwned::to_owned))
     }
 
-    /// Reads a text of which `parse` makes something else, or says what is wrong with it.
+    /// Reads a string and converts it with `parse`, which may return an error message.
     pub(crate) fn parsed<T>(
         &mut self,
         key: &'static str,
@@ -193,7 +194,7 @@ impl<'a> Table<'a> {
         self.parse(text, parse)
     }
 
-    /// Reads one of several words, each of which means something.
+    /// Reads a string that must be one of several words, and returns the value of the word.
     pub(crate) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
@@ -268,7 +269,7 @@ impl<'a> Table<'a> {
         all
     }
 
-    /// Remembers that there is such a key. Returns its value.
+    /// Records that a key is known. Returns its value.
     fn ask(&mut self, key: &'static str) -> Option<&'a Value<'a>> {
         self.asked.push(key);
         let mut found = self.entries.iter().filter(|entry| entry.key == key);
@@ -303,7 +304,8 @@ impl<'a> Table<'a> {
         ConfigError::new(self.line_of(value), text)
     }
 
-    /// Returns what was found in a value, and notes that it is of the wrong kind if that is nothing.
+    /// Returns what was found in a value; `None`, with an error about the value's type, if nothing
+    /// was found.
     fn kept<T>(
         &mut self,
         what: &str,

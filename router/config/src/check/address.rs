@@ -15,9 +15,9 @@ use wire::ipv6::{self, MIN_MTU};
 /// The addresses that interfaces have.
 struct Used<'a> {
     all: Vec<(&'a InterfaceConfig, Network)>,
-    /// Where each address is in `all`, as networks of length 0.
+    /// The index in `all` of each address, as a network of length 0.
     addresses: Places,
-    /// Where the first address of each network is.
+    /// The index of the first address of each network.
     networks: Places,
 }
 
@@ -74,8 +74,9 @@ fn one_link_local(interface: &DraftInterface, address: &At<Network>) -> Result<(
 }
 
 impl<'a> Used<'a> {
-    /// Adds an address. Fails if one of the same routing table is equal or its network overlaps, but
-    /// for several addresses of one network on the same link, and single ones within it.
+    /// Adds an address. Fails if its routing table has the same address already, or a network that
+    /// overlaps with the address's, unless both are on the same link and the networks are equal or
+    /// one is a single address.
     fn add(&mut self, interface: &'a InterfaceConfig, network: Network) -> Result<(), String> {
         let vrf = interface.vrf;
         let (address, at) = (network.address, self.all.len());
@@ -85,7 +86,7 @@ impl<'a> Used<'a> {
             return Err(format!("{address} is already an address of {name}"));
         }
         let whole = network.masked();
-        // A network that is there already was compared with all that are in it.
+        // A network that is known already has been compared with all networks inside it.
         let inside = match self.networks.contains_key(&(vrf, whole)) {
             true => None,
             false => Some(self.networks.range((vrf, whole)..)),

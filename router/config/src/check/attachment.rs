@@ -12,8 +12,8 @@ use crate::model::{Attachment, InterfaceConfig};
 use crate::suggest::did_you_mean;
 use wire::vlan::MAX_TAGS;
 
-/// Checks what interfaces are attached to, and brings them in order: first those that are
-/// vifs, then the others, each behind its parent. Those without an MTU get that of the parent.
+/// Validates the attachments of interfaces and sorts the interfaces: vifs first, then the others,
+/// each after its parent. Sub-interfaces without an MTU get that of the parent.
 pub(super) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), ConfigError> {
     let depths = interfaces.iter().map(|this| depth(interfaces, this));
     let depths = depths.collect::<Result<Vec<_>, _>>()?;
@@ -34,7 +34,7 @@ pub(super) fn arrange(interfaces: &mut Vec<DraftInterface>) -> Result<(), Config
     Ok(())
 }
 
-/// Returns how far behind the vifs an interface comes: as many tags as its frames have.
+/// Returns the depth of an interface below its vif, which is the number of tags of its frames.
 fn depth(all: &[DraftInterface], of: &DraftInterface) -> Result<usize, ConfigError> {
     if of.attachment.value == DraftAttachment::Loopback {
         return Ok(1);
@@ -140,7 +140,7 @@ fn inner_mtu(this: &DraftInterface, parent: &InterfaceConfig) -> Result<Option<u
     Ok(Some(mtu))
 }
 
-/// Checks that a loopback has only what makes sense there.
+/// Checks that a loopback interface has only valid keys.
 fn loopback(interface: &DraftInterface) -> Result<(), ConfigError> {
     let name = &interface.config.name;
     let keys = [

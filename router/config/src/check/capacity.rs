@@ -1,4 +1,4 @@
-//! What there is room for in the router: neighbors that have a place of their own, groups of gateways.
+//! The router's limits: neighbors with a reserved entry, and groups of gateways.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::limits::{MAX_GROUPS, MAX_INTERFACES, MAX_NEIGHBORS};
 use crate::model::{InterfaceConfig, NeighborConfig, RouteConfig, RouteTarget, Via};
 use wire::addr::Network;
 
-/// Fails if more is configured than there is room for.
+/// Fails if the configuration exceeds a limit.
 pub(super) fn check(
     interfaces: &[InterfaceConfig],
     (routes, drafts): (&[RouteConfig], &[DraftRoute]),
@@ -54,7 +54,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Neighbors that keep a place.
+/// The neighbors that have a reserved entry.
 struct Neighbors<'a> {
     interfaces: &'a [InterfaceConfig],
     known: Places,
@@ -88,20 +88,20 @@ impl Neighbors<'_> {
 /// Groups of next hops, each counted once: a tree whose edges are members.
 #[derive(Default)]
 struct Groups {
-    /// By a node and a member, the next node. A member is a gateway whose weight is the length, and at
-    /// the end the MTU.
+    /// Maps a node and a member to the next node. A member is a gateway, with its weight as the
+    /// length, or, at the end, the MTU.
     nodes: Places,
     count: usize,
 }
 
 impl Groups {
-    /// Adds what a route leads to, if it is a group.
+    /// Adds the target of a route if it is a group.
     fn add(&mut self, route: &RouteConfig) {
         let mut node = 0;
         match &route.target {
             RouteTarget::Via(gateways) if gateways.len() > 1 || route.mtu.is_some() => {
                 let key = |via: &Via| (via.interface, via.address, via.weight);
-                // A few, for which the code of a sort isn't worth its size.
+                // There are few, so the code of a sort isn't worth its size.
                 let mut members: Vec<Via> = Vec::with_capacity(gateways.len());
                 for via in gateways {
                     let at = members.partition_point(|other| key(other) < key(via));
@@ -131,7 +131,7 @@ impl Groups {
         self.count += usize::from(self.nodes.len() > nodes);
     }
 
-    /// Returns where a member leads from a node, which is a new one if it hasn't led there before.
+    /// Returns the node that a member leads to from a node, creating it if necessary.
     fn next(&mut self, node: usize, interface: usize, member: Network) -> usize {
         let new = self.nodes.len() + 1;
         let edge = node * (MAX_INTERFACES + 1) + interface;

@@ -29,7 +29,7 @@ impl<'a> Interfaces<'a> {
         })
     }
 
-    /// Returns the same for one that has a link, as a loopback doesn't.
+    /// Like [`named`](Self::named), but fails for loopback interfaces, which have no link.
     pub(crate) fn with_link(
         self,
         line: u32,

@@ -41,7 +41,7 @@ fn neighbor(
     let name = &draft.interface.value;
     let (at, interface) = interfaces.with_link(draft.interface.line, name)?;
     let (address, mac) = (draft.address.value, draft.mac.value);
-    // A group's is what clusters have whose members all hear what is sent to them.
+    // Group addresses are allowed, for clusters whose members all receive what is sent to them.
     if mac == Mac::BROADCAST || mac == Mac::default() {
         let text = format!("{mac} can't be a neighbor's MAC address");
         return Err(draft.mac.error(text));

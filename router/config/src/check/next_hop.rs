@@ -1,4 +1,4 @@
-//! What routes lead to: gateways, each on the link of an interface, and interfaces.
+//! Targets of routes: gateways, each on the link of an interface, and interfaces.
 
 use alloc::format;
 use alloc::string::String;
@@ -14,10 +14,10 @@ use crate::limits::GATEWAYS_MAX;
 use crate::model::{InterfaceConfig, RouteTarget, Via};
 use wire::addr::Network;
 
-/// What routes put on the links of interfaces (indices): by their tables and prefixes.
+/// The prefixes that routes put on link: by table and prefix, the index of the interface.
 pub(crate) type OnLink = Places;
 
-/// What nothing is ever forwarded to, whatever routes say, and why.
+/// Destinations that are never forwarded to, whatever the routes, and what they are.
 const NEVER: [(Network, &str); 8] = {
     const fn v4(first: u32, len: u8) -> Network {
         let address = IpAddr::V4(Ipv4Addr::from_bits(first));
@@ -39,14 +39,14 @@ const NEVER: [(Network, &str); 8] = {
     ]
 };
 
-/// Where next hops can be: on the links of interfaces.
+/// What next hops are resolved with.
 pub(crate) struct NextHops<'a> {
     pub(crate) interfaces: Interfaces<'a>,
     pub(crate) on_link: OnLink,
 }
 
 impl NextHops<'_> {
-    /// Returns what a route for `prefix` in the table `vrf` leads to, its next hops being in the
+    /// Returns the target of a route for `prefix` in the table `vrf`, whose next hops are in the
     /// table `beyond`.
     pub(crate) fn target(
         &self,
@@ -115,8 +115,8 @@ impl NextHops<'_> {
                 "gateway {address}%{zone}: only link-local addresses (fe80::/64) name their interface"
             ));
         }
-        // As packets to it go: the longest match of networks and of routes that put it on a link,
-        // beside a single address there.
+        // The gateway is where packets to it would go: the longest match of networks, and of routes
+        // that put it on link.
         let mut nearest: Option<(u8, usize)> = None;
         for (at, interface) in self.interfaces.of_vrf(vrf) {
             let network = network_of(interface, address).map_err(|text| gateway.error(text))?;
@@ -157,7 +157,7 @@ impl NextHops<'_> {
         found.find_map(|found| found)
     }
 
-    /// Returns the same for one whose address means something on its link only.
+    /// Like [`link_of`](Self::link_of), for a link-local gateway, which has to name its interface.
     fn link_named(&self, vrf: usize, gateway: &At<DraftVia>) -> Result<usize, ConfigError> {
         let DraftVia {
             address, ref zone, ..
@@ -188,14 +188,14 @@ impl NextHops<'_> {
     }
 }
 
-/// Addresses of one link (RFC 3927 2.7). What says that some are elsewhere is in use: networks of links
-/// and routes, but none for all of them.
+/// Link-local addresses (RFC 3927 2.7). In practice, networks of links and routes contain parts of
+/// the range, so only a route for the whole range is rejected.
 const LINK_LOCAL: Network = Network {
     address: IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)),
     len: 16,
 };
 
-/// Fails if nothing is ever forwarded to a prefix. Dropping it otherwise than usual is no harm.
+/// Fails if packets to a prefix are never forwarded. Routes that drop them are allowed.
 pub(crate) fn forwardable(prefix: Network) -> Result<(), String> {
     if prefix == LINK_LOCAL {
         return Err(format!(
@@ -232,7 +232,7 @@ fn network_of(interface: &InterfaceConfig, gateway: IpAddr) -> Result<Option<u8>
                 "gateway {gateway} isn't a host address of {network}"
             ));
         }
-        // Another address of this network may still turn out to be the gateway.
+        // The gateway may also be in the network of another address.
         if !interface.addresses.iter().any(|a| a.address == gateway) {
             longest = longest.max(Some(network.len));
         }

@@ -120,8 +120,8 @@ impl<'a> Connected<'a> {
         all.filter(move |link| link.interface.vrf == vrf)
     }
 
-    /// Fails for what can't be the prefix of a route in a table: one with more bits than its length
-    /// says, and those of the links themselves.
+    /// Fails if this can't be the prefix of a route in a table: if it has host bits set, or is the
+    /// network of a link.
     pub(crate) fn allow(&self, line: u32, vrf: usize, prefix: Network) -> Result<(), ConfigError> {
         let masked = prefix.masked();
         if masked != prefix {
@@ -137,8 +137,8 @@ impl<'a> Connected<'a> {
     }
 }
 
-/// Returns the tables through which a route leads, the first of them twice, if it leads round in a
-/// circle, else nothing.
+/// Returns the tables of a cycle that a route leads through, with the first one repeated at the
+/// end; empty if there is no cycle.
 fn circle(
     route: &RouteConfig,
     (routes, places): (&[RouteConfig], &Places),
@@ -162,7 +162,7 @@ fn circle(
     Vec::new()
 }
 
-/// Returns the route by which packets to all of a prefix go on in a table, if they all go by one.
+/// Returns the route that a table has for a whole prefix, if there is a single one.
 fn next_route(
     prefix: Network,
     vrf: usize,

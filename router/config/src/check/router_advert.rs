@@ -1,4 +1,4 @@
-//! What an interface's addresses say of its router advertisements.
+//! Router advertisements that depend on an interface's addresses.
 
 use alloc::format;
 use core::net::Ipv6Addr;

@@ -49,7 +49,7 @@ pub(super) fn named(vrfs: &[String], wanted: &At<String>) -> Result<usize, Confi
     })
 }
 
-/// Returns the same where no name means the default table.
+/// Like [`named`], but `None` means the default table.
 pub(super) fn chosen(vrfs: &[String], wanted: Option<&At<String>>) -> Result<usize, ConfigError> {
     wanted.map_or(Ok(0), |wanted| named(vrfs, wanted))
 }

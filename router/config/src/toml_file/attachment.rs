@@ -1,5 +1,4 @@
-//! The keys that say what an interface is attached to: a vif, or another interface whose frames
-//! have a tag.
+//! The keys of an interface's attachment: a vif, or a VLAN of another interface.
 
 use alloc::format;
 use alloc::string::String;
@@ -39,7 +38,7 @@ impl Keys {
         }
     }
 
-    /// Returns what all keys together say of the interface `whole`.
+    /// Returns the attachment that all keys of the interface `whole` describe together.
     pub(super) fn attachment(self, whole: &At<String>) -> Result<At<DraftAttachment>, ConfigError> {
         let fail = |line, what: &str| {
             let text = format!("{} {what}", whole.value);

@@ -17,7 +17,7 @@ const REVERSE_PATH: [(&str, ReversePath); 4] = [
     ("loose_ignoring_default", ReversePath::LooseIgnoringDefault),
 ];
 
-/// What `neighbor_limit` may be: all hosts of an IPv4 network of 14 bits at most.
+/// The range of `neighbor_limit`: at most all hosts of an IPv4 /14.
 const NEIGHBOR_LIMITS: RangeInclusive<u32> = 16..=262_144;
 
 pub(super) fn read(name: &str, mut table: Table<'_>) -> Result<DraftInterface, ConfigError> {

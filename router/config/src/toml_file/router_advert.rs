@@ -15,12 +15,12 @@ use crate::toml_table::Table;
 use wire::addr::Ipv6Network;
 use wire::ndp_router_advert::{Preference, RouteInformation};
 
-/// MaxRtrAdvInterval where nothing else is asked for (RFC 4861 6.2.1).
+/// The default of MaxRtrAdvInterval, in seconds (RFC 4861 6.2.1).
 const MAX_INTERVAL_S: u16 = 600;
 const HOP_LIMIT: u8 = 64;
-/// The longest time a router may be a default router.
+/// The maximum of AdvDefaultLifetime, in seconds (RFC 4861 6.2.1).
 const LIFETIME_MAX_S: u16 = 9000;
-/// How long an advertised route is valid where nothing else is asked for.
+/// The default lifetime of an advertised route, in seconds.
 const ROUTE_LIFETIME_S: u32 = 3 * 600;
 /// The smallest MTU of IPv6, in bytes (RFC 8200 5).
 const MTU_MIN: u16 = 1280;
