@@ -1,4 +1,4 @@
-//! A new configuration, in place of the one in effect: only what differs changes.
+//! Applies a new configuration: only what differs from the old one changes.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -16,14 +16,14 @@ use crate::route::vrf::{Vrf, VrfIds};
 use crate::step::Step;
 use crate::tables::Tables;
 
-/// The numbers of what a configuration has.
+/// The numbers of a configuration's interfaces and routing tables.
 #[derive(Clone)]
 struct Ids {
     interfaces: InterfaceIds,
     vrfs: VrfIds,
 }
 
-/// What sending to neighbors on a link depends on.
+/// The properties of a link that adjacencies depend on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct LinkView {
     id: InterfaceId,
@@ -31,7 +31,7 @@ struct LinkView {
 }
 
 impl Step<'_> {
-    /// Has everything follow the configuration, which was `old` before.
+    /// Updates all state for the current configuration, which replaces `old`.
     pub(crate) fn apply(&mut self, old: &Config) {
         let new = self.config;
         self.state.configurations = self.state.configurations.wrapping_add(1).max(1);
@@ -58,14 +58,15 @@ impl Step<'_> {
         self.keep_neighbors(&before);
     }
 
-    /// Returns `true` if nothing leads to an interface with this number.
+    /// Returns `true` if nothing refers to an interface with this number.
     fn is_free(&self, id: InterfaceId) -> bool {
         let mut neighbors = self.state.neighbors.iter();
         let pinned = neighbors.any(|(_, e)| e.interface == id && e.pinned > 0);
         self.state.users.is_free(id) && !pinned
     }
 
-    /// Makes the configured interfaces, with the links that they had. Returns what those were.
+    /// Creates the configured interfaces with their previous links. Returns the previous properties
+    /// of those.
     fn keep_interfaces(&mut self, old: &Config, old_ids: &Ids) -> Vec<LinkView> {
         let slots = self.state.ids.slots();
         let old_interfaces = core::mem::take(&mut self.tables.interfaces);
@@ -104,7 +105,7 @@ impl Step<'_> {
         before
     }
 
-    /// Takes over the link that an interface had.
+    /// Keeps an interface's link.
     fn keep_link(
         &self,
         index: usize,
@@ -190,7 +191,7 @@ impl Step<'_> {
         }
     }
 
-    /// Notes which neighbors are configured, and has those that are new keep a place.
+    /// Records which neighbors are configured, and reserves entries for new ones.
     fn keep_static_neighbors(&mut self) {
         for neighbor in &self.config.neighbors {
             let Some(id) = self.state.ids.of(neighbor.interface) else {
@@ -209,15 +210,15 @@ impl Step<'_> {
         }
     }
 
-    /// Forgets neighbors that nothing leads to any more, and has those that stay follow their
-    /// interfaces' MTU.
+    /// Removes neighbors that are no longer reachable, and updates the others for their interfaces'
+    /// MTU.
     fn keep_neighbors(&mut self, before: &[LinkView]) {
         for index in 0..self.state.neighbors.slots() {
             let Some(entry) = self.state.neighbors.entry(index) else {
                 continue;
             };
             let (id, address, state) = (entry.interface, entry.address, entry.state);
-            // Of a link without IPv6 it isn't static, but keeps its place.
+            // On a link without IPv6 it isn't static, but keeps its entry.
             let was_fixed = state == NeighborState::Static || entry.configured != 0;
             let fixed = entry.configured == self.state.configurations;
             let fixed = fixed || self.is_broadcast(id, address);
@@ -251,7 +252,7 @@ impl Step<'_> {
         }
     }
 
-    /// Returns `true` if an address is one that directed broadcasts go to.
+    /// Returns `true` if an address is a directed broadcast address that is allowed.
     fn is_broadcast(&self, id: InterfaceId, address: IpAddr) -> bool {
         let broadcast = |interface: &Interface| {
             let mut ends = interface.addresses.iter().filter_map(|n| n.broadcast());
@@ -271,7 +272,7 @@ impl Step<'_> {
     }
 }
 
-/// Returns `true` if two routes to one prefix lead the same way.
+/// Returns `true` if two routes to the same prefix have the same target.
 fn is_same_way((a, a_ids): (&RouteConfig, &Ids), (b, b_ids): (&RouteConfig, &Ids)) -> bool {
     let interface = |a: usize, b: usize| a_ids.interfaces.of(a) == b_ids.interfaces.of(b);
     let target = match (&a.target, &b.target) {

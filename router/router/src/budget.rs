@@ -1,7 +1,7 @@
-//! How memory is divided among the tables that others can fill.
+//! The memory budget of tables that others can fill.
 //!
-//! What waits for the slow path, for a neighbor, or to be put together has fixed bounds; how many
-//! neighbors there may be follows from the memory.
+//! Queues for the slow path, for neighbors and for reassembly have fixed limits; the limit of
+//! neighbors is derived from the memory.
 
 use alloc::format;
 use alloc::string::String;
@@ -16,27 +16,27 @@ use crate::router::Router;
 use crate::state::State;
 use crate::time::Instant;
 
-/// A table that others fill.
+/// The use of a table that others can fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableUse {
-    /// What is in it, and of which interface, for instance `neighbors.ipv4.lan`.
+    /// The table's name, for instance `neighbors.ipv4.lan`.
     pub name: String,
-    /// How many, or how many bytes, as the name says.
+    /// The number of entries, or of bytes if the name says so.
     pub used: usize,
-    /// As many there may be.
+    /// The limit of `used`.
     pub limit: usize,
 }
 
 impl Router {
-    /// Has tables that others fill take no more than their part of `bytes` bytes of memory, which are
-    /// free for them, from now on and with every configuration that is applied: interfaces whose
-    /// configuration doesn't say otherwise
-    /// ([`InterfaceConfig::neighbor_limit`](config::InterfaceConfig::neighbor_limit)) share what there
-    /// is for neighbors.
+    /// Limits the tables that others can fill to their part of `bytes` bytes of memory, also after
+    /// later changes of the configuration. Interfaces without a configured limit
+    /// ([`InterfaceConfig::neighbor_limit`](config::InterfaceConfig::neighbor_limit)) share the
+    /// memory for neighbors.
     ///
     /// # Errors
     ///
-    /// What is configured is more than half of the memory. All is as it was then.
+    /// Fails, without changing anything, if the configured limits need more than half of the
+    /// memory.
     pub fn fit_memory(&mut self, bytes: usize) -> Result<(), ConfigError> {
         let usual = usual_limit(&self.config, bytes)?;
         self.state.table_bytes = Some(bytes);
@@ -45,8 +45,8 @@ impl Router {
         Ok(())
     }
 
-    /// Returns the tables that others fill, with what is in them now; `lanes` are those of the CPUs that
-    /// forward.
+    /// Returns the current use and limit of each table that others can fill; `lanes` are those of
+    /// the forwarding CPUs.
     #[must_use]
     pub fn table_uses<'a>(
         &self,

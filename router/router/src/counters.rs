@@ -1,8 +1,8 @@
-//! Counters of one interface.
+//! The counters of an interface.
 
 use crate::DropReason;
 
-/// What happened to frames on one interface since it first appeared.
+/// The counters of an interface since it was first configured.
 ///
 /// Over all interfaces, `rx + originated = tx + consumed + dropped + pending`, where
 /// dropped leaves out what was lost before it was received
@@ -26,11 +26,12 @@ pub struct Counters {
     pub originated: u64,
     /// ICMP errors sent because of frames received here.
     pub icmp_errors: u64,
-    /// ICMP errors not sent because of the rate limit (RFC 1812 4.3.2.8), or because too much waited.
+    /// ICMP errors not sent because of the rate limit (RFC 1812 4.3.2.8) or because a queue was
+    /// full.
     pub icmp_suppressed: u64,
     /// Redirects sent because of frames received here.
     pub icmp_redirects: u64,
-    /// Neighbors that made room for newer ones.
+    /// Neighbors replaced by newer ones.
     pub neighbors_evicted: u64,
     drops: [u64; DropReason::COUNT],
 }

@@ -1,4 +1,4 @@
-//! The context of a step: what a protocol machine is given beside its own state.
+//! The context of a step, which protocol machines get in addition to their own state.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) now: Instant,
     /// The counters of the slow path.
     pub(crate) stats: &'a mut Lane,
-    /// The source of numbers that others can't foresee.
+    /// The source of unpredictable numbers.
     pub(crate) rng: &'a mut Rng,
     /// Where the step leaves what is to be done after it.
     pub(crate) out: &'a mut Outbox,
@@ -31,12 +31,12 @@ impl Cx<'_> {
         self.stats.drop_frames(interface, reason, frames);
     }
 
-    /// Counts something else.
+    /// Updates an interface's counters.
     pub(crate) fn count(&mut self, interface: InterfaceId, f: impl FnOnce(&mut Counters)) {
         self.stats.with_counters(interface, f);
     }
 
-    /// Sends a whole frame. Returns `false` if there is no room for it; it counts as dropped then.
+    /// Sends a frame. Returns `false` if there is no room for it; it is then counted as dropped.
     pub(crate) fn send(&mut self, interface: InterfaceId, frame: Vec<u8>, meta: FrameMeta) -> bool {
         self.out.send(interface, frame, meta, self.stats)
     }
@@ -49,8 +49,8 @@ impl Cx<'_> {
         self.send(interface, frame, meta)
     }
 
-    /// Has a packet of the router's own routed. `bytes` begins with room for the Ethernet header;
-    /// `cause` is where what caused it was received.
+    /// Queues a packet made by the router for routing. `bytes` begins with room for the Ethernet
+    /// header; `cause` is the interface on which the packet's cause was received.
     pub(crate) fn originate(&mut self, cause: InterfaceId, bytes: Vec<u8>) {
         self.count(cause, |c| c.originated += 1);
         match Packet::own(bytes, cause) {
@@ -59,12 +59,12 @@ impl Cx<'_> {
         }
     }
 
-    /// Has a packet routed.
+    /// Queues a packet for routing.
     pub(crate) fn route(&mut self, packet: Packet) {
         self.out.push(Job::Route(packet), self.stats);
     }
 
-    /// Has the sender of a packet told what became of it, by an ICMP error.
+    /// Queues an ICMP error about a packet.
     pub(crate) fn report(&mut self, packet: Packet, error: IcmpError) {
         self.out.push(Job::Report(packet, error), self.stats);
     }

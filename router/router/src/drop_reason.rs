@@ -1,10 +1,10 @@
-//! Why a frame was dropped.
+//! Reasons why frames are dropped.
 
 use wire::icmp_error::IcmpError;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
-        /// Why a frame was dropped. Each interface counts each reason.
+        /// The reason why a frame was dropped. Each interface has a counter for each reason.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
         pub enum DropReason {
@@ -12,7 +12,7 @@ macro_rules! reasons {
         }
 
         impl DropReason {
-            /// Every reason, in the order of their numbers.
+            /// All reasons, in ascending order of their numbers.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
             /// Returns the reason's name in counters: stable, in `snake_case`.
@@ -30,9 +30,9 @@ reasons! {
     Truncated => "truncated",
     /// Sent to another MAC address.
     OtherHost => "other_host",
-    /// Carries an 802.1Q or 802.1ad tag that is no interface's, or more tags than two.
+    /// Has an 802.1Q or 802.1ad tag that no interface has, or more than two tags.
     Vlan => "vlan",
-    /// An EtherType that this router doesn't speak.
+    /// An EtherType other than ARP, IPv4, IPv6 and VLAN tags.
     UnknownEthertype => "unknown_ethertype",
     /// IPv6 on an interface that has no IPv6 address.
     Ipv6Disabled => "ipv6_disabled",
@@ -44,35 +44,35 @@ reasons! {
     BadTotalLength => "bad_total_length",
     /// The IP header checksum is wrong (RFC 1812 5.2.2 (2)).
     BadChecksum => "bad_checksum",
-    /// An IP option is malformed, or unknown and to be refused (RFC 8200 4.2).
+    /// An IP option is malformed, or unknown with an action that rejects the packet (RFC 8200 4.2).
     BadOptions => "bad_options",
     /// A source address that no host may have (RFC 1812 5.3.7, RFC 4291).
     MartianSource => "martian_source",
     /// A link-local source or destination of a packet for another link (RFC 4291 2.5.6).
     BeyondScope => "beyond_scope",
-    /// A source address that isn't routed to where the packet came from (RFC 3704).
+    /// A source address that reverse-path filtering rejects (RFC 3704).
     ReversePath => "reverse_path",
     /// To an address of this router that isn't known to be unique (RFC 4862 5.4).
     TentativeAddress => "tentative_address",
-    /// One of this router's own addresses as source, or its own ARP packet come back.
+    /// One of this router's own addresses as source, or a looped-back ARP packet.
     OwnSource => "own_source",
     /// A destination address that can't be forwarded to (RFC 1812 5.3.7).
     MartianDestination => "martian_destination",
     /// A unicast packet in a link-layer broadcast or multicast (RFC 1122 3.3.6).
     LinkBroadcast => "link_broadcast",
-    /// Multicast isn't forwarded, and no group is joined.
+    /// Multicast that isn't for the router; multicast is never forwarded.
     Multicast => "multicast",
-    /// The limited broadcast, or a directed one that isn't to be forwarded (RFC 2644).
+    /// The limited broadcast, or a directed one that isn't allowed (RFC 2644).
     Broadcast => "broadcast",
-    /// A source route where none is allowed (RFC 7126 4.3, 4.4), or a strict one that another router
-    /// is in the way of.
+    /// A source route that isn't allowed (RFC 7126 4.3, 4.4), or a strict one whose next address
+    /// isn't on a link.
     SourceRoute => "source_route",
     /// TTL or hop limit 0 or 1 on a packet to be forwarded.
     TtlExpired => "ttl_expired",
     /// No route to the destination.
     NoRoute => "no_route",
-    /// Routes from one routing table to another lead round in a circle, as happens when the
-    /// link of the last one is down.
+    /// Routes between routing tables form a cycle, which can happen while the link of another route
+    /// is down.
     VrfLoop => "vrf_loop",
     /// A blackhole route.
     Blackhole => "blackhole",
@@ -80,13 +80,13 @@ reasons! {
     Unreachable => "unreachable",
     /// A prohibit route.
     Prohibited => "prohibited",
-    /// Too big for the next link, and not to be fragmented.
+    /// Larger than the next link's MTU, and not to be fragmented.
     TooBig => "too_big",
     /// The neighbor doesn't answer.
     NeighborUnreachable => "neighbor_unreachable",
     /// Too many frames wait for a neighbor to answer.
     NeighborQueueFull => "neighbor_queue_full",
-    /// No room for another neighbor.
+    /// The neighbor table is full.
     NeighborTableFull => "neighbor_table_full",
     /// Too many new neighbors in a short time (RFC 6583 7.1).
     NeighborRateLimited => "neighbor_rate_limited",
@@ -96,12 +96,12 @@ reasons! {
     NdConflict => "nd_conflict",
     /// An ICMPv6 message whose checksum is wrong.
     BadIcmp => "bad_icmp",
-    /// A protocol that the router doesn't speak, in a packet for it.
+    /// A packet for the router of a protocol that it doesn't support.
     UnknownProtocol => "unknown_protocol",
-    /// A fragment for the router that is malformed, was here already, or overlaps another (RFC
-    /// 8200 4.5, RFC 5722).
+    /// A fragment for the router that is malformed, a duplicate, or overlaps another (RFC 8200 4.5,
+    /// RFC 5722).
     BadFragment => "bad_fragment",
-    /// Too many packets for the router wait for fragments.
+    /// Too many incomplete packets for the router.
     ReassemblyFull => "reassembly_full",
     /// A malformed ARP packet.
     BadArp => "bad_arp",
@@ -113,10 +113,11 @@ reasons! {
     PuntFull => "punt_full",
     /// The outgoing interface is down.
     LinkDown => "link_down",
-    /// The outgoing interface had no room: its ring was full, or it had its share of the pages.
+    /// The outgoing interface had no room: its ring was full, or its share of the pages was used
+    /// up.
     TxFull => "tx_full",
-    /// A large frame for a backend that takes none, which can't be cut: it isn't TCP, or its
-    /// segments are smaller or more than any TCP sends ([`wire::offload::LEAST_MSS`]).
+    /// A large frame for a backend that accepts none, which can't be segmented: it isn't TCP, or
+    /// its segments would be too small or too many ([`wire::offload::LEAST_MSS`]).
     BadGso => "bad_gso",
     /// No buffer to receive into.
     NoBuffer => "no_buffer",
@@ -125,11 +126,11 @@ reasons! {
 }
 
 impl DropReason {
-    /// How many reasons there are.
+    /// The number of reasons.
     pub const COUNT: usize = Self::ALL.len();
 
     /// Returns `true` if the frame was lost before [`Router::process`](crate::Router::process) saw
-    /// it, so that it isn't among the received ones.
+    /// it, and isn't counted as received.
     pub const fn before_receive(self) -> bool {
         matches!(self, Self::NoBuffer | Self::RxError)
     }
@@ -150,7 +151,7 @@ impl From<wire::Error> for DropReason {
     }
 }
 
-/// Why a packet isn't accepted, and what its sender is told, if anything.
+/// The reason why a packet is rejected, and the ICMP error to report, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Refused(pub(crate) DropReason, pub(crate) Option<IcmpError>);
 

@@ -1,11 +1,11 @@
-//! What the caller and the router exchange about a frame.
+//! Types that the caller and the router exchange about frames.
 
 use bitflags::bitflags;
 
-/// How many bytes of a frame [`Router::process`](crate::Router::process) looks at.
+/// The number of bytes of a frame that [`Router::process`](crate::Router::process) uses.
 pub const HEADER_LEN: usize = 64;
 
-/// How many frames [`Router::process`](crate::Router::process) takes in one call.
+/// The maximum number of frames that [`Router::process`](crate::Router::process) handles together.
 pub const BURST: usize = 64;
 
 pub use wire::ethernet::ETHERNET_LEN;
@@ -24,36 +24,36 @@ impl Default for Header {
 }
 
 bitflags! {
-    /// What is known about a frame: first of the checksum of its transport layer.
+    /// Flags of a frame.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct FrameFlags: u8 {
-        /// The checksum field holds the sum of the pseudo header only and is to be
+        /// The transport checksum field contains only the sum of the pseudo-header, and has to be
         /// completed before the frame reaches a wire.
         const CSUM_BLANK = 1;
         /// The payload is known to be intact; its checksum need not be verified.
         const DATA_VALIDATED = 2;
-        /// A segment of a large frame that was received as one, and not its first. Only
-        /// [`Router::punt`](crate::Router::punt) and [`Lane::punt`](crate::Lane::punt) know it.
+        /// A segment of a received large frame, other than the first. Only used with
+        /// [`Router::punt`](crate::Router::punt) and [`Lane::punt`](crate::Lane::punt).
         const LATER_SEGMENT = 4;
     }
 }
 
-/// What the caller knows about a frame beside its bytes.
+/// What the caller knows about a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameMeta {
-    /// Bytes in the whole frame, Ethernet header included.
+    /// The length of the frame including the Ethernet header, in bytes.
     pub len: u32,
-    /// Bytes of the IP packet that each segment of an aggregate but the last is
-    /// ([`FrameMeta::segment_len_of`]), or 0 for an ordinary frame.
+    /// The length of the IP packet of each segment but the last of a large frame, in bytes
+    /// ([`FrameMeta::segment_len_of`]); 0 for an ordinary frame.
     pub segment_len: u16,
     /// The state of the transport checksum.
     pub flags: FrameFlags,
 }
 
 impl FrameMeta {
-    /// Returns how long the segments are of an aggregate of `len` bytes that begins with `head`, with
-    /// tags or without, and carries `gso_size` bytes of payload in each; [`u16::MAX`], more than fit
-    /// any link, if it can't be told.
+    /// Returns the length of the segments of a large frame of `len` bytes that begins with `head`,
+    /// with or without tags, and has `gso_size` bytes of payload per segment. Returns [`u16::MAX`],
+    /// which exceeds any MTU, if the length can't be determined.
     pub fn segment_len_of(head: &[u8], len: u32, gso_size: u16) -> u16 {
         let headers = wire::offload::tcp_headers_len(head, len as usize);
         let headers = headers.and_then(|len| u16::try_from(len).ok());
@@ -70,12 +70,12 @@ impl FrameMeta {
     }
 }
 
-/// An interface: its index in [`Config::interfaces`](crate::Config::interfaces).
+/// The number of an interface, which it keeps over changes of the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct InterfaceId(pub u8);
 
 impl InterfaceId {
-    /// As an index into arrays with an entry per interface.
+    /// Returns the number as an index into arrays with an entry per interface.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -83,7 +83,7 @@ impl InterfaceId {
 
 pub use config::{MAX_INTERFACES, MAX_VIFS};
 
-/// What is to become of a frame.
+/// The decision about a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Write back [as many bytes](crate::stages::Stages::WRITTEN_BACK) of the header as may have changed and
@@ -91,10 +91,10 @@ pub enum Verdict {
     Forward(InterfaceId),
     /// Hand the frame to [`Router::punt`](crate::Router::punt).
     Punt,
-    /// Forget the frame. It has been counted.
+    /// Drop the frame. It has been counted.
     Drop,
-    /// Take the tags off ([`Header::untag`]) and let the frame be processed again, as one of
-    /// this interface. Tags there are always the first bytes behind the two MAC addresses.
+    /// Remove the tags ([`Header::untag`]) and process the frame again, as received on this
+    /// interface. The tags are the first bytes after the two MAC addresses.
     Tagged(InterfaceId),
 }
 
@@ -105,6 +105,6 @@ pub enum Verdicts {
     AllTo(InterfaceId),
     /// Some are [`Verdict::Tagged`].
     Tagged,
-    /// Neither is known.
+    /// Anything else.
     Mixed,
 }

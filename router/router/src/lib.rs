@@ -1,18 +1,18 @@
 //! A router without I/O: frames and the time go in, verdicts and frames come out.
 //!
-//! The caller owns links, buffers, the clock and memory pages. It hands bursts of frame
-//! headers to [`Router::process`], which says for each what to do and rewrites those to be
-//! forwarded; what isn't plain forwarding it hands, whole, to [`Router::punt`], and lets
-//! [`Router::poll`] work it off within a budget. Frames that the router makes itself leave
-//! through [`Egress`].
+//! The caller owns links, buffers, the clock and memory pages. It passes bursts of frame headers to
+//! [`Router::process`], which returns a verdict for each and rewrites those to be forwarded. Frames
+//! that need more than plain forwarding are passed, whole, to [`Router::punt`], and processed by
+//! [`Router::poll`] within a budget. Frames that the router makes itself leave through [`Egress`].
 //!
-//! Frames of VLANs are told by `process`, whose caller takes their tags off and lets them be
-//! processed again, and puts those of the outgoing interface on ([`vlan`]).
+//! For VLAN frames, `process` returns [`Verdict::Tagged`]; the caller removes their tags, processes
+//! them again, and adds the tags of the outgoing interface ([`vlan`]).
 //!
-//! Several CPUs can forward with one router, each with a [`Lane`], which has `process` and `punt` too.
+//! Several CPUs can forward with one router, each with its own [`Lane`], which also has `process`
+//! and `punt`.
 //!
-//! `process` allocates nothing and looks at no more than [`HEADER_LEN`] bytes of a frame.
-//! Everything else may allocate, within fixed bounds.
+//! `process` allocates nothing and uses no more than [`HEADER_LEN`] bytes of a frame. Everything
+//! else may allocate, within fixed bounds.
 //!
 //! The host model is the weak one (RFC 1122 3.3.4.2): a packet to any of the router's
 //! addresses is for the router, whichever interface it arrives on, as is usual for routers.

@@ -1,4 +1,4 @@
-//! Fields of a header, read without a check for each: bytes beyond the end are 0.
+//! Access to fields of a header without bounds checks for each: bytes beyond the end read as 0.
 
 use crate::frame::Header;
 
@@ -11,25 +11,25 @@ impl Header {
             .unwrap_or([0; N])
     }
 
-    /// 16 bits as they stand in memory.
+    /// Returns the 16 bits at `at` in native byte order.
     #[inline(always)]
     pub(crate) fn u16_at(&self, at: usize) -> u16 {
         u16::from_ne_bytes(self.bytes_at(at))
     }
 
-    /// 32 bits as they stand in memory.
+    /// Returns the 32 bits at `at` in native byte order.
     #[inline(always)]
     pub(crate) fn u32_at(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.bytes_at(at))
     }
 
-    /// 64 bits as they stand in memory.
+    /// Returns the 64 bits at `at` in native byte order.
     #[inline(always)]
     pub(crate) fn u64_at(&self, at: usize) -> u64 {
         u64::from_ne_bytes(self.bytes_at(at))
     }
 
-    /// 128 bits in network byte order.
+    /// Returns the 128 bits at `at`, converted from network byte order.
     #[inline(always)]
     pub(crate) fn u128_at(&self, at: usize) -> u128 {
         u128::from_be_bytes(self.bytes_at(at))

@@ -1,11 +1,12 @@
 //! The fast path: bursts of headers in, verdicts out.
 //!
-//! Three passes over a burst. The first checks each header and takes its destination; the second
-//! looks all of them up, so that cache misses overlap; the third rewrites what goes to a neighbor.
-//! What the few comparisons of the first pass don't recognise as plain IPv4 to be forwarded
-//! goes through [`validate`](Tables::validate), and what the third finds no neighbor for through
-//! [`resolve_rest`](Tables::resolve_rest), both out of line. IPv6 frames of the burst have the
-//! same three passes of their own, in [`forward::ipv6`](crate::forward::ipv6).
+//! Three passes over a burst: the first checks each header and collects the destinations; the
+//! second looks all of them up, so that cache misses overlap; the third rewrites the headers of
+//! frames with a known neighbor. Frames that the first pass's few comparisons don't recognize as
+//! plain IPv4 to be forwarded go through [`validate`](Tables::validate), and frames for which the
+//! third pass finds no neighbor go through [`resolve_rest`](Tables::resolve_rest), both out of
+//! line. IPv6 frames of the burst go through the same three passes in
+//! [`forward::ipv6`](crate::forward::ipv6).
 
 use core::net::IpAddr;
 
@@ -23,7 +24,7 @@ use crate::route::target::Target;
 use config::ReversePath;
 use wire::{checksum, ipv4};
 
-/// The answer for networks on the link of the first interface; others follow.
+/// The answer for networks on the link of the first interface, followed by those of the others.
 const ON_LINK: u32 = Target::OnLink(0).number();
 
 /// The index of no neighbor.
@@ -43,9 +44,9 @@ const SHORTEST: u32 = (ETHERNET_LEN + ipv4::HEADER_LEN) as u32;
 impl Header {
     /// Returns `true` if the words of a 20-byte IPv4 header add up to 0xffff.
     ///
-    /// Words of any size and order of bytes will do, since 2^16 is 1 modulo 0xffff. The sum
-    /// of all isn't 0, so it folds to 0xffff exactly if it is a multiple of that, which
-    /// multiplying with the inverse tells: multiples become their quotients.
+    /// Words of any size and byte order can be added, since 2^16 is 1 modulo 0xffff. The sum isn't
+    /// 0, so it folds to 0xffff exactly if it is a multiple of 0xffff, which is tested by
+    /// multiplication with the inverse: multiples become their quotients.
     #[inline(always)]
     fn ipv4_checksum_holds(&self) -> bool {
         const INVERSE: u64 = 0u64.wrapping_sub(0x0001_0001_0001_0001);
@@ -56,8 +57,8 @@ impl Header {
         sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
     }
 
-    /// Returns `true` if a frame is for the MAC address `mac` and holds plain IPv4 that can be forwarded, but
-    /// for its source.
+    /// Returns `true` if a frame is for the MAC address `mac` and contains plain IPv4 that can be
+    /// forwarded, apart from its source, which isn't checked.
     #[inline(always)]
     fn is_plain(&self, mac: u64, meta: &FrameMeta) -> bool {
         let other_mac = u64::from_le(self.u64_at(0)) << 16 ^ mac;
@@ -72,7 +73,7 @@ impl Header {
 }
 
 impl<S: Stages> Pass<'_, S> {
-    /// At most [`BURST`] frames; the slices have one length.
+    /// Processes at most [`BURST`] frames; the slices have the same length.
     #[inline(never)]
     pub(crate) fn burst(
         self,
@@ -88,10 +89,10 @@ impl<S: Stages> Pass<'_, S> {
         let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
             return link_is_down(lane, input, metas, verdicts);
         };
-        // The six bytes that a frame must begin with, shifted to be free of what follows.
+        // The six bytes that a frame must begin with, shifted so that the following bytes drop out.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
-        // First destinations, then what the lookups answer. Frames whose verdict is there
-        // early go on as if they were for address 0, which answers as no neighbor does.
+        // First the destinations, then the answers of the lookups. Frames whose verdict is decided
+        // early continue with destination 0, which never leads to a neighbor.
         let mut lookups = [0u32; BURST];
         let mut others = 0u64;
         let mut bytes = 0;
@@ -175,8 +176,8 @@ impl<S: Stages> Pass<'_, S> {
         Verdicts::Mixed
     }
 
-    /// Replaces destinations by the numbers of the targets that table `vrf` answers, those on a
-    /// link by the neighbor there if it is known.
+    /// Replaces destinations by the numbers of their targets in table `vrf`; for on-link targets,
+    /// by the neighbor if it is known.
     #[inline(always)]
     fn look_up(self, vrf: u8, lookups: &mut [u32]) {
         let index = &self.adjacencies.index;
@@ -191,8 +192,8 @@ impl<S: Stages> Pass<'_, S> {
         });
     }
 
-    /// Returns `true` if frames of an interface come from an address, its octets as they stand in memory,
-    /// without a closer look at them.
+    /// Returns `true` if frames from this source address, in native byte order, are known to be
+    /// acceptable on an interface; `false` if they need full validation.
     #[inline(never)]
     fn is_welcome(
         self,
@@ -207,8 +208,8 @@ impl<S: Stages> Pass<'_, S> {
         }
         let rule = match rpf {
             None => return true,
-            // What the table answers doesn't say by which route: that takes the closer look, as do
-            // less specific feasible ways.
+            // The answer doesn't tell which route it came from; full validation finds out, and also
+            // considers less specific routes.
             Some(ReversePath::LooseIgnoringDefault) => return false,
             Some(rule) => rule,
         };
@@ -221,8 +222,8 @@ impl<S: Stages> Pass<'_, S> {
         }
     }
 
-    /// Looks closer at the frames in `others`, a bit for each. Those that are to be forwarded get
-    /// their destination into `lookups`. Returns those whose verdict is there, or that were IPv6.
+    /// Fully validates the frames in `others`, a bit for each. Destinations of frames to forward
+    /// are entered into `lookups`. Returns the frames whose verdict is decided, or that are IPv6.
     #[inline(never)]
     fn look_closer(
         self,
@@ -255,9 +256,9 @@ impl<S: Stages> Pass<'_, S> {
         decided | ipv6
     }
 
-    /// Goes on with the frames in `others`, a bit for each, that have no neighbor in `lookups`
-    /// that takes frames of their length: to one of a group, in segments, to where the slow path
-    /// finds out who is there, or nowhere.
+    /// Handles the frames in `others`, a bit for each, for which `lookups` has no neighbor that
+    /// accepts frames of their length: sends them to a member of a group, in segments, to the slow
+    /// path, or drops them.
     #[inline(never)]
     #[expect(
         clippy::too_many_arguments,
@@ -301,7 +302,7 @@ impl<S: Stages> Pass<'_, S> {
         }
     }
 
-    /// Resolves the rarer targets to a neighbor; if there is none, the verdict is set.
+    /// Resolves less common targets to a neighbor. If there is none, sets the verdict.
     #[cold]
     #[inline(never)]
     fn resolve(
@@ -340,7 +341,7 @@ impl<S: Stages> Pass<'_, S> {
     }
 }
 
-/// Has the frames in `decided`, a bit for each, go to no neighbor.
+/// Removes the neighbors of the frames in `decided`, a bit for each.
 #[inline(always)]
 fn withdraw(lookups: &mut [u32; BURST], decided: u64) {
     for (at, lookup) in lookups.iter_mut().enumerate() {
@@ -350,7 +351,7 @@ fn withdraw(lookups: &mut [u32; BURST], decided: u64) {
     }
 }
 
-/// Drops a burst that came in on an interface without a link.
+/// Drops a burst received on an interface without a link.
 #[cold]
 fn link_is_down(
     lane: &mut Lane,
@@ -366,9 +367,9 @@ fn link_is_down(
     Verdicts::Mixed
 }
 
-/// Rewrites the headers of the frames of a burst that go to the neighbors in `lookups`, and
-/// counts them. Returns those without such a neighbor, or too long for it, a bit for each, and
-/// what went to the last interface. Apart from all else, so that all of its values are in
+/// Rewrites the headers of the frames of a burst that go to the neighbors in `lookups`, and counts
+/// them. Returns the frames without such a neighbor, or too long for it, a bit for each, and what
+/// was sent on the last interface. A function of its own, so that all of its values stay in
 /// registers.
 #[inline(never)]
 #[expect(
@@ -401,7 +402,7 @@ fn send_known<S: Stages>(
     (others, sent)
 }
 
-/// Makes a header that of a packet on its way to a neighbor.
+/// Rewrites a header for forwarding to a neighbor.
 #[inline(always)]
 fn rewrite(header: &mut Header, adjacency: &Adjacency) {
     adjacency.touch();
@@ -414,7 +415,7 @@ fn rewrite(header: &mut Header, adjacency: &Adjacency) {
     }
 }
 
-/// What a burst sends on one interface, to be counted together.
+/// What a burst sends on one interface, counted together.
 #[derive(Clone, Copy, Default)]
 struct Sent {
     out: u8,
@@ -432,7 +433,7 @@ impl Sent {
         self.bytes += u64::from(len);
     }
 
-    /// Adds all to the traffic of its interface. What begins is sent on interface `next`.
+    /// Adds these counts to the traffic of the interface, and starts counting for interface `next`.
     #[cold]
     #[inline(never)]
     fn add_to(self, all: &mut [Traffic; MAX_INTERFACES], next: u8) -> Self {

@@ -12,25 +12,24 @@ use wire::{be128, ipv6};
 
 /// Bytes of the Ethernet and IPv6 headers.
 const HEADERS: u32 = (ETHERNET_LEN + ipv6::HEADER_LEN) as u32;
-/// Where the fields are in a frame.
+/// Offsets of fields in a frame.
 const PAYLOAD_LEN: usize = ETHERNET_LEN + 4;
 const NEXT_HEADER: usize = ETHERNET_LEN + 6;
 const HOP_LIMIT: usize = ETHERNET_LEN + 7;
 const SOURCE: usize = ETHERNET_LEN + 8;
 const DESTINATION: usize = ETHERNET_LEN + 24;
 
-/// What is looked up for a burst. Frames of one flow come in trains: one lookup serves all of a
-/// train.
+/// The lookups of a burst. Frames of one flow come in trains, which share a lookup.
 struct Lookups {
     asked: [u128; BURST],
     answers: [u32; BURST],
     count: usize,
-    /// Which one each frame has.
+    /// The index of each frame's lookup.
     of: [u8; BURST],
 }
 
 impl Lookups {
-    /// Returns those of the frames in `which`, still without answers.
+    /// Creates the lookups of the frames in `which`, without answers.
     #[inline(always)]
     fn new(headers: &[Header], which: u64) -> Self {
         let mut lookups = Self {
@@ -56,7 +55,7 @@ impl Lookups {
         lookups
     }
 
-    /// Asks a table.
+    /// Looks all of them up in a table.
     #[inline(always)]
     fn ask(&mut self, table: &Reader<u128>) {
         let asked = self.asked.get(..self.count);
@@ -73,8 +72,8 @@ impl Lookups {
 }
 
 impl<S: Stages> Pass<'_, S> {
-    /// The frames in `which`, a bit for each, all with EtherType and version of IPv6. `mac` is
-    /// the MAC address that they must be for, its first byte in bits 16 to 23.
+    /// Processes the frames in `which`, a bit for each, which all have the EtherType and version of
+    /// IPv6. `mac` is the required destination MAC address, with its first byte in bits 16 to 23.
     #[inline(never)]
     pub(crate) fn burst6(
         self,
@@ -201,7 +200,7 @@ impl<S: Stages> Pass<'_, S> {
         }
     }
 
-    /// Resolves what isn't a neighbor's index to one; if there is none, the verdict is set.
+    /// Resolves a target that isn't a neighbor to one. If there is none, sets the verdict.
     #[inline(never)]
     fn resolve6(
         self,

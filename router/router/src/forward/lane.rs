@@ -1,4 +1,5 @@
-//! What each CPU that forwards has for itself, so that it writes to no memory of another.
+//! A lane: what each forwarding CPU has to itself, so that it doesn't write to memory that others
+//! use.
 
 use alloc::vec::Vec;
 
@@ -9,17 +10,17 @@ use crate::frame::{FrameFlags, FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::tables::Tables;
 use crate::{Counters, DropReason};
 
-/// Frames, and what they have together.
+/// A number of frames and of their bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
 }
 
-/// What one CPU counts while it forwards, and the frames that it leaves to the slow path.
+/// The counters of one forwarding CPU, and the frames that it leaves to the slow path.
 ///
 /// Any number of lanes can forward at the same time, since they only read the [`Tables`]
-/// ([`Lane::process`]). Now and then the router gathers what lanes have for it:
+/// ([`Lane::process`]). The router periodically collects from the lanes:
 /// [`Router::gather_punts`](crate::Router::gather_punts) before
 /// [`Router::poll`](crate::Router::poll), and
 /// [`Router::gather_counters`](crate::Router::gather_counters) before counters are read or
@@ -28,20 +29,20 @@ pub(crate) struct Traffic {
 pub struct Lane {
     /// What was sent on each interface; [`MAX_INTERFACES`] of them.
     pub(crate) traffic: Vec<Traffic>,
-    /// All else, for each interface that there is.
+    /// All other counters, by interface.
     pub(crate) counters: Vec<Counters>,
     pub(crate) punts: PuntQueue,
-    /// Of the frames that are being processed, those with tags of other interfaces.
+    /// Frames being processed whose tags belong to other interfaces.
     pub(crate) for_others: Traffic,
     /// `true` if the interface that frames come in on may send a redirect now.
     pub(crate) redirect_due: bool,
-    /// By which it says that it is through with what it read. The router's own lane has none, since
-    /// nothing changes while that looks up.
+    /// Announces that the lane has finished its lookups. The router's own lane has none, since
+    /// nothing changes while it looks up.
     pub(crate) epoch: Option<epochs::Lane>,
 }
 
 impl Lane {
-    /// Creates a lane for that many interfaces.
+    /// Creates a lane for this many interfaces.
     pub(crate) fn new(interfaces: usize) -> Self {
         Self {
             traffic: alloc::vec![Traffic::default(); MAX_INTERFACES],
@@ -50,23 +51,23 @@ impl Lane {
         }
     }
 
-    /// The same, which says by `epoch` that it is through with what it read.
+    /// Returns the lane with an `epoch`, which announces when it has finished its lookups.
     pub(crate) fn with(mut self, epoch: epochs::Lane) -> Self {
         self.epoch = Some(epoch);
         self
     }
 
-    /// Nothing more is processed for a while, as before a sleep. Until then what changes routes
-    /// meanwhile waits for this lane's next burst, before it uses memory again.
+    /// Announces that nothing is processed for a while, as before a sleep. Otherwise memory that
+    /// route changes free is only reused after this lane's next burst.
     pub fn rest(&mut self) {
         if let Some(epoch) = &mut self.epoch {
             epoch.offline();
         }
     }
 
-    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
-    /// `meta.len` bytes, with the frame; it isn't called if the queue is full. Returns `false`
-    /// then; the frame is counted as dropped.
+    /// Queues a whole frame for the slow path. `read` is called with a slice of `meta.len` bytes
+    /// and fills it with the frame. Returns `false` if the queue is full; `read` isn't called then,
+    /// and the frame is counted as dropped.
     ///
     /// A large frame is punted as its segments. All but the first have
     /// [`FrameFlags::LATER_SEGMENT`], and count as made by the router.
@@ -94,29 +95,28 @@ impl Lane {
         self.punts.len() > 0
     }
 
-    /// Counts frames that the caller lost, and that it didn't forward, as dropped on the interface
-    /// that received them.
+    /// Counts received frames that the caller lost without forwarding them as dropped.
     #[inline]
     pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.drop_frames(interface, reason, frames);
     }
 
-    /// Counts segments of a large frame, not the first, that found no room for the slow path and
-    /// that [`punt`](Self::punt) wasn't asked for.
+    /// Counts segments of a large frame, other than the first, for which there was no room in the
+    /// slow path and [`punt`](Self::punt) wasn't called.
     pub fn count_unpunted_segments(&mut self, input: InterfaceId, segments: u64) {
         self.with_counters(input, |c| c.originated += segments);
         self.drop_frames(input, DropReason::PuntFull, segments);
     }
 
-    /// Takes back frames that were to be forwarded but found no room on the outgoing
-    /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
+    /// Corrects the counters for frames that were to be forwarded but found no room on the outgoing
+    /// interface `out`: they are counted as [`DropReason::TxFull`] there instead of as sent.
     #[inline]
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
         self.count_unsent(out, DropReason::TxFull, frames, bytes);
     }
 
-    /// Takes back frames that were to be forwarded but can't leave by the outgoing interface
-    /// `out`: they count as dropped there and not as sent.
+    /// Corrects the counters for frames that were to be forwarded but can't be sent on the outgoing
+    /// interface `out`: they are counted as dropped there instead of as sent.
     #[inline]
     pub fn count_unsent(&mut self, out: InterfaceId, reason: DropReason, frames: u64, bytes: u64) {
         if let Some(traffic) = self.traffic.get_mut(out.index()) {
@@ -154,12 +154,12 @@ impl Lane {
         }
     }
 
-    /// Counts for the first `interfaces` numbers from now on.
+    /// Resizes the counters to the first `interfaces` numbers.
     pub(crate) fn resize(&mut self, interfaces: usize) {
         self.counters.resize_with(interfaces, Counters::default);
     }
 
-    /// Begins to count again for an interface.
+    /// Resets the counters of an interface.
     pub(crate) fn forget(&mut self, interface: InterfaceId) {
         if let Some(counters) = self.counters.get_mut(interface.index()) {
             *counters = Counters::default();
@@ -178,8 +178,7 @@ impl Lane {
         Some(counters)
     }
 
-    /// Adds what another lane counted, which then begins at 0 for as many interfaces as this one
-    /// has.
+    /// Adds another lane's counters, and resets those to 0 for as many interfaces as this lane has.
     pub(crate) fn gather_counters(&mut self, other: &mut Self) {
         for (mine, theirs) in self.traffic.iter_mut().zip(&mut other.traffic) {
             let Traffic { packets, bytes } = core::mem::take(theirs);

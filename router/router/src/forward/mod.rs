@@ -1,4 +1,4 @@
-//! The fast path: what happens to a burst of frames without the slow path.
+//! The fast path.
 
 pub(crate) mod closer_look;
 pub(crate) mod header;

@@ -1,7 +1,7 @@
 //! One pass of bursts through the tables, with certain stages.
 //!
-//! What forwards is generic over the stages, and so is compiled where it is used: for speed there,
-//! while the rest of this crate is compiled for size.
+//! Forwarding code is generic over the stages, and so is compiled for speed in the crate that uses
+//! it, while the rest of this crate is compiled for size.
 
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -9,7 +9,7 @@ use core::ops::Deref;
 use crate::forward::stages::Stages;
 use crate::tables::Tables;
 
-/// The tables, as bursts with the stages `S` pass them.
+/// The tables, for bursts with the stages `S`.
 pub(crate) struct Pass<'a, S> {
     tables: &'a Tables,
     stages: PhantomData<fn() -> S>,

@@ -1,4 +1,4 @@
-//! The way into the fast path: bursts of headers in, verdicts out.
+//! The entry point of the fast path.
 
 use crate::forward::lane::{Lane, Traffic};
 use crate::forward::pass::Pass;
@@ -8,9 +8,9 @@ use crate::tables::Tables;
 use crate::time::Instant;
 
 impl Lane {
-    /// Decides about frames that arrived on one interface, best [`BURST`](crate::BURST) or fewer
-    /// at once, and rewrites the headers of those to forward. Frames beyond the shortest of the
-    /// slices aren't looked at.
+    /// Decides about frames received on one interface, preferably up to [`BURST`](crate::BURST) at
+    /// once, and rewrites the headers of those to forward. Frames beyond the shortest of the slices
+    /// are ignored.
     ///
     /// Returns what the verdicts have in common.
     #[inline(always)]
@@ -26,8 +26,8 @@ impl Lane {
         self.process_in(&mut Plain, tables, now, input, headers, metas, verdicts)
     }
 
-    /// The same with certain stages. [`Stages::WRITTEN_BACK`] bytes of the header of each frame
-    /// that is forwarded may have changed.
+    /// Like [`process`](Self::process), with certain stages. Up to [`Stages::WRITTEN_BACK`] bytes
+    /// of the header of each forwarded frame may change.
     #[inline(always)]
     #[expect(
         clippy::too_many_arguments,

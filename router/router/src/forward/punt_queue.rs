@@ -5,19 +5,18 @@ use alloc::vec::Vec;
 
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 
-/// Frames that may wait.
+/// The maximum number of queued frames.
 const FRAMES: usize = 256;
-/// Bytes that may wait.
+/// The maximum number of queued bytes.
 const BYTES: usize = 96 * 1024;
-/// Of either, a vif may fill one part in this many, so that a flood on one leaves
-/// room for the others.
+/// A vif may use up each limit divided by this, so that a flood on one leaves room for the others.
 const SHARE: usize = 2;
 
-/// A frame that waits; its bytes are in the queue.
+/// A queued frame; its bytes are in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Punted {
     pub(crate) input: InterfaceId,
-    /// The vif that it came from; those of all its VLANs share its part of the room.
+    /// The vif on which it was received; all VLANs of a vif share its part.
     pub(crate) vif: InterfaceId,
     pub(crate) meta: FrameMeta,
 }
@@ -56,14 +55,14 @@ impl PuntQueue {
         all && self.shares.get(punted.vif.index()).is_some_and(own)
     }
 
-    /// Makes sure of the memory for one more frame of `len` bytes. Returns `false` if there is none.
+    /// Allocates memory for one more frame of `len` bytes. Returns `false` if there is none.
     fn reserve(&mut self, len: usize) -> bool {
         self.frames.try_reserve(1).is_ok()
             && self.bytes.try_reserve(len).is_ok()
             && reserve(&mut self.scratch, len)
     }
 
-    /// Takes in a frame of `meta.len` bytes, which `read` writes. Returns `false` if there is no room
+    /// Adds a frame of `meta.len` bytes, which `read` writes. Returns `false` if there is no room
     /// or no memory for it.
     pub(crate) fn push(&mut self, punted: Punted, read: impl FnOnce(&mut [u8])) -> bool {
         let len = punted.meta.len as usize;
@@ -81,7 +80,7 @@ impl PuntQueue {
         true
     }
 
-    /// Takes out the oldest frame, its bytes replacing those in `frame`.
+    /// Removes the oldest frame and replaces the contents of `frame` with its bytes.
     pub(crate) fn pop(&mut self, frame: &mut Vec<u8>) -> Option<Punted> {
         let punted = self.frames.pop_front()?;
         let len = punted.meta.len as usize;
@@ -94,7 +93,7 @@ impl PuntQueue {
         Some(punted)
     }
 
-    /// Takes over the frames of another queue, oldest first, as far as there is room.
+    /// Moves the frames of another queue to this one, oldest first, as far as there is room.
     pub(crate) fn take_from(&mut self, other: &mut Self) {
         if self.frames.is_empty() {
             return core::mem::swap(self, other);
@@ -117,21 +116,21 @@ impl PuntQueue {
         self.frames.front().map(|punted| punted.meta.len as usize)
     }
 
-    /// Takes out the oldest frame without its bytes.
+    /// Removes the oldest frame and discards its bytes.
     pub(crate) fn discard(&mut self) -> Option<Punted> {
         let punted = self.frames.pop_front()?;
         self.remove_bytes(&punted);
         Some(punted)
     }
 
-    /// Gives back the memory that it doesn't need for the frames it has.
+    /// Frees the memory that isn't needed for the queued frames.
     pub(crate) fn shrink(&mut self) {
         self.frames.shrink_to_fit();
         self.bytes.shrink_to_fit();
         self.scratch = Vec::new();
     }
 
-    /// The bytes of a frame that was taken out are gone.
+    /// Removes the bytes of a frame that was removed.
     fn remove_bytes(&mut self, punted: &Punted) {
         let len = punted.meta.len as usize;
         self.bytes.drain(..len.min(self.bytes.len()));
@@ -141,7 +140,7 @@ impl PuntQueue {
         }
     }
 
-    /// Returns how many bytes wait, and how many may.
+    /// Returns the number of queued bytes and its limit.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.bytes.len(), BYTES)
     }
@@ -151,7 +150,7 @@ impl PuntQueue {
     }
 }
 
-/// Empties a buffer and makes sure of the memory for `len` bytes. Returns `false` if there is none.
+/// Clears a buffer and allocates memory for `len` bytes. Returns `false` if there is none.
 fn reserve(buffer: &mut Vec<u8>, len: usize) -> bool {
     buffer.clear();
     buffer.try_reserve(len).is_ok()

@@ -1,4 +1,4 @@
-//! Reverse-path filtering: packets must come from where their sources are (RFC 2827, RFC 3704).
+//! Reverse-path filtering (RFC 2827, RFC 3704).
 
 use core::net::IpAddr;
 
@@ -65,8 +65,8 @@ impl Tables {
         })
     }
 
-    /// Drops IPv6 frames of a burst that come from elsewhere, and punts those of which that can't be
-    /// told now: of those in `which`, which are returned without them.
+    /// Drops the IPv6 frames of a burst that fail reverse-path filtering, and punts those for which
+    /// this can't be decided now. Returns `which` without them.
     #[inline]
     pub(crate) fn filter_sources6(
         &self,

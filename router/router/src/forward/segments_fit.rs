@@ -1,4 +1,4 @@
-//! Checks if the segments of a large TCP frame (GSO) fit where the frame itself doesn't.
+//! Tests if the segments of a large TCP frame (GSO) fit where the frame itself doesn't.
 
 use crate::frame::{ETHERNET_LEN, FrameMeta};
 

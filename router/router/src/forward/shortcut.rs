@@ -1,8 +1,8 @@
-//! Packets that would go back out where they came in: their sender may be told of a shorter way
-//! (RFC 1812 5.2.7.2, RFC 4861 8.2).
+//! Detection of packets whose next hop is on the link that they came from, so that a redirect can
+//! be sent (RFC 1812 5.2.7.2, RFC 4861 8.2).
 //!
-//! Off unless an interface is told to. Then the fast path hands the first frame of a burst that
-//! would go back out to the slow path, as long as one more redirect may be sent.
+//! Off by default. If enabled on an interface, the fast path hands the first such frame of a burst
+//! to the slow path, as long as the rate limit permits another redirect.
 
 use core::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::route::target::Target;
 use crate::tables::Tables;
 use crate::time::Instant;
 
-/// What a host is to be told, and by which of the router's addresses.
+/// The contents of a redirect, and the address of the router that sends it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Shortcut {
     pub(crate) from: IpAddr,
@@ -29,8 +29,8 @@ impl Tables {
         link.is_some_and(|l| l.allow.redirects && l.redirects.has_token(now, REDIRECTS))
     }
 
-    /// Of the frames in `which`, punts the first one whose sender is to be told of a shorter way,
-    /// and returns its bit. `answer` has what the table answered for a frame.
+    /// Punts the first of the frames in `which` that calls for a redirect, and returns its bit.
+    /// `answer` returns the table's answer for a frame.
     #[cold]
     #[inline(never)]
     pub(crate) fn punt_detour(
@@ -56,8 +56,7 @@ impl Tables {
         0
     }
 
-    /// Returns the way by which packets that came in on `input` had better go, if they go back
-    /// there.
+    /// Returns the redirect for packets received on `input`, if they would be sent back there.
     pub(crate) fn shortcut(
         &self,
         input: InterfaceId,
@@ -75,12 +74,13 @@ impl Tables {
             _ => return None,
         };
         let from = match (source, next_hop) {
-            // Both in one network, where the router's address is one that the host knows.
+            // Host and next hop must be in one network, in which the router has an address that the
+            // host knows.
             (IpAddr::V4(host), IpAddr::V4(next_hop)) => {
                 let both = |n: &&wire::addr::Ipv4Network| n.contains(host) && n.contains(next_hop);
                 link.addresses.iter().find(both)?.address.into()
             }
-            // Hosts know routers by their link-local addresses only.
+            // Hosts identify routers by their link-local addresses.
             (IpAddr::V6(_), IpAddr::V6(router)) => {
                 let known = next_hop == destination || router.is_unicast_link_local();
                 let own = link.v6.as_ref()?.source()?;
@@ -93,7 +93,7 @@ impl Tables {
     }
 }
 
-/// Source and destination of a packet whose header is whole.
+/// Returns source and destination of a packet with a complete header.
 fn addresses(ip: &[u8]) -> (IpAddr, IpAddr) {
     if ip.first().is_some_and(|b| b >> 4 == 6) {
         let at = |at| IpAddr::V6(be128(ip, at).into());

@@ -1,42 +1,43 @@
-//! What is done to the packets of a burst beside finding out where they go: the place where a
-//! filter, a translation of addresses or an encapsulation hooks in.
+//! Stages before and after the lookup, in which a filter, address translation or an encapsulation
+//! hooks in.
 //!
-//! Which stages a burst passes is picked once for it and known when it is compiled, so that
-//! [`Plain`] bursts pay nothing for the others. Whoever forwards writes
-//! [`Stages::WRITTEN_BACK`] bytes of each header back to its frame, a constant there as well.
+//! The stages of a burst are selected once and known at compile time, so that [`Plain`] bursts pay
+//! nothing for the others. The caller writes [`Stages::WRITTEN_BACK`] bytes of each header back to
+//! its frame.
 
 use crate::frame::{FrameMeta, Header, Verdict};
 
-/// How many bytes of a header plain forwarding may change, from the Ethernet destination on. An
-/// IPv4 header without options ends at byte 34; the rest is unchanged and makes whole words.
+/// The number of bytes of a header that plain forwarding may change, from the Ethernet destination
+/// on. An IPv4 header without options ends at byte 34; the rest is unchanged and fills up whole
+/// words.
 pub const REWRITTEN: usize = 40;
 
 /// The frames of a burst, in slices of one length.
 pub struct Burst<'a> {
-    /// Private copies of their headers. What is changed here is looked up, and leaves.
+    /// Private copies of their headers. Changes affect the lookup and the frame that is sent.
     pub headers: &'a mut [Header],
     /// What else is known of each.
     pub metas: &'a [FrameMeta],
-    /// What becomes of those that a stage decides about.
+    /// Their verdicts, which stages may set.
     pub verdicts: &'a mut [Verdict],
 }
 
-/// Stages before and after the lookup, for packets of both families whose headers are good: those to
-/// be forwarded, and those whose destination turns out to be the router's.
+/// Stages before and after the lookup. They see packets of both families with valid headers: those
+/// to be forwarded, and those whose destination turns out to be the router's.
 pub trait Stages {
     /// `true` if any stage does anything.
     const ACTIVE: bool;
-    /// How many bytes of a header the stages and forwarding may change, from the Ethernet
+    /// The number of bytes of a header that the stages and forwarding may change, from the Ethernet
     /// destination on: [`REWRITTEN`] at least, [`HEADER_LEN`](crate::HEADER_LEN) at most.
     const WRITTEN_BACK: usize;
 
-    /// Sees the frames in `which`, a bit for each, before their destinations are looked up. Returns
-    /// those whose verdict it set.
+    /// Called with the frames in `which`, a bit for each, before their destinations are looked up.
+    /// Returns the frames whose verdict it has set.
     fn before_lookup(&mut self, burst: &mut Burst<'_>, which: u64) -> u64;
 
-    /// Sees the frames in `which` once the tables answered: `target` has the number of what they
-    /// answered for each. Their MAC addresses and hop limits are still as
-    /// they came. Returns those whose verdict it set.
+    /// Called with the frames in `which` after the lookup; `target` has the number of each frame's
+    /// target. MAC addresses and hop limits are still those received. Returns the frames whose
+    /// verdict it has set.
     fn after_lookup(
         &mut self,
         burst: &mut Burst<'_>,
@@ -45,7 +46,7 @@ pub trait Stages {
     ) -> u64;
 }
 
-/// No stage at all.
+/// No stages.
 pub struct Plain;
 
 impl Stages for Plain {

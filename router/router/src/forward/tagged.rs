@@ -1,4 +1,4 @@
-//! Frames with tags of IEEE 802.1Q: for which interface of the vif they are.
+//! Dispatch of frames with IEEE 802.1Q tags to the interfaces of a vif.
 
 use wire::vlan::Tags;
 
@@ -7,8 +7,8 @@ use crate::frame::{FrameMeta, HEADER_LEN, Header, InterfaceId, Verdict};
 use crate::tables::Tables;
 
 impl Tables {
-    /// Returns the verdict on a tagged frame, if its tags are those of an interface. It no longer
-    /// counts as received here.
+    /// Returns the verdict about a tagged frame if an interface has its tags. The frame is then not
+    /// counted as received here.
     pub(crate) fn tagged(
         &self,
         lane: &mut Lane,
@@ -16,7 +16,7 @@ impl Tables {
         header: &Header,
         meta: &FrameMeta,
     ) -> Option<Verdict> {
-        // Only what comes from a vif has tags.
+        // Only frames from a vif have tags.
         let (vif, own) = self.vlans.port(input);
         if vif != input || !own.is_empty() {
             return None;

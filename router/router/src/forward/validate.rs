@@ -1,5 +1,5 @@
-//! Validates a frame in full: what the fast path's few comparisons
-//! summarise, and what the slow path trusts.
+//! Full validation of frames, which the fast path's few comparisons summarize and which the slow
+//! path relies on.
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -13,25 +13,25 @@ use wire::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
 use wire::ipv4::{self, Ipv4, Unreadable};
 use wire::ipv6::{self, Ipv6, ON_LINK_HOPS};
 
-/// What a frame turned out to be.
+/// A validated frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Parsed {
-    /// Nothing to be handled.
+    /// The frame is to be dropped.
     Bad(DropReason),
-    /// An ARP packet, not yet looked into.
+    /// An ARP packet, not yet parsed.
     Arp,
-    /// An IPv4 packet whose header is good.
+    /// An IPv4 packet with a valid header.
     Ip(Ipv4),
-    /// An IPv6 packet whose header is good.
+    /// An IPv6 packet with a valid header.
     Ip6(Ipv6),
-    /// An IPv4 packet whose header goes on beyond the bytes at hand.
+    /// An IPv4 packet whose header extends beyond the available bytes.
     Incomplete,
     /// A packet that a lane can't decide about while routes change that its source goes by.
     Undecided,
 }
 
 impl Tables {
-    /// Validates a frame of `len` bytes of which `bytes` are at hand.
+    /// Validates a frame of `len` bytes that starts with `bytes`.
     pub(crate) fn validate(&self, input: InterfaceId, bytes: &[u8], len: usize) -> Parsed {
         let bytes = bytes.get(..len).unwrap_or(bytes);
         let Some(header) = Ethernet::parse(bytes) else {
@@ -78,12 +78,12 @@ impl Tables {
         Parsed::Ip(ip)
     }
 
-    /// Returns why a packet from this address must not be accepted, if so.
+    /// Returns the reason to drop packets from this address; `None` if they are acceptable.
     fn bad_source(&self, input: InterfaceId, source: Ipv4Addr) -> Option<DropReason> {
         if ipv4::is_martian_source(source) {
             return Some(DropReason::MartianSource);
         }
-        // They mean nothing beyond their link, but where there is a route to them (RFC 3927 2.7).
+        // Link-local sources are only accepted where there is a route to them (RFC 3927 2.7).
         if source.is_link_local() {
             let target = self.route_to(input, source.into());
             if target == Target::Drop(DropReason::MartianDestination) {
@@ -94,7 +94,7 @@ impl Tables {
         local.reason(source)
     }
 
-    /// The same for an IPv6 packet's header, which is checked as a whole.
+    /// Validates an IPv6 header, including its addresses.
     fn validate6(
         &self,
         input: InterfaceId,
@@ -113,7 +113,7 @@ impl Tables {
         }
         let own_here = v6.usable().any(|n| n.address == ip.source);
         let local = &self.vrfs.get(self.vrf_of(input)).local_addresses;
-        // Neighbor Discovery tells who else uses the address.
+        // Neighbor Discovery messages reveal a conflict, so they are accepted.
         let tells = own_here && is_discovery(packet, &ip) && {
             v6.listens_to(ip.destination) || self.is_local6(input, ip.destination)
         };
@@ -129,7 +129,7 @@ impl Tables {
         Ok(ip)
     }
 
-    /// As [`Tables::bad_path`]. What is of one link only comes from there.
+    /// Like [`Tables::bad_path`], for IPv6. Link-local and unspecified sources are always accepted.
     fn bad_path6(&self, input: InterfaceId, ip: &Ipv6) -> Option<Parsed> {
         let link_scope = ip.source.is_unspecified() || ip.source.is_unicast_link_local();
         if link_scope {
@@ -138,7 +138,8 @@ impl Tables {
         self.bad_path(input, ip.source.into())
     }
 
-    /// Returns what a packet is whose source its interface's rule about that doesn't let in.
+    /// Returns the result for packets from this address that the interface's reverse-path filter
+    /// doesn't accept; `None` if it accepts them.
     fn bad_path(&self, input: InterfaceId, source: IpAddr) -> Option<Parsed> {
         let rule = self.interface(input)?.rpf?;
         match self.is_expected(rule, input, source) {
@@ -159,7 +160,7 @@ impl Tables {
     }
 }
 
-/// Returns `true` if a packet is a solicitation or an advertisement of a neighbor.
+/// Returns `true` if a packet is a neighbor solicitation or advertisement.
 fn is_discovery(packet: &[u8], ip: &Ipv6) -> bool {
     let kind = packet.get(ipv6::HEADER_LEN);
     ip.next_header == ipv6::ICMP

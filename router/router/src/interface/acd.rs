@@ -1,10 +1,10 @@
-//! Address Conflict Detection (RFC 5227): announces the router's IPv4 addresses, and notices who
-//! else uses one.
+//! Address Conflict Detection (RFC 5227): announces the router's IPv4 addresses and detects
+//! conflicts.
 //!
-//! Hosts know a router by its addresses. It takes them at once and never gives them up, as RFC 5227
-//! 2.4 (c) allows default routers; so there is nothing to wait for before they are announced, and
-//! the probe goes out together with the first announcement. A host that answers it, or that uses one
-//! of the addresses at any later time, is shown and logged, and the address is defended.
+//! Hosts depend on a router's addresses. The router uses them at once and never gives them up, as
+//! RFC 5227 2.4 (c) permits for default routers; so addresses are announced without waiting, and
+//! the probe is sent together with the first announcement. If a host answers the probe or uses one
+//! of the addresses later, the conflict is shown and logged, and the address is defended.
 
 use alloc::format;
 use core::net::Ipv4Addr;
@@ -20,14 +20,14 @@ use crate::time::Instant;
 use wire::addr::Mac;
 use wire::arp::{Arp, REQUEST};
 
-/// The pauses between announcements. The second comes after ANNOUNCE_INTERVAL (RFC 5227 1.1); then
-/// they go on, 5, 15 and 35 s after the first: a bridge with spanning tree forwards again two times
-/// 15 s after its port came up, and nobody behind it heard the others.
+/// The pauses between announcements. The second announcement follows after ANNOUNCE_INTERVAL (RFC
+/// 5227 1.1), the others 5, 15 and 35 s after the first: a bridge with spanning tree starts to
+/// forward 30 s after its port comes up, and hosts behind it miss the earlier ones.
 const PAUSES_S: [u64; 4] = [2, 3, 10, 20];
 /// The state machine of an interface.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acd {
-    /// How often the addresses were announced, and when that is due again; `None` if it isn't.
+    /// The number of announcements so far, and when the next is due; `None` if none is.
     announced: Option<(usize, Instant)>,
     conflicts: Conflicts,
 }
@@ -38,7 +38,8 @@ impl Acd {
         self.conflicts.len()
     }
 
-    /// Creates the state machine of a link that came up at `now`: all addresses are to be announced.
+    /// Creates the state machine of a link that came up at `now`, with all addresses to be
+    /// announced.
     pub(crate) fn begin(now: Instant) -> Self {
         Self {
             announced: Some((0, now)),
@@ -51,14 +52,14 @@ impl Acd {
         self.conflicts.mac_of(address.into())
     }
 
-    /// Returns when [`poll`](Self::poll) has something to do; `None` if it never has.
+    /// Returns when [`poll`](Self::poll) is due; `None` if it isn't.
     pub(crate) fn due(&self) -> Option<Instant> {
         let announced = self.announced.map(|a| a.1);
         self.conflicts.due().into_iter().chain(announced).min()
     }
 
-    /// Announces the addresses of an interface if that is due, and forgets old conflicts. What finds
-    /// no room isn't sent again before the next announcement.
+    /// Announces the addresses of an interface if that is due, and forgets old conflicts.
+    /// Announcements without room are not retried before the next ones.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         if !interface.up || self.due().is_none_or(|due| due > cx.now) {
             return;
@@ -71,16 +72,16 @@ impl Acd {
         self.announced = pause.map(|pause| (times + 1, cx.now.saturating_add(pause)));
         for network in &interface.addresses {
             if times == 0 {
-                // Some hosts answer nothing but a probe about their own address.
+                // Some hosts only answer probes for their own address.
                 claim(cx, on, interface, Ipv4Addr::UNSPECIFIED, network.address);
             }
             claim(cx, on, interface, network.address, network.address);
         }
     }
 
-    /// Takes in an ARP packet that somebody sent from one of the interface's addresses, and defends
-    /// the address unless it did so a short time ago. `name` is the interface's,
-    /// for the notice.
+    /// Handles an ARP packet whose sender protocol address is one of the interface's addresses, and
+    /// defends the address unless it was defended recently. `name` is the interface's, for the
+    /// notice.
     pub(crate) fn conflict(
         &mut self,
         cx: &mut Cx<'_>,

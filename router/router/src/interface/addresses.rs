@@ -1,4 +1,4 @@
-//! An interface's IPv6 addresses, and which of them may be used.
+//! An interface's IPv6 addresses and their states.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -10,12 +10,12 @@ use wire::ipv6::{ALL_NODES, ALL_ROUTERS};
 /// The site-local group of all routers (RFC 4291 2.7.1).
 const SITE_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2);
 
-/// What Duplicate Address Detection knows of an address (RFC 4862 5.4).
+/// The state of an address in Duplicate Address Detection (RFC 4862 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DadState {
-    /// Not yet known to be unique: DAD asks about it.
+    /// Tentative: being probed.
     Tentative,
-    /// No other host uses it.
+    /// No duplicate was detected.
     Unique,
     /// Another host uses it.
     Duplicate,
@@ -28,7 +28,7 @@ pub(crate) struct Ipv6Address {
     pub(crate) state: DadState,
 }
 
-/// The IPv6 addresses of an interface: the link-local one too, while the link is up.
+/// The IPv6 addresses of an interface, including the link-local one while the link is up.
 #[derive(Clone, Debug)]
 pub(crate) struct Ipv6Addresses(Vec<Ipv6Address>);
 
@@ -47,7 +47,8 @@ impl Ipv6Addresses {
         (!addresses.is_empty()).then_some(Self(addresses))
     }
 
-    /// Begins on a link that came up: all are tentative, but for those that `old` knows about.
+    /// Initializes the addresses on a link that came up: all are tentative, except those whose
+    /// state `old` has.
     pub(crate) fn start(&mut self, mac: Mac, old: Option<&Self>) {
         if self.link_local().is_none() {
             let network = Ipv6Network {
@@ -74,7 +75,7 @@ impl Ipv6Addresses {
         self.iter().filter(unique).map(|a| a.network)
     }
 
-    /// Returns the link-local address, in whatever state.
+    /// Returns the link-local address, whatever its state.
     fn link_local(&self) -> Option<&Ipv6Address> {
         self.iter()
             .find(|a| a.network.address.is_unicast_link_local())
@@ -102,7 +103,8 @@ impl Ipv6Addresses {
         }
     }
 
-    /// Returns `true` if this means any router of one of the networks here (RFC 4291 2.6.1).
+    /// Returns `true` if this is the Subnet-Router anycast address of one of the networks (RFC 4291
+    /// 2.6.1).
     pub(crate) fn is_anycast(&self, address: Ipv6Addr) -> bool {
         self.usable()
             .any(|n| !n.address.is_unicast_link_local() && n.anycast() == Some(address))
@@ -110,7 +112,7 @@ impl Ipv6Addresses {
 
     /// Returns `true` if a host on this link can have this address.
     pub(crate) fn has_host(&self, address: Ipv6Addr) -> bool {
-        // Who has an address that is a duplicate is a host like others.
+        // The owner of an address that is a duplicate is a host like others.
         let own = self
             .state(address)
             .is_some_and(|s| s != DadState::Duplicate);
@@ -118,8 +120,8 @@ impl Ipv6Addresses {
         !own && (address.is_unicast_link_local() || here()) && !self.is_anycast(address)
     }
 
-    /// Returns the groups listened to that multicast routers need to know of: not that of all nodes
-    /// (RFC 3810 6).
+    /// Returns the groups that are reported to multicast routers, which excludes all nodes (RFC
+    /// 3810 6).
     pub(crate) fn groups(&self) -> Vec<Ipv6Addr> {
         let mut groups = alloc::vec![ALL_ROUTERS, SITE_ROUTERS];
         for group in self.solicited() {
@@ -130,8 +132,8 @@ impl Ipv6Addresses {
         groups
     }
 
-    /// Returns the groups in which others ask for its addresses, those of any router of a network
-    /// last; some more than once.
+    /// Returns the solicited-node groups of its addresses, anycast ones last, possibly with
+    /// repetitions.
     fn solicited(&self) -> impl Iterator<Item = Ipv6Addr> {
         let unicast = || {
             let not_duplicate = |a: &&Ipv6Address| a.state != DadState::Duplicate;

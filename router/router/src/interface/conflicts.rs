@@ -1,4 +1,4 @@
-//! Which of the router's addresses somebody else uses, as far as was noticed lately.
+//! Recently detected address conflicts.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -8,10 +8,10 @@ use wire::addr::Mac;
 
 use crate::time::Instant;
 
-/// The least time between two defences of an address (DEFEND_INTERVAL, RFC 5227 1.1), and between two
-/// lines in the log about it.
+/// The minimum time between two defenses of an address (DEFEND_INTERVAL, RFC 5227 1.1), and between
+/// two log lines about it.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a conflict is remembered after it was last noticed.
+/// The time for which a conflict is remembered after it was last detected.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// The conflicts of an interface, at most one for each address.
@@ -21,11 +21,11 @@ pub(crate) struct Conflicts(Vec<Conflict>);
 #[derive(Clone, Copy, Debug)]
 struct Conflict {
     address: IpAddr,
-    /// Who uses it; the last one, if several do.
+    /// The MAC address of the host that uses it; the last one, if several do.
     mac: Mac,
-    /// When it was last told of.
+    /// When it was last reported.
     told: Instant,
-    /// When it was last noticed.
+    /// When it was last detected.
     noticed: Instant,
 }
 
@@ -43,8 +43,8 @@ impl Conflicts {
         conflict.map(|c| c.mac)
     }
 
-    /// Notes that an address is used at another MAC address. Returns `true` if that is to be told,
-    /// which it is at most once in [`DEFEND_INTERVAL`].
+    /// Records that another MAC address uses an address. Returns `true` if this should be reported,
+    /// which is at most once per [`DEFEND_INTERVAL`].
     pub(crate) fn note(&mut self, now: Instant, address: IpAddr, mac: Mac) -> bool {
         let Some(known) = self.0.iter_mut().find(|c| c.address == address) else {
             self.0.push(Conflict {
@@ -73,7 +73,7 @@ impl Conflicts {
         self.0.iter().map(Conflict::end).min()
     }
 
-    /// Forgets those that weren't noticed for long.
+    /// Forgets conflicts that haven't been detected for a while.
     pub(crate) fn forget_old(&mut self, now: Instant) {
         self.0.retain(|c| c.end() > now);
     }

@@ -1,7 +1,7 @@
-//! Duplicate Address Detection (RFC 4862 5.4): whether the router's IPv6 addresses are its own.
+//! Duplicate Address Detection (RFC 4862 5.4) for the router's IPv6 addresses.
 //!
-//! An address is tentative until it was asked about as often as configured and nobody objected.
-//! Objections come as messages of Neighbor Discovery ([`ndp`](crate::neighbor::ndp)).
+//! An address is tentative until as many solicitations as configured have been sent without an
+//! objection. Objections arrive as Neighbor Discovery messages ([`ndp`](crate::neighbor::ndp)).
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -17,7 +17,7 @@ use crate::interface::addresses::{DadState, Ipv6Addresses};
 use crate::interface::output::send_ndp;
 use crate::time::Instant;
 
-/// How long others have to object (RetransTimer, RFC 4862 5.1; RETRANS_TIMER, RFC 4861 10).
+/// The time to wait for an objection (RetransTimer, RFC 4862 5.1; RETRANS_TIMER, RFC 4861 10).
 const OBJECTION: Duration = Duration::from_secs(1);
 /// How long to wait if there was no room for a solicitation.
 const CONGESTED: Duration = Duration::from_millis(20);
@@ -26,9 +26,9 @@ const CONGESTED: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     address: Ipv6Addr,
-    /// How often it was asked about.
+    /// The number of solicitations sent.
     asked: u8,
-    /// When it is asked about next, or is unique if it was asked about often enough.
+    /// When the next solicitation is due, or, after the last one, when the address is unique.
     due: Instant,
 }
 
@@ -37,8 +37,8 @@ struct Probe {
 pub(crate) struct Dad(Vec<Probe>);
 
 impl Dad {
-    /// Begins with those of these addresses that are tentative. One that `old` asks about already
-    /// goes on where it is there.
+    /// Starts detection for those of the addresses that are tentative. Detection that `old` has
+    /// begun continues.
     pub(crate) fn start(&mut self, now: Instant, addresses: &Ipv6Addresses, old: Option<&Self>) {
         let tentative = addresses.iter().filter(|a| a.state == DadState::Tentative);
         let probes = tentative.map(|a| {
@@ -64,14 +64,14 @@ impl Dad {
         self.0.len()
     }
 
-    /// Stops asking about an address, which somebody else has.
+    /// Stops detection for an address, which is a duplicate.
     pub(crate) fn stop(&mut self, address: Ipv6Addr) {
         self.0.retain(|p| p.address != address);
     }
 
-    /// Asks about addresses where that is due, and returns those that are unique from now on: nobody
-    /// objected to `transmits` solicitations (DupAddrDetectTransmits, RFC 4862 5.1; 0 for no
-    /// detection). A solicitation that finds no room is no try.
+    /// Sends solicitations that are due, and returns the addresses that are unique from now on,
+    /// after `transmits` solicitations without an objection (DupAddrDetectTransmits, RFC 4862 5.1;
+    /// 0 for no detection). A solicitation for which there is no room doesn't count.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Cx<'_>,

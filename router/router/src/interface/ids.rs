@@ -1,5 +1,5 @@
-//! Which number each configured interface has. It keeps that over changes of the configuration, so
-//! that whatever names it goes on meaning it.
+//! The number of each configured interface, which it keeps over changes of the configuration, so
+//! that references to it stay valid.
 
 use alloc::vec::Vec;
 
@@ -15,9 +15,9 @@ pub(crate) struct InterfaceIds {
 }
 
 impl InterfaceIds {
-    /// Returns the numbers for `new`, in which interfaces in the same place as in `old`, whose
-    /// numbers these are, keep theirs. The others get the lowest ones of those that `is_free` holds
-    /// for, which no interface of `old` has if there are such.
+    /// Returns the numbers for `new`. Interfaces with the same place in `old`, whose numbers these
+    /// are, keep theirs. The others get the lowest numbers for which `is_free` returns `true`,
+    /// preferably such as no interface of `old` has.
     pub(crate) fn after(
         &self,
         old: &Config,
@@ -54,7 +54,7 @@ impl InterfaceIds {
         self.ids.iter().copied()
     }
 
-    /// Returns how many numbers up to the highest one there are.
+    /// Returns the highest number plus one.
     pub(crate) fn slots(&self) -> usize {
         self.iter().map(|id| id.index() + 1).max().unwrap_or(0)
     }

@@ -19,7 +19,7 @@ impl Step<'_> {
         Some((Interface::new(config, vrf, source), Machines::new(config)))
     }
 
-    /// The link of one interface works.
+    /// Sets the link of an interface up.
     pub(crate) fn raise(&mut self, id: InterfaceId, mac: Mac, mtu: u16) {
         let config = self.config_of(id);
         let (Some(interface), Some(machines), Some(config)) = (
@@ -40,7 +40,8 @@ impl Step<'_> {
         }
     }
 
-    /// Lets each sub-interface whose parent has a link have one, with its MTU or less.
+    /// Updates the links of sub-interfaces: each is up if its parent's is, with the parent's MTU or
+    /// less.
     pub(crate) fn follow_parents(&mut self) {
         for (index, config) in self.config.interfaces.iter().enumerate() {
             let Attachment::Vlan { parent, .. } = config.attachment else {
@@ -73,8 +74,7 @@ impl Step<'_> {
         }
     }
 
-    /// The link of an interface that is a vif is gone, those of its sub-interfaces with it, and
-    /// what was learnt on them.
+    /// Sets the links of a vif and its sub-interfaces down, and forgets what was learned on them.
     pub(crate) fn lower(&mut self, vif: InterfaceId) {
         let mut gone = [false; MAX_INTERFACES];
         for index in 0..self.config.interfaces.len() {

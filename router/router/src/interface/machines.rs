@@ -17,16 +17,16 @@ use crate::interface::unsolicited::Unsolicited;
 use crate::slow::icmp_limits::ErrorRates;
 use crate::time::Instant;
 
-/// What an interface has beside what lanes read of it.
+/// The state of an interface that lanes don't read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machines {
     /// Address Conflict Detection, for its IPv4 addresses.
     pub(crate) acd: Acd,
     /// Duplicate Address Detection, for its tentative IPv6 addresses.
     pub(crate) dad: Dad,
-    /// Who else uses its IPv6 addresses.
+    /// The conflicts of its IPv6 addresses.
     pub(crate) conflicts6: Conflicts,
-    /// What it says unasked of its IPv6 addresses.
+    /// Unsolicited advertisements of its IPv6 addresses.
     pub(crate) unsolicited: Unsolicited,
     /// Multicast Listener Discovery, for the groups it listens to.
     pub(crate) mld: MldListener,
@@ -37,7 +37,7 @@ pub(crate) struct Machines {
 }
 
 impl Machines {
-    /// Creates those of an interface whose link is down.
+    /// Creates the machines of an interface whose link is down.
     pub(crate) fn new(config: &InterfaceConfig) -> Self {
         Self {
             acd: Acd::default(),
@@ -50,8 +50,8 @@ impl Machines {
         }
     }
 
-    /// Begins IPv6 on a link that is up. After a change of the configuration, `old` is what the
-    /// interface had before, and its machines go on where they were.
+    /// Starts IPv6 on a link that is up. After a change of the configuration, `old` is the
+    /// interface's previous state, from which its machines continue.
     pub(crate) fn start6(&mut self, now: Instant, interface: &Interface, old: Option<&Self>) {
         let Some(v6) = &interface.v6 else { return };
         self.dad.start(now, v6, old.map(|old| &old.dad));
@@ -62,7 +62,7 @@ impl Machines {
         self.advertiser.start(now, old.map(|old| &old.advertiser));
     }
 
-    /// Returns when one of them has something to do; `None` if none has, as while the link is down.
+    /// Returns when the next of them is due; `None` if none is, as while the link is down.
     pub(crate) fn due(&self, interface: &Interface) -> Option<Instant> {
         if !interface.up {
             return None;
@@ -97,7 +97,7 @@ impl Machines {
         self.conflicts6.forget_old(cx.now);
         self.mld.poll(cx, on, interface);
         let proven = self.dad.poll(cx, on, interface, dad_transmits);
-        // Until now, reports had no source and multicast routers ignored them (RFC 3590 4).
+        // Reports sent before had no source, so multicast routers ignored them (RFC 3590 4).
         if proven.iter().any(Ipv6Addr::is_unicast_link_local) {
             self.mld.repeat(cx.now);
         }
@@ -107,8 +107,8 @@ impl Machines {
         !proven.is_empty()
     }
 
-    /// Gives up a tentative address, which somebody else has. Returns `true` if this disables IPv6 on
-    /// the interface: if the address is made of the MAC address (RFC 4862 5.4.5).
+    /// Gives up a tentative address that is a duplicate. Returns `true` if this disables IPv6 on
+    /// the interface, because the address is derived from the MAC address (RFC 4862 5.4.5).
     pub(crate) fn duplicate(
         &mut self,
         now: Instant,

@@ -1,9 +1,9 @@
-//! Multicast Listener Discovery, the listener's part (RFC 3810): tells multicast routers and snooping
-//! switches which groups the router listens to, in version 1 (RFC 2710) while a querier knows no
-//! other.
+//! Multicast Listener Discovery, the listener's part (RFC 3810): tells multicast routers and
+//! snooping switches which groups the router listens to, using version 1 (RFC 2710) while a querier
+//! doesn't support version 2.
 //!
-//! Group and general queries that wait for an answer at the same time are answered by one report
-//! about all groups, so that one timer is enough where RFC 3810 6.2 has one for each group.
+//! Queries whose answers are due at the same time are answered by one report about all groups, so a
+//! single timer suffices where RFC 3810 6.2 has one per group.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -18,16 +18,15 @@ use wire::mld::{Query, RECORDS_MAX, ROBUSTNESS, Record, message_version_1, repor
 
 /// Unsolicited Report Interval (RFC 3810 9.11), in milliseconds.
 const UNSOLICITED_REPORT_INTERVAL_MS: u64 = 1000;
-/// The Query Interval until a querier says another (RFC 3810 9.2).
+/// The default Query Interval (RFC 3810 9.2).
 const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 
-/// A group that is listened to from now on or not any more, as a State Change Report says it (RFC
-/// 3810 6.1).
+/// A record of a State Change Report: a group that is joined or left (RFC 3810 6.1).
 #[derive(Clone, Copy, Debug)]
 struct Change {
     group: Ipv6Addr,
     record: Record,
-    /// How often it is still to be reported.
+    /// The number of reports still to be sent.
     left: u8,
 }
 
@@ -36,17 +35,18 @@ struct Change {
 pub(crate) struct MldListener {
     /// The groups that are listened to.
     groups: Vec<Ipv6Addr>,
-    /// What has changed and isn't yet reported often enough.
+    /// Changes that are still to be reported.
     changes: Vec<Change>,
-    /// When that is reported next.
+    /// When the next report of changes is due.
     changes_at: Instant,
-    /// The Robustness Variable of the last querier: how often a change is reported.
+    /// The last querier's Robustness Variable: the number of reports per change.
     robustness: u8,
     /// The Query Interval of the last querier.
     interval: Duration,
-    /// When to answer a query, and about which group; `None` there for all.
+    /// When to answer a query, and about which group (`None` for all).
     answer: Option<(Instant, Option<Ipv6Addr>)>,
-    /// Until when version 1 is spoken (Older Version Querier Present Timeout, RFC 3810 9.12).
+    /// The end of version 1 compatibility mode (Older Version Querier Present Timeout, RFC 3810
+    /// 9.12).
     version_1_until: Option<Instant>,
 }
 
@@ -65,8 +65,7 @@ impl Default for MldListener {
 }
 
 impl MldListener {
-    /// Listens to these groups from now on, and to no others. What is new or gone is reported (RFC
-    /// 3810 6.1).
+    /// Sets the groups to listen to. Groups that are new or gone are reported (RFC 3810 6.1).
     pub(crate) fn listen(&mut self, now: Instant, groups: Vec<Ipv6Addr>) {
         let old = core::mem::replace(&mut self.groups, groups.clone());
         for &group in groups.iter().filter(|g| !old.contains(g)) {
@@ -89,7 +88,7 @@ impl MldListener {
         }
     }
 
-    /// Has a change reported, in place of what was still to be reported about the group.
+    /// Schedules reports of a change, replacing those that were still to be sent about the group.
     fn change(&mut self, now: Instant, group: Ipv6Addr, record: Record) {
         self.changes.retain(|c| c.group != group);
         let left = self.robustness;
@@ -101,14 +100,14 @@ impl MldListener {
         self.changes_at = now;
     }
 
-    /// Returns the records of changes if those are due. They are again after `pause`.
+    /// Returns the records of changes if they are due. The next are due after `pause`.
     fn changes(&mut self, now: Instant, pause: Duration) -> Vec<(Record, Ipv6Addr)> {
         if self.changes_at > now {
             return Vec::new();
         }
         self.changes_at = now.saturating_add(pause);
         let records = self.changes.iter().map(|c| (c.record, c.group)).collect();
-        // Version 1 says once that it stops (RFC 2710 4).
+        // Version 1 sends a single Done (RFC 2710 4).
         let version_1 = self.is_version_1(now);
         self.changes.retain_mut(|c| {
             c.left -= 1;
@@ -129,7 +128,7 @@ impl MldListener {
         asked.map(|&g| (Record::IsExclude, g)).collect()
     }
 
-    /// Returns `true` if version 1 is spoken.
+    /// Returns `true` in version 1 compatibility mode.
     fn is_version_1(&self, now: Instant) -> bool {
         self.version_1_until.is_some_and(|until| now < until)
     }
@@ -141,7 +140,7 @@ impl MldListener {
         changed.into_iter().chain(answer).min()
     }
 
-    /// Takes in a query, which is answered after a random delay (RFC 3810 6.2).
+    /// Handles a query, which is answered after a random delay (RFC 3810 6.2).
     pub(crate) fn query(&mut self, cx: &mut Cx<'_>, query: Query) {
         let millis = u64::try_from(query.within.as_millis()).unwrap_or(u64::MAX);
         let delay = Duration::from_millis(cx.rng.up_to(millis));
@@ -157,7 +156,7 @@ impl MldListener {
             return;
         }
         let at = cx.now.saturating_add(delay);
-        // Two queries about different groups are answered as one about all.
+        // Queries about different groups are answered like a general query.
         self.answer = Some(match self.answer {
             None => (at, query.group),
             Some((due, group)) if group == query.group => (due.min(at), group),

@@ -24,7 +24,7 @@ use crate::frame::InterfaceId;
 use crate::rate_limit::RateLimit;
 use addresses::{DadState, Ipv6Addresses};
 
-/// The MTU of a vif until its backend says another, in bytes.
+/// The MTU of a vif whose backend doesn't specify one, in bytes.
 const DEFAULT_MTU: u16 = 1500;
 
 /// An interface as lanes see it.
@@ -34,27 +34,27 @@ pub(crate) struct Interface {
     pub(crate) mac: Mac,
     /// Its link works.
     pub(crate) up: bool,
-    /// The largest IP packet that the link offers to carry, in bytes.
+    /// The MTU that the link offers, in bytes.
     pub(crate) offered_mtu: u16,
-    /// The smaller of that and the configured MTU.
+    /// The MTU in use: the smaller of that and the configured one.
     pub(crate) mtu: u16,
     /// Its IPv4 addresses with their networks.
     pub(crate) addresses: Vec<Ipv4Network>,
-    /// The rule about the sources of what it receives.
+    /// The mode of reverse-path filtering.
     pub(crate) rpf: Option<ReversePath>,
-    /// What is allowed on it that isn't usually.
+    /// Enabled features that are off by default.
     pub(crate) allow: Allowed,
-    /// How many redirects may be sent.
+    /// The rate limit of redirects.
     pub(crate) redirects: RateLimit,
-    /// The number of the routing table that is used for what comes from here.
+    /// The number of its routing table.
     pub(crate) vrf: u8,
     /// The interface whose addresses ICMP errors come from, if it isn't this one.
     pub(crate) icmp_source: Option<InterfaceId>,
     /// Its IPv6 addresses, where it has any.
     pub(crate) v6: Option<Ipv6Addresses>,
-    /// The same where IPv6 is disabled: because somebody else has the address that is made of
-    /// the MAC address, and so probably that one too (RFC 4862 5.4.5), or because the link carries
-    /// less than IPv6 needs.
+    /// Its IPv6 addresses while IPv6 is disabled: because the address derived from the MAC address
+    /// is a duplicate, and so probably the MAC address as well (RFC 4862 5.4.5), or because the
+    /// link's MTU is too small for IPv6.
     pub(crate) disabled6: Option<Ipv6Addresses>,
 }
 
@@ -82,7 +82,7 @@ impl Interface {
         interface
     }
 
-    /// Returns what has a number without an interface.
+    /// Returns a placeholder for a number without an interface.
     pub(crate) fn vacant() -> Self {
         Self {
             mac: Mac::default(),

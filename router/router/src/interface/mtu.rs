@@ -1,4 +1,4 @@
-//! How large packets may be on an interface, and what follows of it.
+//! The MTU of an interface, and its consequences.
 
 use alloc::format;
 use alloc::string::String;
@@ -10,9 +10,9 @@ use wire::ipv6::MIN_MTU;
 use crate::interface::Interface;
 
 impl Interface {
-    /// Follows the MTU that the link offers, as far as the configuration has it. IPv6 is disabled where
-    /// that is less than every link of IPv6 carries (RFC 8200 5): who is told to send smaller packets
-    /// than that doesn't.
+    /// Sets the MTU to the smaller of the offered and the configured one. IPv6 is disabled where
+    /// that is below its minimum MTU (RFC 8200 5): senders don't send smaller packets when they are
+    /// told to.
     pub(crate) fn set_mtu(&mut self, config: &InterfaceConfig) {
         self.mtu = config.mtu.unwrap_or(u16::MAX).min(self.offered_mtu);
         if self.is_too_small_for_ipv6() {
@@ -24,8 +24,8 @@ impl Interface {
         usize::from(self.mtu) < MIN_MTU
     }
 
-    /// Returns what is other than configured because of the MTU that the link offers, a line each, while
-    /// there is one.
+    /// Returns warnings about settings that the offered MTU doesn't permit, one line each, while
+    /// the link is up.
     pub(crate) fn mtu_warnings(&self, config: &InterfaceConfig) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.up || config.attachment == Attachment::Loopback {

@@ -1,4 +1,4 @@
-//! What the router itself says on a link: ARP packets, messages of ICMPv6.
+//! Sending of the router's own ARP and ICMPv6 messages on a link.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;

@@ -1,4 +1,4 @@
-//! Router advertisements: when they are sent (RFC 4861 6.2).
+//! The schedule of router advertisements (RFC 4861 6.2).
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -14,16 +14,16 @@ use crate::interface::Interface;
 use crate::interface::output::send_to_group;
 use crate::time::Instant;
 
-/// How many advertisements the first pauses are shorter after (MAX_INITIAL_RTR_ADVERTISEMENTS, RFC
-/// 4861 10).
+/// The number of initial advertisements, which have shorter intervals
+/// (MAX_INITIAL_RTR_ADVERTISEMENTS, RFC 4861 10).
 const INITIAL: u8 = 3;
-/// The longest pause after each of those (MAX_INITIAL_RTR_ADVERT_INTERVAL).
+/// The maximum interval after each of those (MAX_INITIAL_RTR_ADVERT_INTERVAL).
 const INITIAL_INTERVAL_MS: u64 = 16_000;
-/// The longest time until a solicitation is answered (MAX_RA_DELAY_TIME).
+/// The maximum delay of the answer to a solicitation (MAX_RA_DELAY_TIME).
 const ANSWER_MS: u64 = 500;
 /// How long to wait if there was no room for an advertisement.
 const CONGESTED_MS: u64 = 500;
-/// The least time between two advertisements (MIN_DELAY_BETWEEN_RAS).
+/// The minimum time between two advertisements (MIN_DELAY_BETWEEN_RAS).
 const APART: Duration = Duration::from_secs(3);
 
 /// The state machine of an interface: what it advertises, and when.
@@ -35,14 +35,14 @@ pub(crate) struct RouterAdvertiser {
     due: Instant,
     /// When the last one was sent; `None` if none was.
     last: Option<Instant>,
-    /// How many were sent, or `u8::MAX` if more.
+    /// The number of advertisements sent, at most `u8::MAX`.
     sent: u8,
     /// When a final advertisement is due, which ends the router's lifetime (RFC 4861 6.2.5); `None`
     /// if none is to be sent.
     final_ra_due: Option<Instant>,
     /// The next advertisement answers somebody who asked.
     solicited: bool,
-    /// The router has a usable default route, as far as that matters for what it advertises.
+    /// `true` if the router has a usable default route, or doesn't need one to advertise itself.
     has_default_route: bool,
 }
 
@@ -55,8 +55,8 @@ impl RouterAdvertiser {
         }
     }
 
-    /// Goes on after `old`, which advertised something else on the same link: soon if this one
-    /// advertises, by a final advertisement if not.
+    /// Continues after `old`, which advertised something else on the same link: with an
+    /// advertisement soon if this one advertises, otherwise with a final advertisement.
     pub(crate) fn start(&mut self, now: Instant, old: Option<&Self>) {
         let Some(old) = old else { return };
         if self.config.is_none() {
@@ -69,13 +69,13 @@ impl RouterAdvertiser {
         }
     }
 
-    /// Returns `true` if it matters whether the router has a default route.
+    /// Returns `true` if the advertised lifetime depends on a default route.
     pub(crate) fn needs_default_route(&self) -> bool {
         self.config.as_ref().is_some_and(|c| c.needs_default_route)
     }
 
-    /// Notes whether the router has a usable default route. News of that is advertised as soon as may
-    /// be (RFC 7084 G-5), and as often as what is new.
+    /// Records whether the router has a usable default route. A change is advertised as soon as
+    /// permitted (RFC 7084 G-5), as often as initial advertisements.
     pub(crate) fn note_default_route(&mut self, now: Instant, is_there: bool) {
         if core::mem::replace(&mut self.has_default_route, is_there) != is_there
             && self.last.is_some()
@@ -97,7 +97,7 @@ impl RouterAdvertiser {
         usual.or(self.final_ra_due)
     }
 
-    /// Takes in a router solicitation, which the next advertisement answers.
+    /// Handles a router solicitation, which the next advertisement answers.
     pub(crate) fn solicited(&mut self, cx: &mut Cx<'_>) {
         let delay = Duration::from_millis(cx.rng.up_to(ANSWER_MS));
         let at = self.earliest(cx.now).saturating_add(delay);
@@ -120,7 +120,7 @@ impl RouterAdvertiser {
     }
 
     /// Sends the advertisement that is due, if the interface has a link-local address to send it
-    /// from. One that finds no room is sent later.
+    /// from. It is sent later if there is no room for it.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         let v6 = interface.v6.as_ref();
         if v6.is_none_or(|v6| v6.source().is_none()) {
@@ -144,7 +144,7 @@ impl RouterAdvertiser {
         let spread = 1000 * (u64::saturating_sub(most, least));
         let usual = 1000 * u64::from(config.min_interval_s) + cx.rng.up_to(spread);
         let pause = match self.sent {
-            // What found no room is said again soon.
+            // Without room, it is retried soon.
             _ if !sent => CONGESTED_MS,
             0..INITIAL => usual.min(INITIAL_INTERVAL_MS),
             _ => usual,

@@ -1,5 +1,5 @@
-//! Unsolicited Neighbor Advertisements of the router's addresses (RFC 4861 7.2.6), so that hosts that
-//! knew them at another MAC address learn the router's.
+//! Unsolicited Neighbor Advertisements of the router's addresses (RFC 4861 7.2.6), so that hosts
+//! that know another MAC address for them learn the router's.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -15,18 +15,18 @@ use crate::interface::Interface;
 use crate::interface::output::send_ndp;
 use crate::time::Instant;
 
-/// The pauses between advertisements of an address: three of them, MAX_NEIGHBOR_ADVERTISEMENT (RFC
-/// 4861 10), of which the last comes when a bridge with spanning tree forwards again, two times 15 s
-/// after its port came up.
+/// The pauses between the advertisements of an address, of which there are three
+/// (MAX_NEIGHBOR_ADVERTISEMENT, RFC 4861 10). The last one is sent after a bridge with spanning
+/// tree starts to forward, 30 s after its port comes up.
 const PAUSES: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(20)];
 
 /// An address that is advertised.
 #[derive(Clone, Copy, Debug)]
 struct Announced {
     address: Ipv6Addr,
-    /// How often it was.
+    /// The number of advertisements sent.
     times: usize,
-    /// When it is next.
+    /// When the next one is due.
     due: Instant,
 }
 
@@ -35,7 +35,7 @@ struct Announced {
 pub(crate) struct Unsolicited(Vec<Announced>);
 
 impl Unsolicited {
-    /// Begins to advertise addresses.
+    /// Starts to advertise addresses.
     pub(crate) fn begin(&mut self, now: Instant, addresses: &[Ipv6Addr]) {
         self.0.retain(|a| !addresses.contains(&a.address));
         self.0.extend(addresses.iter().map(|&address| Announced {
@@ -50,8 +50,8 @@ impl Unsolicited {
         self.0.iter().map(|a| a.due).min()
     }
 
-    /// Advertises what is due and may be used. What finds no room isn't sent again before the next
-    /// time.
+    /// Advertises addresses that are due and may be used. Without room, an advertisement is
+    /// skipped.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, on: InterfaceId, interface: &Interface) {
         let Some(v6) = &interface.v6 else { return };
         self.0.retain_mut(|announced| {

@@ -1,7 +1,8 @@
-//! Which interface the frames of a VLAN are for.
+//! The mapping between VLAN tags and interfaces.
 //!
-//! The router itself never sees a tag: whoever receives for it takes them off when it is told
-//! so ([`Verdict::Tagged`](crate::Verdict::Tagged)), and puts those of the outgoing interface on ([`Tables::port`](crate::Tables::port)).
+//! The router doesn't handle tags: the caller removes them when told to
+//! ([`Verdict::Tagged`](crate::Verdict::Tagged)), and adds those of the outgoing interface
+//! ([`Tables::port`](crate::Tables::port)).
 
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
@@ -13,31 +14,30 @@ use crate::interface::ids::InterfaceIds;
 use config::{Attachment, Config};
 
 impl Header {
-    /// Returns how many bytes of tags it has.
+    /// Returns the length of its tags, in bytes.
     pub fn tags_len(&self) -> usize {
         Tags::parse(&self.0).map_or(0, |(_, len)| len)
     }
 
-    /// Takes the tags off. The bytes that thereby come into reach, those from
-    /// [`HEADER_LEN`](crate::HEADER_LEN) on of the frame as it was, are `next`; as many of them as the tags had
-    /// are used.
+    /// Removes the tags. The gap at the end is filled from `next`, the bytes of the original frame
+    /// from [`HEADER_LEN`](crate::HEADER_LEN) on.
     pub fn untag(&mut self, next: [u8; MAX_TAGS * TAG_LEN]) {
         let len = self.tags_len();
         wire::vlan::untag(&mut self.0, len, &next);
     }
 }
 
-/// Which interfaces share a vif, and which tags tell them apart.
+/// The interfaces of each vif and their tags.
 #[derive(Debug, Default)]
 pub(crate) struct VlanMap {
-    /// The vif of each interface, named by the interface that is the vif, and its tags.
+    /// The vif of each interface, as the number of the interface that is the vif, and its tags.
     ports: Vec<(InterfaceId, Tags)>,
-    /// The same by vif and tags, in order, for those with tags.
+    /// Interfaces with tags, sorted by vif and tags.
     tagged: Vec<(InterfaceId, Tags, InterfaceId)>,
 }
 
 impl VlanMap {
-    /// Returns those of a configuration whose interfaces have these numbers.
+    /// Creates the map of a configuration whose interfaces have these numbers.
     pub(crate) fn new(config: &Config, ids: &InterfaceIds) -> Self {
         let untagged = (0u8..).map(|id| (InterfaceId(id), Tags::NONE));
         let mut vlans = Self {
@@ -61,7 +61,7 @@ impl VlanMap {
                 vlans.tagged.push((vif, tags, interface));
             }
         }
-        // A heap's code is a tenth of a quicksort's, and these are few.
+        // A heap's code is a tenth of a quicksort's, and there are few entries.
         vlans.tagged = BinaryHeap::from(vlans.tagged).into_sorted_vec();
         vlans
     }

@@ -1,4 +1,4 @@
-//! Addresses that can't be the source of a received packet because they are local: the router's own.
+//! The router's local addresses, which can't be the source of a received packet.
 
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -6,8 +6,9 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use crate::DropReason;
 
 const FILTER: usize = 1024;
-/// What addresses of one link begin with (RFC 3927). Others that do so take the closer look, too: that is
-/// some 200 instructions for them, where a look at the second octet would be one for everybody.
+/// The first octet of link-local addresses (RFC 3927). Other addresses that begin with it are fully
+/// validated as well: that costs them about 200 instructions, whereas testing the second octet
+/// would cost every packet one.
 const LINK_LOCAL: u8 = 169;
 
 /// The router's addresses and its networks' broadcast addresses.
@@ -17,10 +18,10 @@ pub(crate) struct LocalAddresses {
     exact: Vec<(u32, DropReason)>,
     /// In ascending order.
     exact6: Vec<u128>,
-    /// By hash: `true` if an address could be one of them.
+    /// By hash: `true` if an address may be one of them.
     filter: [bool; FILTER],
     filter6: [bool; FILTER],
-    /// By first octet: `true` if some of the addresses may be no source.
+    /// By first octet: `true` if some of the addresses can't be a source.
     martian_octets: [bool; 256],
     multiplier: u32,
 }
@@ -49,7 +50,7 @@ impl LocalAddresses {
         self.filter.fill(false);
     }
 
-    /// Adds an address, with the reason for which packets from it are dropped.
+    /// Adds an address, with the drop reason of packets from it.
     pub(crate) fn add(&mut self, address: Ipv4Addr, reason: DropReason) {
         match self.position(address) {
             Ok(at) => {
@@ -65,7 +66,7 @@ impl LocalAddresses {
         }
     }
 
-    /// Returns where an address is, or would be.
+    /// Returns the position of an address, or where it would be inserted.
     fn position(&self, address: Ipv4Addr) -> Result<usize, usize> {
         let wanted = address.to_bits();
         self.exact
@@ -87,8 +88,7 @@ impl LocalAddresses {
         (address.wrapping_mul(self.multiplier) >> (32 - FILTER.ilog2())) as usize
     }
 
-    /// Returns `true` if packets from this address, its octets as they stand in memory, need a closer
-    /// look.
+    /// Returns `true` if packets from this address, in native byte order, need full validation.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "one for each octet")]
     pub(crate) fn may_be_local_or_martian(&self, address: u32) -> bool {
@@ -119,7 +119,7 @@ impl LocalAddresses {
         self.slot(folded)
     }
 
-    /// Returns `true` if packets from this IPv6 address need a closer look.
+    /// Returns `true` if packets from this IPv6 address need full validation.
     #[inline(always)]
     pub(crate) fn may_be_local_or_martian6(&self, address: u128) -> bool {
         wire::ipv6::may_be_martian_octet((address >> 120) as u8)

@@ -1,4 +1,4 @@
-//! IPv4 packets for the router itself, whole or in fragments.
+//! Local delivery of IPv4 packets, whole or in fragments.
 
 use wire::ipv4::{Ipv4, MF};
 use wire::ipv4_options::source_route::{self, Return};
@@ -11,7 +11,7 @@ use crate::slow::ipv4_options::reply_options;
 use crate::step::Step;
 
 impl Step<'_> {
-    /// Takes in a packet for one of the router's addresses.
+    /// Handles a packet for one of the router's addresses.
     pub(crate) fn deliver4(&mut self, mut packet: Packet, ip: &Ipv4) {
         packet.complete_checksum();
         let input = packet.input;
@@ -34,7 +34,7 @@ impl Step<'_> {
         }
     }
 
-    /// Hands a whole packet to the router's own services and sends their answers.
+    /// Passes a whole packet to the router's own services and sends their replies.
     fn serve4(&mut self, about: &Packet, ip: &Ipv4) {
         let (input, packet) = (about.input, about.ip_bytes());
         let records = reply_options(self.tables, self.cx.now, input, packet, ip);

@@ -1,4 +1,4 @@
-//! IPv6 packets for the router itself: extension headers, fragments, and who gets the rest.
+//! Local delivery of IPv6 packets: extension headers, fragments, and dispatch by protocol.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -20,16 +20,16 @@ use crate::local::source_address::source6;
 use crate::packet::{Ip, Packet};
 use crate::step::Step;
 
-/// What is behind the extension headers of a packet.
+/// The upper-layer protocol of a packet.
 #[derive(Clone, Copy)]
 struct Upper {
     protocol: u8,
-    /// Where it begins, in bytes from the IPv6 header.
+    /// The offset of its header from the IPv6 header, in bytes.
     at: usize,
 }
 
 impl Step<'_> {
-    /// Takes in a packet for one of the router's addresses or groups.
+    /// Handles a packet for one of the router's addresses or groups.
     pub(crate) fn deliver6(&mut self, mut packet: Packet, ip: &Ipv6) {
         packet.complete_checksum();
         let input = packet.input;
@@ -53,7 +53,7 @@ impl Step<'_> {
         }
     }
 
-    /// Drops a packet, and tells its sender if that is to know.
+    /// Drops a packet, and reports the error to its sender, if any.
     fn refuse6(&mut self, packet: &Packet, Refused(reason, error): Refused) {
         self.cx.drop_frames(packet.input, reason, 1);
         if let Some(error) = error {
@@ -61,8 +61,8 @@ impl Step<'_> {
         }
     }
 
-    /// A packet made of fragments, the last of which is `last`. It has no fragments inside, nor
-    /// what must not come in pieces (RFC 6980).
+    /// Handles a reassembled packet, the last fragment of which was `last`. It must not contain
+    /// fragments, nor messages that must not be fragmented (RFC 6980).
     fn reassembled(&mut self, last: &Packet, whole: &[u8]) {
         let input = last.input;
         let whole = match Packet::reassembled(&last.ethernet(), whole, input) {
@@ -86,7 +86,7 @@ impl Step<'_> {
         }
     }
 
-    /// Takes in what is behind the extension headers.
+    /// Dispatches a packet by its upper-layer protocol.
     fn upper(&mut self, packet: &Packet, ip: &Ipv6, Upper { protocol, at }: Upper) {
         let input = packet.input;
         let payload = packet.ip_bytes().get(at..).unwrap_or(&[]);
@@ -104,7 +104,8 @@ impl Step<'_> {
             NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT | ROUTER_SOLICITATION => {
                 return self.ndp_input(input, Mac(packet.source_mac()), ip, payload);
             }
-            // From a querier on the link, and formed as its messages are (RFC 3810 6.2).
+            // Valid queries come from a link-local address, with a hop limit of 1 and a router
+            // alert (RFC 3810 6.2).
             MLD_QUERY
                 if ip.source.is_unicast_link_local()
                     && ip.hop_limit == 1
@@ -117,14 +118,14 @@ impl Step<'_> {
                 }
             }
             ECHO_REQUEST if !ip.source.is_unspecified() => self.echo(packet, ip, payload),
-            // What other routers and hosts say is nothing to this one.
+            // Other messages are ignored.
             _ => {}
         }
         self.cx.count(input, |c| c.consumed += 1);
     }
 
-    /// Answers an echo request; one to a group or to any router, from an address of the
-    /// interface (RFC 4443 4.2).
+    /// Answers an echo request. If it was sent to a multicast or anycast address, the reply comes
+    /// from an address of the interface (RFC 4443 4.2).
     fn echo(&mut self, about: &Packet, ip: &Ipv6, message: &[u8]) {
         let input = about.input;
         if self.tables.is_local6(input, ip.destination) {
@@ -138,8 +139,8 @@ impl Step<'_> {
         self.serve6(about, ip, to, ipv6::ICMP, &message);
     }
 
-    /// Hands a packet to the router's own services, without its extension headers, as if it
-    /// were sent to `destination`, and sends their answers.
+    /// Passes a packet to the router's own services, without its extension headers and as if sent
+    /// to `destination`, and sends their replies.
     fn serve6(
         &mut self,
         about: &Packet,

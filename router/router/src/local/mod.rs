@@ -1,4 +1,4 @@
-//! The router as a host: packets that are for it.
+//! The router as a host: local delivery.
 
 pub(crate) mod addresses;
 pub(crate) mod ipv4;

@@ -1,5 +1,5 @@
-//! Putting fragments of packets for the router together (RFC 791 3.2, RFC 8200 4.5), within bounds:
-//! what is never completed, overlaps, or comes in tiny fragments must cost others nothing (RFC 8900 3).
+//! Reassembly of packets for the router (RFC 791 3.2, RFC 8200 4.5), within bounds: incomplete,
+//! overlapping and tiny fragments must not affect others (RFC 8900 3).
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -15,32 +15,33 @@ use wire::ipv6::{self, Ipv6};
 use wire::ipv6_extension::Fragment;
 use wire::{be16, checksum, put};
 
-/// Packets that may be incomplete at a time.
+/// The maximum number of incomplete packets.
 const PACKETS: usize = 16;
-/// Of these, an interface may have one part in this many, so that a flood on one leaves room for
-/// the others.
+/// An interface may have this limit divided by this, so that a flood on one leaves room for the
+/// others.
 const SHARE: usize = 2;
-/// Bytes that may wait in all of them together.
+/// The maximum number of bytes in all incomplete packets together.
 const BYTES: usize = 96 * 1024;
-/// Fragments of a packet: those of the largest one on the smallest link of IPv6.
+/// The maximum number of fragments of a packet: as many as the largest packet has with IPv6's
+/// minimum MTU.
 const PIECES: usize = 56;
-/// How long the fragments of a packet are waited for. Few packets can be waited for at once, so
-/// this is shorter than the minute of RFC 8200 4.5 and RFC 1122 3.3.2.
+/// The reassembly timeout. Few packets can be incomplete at once, so this is shorter than the
+/// minute of RFC 8200 4.5 and RFC 1122 3.3.2.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Which packet a fragment belongs to.
+/// Identifies the packet that a fragment belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Key {
     /// The routing table of the addresses.
     vrf: u8,
     source: IpAddr,
     destination: IpAddr,
-    /// Of IPv4; in IPv6 the first fragment alone says it.
+    /// The protocol, for IPv4; in IPv6 only the first fragment has it.
     protocol: u8,
     ident: u32,
 }
 
-/// What stands before the payload of a fragment.
+/// The headers before the payload of a fragment.
 #[derive(Clone, Copy, Debug)]
 enum Head {
     /// A header of this many bytes.
@@ -55,13 +56,13 @@ pub(crate) struct Piece<'a> {
     head: Head,
     packet: &'a [u8],
     payload: Range<usize>,
-    /// Where the payload belongs in that of the whole packet, in bytes.
+    /// The fragment offset, in bytes.
     offset: usize,
     more: bool,
 }
 
 impl<'a> Piece<'a> {
-    /// One whose addresses are of table `vrf`.
+    /// Creates a fragment whose addresses are in table `vrf`.
     pub(crate) fn v4(vrf: u8, packet: &'a [u8], ip: &Ipv4) -> Self {
         Self {
             key: Key {
@@ -79,7 +80,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// One whose addresses are of table `vrf`.
+    /// Creates a fragment whose addresses are in table `vrf`.
     pub(crate) fn v6(vrf: u8, packet: &'a [u8], ip: &Ipv6, fragment: Fragment) -> Self {
         Self {
             key: Key {
@@ -99,7 +100,8 @@ impl<'a> Piece<'a> {
 }
 
 impl Head {
-    /// Returns what stands before the payload of the whole packet and counts into its length.
+    /// Returns the length of what comes before the payload and counts towards the length of the
+    /// whole packet, in bytes.
     fn counted(self) -> usize {
         match self {
             Self::V4(len) => len,
@@ -107,7 +109,7 @@ impl Head {
         }
     }
 
-    /// Returns the whole packet, with what stood before the payload of its first fragment.
+    /// Returns the whole packet, with the headers of its first fragment.
     fn join(self, first: &[u8], payload: &[u8]) -> Vec<u8> {
         let len = self.counted() + payload.len();
         let len = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
@@ -130,25 +132,25 @@ impl Head {
     }
 }
 
-/// A packet of which some fragments are here.
+/// An incomplete packet.
 #[derive(Debug)]
 struct Partial {
     key: Key,
     input: InterfaceId,
     deadline: Instant,
-    /// The first fragment as it came: its headers, and what an error would quote.
+    /// The first fragment as received: its headers, and what an error would quote.
     first: Option<(Head, Vec<u8>)>,
-    /// Offsets and payloads in order, the first one's too.
+    /// Offsets and payloads in order, including the first fragment's.
     pieces: Vec<(usize, Vec<u8>)>,
-    /// Bytes in the whole payload, once the last fragment is here.
+    /// The length of the whole payload in bytes, once the last fragment has arrived.
     len: Option<usize>,
 }
 
-/// What fragments waited in vain for.
+/// A packet whose reassembly timed out.
 #[derive(Debug)]
 pub(crate) struct Expired {
     pub(crate) input: InterfaceId,
-    /// The first fragment, from its IP header on, if it came.
+    /// The first fragment from its IP header on, if it arrived.
     pub(crate) first: Option<Vec<u8>>,
 }
 
@@ -159,12 +161,12 @@ pub(crate) struct Reassembly {
 }
 
 impl Reassembly {
-    /// Takes in a fragment and returns the whole packet if it was the last one missing.
+    /// Adds a fragment and returns the whole packet if it is now complete.
     ///
     /// # Errors
     ///
-    /// Why the fragment is dropped. One that overlaps others spoils the whole packet (RFC
-    /// 5722), unless it is one that came before.
+    /// The reason why the fragment is dropped. One that overlaps others discards the whole packet
+    /// (RFC 5722), unless it is an exact duplicate.
     pub(crate) fn add(
         &mut self,
         now: Instant,
@@ -182,13 +184,13 @@ impl Reassembly {
         let piece = packet.get(fragment.payload.clone());
         let piece = piece.ok_or(DropReason::BadFragment)?;
         let end = offset + piece.len();
-        // What follows must begin at a multiple of 8, and a length has 16 bits.
+        // The next fragment must begin at a multiple of 8, and the length must fit 16 bits.
         let odd = more && piece.len() % 8 != 0;
         if odd || piece.is_empty() || head.counted() + end > usize::from(u16::MAX) {
             return Err(DropReason::BadFragment);
         }
         if offset == 0 && !more {
-            // Whole by itself (RFC 6946).
+            // An atomic fragment (RFC 6946).
             return Ok(Some(head.join(packet, piece)));
         }
         let cost = piece.len() + if offset == 0 { packet.len() } else { 0 };
@@ -216,7 +218,7 @@ impl Reassembly {
         let place = partial.pieces.partition_point(|p| p.0 < offset);
         let after = partial.pieces.get(place);
         if after.is_some_and(|(o, p)| *o == offset && p == piece) {
-            // The network may duplicate what it carries.
+            // The network may duplicate packets.
             return Err(DropReason::BadFragment);
         }
         let before = place.checked_sub(1).and_then(|i| partial.pieces.get(i));
@@ -263,7 +265,7 @@ impl Reassembly {
         whole.map(Some).ok_or(DropReason::BadFragment)
     }
 
-    /// Returns `true` if an interface may have one more packet that is incomplete.
+    /// Returns `true` if an interface may have another incomplete packet.
     fn has_room(&self, input: InterfaceId) -> bool {
         let here = self.partial.iter().filter(|p| p.input == input).count();
         self.partial.len() < PACKETS && here < PACKETS / SHARE
@@ -280,7 +282,7 @@ impl Reassembly {
         Some(partial)
     }
 
-    /// Takes out a packet whose fragments have been waited for too long.
+    /// Removes a packet whose reassembly has timed out.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<Expired> {
         let at = self.partial.iter().position(|p| p.deadline <= now)?;
         let partial = self.remove(at)?;
@@ -290,18 +292,18 @@ impl Reassembly {
         })
     }
 
-    /// Forgets all packets that are incomplete.
+    /// Forgets all incomplete packets.
     pub(crate) fn clear(&mut self) {
         self.partial = Vec::new();
         self.bytes = 0;
     }
 
-    /// Returns how many bytes wait, and how many may.
+    /// Returns the number of bytes in incomplete packets and its limit.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.bytes, BYTES)
     }
 
-    /// When the next one has been waited for too long.
+    /// Returns when the next packet times out.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.partial.iter().map(|p| p.deadline).min()
     }

@@ -1,9 +1,8 @@
 //! The router's own addresses, served by smoltcp.
 //!
-//! smoltcp sees one interface without a link layer that takes every packet it is given:
-//! which addresses are the router's is decided before, and where replies go afterwards.
-//! It never sees a forwarded packet, nor a fragment, nor Neighbor Discovery and extension headers
-//! of IPv6.
+//! smoltcp sees one interface without a link layer that accepts every packet: whether an address is
+//! the router's is decided before, and replies are routed afterwards. It never sees forwarded
+//! packets, fragments, Neighbor Discovery or IPv6 extension headers.
 
 use alloc::vec::Vec;
 
@@ -19,11 +18,11 @@ use wire::ipv6::{self, Ipv6};
 use crate::frame::ETHERNET_LEN;
 use crate::time::Instant;
 
-/// What comes of a packet for the router.
+/// The response to a packet for the router.
 pub(crate) enum Answer {
-    /// A frame to send; its Ethernet header is still to be filled.
+    /// A frame to send, whose Ethernet header isn't filled in yet.
     Frame(Vec<u8>),
-    /// An error to report to the packet's sender, as any other is.
+    /// An ICMP error to report to the packet's sender.
     Error(IcmpError),
 }
 
@@ -50,14 +49,14 @@ impl Services {
         }
     }
 
-    /// Takes in a packet for the router, beginning with its IP header, and returns what comes of
-    /// it.
+    /// Handles a packet for the router, which begins with its IP header, and returns the response.
     pub(crate) fn receive(
         &mut self,
         now: Instant,
         packet: Vec<u8>,
     ) -> impl Iterator<Item = Answer> + use<> {
-        // Taking any address works for IPv4 only: of IPv6 it has the one that is asked for.
+        // smoltcp accepts any destination for IPv4 only; for IPv6 it is given the packet's
+        // destination as its address.
         let ip = Ipv6::parse(&packet, packet.len());
         self.interface.update_ip_addrs(|addresses| {
             addresses.clear();
@@ -78,8 +77,8 @@ impl Services {
     }
 }
 
-/// Returns which error a frame of smoltcp's reports, if it does. smoltcp knows no limits, nor when
-/// none may be sent, so its errors aren't sent as they are.
+/// Returns the error that a frame from smoltcp reports, if any. smoltcp has no rate limit and
+/// doesn't know when errors must not be sent, so its errors aren't sent directly.
 fn error_in(frame: &[u8]) -> Option<IcmpError> {
     let packet = frame.get(ETHERNET_LEN..)?;
     let message = |len: usize| Some((*packet.get(len)?, *packet.get(len + 1)?));
@@ -98,7 +97,7 @@ fn moment(now: Instant) -> SmolInstant {
     SmolInstant::from_micros(i64::try_from(now.as_nanos() / 1000).unwrap_or(i64::MAX))
 }
 
-/// The one packet that goes in and those that come out.
+/// The device: one received packet, and those that are sent.
 struct Port {
     received: Option<Vec<u8>>,
     sent: Vec<Vec<u8>>,
@@ -139,7 +138,7 @@ impl Device for Port {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
-        // Large packets are fragmented on their way out, once the way is known.
+        // Large packets are fragmented later, once their route is known.
         capabilities.max_transmission_unit = usize::from(u16::MAX);
         capabilities
     }

@@ -1,4 +1,4 @@
-//! Which of the router's IPv6 addresses a packet of its own comes from (RFC 6724 5).
+//! Source address selection for the router's own IPv6 packets (RFC 6724 5).
 
 use core::net::Ipv6Addr;
 
@@ -6,7 +6,7 @@ use crate::frame::InterfaceId;
 use crate::tables::Tables;
 use wire::addr::Ipv6Network;
 
-/// Returns how far an address means the same (RFC 6724 3.1), as the numbers in groups.
+/// Returns the scope of an address (RFC 6724 3.1), with the values of multicast scopes.
 fn scope(address: Ipv6Addr) -> u8 {
     const LINK: u8 = 2;
     const SITE: u8 = 5;
@@ -32,7 +32,8 @@ const POLICIES: [(Ipv6Addr, u8, u8); 9] = [
     (Ipv6Addr::UNSPECIFIED, 0, 1),
 ];
 
-/// Returns what kind of address this is: sources and destinations of one kind go together.
+/// Returns the label of an address in the policy table; sources should have the destination's
+/// label.
 fn label(address: Ipv6Addr) -> Option<u8> {
     let within = |&&(address_of, len, _): &&(Ipv6Addr, u8, u8)| {
         Ipv6Network {
@@ -44,9 +45,9 @@ fn label(address: Ipv6Addr) -> Option<u8> {
     POLICIES.iter().find(within).map(|&(_, _, label)| label)
 }
 
-/// Returns the best of some addresses for packets to `destination`: rules 1, 2, 6 and 8. Rule 5 is
-/// the caller's, who asks about the outgoing interface first; the others are about deprecated,
-/// temporary and mobile addresses, which the router doesn't have.
+/// Returns the best source for packets to `destination` by rules 1, 2, 6 and 8. The caller applies
+/// rule 5 by passing the outgoing interface's addresses first; the other rules are about
+/// deprecated, temporary and mobile addresses, which the router doesn't have.
 fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Option<Ipv6Addr> {
     let wanted = scope(destination);
     let rank = |network: Ipv6Network| {
@@ -66,7 +67,7 @@ fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Optio
             common,
         )
     };
-    // Of equals the first one: the primary address.
+    // Among equals, the first one wins: the primary address.
     let mut found: Option<Ipv6Network> = None;
     for network in from {
         if found.is_none_or(|f| rank(network) > rank(f)) {
@@ -76,8 +77,9 @@ fn best(destination: Ipv6Addr, from: impl Iterator<Item = Ipv6Network>) -> Optio
     found.map(|n| n.address)
 }
 
-/// Returns the address for packets of the router's own from an interface to `destination`. One that
-/// reaches as far is taken from other interfaces of its table if this one has none.
+/// Returns the source for the router's own packets from an interface to `destination`. If the
+/// interface has no address of sufficient scope, one of another interface in its routing table is
+/// used.
 pub(crate) fn source6(
     tables: &Tables,
     interface: InterfaceId,
