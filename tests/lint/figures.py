@@ -191,7 +191,7 @@ NAMES = [
     ("router/config/src/toml_file", rf"\.(?:{READS})\(\s*\"(\w+)\""),
     ("router/config/src", r"\(\"(\w+)\", Words::"),
     ("router/router/src", r"^ +\w+ => \"(\w+)\",$"),
-    ("router/router/src", r"bytes\(\"(\w+)\""),
+    ("router/router/src", r"\btable\(\s*\"(\w+)\"\.into"),
     ("image/control-plane/src/console", r"\(\"([a-z_.]+)\", (?:c|times|stats|worker|memory)\."),
     ("image/control-plane/src/console", r"\"(?:\{name\} )?(hypercalls[a-z_.]*) \{"),
 ]

@@ -62,7 +62,7 @@ impl Shape {
         let (from, to) = (net(0, self.tag_in), net(1, self.tag_out));
         let mut tcp = vec![4, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2];
         tcp.extend([
-            ((20 + self.options) / 4 << 4) as u8,
+            ((20 + self.options) * 4) as u8,
             0x10,
             0xff,
             0xff,

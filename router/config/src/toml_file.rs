@@ -3,6 +3,7 @@
 mod attachment;
 mod interface;
 mod neighbor;
+mod pieces;
 mod route;
 mod router_advert;
 
@@ -10,14 +11,16 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::check::check;
-use crate::draft::{At, Draft};
-use crate::error::ConfigError;
+use crate::draft::{At, Draft, DraftRoute};
+use crate::error::{ConfigError, Warning};
 use crate::model::Config;
 use crate::suggest::did_you_mean;
-use crate::toml_table::{Source, Table};
+use crate::toml_file::pieces::{Pieces, split};
+use crate::toml_table::{Piece, Source, Table};
 
 /// Reads and checks a configuration file.
 ///
@@ -57,27 +60,85 @@ pub(crate) fn from_archive(text: &str, names: &[String]) -> Result<Config, Confi
     check(draft)
 }
 
+/// Reads a file. A tree of it takes some 2 KB for each `[[route]]`, of which there may be many, so they
+/// are read by themselves, a few at a time, and the tree is that of the rest.
 fn read(text: &str) -> Result<Draft, ConfigError> {
-    let source = Source::new(text);
-    let whole = DeTable::parse(text).map_err(|error| {
+    let Pieces { rest, routes } = split(text);
+    let mut known = Routes::default();
+    let broken = routes.iter().find_map(|piece| known.add(piece).err());
+    let source = Source::of_pieces(&rest);
+    let rest: String = rest.iter().map(|piece| piece.text).collect();
+    let whole = match (parse(&source, &rest), broken) {
+        (Ok(whole), None) => whole,
+        (Err(error), Some(broken)) if error.line >= broken.line => return Err(broken),
+        (Err(error), _) | (Ok(_), Some(error)) => return Err(error),
+    };
+    if !routes.is_empty() && whole.get_ref().contains_key("route") {
+        // They are written in several ways, which only all of it together can tell of.
+        let source = Source::new(text);
+        let whole = parse(&source, text)?;
+        return read_tree(&source, whole.get_ref(), Routes::default());
+    }
+    read_tree(&source, whole.get_ref(), known)
+}
+
+/// The routes that were read by themselves.
+#[derive(Default)]
+struct Routes {
+    all: Vec<DraftRoute>,
+    mistake: Option<ConfigError>,
+    warnings: Vec<Warning>,
+}
+
+impl Routes {
+    /// Reads a piece that is routes alone.
+    ///
+    /// # Errors
+    ///
+    /// It isn't TOML.
+    fn add(&mut self, piece: &Piece<'_>) -> Result<(), ConfigError> {
+        let source = Source::of_pieces(core::slice::from_ref(piece));
+        let whole = parse(&source, piece.text)?;
+        if self.mistake.is_some() {
+            return Ok(());
+        }
+        let mut table = Table::of_file(&source, whole.get_ref());
+        let routes = table.tables("route", route::route);
+        self.all.extend(routes.into_iter().flatten());
+        self.mistake = table.finish().err();
+        self.warnings.extend(source.into_warnings());
+        Ok(())
+    }
+}
+
+fn parse<'a>(source: &Source, text: &'a str) -> Result<Spanned<DeTable<'a>>, ConfigError> {
+    DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(0, |span| source.line_of(&span));
         ConfigError::new(line, error.message())
-    })?;
-    let mut table = Table::of_file(&source, whole.get_ref());
+    })
+}
+
+/// Reads all but the routes that are known.
+fn read_tree(source: &Source, whole: &DeTable<'_>, known: Routes) -> Result<Draft, ConfigError> {
+    let mut table = Table::of_file(source, whole);
     let draft = Draft {
         hostname: table.text("hostname").map(At::into_value),
         interfaces: table.named_tables("interface", interface::read),
         vrfs: table.named_tables("vrf", vrf),
-        routes: table.tables("route", route::route).unwrap_or_default(),
+        routes: table.tables("route", route::route).unwrap_or(known.all),
         route_files: table
             .tables("route_file", route::route_file)
             .unwrap_or_default(),
         neighbors: table.tables("neighbor", neighbor::read).unwrap_or_default(),
         warnings: Vec::new(),
     };
+    if let Some(mistake) = known.mistake {
+        table.note(mistake);
+    }
     table.finish()?;
+    known.warnings.into_iter().for_each(|w| source.warn(w));
     Ok(Draft {
-        warnings: source.into_warnings(),
+        warnings: source.take_warnings(),
         ..draft
     })
 }

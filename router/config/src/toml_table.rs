@@ -28,34 +28,70 @@ const OLD_SPELLINGS: [(&str, &str); 4] = [
     ("source-route", "source_route"),
 ];
 
-/// What all tables of a file share.
+/// Some lines of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) text: &'a str,
+    /// The lines in front of it.
+    pub(crate) lines_before: u32,
+}
+
+/// What all tables of a file, or of pieces of it, share.
 pub(crate) struct Source {
-    /// Where its lines end.
+    /// Where lines end.
     line_ends: Vec<usize>,
+    /// Where pieces begin in what is read, and how many more lines are in front of them in the file.
+    pieces: Vec<(usize, u32)>,
     /// In the order of lines.
     warnings: Cell<Vec<Warning>>,
 }
 
 impl Source {
     pub(crate) fn new(text: &str) -> Self {
-        let bytes = text.bytes().enumerate();
-        Self {
-            line_ends: bytes.filter(|&(_, b)| b == b'\n').map(|(i, _)| i).collect(),
+        Self::of_pieces(&[Piece {
+            text,
+            lines_before: 0,
+        }])
+    }
+
+    /// That of the text that pieces of a file make, one behind the other.
+    pub(crate) fn of_pieces(pieces: &[Piece<'_>]) -> Self {
+        let mut source = Self {
+            line_ends: Vec::new(),
+            pieces: Vec::with_capacity(pieces.len()),
             warnings: Cell::default(),
+        };
+        let mut start = 0;
+        for piece in pieces {
+            let here = u32::try_from(source.line_ends.len()).unwrap_or(u32::MAX);
+            let missing = piece.lines_before.saturating_sub(here);
+            source.pieces.push((start, missing));
+            let ends = piece.text.bytes().enumerate().filter(|&(_, b)| b == b'\n');
+            source.line_ends.extend(ends.map(|(at, _)| start + at));
+            start += piece.text.len();
         }
+        source
     }
 
     /// Returns the line that a span of bytes begins on.
     pub(crate) fn line_of(&self, span: &Range<usize>) -> u32 {
         let before = self.line_ends.partition_point(|&end| end < span.start);
-        u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1))
+        let piece = self.pieces.partition_point(|&(at, _)| at <= span.start);
+        let piece = piece.checked_sub(1).and_then(|at| self.pieces.get(at));
+        let missing = piece.map_or(0, |&(_, missing)| missing);
+        let here = u32::try_from(before).map_or(u32::MAX, |n| n.saturating_add(1));
+        here.saturating_add(missing)
     }
 
     pub(crate) fn into_warnings(self) -> Vec<Warning> {
         self.warnings.into_inner()
     }
 
-    fn warn(&self, warning: Warning) {
+    pub(crate) fn take_warnings(&self) -> Vec<Warning> {
+        self.warnings.take()
+    }
+
+    pub(crate) fn warn(&self, warning: Warning) {
         let mut warnings = self.warnings.take();
         let at = warnings.partition_point(|earlier| earlier.line <= warning.line);
         warnings.insert(at, warning);
@@ -238,7 +274,9 @@ impl<'a> Table<'a> {
     ) -> Option<At<Vec<At<T>>>> {
         let texts = self.texts(key)?;
         let parsed = texts.value.iter().map(|&text| self.parse(text, parse));
-        let all = parsed.collect::<Option<_>>()?;
+        let mut all = parsed.collect::<Option<Vec<_>>>()?;
+        // Most lists have one, and there may be many of them.
+        all.shrink_to_fit();
         Some(At::new(texts.line, all))
     }
 

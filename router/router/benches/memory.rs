@@ -3,96 +3,17 @@
 //! The routes are read from a ramdisk as the guest reads them, and everything that the router
 //! allocates comes from a heap like the guest's: first-fit, grown at its end in the same steps.
 
-#![expect(unsafe_code, reason = "an allocator hands out memory")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::ptr::NonNull;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use linked_list_allocator::Heap;
+use guest_heap::{GuestHeap, inside};
 use router::{Instant, InterfaceId, Router};
 
 #[expect(dead_code, reason = "addresses to look up are for another benchmark")]
 mod internet;
 
-/// Addresses for the heap.
-const ARENA: usize = 256 << 20;
-/// Least growth, as the guest's.
-const STEP: usize = 64 * 1024;
-
-/// The guest's heap while something is measured, the system's otherwise.
-struct Measured {
-    heap: Mutex<Heap>,
-    on: AtomicBool,
-}
-
 #[global_allocator]
-static HEAP: Measured = Measured {
-    heap: Mutex::new(Heap::empty()),
-    on: AtomicBool::new(false),
-};
-
-impl Measured {
-    /// Begins with an empty heap.
-    fn start(&self) {
-        let layout = Layout::from_size_align(ARENA, 4096).expect("a layout");
-        // SAFETY: the layout isn't empty.
-        let arena = unsafe { System.alloc(layout) };
-        assert!(!arena.is_null(), "no room for the heap");
-        let mut heap = self.heap.lock().expect("one thread");
-        *heap = Heap::empty();
-        // SAFETY: the arena is the heap's for ever.
-        unsafe { heap.init(arena, STEP) };
-        drop(heap);
-        self.on.store(true, Ordering::Relaxed);
-    }
-
-    /// Bytes in use, and bytes that the heap has grown to.
-    fn stop(&self) -> (usize, usize) {
-        self.on.store(false, Ordering::Relaxed);
-        let heap = self.heap.lock().expect("one thread");
-        (heap.used(), heap.size())
-    }
-}
-
-// SAFETY: each block comes from one of two allocators and goes back to it.
-unsafe impl GlobalAlloc for Measured {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !self.on.load(Ordering::Relaxed) {
-            // SAFETY: the caller's contract.
-            return unsafe { System.alloc(layout) };
-        }
-        let Ok(mut heap) = self.heap.lock() else {
-            return std::ptr::null_mut();
-        };
-        loop {
-            if let Ok(block) = heap.allocate_first_fit(layout) {
-                return block.as_ptr();
-            }
-            let more = (layout.size() + layout.align() + 64).max(STEP);
-            if heap.size() + more + STEP > ARENA {
-                return std::ptr::null_mut();
-            }
-            // SAFETY: the arena goes on behind what the heap has.
-            unsafe { heap.extend(more.next_multiple_of(4096)) };
-        }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Ok(mut heap) = self.heap.lock()
-            && let Some(given) = NonNull::new(block)
-            && (heap.bottom()..heap.top()).contains(&block)
-        {
-            // SAFETY: it lies in the heap, so it came from there.
-            return unsafe { heap.deallocate(given, layout) };
-        }
-        // SAFETY: all else came from the system.
-        unsafe { System.dealloc(block, layout) };
-    }
-}
+static HEAP: GuestHeap = GuestHeap::new(256 << 20);
 
 const CONFIG: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"2001:db8::1/64\"]\n\
                       [interface.lan]\nvif = 1\naddress = [\"10.1.0.1/24\"]\n\
@@ -150,17 +71,23 @@ fn measure(name: &str, four: usize, six: usize, shuffled: bool) {
         // There is room: nothing of this comes from the measured heap.
         let _ = writeln!(out, "memory_{name}_{what},{value},{unit}");
     };
-    HEAP.start();
-    let config = config::from_ramdisk(&ramdisk).expect("it is good");
-    let mut router = Router::new(&config, 1, Instant(0));
-    router.read_route_files(&ramdisk).expect("they are good");
+    HEAP.renew();
+    let (config, mut router) = inside(|| {
+        let config = config::from_ramdisk(&ramdisk).expect("it is good");
+        let mut router = Router::new(&config, 1, Instant(0));
+        router.read_route_files(&ramdisk).expect("they are good");
+        (config, router)
+    });
     let read = clock.elapsed();
     let before = std::time::Instant::now();
-    for at in 0..2 {
-        router.link_up(Instant(0), InterfaceId(at), [2, 0, 0, 0, 0, at], 1500);
-    }
+    inside(|| {
+        for at in 0..2 {
+            router.link_up(Instant(0), InterfaceId(at), [2, 0, 0, 0, 0, at], 1500);
+        }
+    });
     let shown = before.elapsed() / 2;
-    let (used, size) = HEAP.stop();
+    let (used, size) = (HEAP.used(), HEAP.size());
+    drop(config);
     assert_eq!(router.route_counts(), (four, six));
     // All gateways are on the first link, so that no other has lanes wait longer.
     let mut timed = |change: &mut dyn FnMut(&mut Router)| {

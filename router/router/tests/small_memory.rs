@@ -1,15 +1,9 @@
 //! A router on the guest's allocator in the smallest domain, under everything that others can send at
 //! once: it lives, and answers who is there when that is over.
 
-#![expect(unsafe_code, reason = "an allocator hands out memory")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use linked_list_allocator::Heap;
+use guest_heap::{GuestHeap, inside, outside};
 use router::{
     DropReason, Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, NoRoom, Router,
     Verdict, config,
@@ -20,64 +14,8 @@ use testkit::bed6::{a6, echo6, ns, udp6};
 /// Bytes of the heap: what a domain of 4 MB with two vifs has for it.
 const ARENA: usize = 640 * 1024;
 
-/// Blocks that the heap refused.
-static REFUSED: AtomicUsize = AtomicUsize::new(0);
-
-std::thread_local! {
-    /// `true` while the router is at work.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The guest's heap for what the router allocates, the system's for the rest.
-struct Guest(Mutex<Heap>);
-
 #[global_allocator]
-static HEAP: Guest = Guest(Mutex::new(Heap::empty()));
-
-// SAFETY: each block comes from one of two allocators and goes back to it.
-unsafe impl GlobalAlloc for Guest {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !INSIDE.get() {
-            // SAFETY: the caller's contract.
-            return unsafe { System.alloc(layout) };
-        }
-        let Ok(mut heap) = self.0.lock() else {
-            return std::ptr::null_mut();
-        };
-        if heap.size() == 0 {
-            let arena = Layout::from_size_align(ARENA, 4096).unwrap_or(layout);
-            // SAFETY: the layout isn't empty.
-            let start = unsafe { System.alloc(arena) };
-            assert!(!start.is_null(), "no room for the heap");
-            // SAFETY: the arena is the heap's for ever.
-            unsafe { heap.init(start, ARENA) };
-        }
-        if let Ok(block) = heap.allocate_first_fit(layout) {
-            return block.as_ptr();
-        }
-        REFUSED.fetch_add(1, Ordering::Relaxed);
-        std::ptr::null_mut()
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let (Some(start), Ok(mut heap)) = (NonNull::new(block), self.0.lock())
-            && (heap.bottom()..heap.top()).contains(&block)
-        {
-            // SAFETY: it was allocated there, with this layout.
-            return unsafe { heap.deallocate(start, layout) };
-        }
-        // SAFETY: the caller's contract.
-        unsafe { System.dealloc(block, layout) };
-    }
-}
-
-/// Calls `f` with the guest's heap.
-fn inside<T>(f: impl FnOnce() -> T) -> T {
-    INSIDE.set(true);
-    let result = f();
-    INSIDE.set(false);
-    result
-}
+static HEAP: GuestHeap = GuestHeap::new(ARENA);
 
 /// What the router sent, if that is of interest.
 struct Sent {
@@ -91,11 +29,9 @@ impl Egress for Sent {
     }
 
     fn send(&mut self, out: InterfaceId, frame: &[u8], _: FrameMeta) -> Result<(), NoRoom> {
-        INSIDE.set(false);
         if self.keep {
-            self.frames.push((out.0, frame.to_vec()));
+            outside(|| self.frames.push((out.0, frame.to_vec())));
         }
-        INSIDE.set(true);
         Ok(())
     }
 }
@@ -275,7 +211,7 @@ fn survive(taken: usize, packets: u32) {
     };
     // It came to its bounds.
     assert!(dropped(DropReason::ReassemblyFull) > 0);
-    assert!(REFUSED.load(Ordering::Relaxed) > 0);
+    assert!(HEAP.refused() > 0);
     let what = format!("with {} bytes less", taken.capacity());
 
     // When it is over, hosts are served: one that the router has to look for itself, in a table that is

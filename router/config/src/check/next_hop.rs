@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Places;
@@ -64,15 +65,16 @@ impl NextHops<'_> {
                 return Err(target.error(text));
             }
             DraftTarget::Via(gateways) => {
-                let gateways = gateways.iter().map(|gateway| {
-                    let interface = self.link_of(prefix, beyond, gateway)?;
-                    Ok(Via {
+                // As large as they are: most routes have one, and there may be many.
+                let mut found = Vec::with_capacity(gateways.len());
+                for gateway in gateways {
+                    found.push(Via {
                         address: gateway.value.address,
-                        interface,
+                        interface: self.link_of(prefix, beyond, gateway)?,
                         weight: gateway.value.weight,
-                    })
-                });
-                RouteTarget::Via(gateways.collect::<Result<_, _>>()?)
+                    });
+                }
+                RouteTarget::Via(found)
             }
             DraftTarget::Interface(name) => {
                 let (at, interface) = self.interfaces.with_link(target.line, name)?;
