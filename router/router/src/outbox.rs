@@ -1,8 +1,8 @@
-//! The outbox: what a step of the slow path leaves to be done. Frames to send, packets to route, ICMP
-//! errors to report, notices to log.
+//! The outbox of the slow path: frames to send, packets to route, ICMP errors to report, notices to
+//! log.
 //!
-//! No step calls back into what called it. It puts what remains here, and
-//! [`poll`](crate::slow::poll) works that off in order.
+//! A step never calls back into its caller: it leaves its output here, and
+//! [`poll`](crate::slow::poll) processes it in order.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -15,24 +15,24 @@ use crate::forward::lane::Lane;
 use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 use crate::packet::Packet;
 
-/// Jobs that may wait. A step leaves no more than two for each packet of one neighbor's queue, and is
-/// only taken while those find room.
+/// The maximum number of queued jobs. A step leaves at most two for each packet in one neighbor's
+/// queue, and is only taken while there is room for those.
 const JOBS: usize = 64;
-/// Room for jobs that has to be there before another step is taken.
+/// The room for jobs that is required before a step is taken.
 const STEP: usize = 16;
-/// Notices that may wait.
+/// The maximum number of queued notices.
 const NOTICES: usize = 16;
 
-/// Something that is left to be done.
+/// A job left to be done.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Send a packet on its way.
+    /// Route a packet.
     Route(Packet),
-    /// Tell the sender of a packet what became of it, by an ICMP error.
+    /// Report an ICMP error to the sender of a packet.
     Report(Packet, IcmpError),
 }
 
-/// The outgoing side had no room for a frame.
+/// Error returned when there is no room to send a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoRoom;
 
@@ -44,7 +44,7 @@ impl core::fmt::Display for NoRoom {
 
 impl core::error::Error for NoRoom {}
 
-/// Takes the frames that the router makes or forwards slowly.
+/// Sends the frames that the router makes, or forwards in the slow path.
 pub trait Egress {
     /// Returns how many frames, each of at most the link's MTU, can be sent on an interface now.
     /// That of an interface whose vif has several counts for all of them.
@@ -87,7 +87,7 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Learns how much room each vif has now. `ports` has each interface with its vif.
+    /// Determines how much room each vif has now. `ports` maps each interface to its vif.
     pub(crate) fn begin(
         &mut self,
         ports: impl Iterator<Item = (InterfaceId, InterfaceId)>,
@@ -102,8 +102,8 @@ impl Outbox {
         }
     }
 
-    /// Queues a whole frame for an interface, and counts it as sent. Returns `false` if there is no
-    /// room for it; it counts as dropped ([`DropReason::TxFull`]) then.
+    /// Queues a frame for an interface, and counts it as sent. Returns `false` if there is no room;
+    /// it is counted as dropped ([`DropReason::TxFull`]) then.
     pub(crate) fn send(
         &mut self,
         interface: InterfaceId,
@@ -125,8 +125,9 @@ impl Outbox {
         true
     }
 
-    /// Queues a job. If too many wait, a packet to route counts as dropped
-    /// ([`DropReason::PuntFull`]), and an error as suppressed: its packet was counted before.
+    /// Queues a job. If the queue is full, a packet to route is counted as dropped
+    /// ([`DropReason::PuntFull`]), and an error as suppressed, since its packet has been counted
+    /// before.
     pub(crate) fn push(&mut self, job: Job, stats: &mut Lane) {
         if self.jobs.len() < JOBS {
             return self.jobs.push_back(job);
@@ -139,7 +140,7 @@ impl Outbox {
         }
     }
 
-    /// Takes out the oldest job.
+    /// Removes and returns the oldest job.
     pub(crate) fn pop(&mut self) -> Option<Job> {
         self.jobs.pop_front()
     }
@@ -149,7 +150,7 @@ impl Outbox {
         self.jobs.len() + STEP <= JOBS
     }
 
-    /// Sends the queued frames. One that finds no room after all counts as dropped.
+    /// Sends the queued frames. Frames for which there is no room after all are counted as dropped.
     pub(crate) fn flush(&mut self, egress: &mut dyn Egress, stats: &mut Lane) {
         for (interface, frame, meta) in self.frames.drain(..) {
             if egress.send(interface, &frame, meta).is_err() {
@@ -158,7 +159,7 @@ impl Outbox {
         }
     }
 
-    /// Keeps a line for the log, unless too many wait.
+    /// Queues a line for the log, unless the queue is full.
     pub(crate) fn notice(&mut self, text: String) {
         if self.notices.len() < NOTICES {
             self.notices.push(text);

@@ -1,4 +1,4 @@
-//! A packet on its way through the slow path: its header is read once, where it enters.
+//! A packet in the slow path, whose header is parsed once.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -10,7 +10,7 @@ use wire::ipv6::Ipv6;
 use crate::DropReason;
 use crate::frame::{ETHERNET_LEN, FrameFlags, FrameMeta, InterfaceId};
 
-/// The checked header of a packet.
+/// The validated header of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ip {
     /// That of IPv4.
@@ -36,15 +36,16 @@ impl Ip {
 pub(crate) struct Packet {
     bytes: Vec<u8>,
     ip: Ip,
-    /// Its length, its GSO size, and what is known of its checksum.
+    /// Its length, GSO segment length and checksum state.
     pub(crate) meta: FrameMeta,
-    /// The interface that it was received on, or, if the router made it, what caused it.
+    /// The interface that it was received on or, if the router made it, that its cause was received
+    /// on.
     pub(crate) input: InterfaceId,
     /// `true` if the router made it.
     pub(crate) originated: bool,
-    /// `true` for segments of a large frame whose sender hears of the first only.
+    /// `true` for segments other than the first of a large frame, which cause no errors.
     pub(crate) later_segment: bool,
-    /// The step of its source route that it takes here; until it is sent, the header is as it came.
+    /// The hop of its source route that it takes here. The header is only changed when it is sent.
     pub(crate) hop: Option<Hop>,
 }
 
@@ -73,7 +74,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// What is wrong with its header.
+    /// The reason why its header is invalid.
     pub(crate) fn reassembled(
         ethernet: &[u8; ETHERNET_LEN],
         packet: &[u8],
@@ -90,7 +91,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// What is wrong with its header.
+    /// The reason why its header is invalid.
     pub(crate) fn own(bytes: Vec<u8>, cause: InterfaceId) -> Result<Self, DropReason> {
         let mut packet = Self {
             ip: read(&bytes)?,
@@ -109,7 +110,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// What is wrong with its header.
+    /// The reason why its header is invalid.
     pub(crate) fn fragment(&self, bytes: Vec<u8>) -> Result<Self, DropReason> {
         let mut fragment = Self::own(bytes, self.input)?;
         (fragment.originated, fragment.hop) = (self.originated, self.hop);
@@ -188,7 +189,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// What is wrong with the new header. The packet is to be dropped then.
+    /// The reason why the new header is invalid; the packet must then be dropped.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut [u8])) -> Result<(), DropReason> {
         change(self.bytes.get_mut(ETHERNET_LEN..).unwrap_or(&mut []));
         self.ip = read(&self.bytes)?;

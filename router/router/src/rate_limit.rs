@@ -1,25 +1,25 @@
-//! A token bucket (the generic cell rate algorithm).
+//! Token buckets (the generic cell rate algorithm).
 
 use core::time::Duration;
 
 use crate::time::Instant;
 
-/// How often something may happen.
+/// A rate limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// The mean time between.
+    /// The mean time between two events.
     interval: Duration,
-    /// How many may follow each other at once.
+    /// The maximum burst.
     burst: u32,
 }
 
 impl Rate {
-    /// Returns this many a second, half as many at once; `None` if none are let through.
+    /// Returns a rate of `number` per second with bursts of half as many; `None` for 0.
     pub(crate) fn per_second(number: u32) -> Option<Self> {
         Self::with_burst(number, number / 2)
     }
 
-    /// Returns this many a second, and `burst` at once, or one if that is 0; `None` for none a
+    /// Returns a rate of `number` per second with bursts of `burst`, at least 1; `None` for 0 per
     /// second.
     pub(crate) fn with_burst(number: u32, burst: u32) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(number)?;
@@ -28,14 +28,14 @@ impl Rate {
     }
 }
 
-/// Redirects of an interface (RFC 1812 4.3.2.8, RFC 4861 8.2). Hosts may ignore them.
+/// The rate of redirects on an interface (RFC 1812 4.3.2.8, RFC 4861 8.2). Hosts may ignore them.
 pub(crate) const REDIRECTS: Rate = Rate {
     interval: Duration::from_millis(100),
     burst: 10,
 };
 
-/// Neighbors of an interface that are newly looked for (RFC 6583 7.1): a scan of a /64 must
-/// not flood its link with questions.
+/// The rate of new neighbor resolutions on an interface (RFC 6583 7.1), so that a scan of a /64
+/// doesn't flood its link with solicitations.
 pub(crate) const RESOLUTIONS: Rate = Rate {
     interval: Duration::from_millis(1),
     burst: 256,
@@ -46,7 +46,7 @@ pub(crate) const RESOLUTIONS: Rate = Rate {
 pub(crate) struct RateLimit(Instant);
 
 impl RateLimit {
-    /// Takes a token, and returns `true` if there was one.
+    /// Returns `true` if there is a token, without taking it.
     pub(crate) fn has_token(self, now: Instant, rate: Rate) -> bool {
         let most = rate.interval.saturating_mul(rate.burst.saturating_sub(1));
         self.0.saturating_since(now) <= most

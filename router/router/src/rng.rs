@@ -1,11 +1,12 @@
-//! Numbers that others can't foresee as long as the seed is unknown to them.
+//! Pseudorandom numbers, unpredictable for those who don't know the seed (not cryptographically
+//! secure).
 
-/// A sequence of well mixed numbers (splitmix64).
+/// A pseudorandom number generator (splitmix64).
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// Creates a sequence that follows from `seed`.
+    /// Creates a generator from `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -12,11 +12,10 @@ use wire::addr::Mac;
 
 use crate::frame::{InterfaceId, MAX_INTERFACES};
 
-/// Neighbors of a family that an interface may have, those that are being looked for included; and as
-/// many again that routes or the configuration need.
+/// The maximum number of configured or routed neighbors of each family on an interface.
 pub(crate) const PER_INTERFACE: usize = config::MAX_NEIGHBORS;
 
-/// Slots of the hash index where an adjacency can be.
+/// The number of slots of the hash index that are probed for an adjacency.
 const PROBES: usize = 8;
 
 /// What the fast path needs to send to a neighbor.
@@ -25,11 +24,11 @@ const PROBES: usize = 8;
 pub(crate) struct Adjacency {
     /// The destination and source of the Ethernet header.
     pub(crate) mac_addresses: [u8; 12],
-    /// The longest frame that can be sent there, or 0 while the neighbor isn't known.
+    /// The maximum length of a frame, in bytes; 0 while the neighbor's MAC address isn't known.
     pub(crate) max_len: u32,
     /// The interface that leads there.
     pub(crate) out: u8,
-    /// Set when it is sent to.
+    /// Set when a frame is sent to the neighbor.
     pub(crate) used: AtomicBool,
 }
 
@@ -44,7 +43,7 @@ impl Adjacency {
         }
     }
 
-    /// Notes that it is sent to. Written only if that is news: all CPUs read this memory.
+    /// Marks the neighbor as used. Written only if it changes, since all CPUs read this memory.
     #[inline(always)]
     pub(crate) fn touch(&self) {
         if !self.used.load(Ordering::Relaxed) {
@@ -58,16 +57,16 @@ impl Adjacency {
 pub(crate) struct Index {
     /// A tag in the upper 40 bits, the neighbor's index in the lower 24.
     slots: Vec<u64>,
-    /// How many bits of a hash are too many for a slot's number.
+    /// The number of bits by which a hash is shifted right to get a slot's number.
     shift: u32,
     /// The secret.
     key: u64,
 }
 
-/// A slot without a neighbor. Its tag is no IPv4 neighbor's, not even that of 0.0.0.0.
+/// An empty slot. No IPv4 neighbor has its tag, not even 0.0.0.0.
 const EMPTY: u64 = u64::MAX;
 
-/// Returns the tag of an IPv4 neighbor: its interface and address, so that it is the only one.
+/// Returns the tag of an IPv4 neighbor: its interface and address, so it is unique.
 #[inline]
 fn tag4(interface: u8, address: u32) -> u64 {
     u64::from(interface) << 32 | u64::from(address)
@@ -97,7 +96,7 @@ impl Index {
         })
     }
 
-    /// Returns the first slot where a tag can be.
+    /// Returns the first slot to probe for a tag.
     #[inline(always)]
     fn home(&self, key: u64) -> usize {
         // Two rounds: after one alone, some multipliers crowd regular sequences of addresses.
@@ -105,7 +104,7 @@ impl Index {
         ((once ^ once >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
 
-    /// Returns the slots where a tag can be.
+    /// Returns the slots to probe for a tag.
     #[inline(always)]
     fn window(&self, tag: u64) -> &[u64] {
         let home = self.home(tag);
@@ -122,8 +121,8 @@ impl Index {
             .map(|&slot| (slot & 0xff_ffff) as usize)
     }
 
-    /// Returns the tag of an IPv6 neighbor: a keyed hash that no IPv4 tag looks like, and that others
-    /// may have too.
+    /// Returns the tag of an IPv6 neighbor: a keyed hash that is distinct from IPv4 tags but not
+    /// unique.
     #[inline(always)]
     fn tag6(&self, interface: u8, address: u128) -> u64 {
         let (high, low) = ((address >> 64) as u64, address as u64);
@@ -186,16 +185,16 @@ pub(crate) struct Key {
 pub(crate) struct Adjacencies {
     /// By index: a target's number in the forwarding tables.
     pub(crate) list: Vec<Adjacency>,
-    /// Where those with an address are in the list.
+    /// The hash index of `list`.
     pub(crate) index: Index,
     /// By index; `None` for free ones.
     keys: Vec<Option<Key>>,
-    /// Indices that nobody has.
+    /// Free indices.
     free: Vec<usize>,
 }
 
 impl Adjacencies {
-    /// Creates an empty set. `key` makes the hash hard to foresee.
+    /// Creates an empty set. `key` makes the hash unpredictable.
     pub(crate) fn new(key: u64) -> Self {
         Self {
             list: Vec::new(),
@@ -205,7 +204,8 @@ impl Adjacencies {
         }
     }
 
-    /// Takes the memory for this many, or for as many as there is memory for. Returns how many.
+    /// Allocates memory for this many adjacencies, or for as many as possible. Returns their
+    /// number.
     pub(crate) fn reserve(&mut self, wanted: usize) -> usize {
         let more = wanted.saturating_sub(self.list.len());
         let lists = [
@@ -235,13 +235,13 @@ impl Adjacencies {
         all
     }
 
-    /// Makes sure of the memory for one more. Returns how many indices there are with it, free ones
-    /// included; `None` if there is none.
+    /// Allocates memory for one more. Returns the number of indices including it and free ones;
+    /// `None` if there is no memory.
     pub(crate) fn reserve_one(&mut self) -> Option<usize> {
         if self.free.is_empty() {
             self.list.try_reserve(1).ok()?;
             self.keys.try_reserve(1).ok()?;
-            // Each index may come to be free.
+            // Each index may become free.
             self.free.try_reserve(self.list.len() + 1).ok()?;
         }
         Some(self.list.len() + usize::from(self.free.is_empty()))
@@ -360,7 +360,7 @@ impl Adjacencies {
         mac_addresses.first_chunk().copied().map(Mac)
     }
 
-    /// Enters whether a neighbor was sent to.
+    /// Sets the used mark of a neighbor.
     #[cfg(test)]
     pub(crate) fn set_used(&mut self, index: usize, used: bool) {
         if let Some(a) = self.list.get_mut(index) {

@@ -1,4 +1,4 @@
-//! ARP (RFC 826): what is taken in and answered. How neighbors are asked is in
+//! ARP (RFC 826): handling of received packets. Requests are in
 //! [`solicit`](crate::neighbor::solicit), their states are in [`nud`](crate::neighbor::nud).
 
 use wire::arp::{Arp, REPLY, REQUEST};
@@ -22,7 +22,7 @@ impl Step<'_> {
             return self.cx.drop_frames(input, DropReason::LinkDown, 1);
         };
         if arp.sender_mac == interface.mac {
-            // Our own, come back.
+            // The router's own packet, looped back.
             return self.cx.drop_frames(input, DropReason::OwnSource, 1);
         }
         let mut local = interface.addresses.iter();
@@ -40,7 +40,8 @@ impl Step<'_> {
         let probe = arp.sender.is_unspecified();
         let here = interface.has_host(arp.sender.into());
         let known = self.tables.adjacencies.find(input, arp.sender.into());
-        // Hosts ask with whatever address the waiting packet has, so any of a host's may ask.
+        // Hosts use the source address of the waiting packet in requests, so it may be any of
+        // theirs.
         let request = arp.operation == REQUEST;
         let asked = is_local && request;
         let alien = !ipv4::is_martian_source(arp.sender)
@@ -50,7 +51,7 @@ impl Step<'_> {
             return self.cx.drop_frames(input, DropReason::ForeignArp, 1);
         }
         self.cx.count(input, |c| c.consumed += 1);
-        // Who only asks whether an address is free isn't told that it is taken elsewhere.
+        // Probes aren't answered by proxy.
         let proxied = !is_local && request && here && is_proxy_for(self.tables, input, arp.target);
         if asked || proxied {
             let reply = Arp {
@@ -62,13 +63,13 @@ impl Step<'_> {
             };
             send_arp(&mut self.cx, input, &reply, arp.sender_mac);
         }
-        // Merge what is known already; add an entry only for those who are about to talk to the router.
+        // Update an existing entry; add one only if the sender is about to talk to the router.
         let index = match known {
             Some(index) => Some(index),
             None if (asked || proxied) && here => self.nud().learn(input, arp.sender.into()),
             None => None,
         };
-        // Who only says something needn't hear anything.
+        // Only replies to the router confirm that the sender receives its packets.
         let answers = is_local && arp.operation == REPLY && destination == Some(mac);
         match index {
             Some(index) if answers => self.nud().confirm(index, arp.sender_mac),

@@ -1,4 +1,4 @@
-//! Neighbors: who they are, whether they answer, and how they are asked.
+//! Neighbors: the table, address resolution, unreachability detection.
 
 pub(crate) mod adjacency;
 pub(crate) mod arp;

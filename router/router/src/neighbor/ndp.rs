@@ -1,4 +1,4 @@
-//! Neighbor Discovery (RFC 4861): what is taken in and answered. How neighbors are asked is in
+//! Neighbor Discovery (RFC 4861): handling of received messages. Solicitations are in
 //! [`solicit`](crate::neighbor::solicit), their states are in [`nud`](crate::neighbor::nud), those
 //! of the router's own addresses in [`dad`](crate::interface::dad).
 
@@ -28,8 +28,8 @@ struct Solicitation {
 }
 
 impl Step<'_> {
-    /// Handles a message of Neighbor Discovery whose checksum is right. `sender` is the MAC address
-    /// that its frame came from.
+    /// Handles a Neighbor Discovery message with a valid checksum. `sender` is the source MAC
+    /// address of its frame.
     pub(crate) fn ndp_input(&mut self, input: InterfaceId, sender: Mac, ip: &Ipv6, message: &[u8]) {
         let parsed = Ndp::parse(message, ip.source, ip.destination);
         let Some(ndp) = parsed.filter(|_| ip.hop_limit == ON_LINK_HOPS) else {
@@ -55,7 +55,7 @@ impl Step<'_> {
                 match self.dad_state(input, target) {
                     Some(DadState::Unique) => return self.conflict(input, sender, target),
                     Some(DadState::Tentative) => self.duplicate(input, target),
-                    // Who has it rightfully is a neighbor.
+                    // The owner of a duplicate address is a neighbor.
                     Some(DadState::Duplicate) | None => self.advertisement(input, ndp),
                 }
                 self.cx.count(input, |c| c.consumed += 1);
@@ -98,7 +98,8 @@ impl Step<'_> {
         let unspecified = source.is_unspecified();
         if unspecified {
             match state {
-                // Another host wants this address, or the router's own solicitation came back.
+                // Another host probes for this address, or the router's own solicitation was looped
+                // back.
                 Some(DadState::Tentative) if sender != local_mac => {
                     return self.duplicate(input, target);
                 }
@@ -120,7 +121,7 @@ impl Step<'_> {
             solicited: !unspecified,
             overrides: !anycast,
         };
-        // The answer to an anycast address comes from one of its own.
+        // The answer for an anycast address is sent from a unicast address.
         let from = match anycast && state.is_none() {
             true => source6(self.tables, input, source),
             false => Some(target),
@@ -135,8 +136,8 @@ impl Step<'_> {
         send_ndp(&mut self.cx, (input, interface), (from, to), to_mac, answer);
     }
 
-    /// Takes in who has an address on a link, heard from itself: worth to be tried, not known
-    /// to be true (RFC 4861 7.2.3).
+    /// Records the link-layer address from a neighbor's own message, which doesn't confirm
+    /// reachability (RFC 4861 7.2.3).
     fn learn(&mut self, input: InterfaceId, address: Ipv6Addr, mac: Mac) {
         let interface = self.tables.interface(input);
         let here = interface.is_some_and(|i| i.has_host(address.into()));
@@ -145,7 +146,7 @@ impl Step<'_> {
         }
     }
 
-    /// A neighbor's advertisement (RFC 4861 7.2.5).
+    /// Handles a neighbor advertisement (RFC 4861 7.2.5).
     fn advertisement(&mut self, input: InterfaceId, ndp: Ndp) {
         let Ndp::Advertisement {
             target,
@@ -157,7 +158,7 @@ impl Step<'_> {
         else {
             return;
         };
-        // A host says so when it has a new address, and soon wants answers (RFC 9131 6.1.2).
+        // A host that advertises a new address will soon receive replies (RFC 9131 6.1.2).
         let Some(index) = self.tables.adjacencies.find(input, target.into()) else {
             if let Some(mac) = link_layer_address {
                 self.learn(input, target, mac);
@@ -192,8 +193,8 @@ impl Step<'_> {
         }
     }
 
-    /// Somebody else uses one of the router's addresses, in a message from `sender`. Both go on: RFC 4862
-    /// knows no defence of an address that is in use.
+    /// Handles a message from `sender` that shows an address conflict. Both keep the address, as
+    /// RFC 4862 defines no defense of an address in use.
     fn conflict(&mut self, input: InterfaceId, sender: Mac, address: Ipv6Addr) {
         let local_mac = self.tables.interface(input).map(|i| i.mac);
         if local_mac == Some(sender) {
@@ -211,7 +212,7 @@ impl Step<'_> {
         }
     }
 
-    /// Another host has an address that the router was about to use (RFC 4862 5.4).
+    /// Handles the detection of a duplicate address (RFC 4862 5.4).
     fn duplicate(&mut self, input: InterfaceId, address: Ipv6Addr) {
         let (Some(machines), Some(interface)) = (
             self.state.machines.get_mut(input.index()),

@@ -23,27 +23,27 @@ use crate::packet::Packet;
 use crate::rate_limit::RESOLUTIONS;
 use crate::time::Instant;
 
-/// How long to wait for an answer to a solicitation (RETRANS_TIMER, RFC 4861 10).
+/// The time to wait for an answer to a solicitation (RETRANS_TIMER, RFC 4861 10).
 const RETRY: Duration = Duration::from_secs(1);
-/// How long to wait if there was no room for a solicitation.
+/// The time to wait if there was no room for a solicitation.
 const CONGESTED: Duration = Duration::from_millis(20);
-/// How many solicitations are sent before giving up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
+/// The number of solicitations before giving up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
 const TRIES: u8 = 3;
-/// How long a neighbor is reachable after it answered ARP, in ms: a minute at most (RFC 1122 2.3.2.1),
-/// and not the same for all, so that those who answered at once aren't probed at once.
+/// The reachable time after an ARP reply, in ms: a minute at most (RFC 1122 2.3.2.1), and random,
+/// so that neighbors that answered at the same time aren't probed at the same time.
 const REACHABLE_ARP_MS: RangeInclusive<u64> = 30_000..=60_000;
-/// The same for Neighbor Discovery: half of REACHABLE_TIME to one and a half (RFC 4861 6.3.2).
+/// The same for Neighbor Discovery: 0.5 to 1.5 times REACHABLE_TIME (RFC 4861 6.3.2).
 const REACHABLE_ND_MS: RangeInclusive<u64> = 15_000..=45_000;
-/// How long a neighbor that is sent to again isn't probed yet (DELAY_FIRST_PROBE_TIME), and up to how
-/// much longer, for the same reason.
+/// The delay before the first probe (DELAY_FIRST_PROBE_TIME), and a random addition for the same
+/// reason.
 const DELAY_MS: u64 = 5000;
 const DELAY_SPREAD_MS: u64 = 1000;
-/// How long a stale neighbor is remembered.
+/// The time after which an unused stale neighbor is removed.
 const STALE: Duration = Duration::from_secs(60);
-/// How long a neighbor that didn't answer isn't looked for again.
+/// The time for which a neighbor that didn't answer isn't solicited again.
 const BACKOFF: Duration = Duration::from_secs(3);
 
-/// The state machine of all neighbors, with what it works on.
+/// The state machine of all neighbors, with the state that it works on.
 #[derive(Debug)]
 pub(crate) struct Nud<'a, 'c> {
     pub(crate) interfaces: &'a [Interface],
@@ -53,7 +53,7 @@ pub(crate) struct Nud<'a, 'c> {
 }
 
 impl Nud<'_, '_> {
-    /// Returns how long a neighbor is reachable from now on (ReachableTime, RFC 4861 6.3.2).
+    /// Returns a random ReachableTime (RFC 4861 6.3.2).
     fn reachable_time(&mut self, address: IpAddr) -> Duration {
         let times = match address {
             IpAddr::V4(_) => REACHABLE_ARP_MS,
@@ -63,7 +63,7 @@ impl Nud<'_, '_> {
         Duration::from_millis(times.start() + spread)
     }
 
-    /// Enters that a neighbor is sent to and isn't known to be reachable.
+    /// Enters DELAY: a packet is sent to a neighbor that isn't known to be reachable.
     fn delay(&mut self, index: usize) {
         let pause = DELAY_MS + self.cx.rng.up_to(DELAY_SPREAD_MS);
         let deadline = self.after(Duration::from_millis(pause));
@@ -81,7 +81,7 @@ impl Nud<'_, '_> {
         entry.filter(|e| e.state != State::Static)
     }
 
-    /// Enters the answer of a neighbor that was asked, and has routed what waited for it.
+    /// Enters REACHABLE after a solicited answer, and sends the queued packets.
     pub(crate) fn confirm(&mut self, index: usize, mac: Mac) {
         let Some(&Entry {
             interface, address, ..
@@ -97,8 +97,8 @@ impl Nud<'_, '_> {
         self.send_queue(index);
     }
 
-    /// Enters the MAC address that a neighbor told unasked, which doesn't make it reachable (RFC 4861
-    /// 7.2.3). If it is known at this address, its state stays.
+    /// Records the MAC address from an unsolicited message, which doesn't confirm reachability (RFC
+    /// 4861 7.2.3). If the address is known already, the state stays.
     pub(crate) fn heard(&mut self, index: usize, mac: Mac) {
         let Some(entry) = self.dynamic(index) else {
             return;
@@ -112,7 +112,7 @@ impl Nud<'_, '_> {
         self.send_queue(index);
     }
 
-    /// Has routed what waited for a neighbor.
+    /// Sends the packets queued for a neighbor.
     fn send_queue(&mut self, index: usize) {
         for packet in self.table.take_queue(index) {
             self.cx.route(packet);
@@ -124,14 +124,14 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Enters that a neighbor is stale: the next packet to it is to be noticed.
+    /// Enters STALE, so that the next packet to the neighbor is noticed.
     pub(crate) fn make_stale(&mut self, index: usize) {
         self.adjacencies.close(index);
         let deadline = self.after(STALE);
         self.table.set(index, State::Stale, deadline);
     }
 
-    /// Enters that a stale neighbor is sent to.
+    /// Leaves STALE because a packet is sent to the neighbor.
     pub(crate) fn use_stale(&mut self, index: usize) {
         let interface = self.table.entry(index).map(|e| e.interface);
         if let (Some(interface), Some(mac)) = (interface, self.adjacencies.mac(index)) {
@@ -153,8 +153,8 @@ impl Nud<'_, '_> {
         self.adjacencies.open(index, mac_addresses, max_len);
     }
 
-    /// Returns the index of a neighbor that made itself known, adding it if it is new; `None` if
-    /// there is no room.
+    /// Returns the index of a neighbor from which a message was received, adding it if it is new;
+    /// `None` if there is no room.
     pub(crate) fn learn(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let key = Key { interface, address };
         self.table
@@ -176,7 +176,7 @@ impl Nud<'_, '_> {
             .add(self.adjacencies, self.cx.stats, key, Purpose::Resolve)
     }
 
-    /// Keeps a packet until its neighbor is known, and begins to look for the neighbor if it is
+    /// Queues a packet until its neighbor is resolved, and starts resolution if the neighbor is
     /// idle.
     pub(crate) fn wait(&mut self, index: usize, packet: Packet) {
         if let Some(dropped) = self.table.wait(index, packet) {
@@ -188,8 +188,8 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Sends a solicitation after `tries` others, to `mac` or to all who could have the address. If it
-    /// finds no room, it is no try and is sent again soon.
+    /// Sends a solicitation after `tries` others, to `mac`, or by broadcast or multicast. Without
+    /// room it doesn't count, and is retried soon.
     fn ask(&mut self, index: usize, state: fn(u8) -> State, tries: u8, mac: Option<Mac>) {
         let Some(&Entry {
             interface, address, ..
@@ -209,7 +209,7 @@ impl Nud<'_, '_> {
         self.table.set(index, state(tries), deadline);
     }
 
-    /// Sends a solicitation to a neighbor itself.
+    /// Sends a unicast solicitation.
     fn ask_directly(&mut self, index: usize, tries: u8) {
         let mac = self.adjacencies.mac(index);
         self.ask(index, State::Probe, tries, mac);
@@ -221,7 +221,7 @@ impl Nud<'_, '_> {
         if self.cx.now < self.table.next {
             return false;
         }
-        // What is set from here on lowers it again.
+        // Deadlines that are set from here on lower it again.
         self.table.next = NEVER;
         let (mut budget, mut next, mut more) = (budget, NEVER, false);
         for index in 0..self.table.slots() {
@@ -269,7 +269,7 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Enters that a neighbor didn't answer, and has the senders of what waited for it told.
+    /// Enters the failed state, and reports the queued packets as undeliverable.
     fn fail(&mut self, index: usize) {
         let deadline = self.after(BACKOFF);
         self.table.set(index, State::Failed, deadline);
@@ -280,8 +280,7 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Forgets a neighbor; of one that a route needs, what is known of it. What waited for it is
-    /// dropped.
+    /// Forgets a neighbor; one that a route needs only loses its state. Queued packets are dropped.
     pub(crate) fn forget(&mut self, index: usize) {
         let queue = if self.table.entry(index).is_some_and(|e| e.pinned > 0) {
             self.adjacencies.close(index);
@@ -295,7 +294,7 @@ impl Nud<'_, '_> {
         }
     }
 
-    /// Forgets all neighbors that `gone` holds for.
+    /// Forgets all neighbors for which `gone` returns `true`.
     pub(crate) fn forget_all(&mut self, gone: impl Fn(&Entry) -> bool) {
         for index in 0..self.table.slots() {
             if self.table.entry(index).is_some_and(&gone) {

@@ -1,4 +1,4 @@
-//! Asking for a neighbor: by an ARP request (RFC 826) or a Neighbor Solicitation (RFC 4861 7.2.2).
+//! Address resolution: ARP requests (RFC 826) and Neighbor Solicitations (RFC 4861 7.2.2).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,11 +11,11 @@ use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::output::{send_arp, send_ndp};
 
-/// Asks for a neighbor: all who could have its address or, at its MAC address, the neighbor itself.
+/// Solicits a neighbor: by broadcast or multicast, or by unicast if its MAC address is given.
 ///
-/// Returns `false` if the question couldn't be sent now and is worth another try soon: there was no
-/// room, or the interface has no address of the family that may be used yet. If the link is down or
-/// there is no address at all, it counts as sent, and nobody answers.
+/// Returns `false` if the solicitation couldn't be sent now and should be retried soon: because
+/// there was no room, or the interface has no address of the family that may be used yet. If the
+/// link is down or there is no address at all, it counts as sent.
 pub(crate) fn solicit(
     cx: &mut Cx<'_>,
     on: InterfaceId,

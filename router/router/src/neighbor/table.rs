@@ -17,44 +17,45 @@ use crate::packet::Packet;
 use crate::rate_limit::RateLimit;
 use crate::time::Instant;
 
-/// How many neighbors of a family and interface may be incomplete or failed at a time: a scan
-/// displaces its own traces, and nobody who is there (RFC 6583 7.1).
+/// The maximum number of incomplete or failed neighbors of each family on an interface, so that a
+/// scan displaces only its own entries (RFC 6583 7.1).
 const UNRESOLVED: usize = 256;
 
-/// Returns how many neighbors may be looked for, or may have been in vain, where `limit` may be known:
-/// beside those, so that none who answers makes room for one who doesn't.
+/// Returns the maximum number of incomplete or failed neighbors for a limit of resolved ones. It is
+/// separate, so that no neighbor that answers is displaced by one that doesn't.
 pub(crate) fn unresolved_limit(limit: usize) -> usize {
     UNRESOLVED.min(limit / 4)
 }
 
-/// How many candidates are compared when a neighbor has to make room.
+/// The number of candidates that are compared for eviction.
 const SAMPLE: usize = 16;
 
-/// Packets that may wait for one neighbor.
+/// The maximum number of packets queued for one neighbor.
 const QUEUE: usize = 8;
-/// Packets that may wait for all neighbors together.
+/// The maximum number of packets queued for all neighbors together.
 const WAITING_PACKETS: usize = 256;
-/// Bytes that may wait for all neighbors together.
+/// The maximum number of bytes queued for all neighbors together.
 const WAITING_BYTES: usize = 96 * 1024;
 
 /// The state of a neighbor: those of RFC 4861 7.3.2, for ARP as well, and a few more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// The entry is no neighbor's.
+    /// The entry is free.
     Free,
-    /// Only its address is known, and nothing was sent to it yet.
+    /// Only its address is known, and it hasn't been solicited.
     Idle,
     /// Solicited by broadcast or multicast this many times.
     Incomplete(u8),
     /// Answered a short time ago.
     Reachable,
-    /// Heard of some time ago. The next packet to it takes the slow path, which starts the delay.
+    /// Not confirmed for some time. The next packet to it takes the slow path, which enters
+    /// [`State::Delay`].
     Stale,
     /// Sent to, and soon to be probed.
     Delay,
     /// Solicited at its MAC address this many times, and sent to meanwhile.
     Probe(u8),
-    /// Didn't answer, and isn't looked for again for a while.
+    /// Didn't answer, and isn't solicited again for a while.
     Failed,
     /// Configured: never changes.
     Static,
@@ -69,13 +70,13 @@ impl State {
         )
     }
 
-    /// Returns `true` if it is looked for, or was in vain.
+    /// Returns `true` if it is incomplete or failed.
     fn is_unresolved(self) -> bool {
         matches!(self, Self::Incomplete(_) | Self::Failed)
     }
 }
 
-/// What is known of a neighbor beside its adjacency.
+/// The state of a neighbor, apart from its adjacency.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// Its address.
@@ -86,11 +87,11 @@ pub(crate) struct Entry {
     pub(crate) state: State,
     /// When the state ends; [`NEVER`] if it doesn't by itself.
     pub(crate) deadline: Instant,
-    /// How many targets of routes need it. While any does, it keeps its index.
+    /// The number of route targets that use it. While there are any, it keeps its index.
     pub(crate) pinned: u32,
-    /// The number of the configuration that it is a static neighbor of; 0 if of none.
+    /// The number of the configuration in which it is a static neighbor; 0 for none.
     pub(crate) configured: u32,
-    /// The packets that wait for it, oldest first.
+    /// The packets queued for it, oldest first.
     pub(crate) queue: Vec<Packet>,
 }
 
@@ -112,12 +113,12 @@ impl Entry {
 /// The deadline of a state that doesn't end.
 pub(crate) const NEVER: Instant = Instant(u64::MAX);
 
-/// The packets that waited for a neighbor that made room for another.
+/// The packets queued for an evicted neighbor.
 #[derive(Debug)]
 pub(crate) struct Evicted(pub(crate) Vec<Packet>);
 
 impl Evicted {
-    /// Counts it, and what waited for it as dropped.
+    /// Counts the eviction, and the packets as dropped.
     pub(crate) fn count(self, stats: &mut Lane, interface: InterfaceId) {
         stats.with_counters(interface, |c| c.neighbors_evicted += 1);
         for packet in self.0 {
@@ -126,30 +127,30 @@ impl Evicted {
     }
 }
 
-/// Why a neighbor is wanted.
+/// The reason why a neighbor is added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
     /// A packet is to be sent to it.
     Resolve,
-    /// It made itself known.
+    /// A message from it was received.
     Learn,
     /// A route leads to it, or it is configured.
     Pin,
 }
 
-/// There is no room for another neighbor.
+/// Error returned when there is no room for another neighbor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TableFull;
 
-/// How many neighbors of a family an interface has.
+/// The number of neighbors of one family on an interface.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    /// Those that nothing pins.
+    /// Neighbors that aren't pinned.
     all: usize,
-    /// Those that routes need, and configured ones: as many again, so that these leave room for
-    /// those that are only there.
+    /// Neighbors that routes need, and configured ones. They have a separate limit, so that they
+    /// leave room for others.
     pinned: usize,
-    /// Those that are looked for, or were in vain.
+    /// Incomplete and failed neighbors.
     unresolved: usize,
 }
 
@@ -160,11 +161,11 @@ pub(crate) struct NeighborTable {
     entries: Vec<Entry>,
     /// Of each interface, for IPv4 and IPv6.
     counts: [[Count; 2]; MAX_INTERFACES],
-    /// How many of a family each interface may have; `None` for the usual number.
+    /// The limit of each family on each interface; `None` for the default.
     limits: [Option<u32>; MAX_INTERFACES],
     /// How many that is.
     usual_limit: usize,
-    /// Where the search for one that makes room goes on.
+    /// The position at which the search for a candidate for eviction continues.
     hand: usize,
     /// No deadline is earlier than this.
     pub(crate) next: Instant,
@@ -172,7 +173,7 @@ pub(crate) struct NeighborTable {
     waiting_packets: usize,
     /// Bytes in all queues.
     waiting_bytes: usize,
-    /// How many new neighbors each interface may look for.
+    /// The rate limit of new resolutions on each interface.
     pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
 }
 
@@ -241,12 +242,11 @@ impl NeighborTable {
         (self.waiting_bytes, WAITING_BYTES)
     }
 
-    /// Finds a neighbor or adds it as idle, and returns its index with what was lost if another one
-    /// had to make room.
+    /// Finds a neighbor or adds it as idle, and returns its index and the evicted neighbor, if any.
     ///
     /// # Errors
     ///
-    /// [`TableFull`] if none could make room.
+    /// [`TableFull`] if no neighbor can be evicted.
     pub(crate) fn find_or_add(
         &mut self,
         adjacencies: &mut Adjacencies,
@@ -270,7 +270,7 @@ impl NeighborTable {
         if full || !self.has_memory(adjacencies) {
             let ipv6 = address.is_ipv6();
             let asked = purpose == Purpose::Resolve;
-            // Who answered makes room for who does, and not before that has.
+            // A neighbor that answered is only evicted for one that has answered.
             match self.victim(interface, ipv6, asked) {
                 Some(victim) => evicted = Some(Evicted(self.remove(adjacencies, victim))),
                 None if asked
@@ -329,8 +329,8 @@ impl NeighborTable {
         }
     }
 
-    /// Returns a neighbor was found: one that hasn't been heard of for long makes room for it, if
-    /// its interface has more than it may. Returns the one that did.
+    /// Called when a neighbor has answered: if its interface then exceeds its limit, the neighbor
+    /// that has been unconfirmed for longest is evicted and returned.
     pub(crate) fn settle(
         &mut self,
         adjacencies: &mut Adjacencies,
@@ -346,8 +346,8 @@ impl NeighborTable {
         (victim != index).then(|| Evicted(self.remove(adjacencies, victim)))
     }
 
-    /// Finds a neighbor or adds it as idle, and returns its index; `None` if there is no room. What it
-    /// displaces is counted.
+    /// Finds a neighbor or adds it as idle, and returns its index; `None` if there is no room. An
+    /// eviction is counted.
     pub(crate) fn add(
         &mut self,
         adjacencies: &mut Adjacencies,
@@ -362,9 +362,9 @@ impl NeighborTable {
         Some(index)
     }
 
-    /// Returns the index of a neighbor of this interface and family that can make room: one that
-    /// doesn't answer if possible, else one that hasn't been heard of for long, but none that is known
-    /// to be there. `silent` allows only those that never answered.
+    /// Returns the index of a neighbor of this interface and family to evict: preferably one that
+    /// doesn't answer, otherwise one that has been unconfirmed for long, but none that is
+    /// reachable. With `silent`, only neighbors that never answered are considered.
     fn victim(&mut self, interface: InterfaceId, ipv6: bool, silent: bool) -> Option<usize> {
         let mut best: Option<(u8, Instant, usize)> = None;
         let mut seen = 0;
@@ -417,13 +417,13 @@ impl NeighborTable {
         self.take_queue(index)
     }
 
-    /// Returns `true` if there is a neighbor at an index that keeps it.
+    /// Returns `true` if there is a pinned neighbor at an index.
     pub(crate) fn is_pinned(&self, index: usize) -> bool {
         self.entry(index).is_some_and(|e| e.pinned > 0)
     }
 
-    /// Has a neighbor keep its index until it is [unpinned](Self::unpin) as often. Returns `false` if
-    /// there is none, or as many are pinned as can be.
+    /// Pins a neighbor: it keeps its index until it is [unpinned](Self::unpin) as often. Returns
+    /// `false` if there is none, or if the limit of pinned neighbors is reached.
     pub(crate) fn pin(&mut self, index: usize) -> bool {
         let Some(&Entry {
             interface,
@@ -447,16 +447,15 @@ impl NeighborTable {
         true
     }
 
-    /// Undoes one [`pin`](Self::pin). A neighbor of which nothing but its address is known is gone
-    /// with the last one.
+    /// Undoes one [`pin`](Self::pin). After the last one, an idle neighbor is removed.
     pub(crate) fn unpin(&mut self, adjacencies: &mut Adjacencies, index: usize) {
         if self.release(index) {
             self.remove(adjacencies, index);
         }
     }
 
-    /// Undoes one [`pin`](Self::pin), and no more than that. Returns `true` if it was the last one of a
-    /// neighbor of which nothing but its address is known.
+    /// Undoes one [`pin`](Self::pin) without removing the neighbor. Returns `true` if it was the
+    /// last one of an idle neighbor.
     pub(crate) fn release(&mut self, index: usize) -> bool {
         let Some(entry) = self.entry_mut(index).filter(|e| e.pinned > 0) else {
             return false;
@@ -473,8 +472,9 @@ impl NeighborTable {
         state == State::Idle
     }
 
-    /// Keeps a packet until its neighbor is known. Returns one that finds no room: the oldest of the
-    /// neighbor's (RFC 1122 2.3.2.2), or this one if too much waits for all neighbors together.
+    /// Queues a packet until its neighbor is resolved. Returns the packet that is dropped instead,
+    /// if any: the neighbor's oldest one (RFC 1122 2.3.2.2), or this one if too much is queued for
+    /// all neighbors together.
     pub(crate) fn wait(&mut self, index: usize, packet: Packet) -> Option<Packet> {
         let len = packet.frame().len();
         let full =
@@ -483,7 +483,7 @@ impl NeighborTable {
             return Some(packet);
         };
         let oldest = (entry.queue.len() >= QUEUE).then(|| entry.queue.remove(0));
-        // Of a large frame one segment is left whose sender may be told.
+        // One segment of a large frame may still cause an error.
         if let (Some(oldest), Some(next)) = (&oldest, entry.queue.first_mut()) {
             next.later_segment &= oldest.later_segment;
         }
@@ -497,7 +497,7 @@ impl NeighborTable {
         oldest
     }
 
-    /// Takes the packets that wait for a neighbor.
+    /// Removes and returns the packets queued for a neighbor.
     pub(crate) fn take_queue(&mut self, index: usize) -> Vec<Packet> {
         let queue = self
             .entries
