@@ -46,8 +46,8 @@ impl core::error::Error for NoRoom {}
 
 /// Sends the frames that the router makes, or forwards in the slow path.
 pub trait Egress {
-    /// Returns how many frames, each of at most the link's MTU, can be sent on an interface now.
-    /// That of an interface whose vif has several counts for all of them.
+    /// Returns the number of frames of at most the link's MTU that can be sent on an interface now.
+    /// Interfaces of the same vif share its room.
     fn room(&self, out: InterfaceId) -> usize;
 
     /// Sends a frame, copying it. `meta.len` is its length.

@@ -1,4 +1,4 @@
-//! The router: its tables, its slow path, and what changes them beside packets.
+//! The router: its tables, its slow path, and the operations that change them.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -28,7 +28,7 @@ use crate::tables::Tables;
 use crate::time::Instant;
 use crate::{Counters, DropReason};
 
-/// Most lanes of a router.
+/// The maximum number of lanes.
 pub const MAX_LANES: usize = 16;
 
 /// A router. See the [crate's documentation](crate) for how it is driven.
@@ -36,15 +36,15 @@ pub struct Router {
     pub(crate) config: Config,
     pub(crate) tables: Tables,
     pub(crate) state: State,
-    /// What the slow path counts, and what lanes had for it when it last asked them.
+    /// The counters of the slow path, and what was last collected from lanes.
     pub(crate) own_lane: Lane,
     rng: Rng,
     outbox: Outbox,
 }
 
 impl Router {
-    /// Creates a router with this configuration and all links down. `seed` makes what must be hard
-    /// to guess for others so: pass something random.
+    /// Creates a router with this configuration and all links down. `seed` should be random, as it
+    /// makes hashes and identifiers unpredictable for others.
     pub fn new(config: &Config, seed: u64, now: Instant) -> Self {
         let mut keys = Rng::new(seed);
         let adjacencies = Adjacencies::new(keys.next());
@@ -71,7 +71,7 @@ impl Router {
         router
     }
 
-    /// Everything, for one step.
+    /// Returns the state for one step.
     pub(crate) fn step(&mut self, now: Instant) -> Step<'_> {
         Step {
             config: &self.config,
@@ -96,7 +96,8 @@ impl Router {
         &self.tables
     }
 
-    /// [`Lane::process`] with a lane of the router's own, for who forwards with one CPU.
+    /// Calls [`Lane::process`] with the router's own lane, for callers that forward with a single
+    /// CPU.
     #[inline]
     pub fn process(
         &mut self,
@@ -110,14 +111,14 @@ impl Router {
             .process(&self.tables, now, input, headers, metas, verdicts)
     }
 
-    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
-    /// `meta.len` bytes, with the frame; it isn't called if the queue is full.
+    /// Queues a whole frame for the slow path. `read` is called with a slice of `meta.len` bytes
+    /// and fills it with the frame; it isn't called if the queue is full.
     pub fn punt(&mut self, input: InterfaceId, meta: FrameMeta, read: impl FnOnce(&mut [u8])) {
         self.own_lane.punt(&self.tables, input, meta, read);
     }
 
-    /// Does the work that waits: punted frames, timers, the router's own services. `budget`
-    /// bounds how many frames and how many neighbors' timers are handled.
+    /// Processes pending work: punted frames, timers, the router's own services. `budget` limits
+    /// the number of frames and the number of neighbors' timers.
     pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
         self.step(now).poll(budget, out)
     }
@@ -126,33 +127,31 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If there are [`MAX_LANES`] already.
+    /// Panics if there are [`MAX_LANES`] already.
     pub fn new_lane(&self) -> Lane {
         let epoch = self.tables.epochs.lane();
         let epoch = epoch.expect("as many lanes as there can be");
         Lane::new(self.tables.interfaces.len()).with(epoch)
     }
 
-    /// Takes the frames that a lane left to the slow path, as far as there is room.
+    /// Collects the frames that a lane has punted, as far as there is room.
     pub fn gather_punts(&mut self, lane: &mut Lane) {
         self.own_lane.punts.take_from(&mut lane.punts);
     }
 
-    /// Takes what a lane counted since this was last done, and lets it count for all interfaces
-    /// that there are now. After the configuration changed it must be done: what a lane counts of
-    /// an interface that it doesn't know is lost.
+    /// Collects a lane's counters and resizes them for the current interfaces. This must be done
+    /// after the configuration changes: a lane doesn't count for interfaces that it doesn't know.
     pub fn gather_counters(&mut self, lane: &mut Lane) {
         self.own_lane.gather_counters(lane);
     }
 
-    /// Puts a configuration in place of the one in effect, in one step.
+    /// Replaces the configuration in one step.
     ///
-    /// Interfaces of the same name and attachment keep their [`InterfaceId`], link, counters,
-    /// neighbors and what waits for those; new ones start down. So do routing tables of the same
-    /// name keep their routes: of those that were configured, only what differs is changed, and
-    /// what was added with [`Router::insert_route`] stays. Where files of routes are named in a
-    /// table and others are from now on, or the other way round, that table has no routes but
-    /// configured ones afterwards, until [`Router::read_route_files`] adds those of the files.
+    /// Interfaces with the same name and attachment keep their [`InterfaceId`], link, counters,
+    /// neighbors and queued packets; new ones start down. Routing tables with the same name keep
+    /// their routes: only configured routes that differ are changed, and those added with
+    /// [`Router::insert_route`] stay. If the route files of a table change, it only has the
+    /// configured routes afterwards, until [`Router::read_route_files`] adds those of the files.
     ///
     /// # Errors
     ///
@@ -185,8 +184,8 @@ impl Router {
         self.state.ids.iter()
     }
 
-    /// The link of an interface that is a vif works, and so do those of its sub-interfaces:
-    /// `mtu` is the largest IP packet it carries, in bytes, tags not counted.
+    /// Sets the link of a vif, and those of its sub-interfaces, up. `mtu` is in bytes, without
+    /// tags.
     pub fn link_up(&mut self, now: Instant, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
         self.link_down(interface);
         let mut step = self.step(now);
@@ -200,8 +199,8 @@ impl Router {
         step.rebuild();
     }
 
-    /// The link of an interface that is a vif is gone, those of its sub-interfaces with it, and
-    /// what was learnt on them.
+    /// Sets the link of a vif, and those of its sub-interfaces, down, and forgets what was learned
+    /// on them.
     pub fn link_down(&mut self, interface: InterfaceId) {
         if self.tables.is_up(interface) {
             self.step(Instant(0)).lower(interface);
@@ -219,7 +218,7 @@ impl Router {
         self.tables.is_up(interface)
     }
 
-    /// Returns what is other than configured because of the MTUs that links offer, a line each.
+    /// Returns warnings about settings that the links' MTUs don't permit, one line each.
     #[must_use]
     pub fn mtu_warnings(&self) -> Vec<String> {
         let all = self.interface_ids().zip(&self.config.interfaces);
@@ -237,8 +236,8 @@ impl Router {
         })
     }
 
-    /// Sends final router advertisements where the router advertised itself, when it is polled next
-    /// (RFC 4861 6.2.5). Returns `true` if there is such a link.
+    /// Stops advertising: the next poll sends final router advertisements (RFC 4861 6.2.5). Returns
+    /// `true` if there are any to send.
     pub fn cease_advertising(&mut self) -> bool {
         let machines = self.state.machines.iter_mut();
         let up = machines
@@ -247,7 +246,7 @@ impl Router {
         up.fold(false, |any, (m, _)| m.advertiser.cease() || any)
     }
 
-    /// Returns the tables for lanes, and what changes routes while those lanes forward.
+    /// Returns the tables for lanes, and a handle that changes routes while those lanes forward.
     pub fn beside(&mut self) -> (&Tables, RouteChanges<'_>) {
         let (tables, state) = (&self.tables, &mut self.state);
         let changes = RouteChanges {
@@ -263,12 +262,11 @@ impl Router {
         (tables, changes)
     }
 
-    /// Adds a route to its table, or changes where it leads. What was configured counts as any
-    /// other.
+    /// Adds a route to its table, or changes its target, whether it was configured or not.
     ///
     /// # Errors
     ///
-    /// Those of [`RouteError`]; everything is as it was then.
+    /// See [`RouteError`]. Nothing is changed then.
     pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
         self.step(Instant(0)).routes().insert(route)
     }
@@ -284,19 +282,18 @@ impl Router {
         self.step(Instant(0)).routes().remove(vrf, prefix)
     }
 
-    /// Reads the files of routes that the configuration names out of the ramdisk that it came
-    /// from ([`from_ramdisk`](config::from_ramdisk)).
+    /// Reads the route files that the configuration names from the ramdisk that it came from
+    /// ([`from_ramdisk`](config::from_ramdisk)).
     ///
     /// # Errors
     ///
-    /// The first line that is wrong: an error of line 0 whose text begins with `FILE:LINE`. The
-    /// router has some of the routes then, and is of no use.
+    /// Fails on the first invalid line, with an error of line 0 whose text begins with `FILE:LINE`.
+    /// The router then has only some of the routes, and must not be used.
     pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
         self.step(Instant(0)).read_route_files(ramdisk)
     }
 
-    /// Returns how many routes all tables have, of IPv4 and of IPv6, those that aren't usable now
-    /// included.
+    /// Returns the number of IPv4 and IPv6 routes in all tables, including unusable ones.
     pub fn route_counts(&self) -> (usize, usize) {
         let vrfs = self.tables.vrfs.all();
         vrfs.fold((0, 0), |(four, six), vrf| {
@@ -305,8 +302,8 @@ impl Router {
         })
     }
 
-    /// Returns where frames for an interface leave: the interface that is the vif, and the tags
-    /// they get.
+    /// Returns the vif of an interface, as the interface that is the vif, and the tags of its
+    /// frames.
     pub fn port(&self, interface: InterfaceId) -> (InterfaceId, wire::vlan::Tags) {
         self.tables.port(interface)
     }
@@ -317,24 +314,25 @@ impl Router {
         self.own_lane.drop_frames(interface, reason, frames);
     }
 
-    /// Takes back frames that were to be forwarded but found no room on the outgoing
-    /// interface `out`: they count as [`DropReason::TxFull`] there and not as sent.
+    /// Corrects the counters for frames that were to be forwarded but found no room on the outgoing
+    /// interface `out`: they are counted as [`DropReason::TxFull`] there instead of as sent.
     pub fn count_tx_full(&mut self, out: InterfaceId, frames: u64, bytes: u64) {
         self.own_lane.count_tx_full(out, frames, bytes);
     }
 
-    /// Returns the counters of an interface, if it exists: without what lanes still have of them.
+    /// Returns the counters of an interface, if it exists, without what hasn't been collected from
+    /// lanes yet.
     pub fn counters(&self, interface: InterfaceId) -> Option<Counters> {
         self.own_lane.counters(interface)
     }
 
-    /// Returns what whoever looks after the network should know, a line each: to be logged. It
-    /// happens rarely, and if it is never asked for only the first few are kept.
+    /// Returns notices for the operator, one line each, to be logged. They are rare; if they aren't
+    /// fetched, only the first few are kept.
     pub fn take_notices(&mut self) -> Vec<String> {
         self.outbox.take_notices()
     }
 
-    /// Returns how many packets wait, for the slow path or for a neighbor.
+    /// Returns the number of packets queued for the slow path or for a neighbor.
     pub fn pending(&self) -> usize {
         self.own_lane.punts.len() + self.state.neighbors.waiting()
     }

@@ -1,6 +1,6 @@
-//! The router's state as values, for whoever shows it: a console, telemetry, tests.
+//! Snapshots of the router's state as values, for the console, telemetry and tests.
 //!
-//! A snapshot holds nothing of the router and follows no later change.
+//! A snapshot doesn't borrow from the router, nor follow later changes.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,11 +30,11 @@ pub struct InterfaceSnapshot {
     pub mac: Option<Mac>,
     /// The largest IP packet that it sends, in bytes.
     pub mtu: u16,
-    /// What is other than configured because of the MTU that its link offers, a line each.
+    /// Warnings about settings that the link's MTU doesn't permit, one line each.
     pub mtu_warnings: Vec<String>,
     /// Its routing table. `None` if there is only one.
     pub vrf: Option<String>,
-    /// Its addresses: those of the configuration in their order, then those that the router made.
+    /// Its addresses: configured ones in their order, then generated ones.
     pub addresses: Vec<AddressSnapshot>,
     /// What happened to its frames.
     pub counters: Counters,
@@ -61,25 +61,25 @@ pub enum AttachmentSnapshot {
 /// An address of an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AddressSnapshot {
-    /// The address, with the length of its network's prefix.
+    /// The address with its prefix length.
     pub network: Network,
     /// `true` if it can be used.
     pub state: AddressState,
 }
 
-/// The state of an address: if it can be used, and why not.
+/// The state of an address: whether it is used, and why not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddressState {
-    /// As far as is known, nobody else has it.
+    /// Used; no conflict is known.
     Usable,
-    /// A host with this MAC address uses it as well (RFC 5227, or by what it says in Neighbor Discovery);
-    /// both go on.
+    /// Used, although a host with this MAC address uses it as well (RFC 5227, or detected by
+    /// Neighbor Discovery).
     Conflict(Mac),
-    /// Others are being asked (RFC 4862 5.4). It isn't used yet.
+    /// Not used yet: duplicate address detection is in progress (RFC 4862 5.4).
     Tentative,
-    /// Another host has it (RFC 4862 5.4). It isn't used.
+    /// Not used: it is a duplicate (RFC 4862 5.4).
     Duplicate,
-    /// It isn't used because IPv6 is disabled on the link: the address made of the MAC address is
+    /// Not used: IPv6 is disabled on the link, because the address derived from the MAC address is
     /// a duplicate (RFC 4862 5.4.5), or the link's MTU is less than IPv6 needs (RFC 8200 5).
     Ipv6Disabled,
 }
@@ -87,13 +87,13 @@ pub enum AddressState {
 /// One routing table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteTableSnapshot {
-    /// Connected networks, then configured routes in their order. Those of files are only counted.
+    /// Connected networks, then configured routes in their order, without those of route files.
     pub routes: Vec<RouteSnapshot>,
-    /// Files that routes were read from.
+    /// Route files.
     pub files: Vec<RouteFileSnapshot>,
-    /// What is in use for IPv4.
+    /// The IPv4 forwarding table.
     pub ipv4: FibSnapshot,
-    /// What is in use for IPv6.
+    /// The IPv6 forwarding table.
     pub ipv6: FibSnapshot,
 }
 
@@ -102,32 +102,32 @@ pub struct RouteTableSnapshot {
 pub struct RouteSnapshot {
     /// Destinations.
     pub prefix: Network,
-    /// What is done with their packets.
+    /// The target.
     pub target: TargetSnapshot,
-    /// The largest packet that goes this way, in bytes. `None` if the link alone limits it.
+    /// The route's MTU, in bytes; `None` for the link's.
     pub mtu: Option<u16>,
 }
 
-/// What is done with packets.
+/// The target of a route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TargetSnapshot {
-    /// They are for hosts on a link whose network is configured.
+    /// A connected network.
     Connected(PortSnapshot),
-    /// They are for hosts on a link.
+    /// On link, without a gateway.
     OnLink(PortSnapshot),
-    /// They go to gateways.
+    /// Gateways.
     Via(Vec<NextHopSnapshot>),
-    /// Their destination is looked up in the table with this name.
+    /// Another routing table, by its name.
     Vrf(String),
-    /// They are dropped.
+    /// Packets are dropped silently.
     Blackhole,
-    /// They are dropped, and the network reported as unreachable.
+    /// Packets are dropped, and reported as network unreachable.
     Unreachable,
-    /// They are dropped, and reported as administratively prohibited.
+    /// Packets are dropped, and reported as administratively prohibited.
     Prohibit,
 }
 
-/// An interface that packets leave by.
+/// An outgoing interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortSnapshot {
     /// Its name.
@@ -143,7 +143,7 @@ pub struct NextHopSnapshot {
     pub address: IpAddr,
     /// Where it is.
     pub port: PortSnapshot,
-    /// Its share of the flows, beside those of others.
+    /// Its weight among several gateways.
     pub weight: u8,
 }
 
@@ -196,17 +196,17 @@ pub struct NeighborSnapshot {
 /// What is known about a neighbor: the states of RFC 4861 7.3.2, for ARP as well, and a few more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NeighborState {
-    /// Known by its address only; nothing is sent to it.
+    /// Only the address is known, and it hasn't been solicited.
     Idle,
-    /// Being asked for by broadcast or multicast.
+    /// Being solicited by broadcast or multicast.
     Incomplete,
-    /// Answered not long ago.
+    /// Reachability was confirmed recently.
     Reachable,
-    /// Heard of some time ago.
+    /// Reachability hasn't been confirmed for some time.
     Stale,
-    /// Sent to after it was stale, and soon to be asked.
+    /// A packet was sent to it after it was stale; it will be probed soon.
     Delay,
-    /// Being asked directly.
+    /// Being solicited by unicast.
     Probe,
     /// Didn't answer.
     Failed,
@@ -214,7 +214,7 @@ pub enum NeighborState {
     Static,
 }
 
-/// What was counted.
+/// All counters.
 #[derive(Clone, Debug)]
 pub struct CountersSnapshot {
     /// Of each interface, with its name.
@@ -344,8 +344,7 @@ pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
         .collect()
 }
 
-/// Returns what was counted, as far as the router knows of it: what lanes counted has to be
-/// gathered before ([`Router::gather_counters`]).
+/// Returns all counters. Those of lanes have to be collected before ([`Router::gather_counters`]).
 #[must_use]
 pub fn counters(router: &Router) -> CountersSnapshot {
     let names = router.config().interfaces.iter();
@@ -426,7 +425,7 @@ fn ipv4_state(acd: &Acd, address: Ipv4Addr) -> AddressState {
     other.map_or(AddressState::Usable, AddressState::Conflict)
 }
 
-/// Returns what is known of IPv6 addresses, while the link is up.
+/// Returns the states of IPv6 addresses, while the link is up.
 fn ipv6_states(link: &Interface) -> impl Iterator<Item = (Ipv6Network, AddressState)> {
     let all = link.v6.iter().chain(&link.disabled6);
     let all = all.flat_map(|v6| v6.iter()).filter(|_| link.up);

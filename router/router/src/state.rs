@@ -1,4 +1,4 @@
-//! What only the slow path touches.
+//! The state that only the slow path uses.
 
 use alloc::vec::Vec;
 
@@ -21,32 +21,32 @@ pub(crate) struct State {
     pub(crate) vrf_ids: VrfIds,
     /// By [`InterfaceId`](crate::InterfaceId).
     pub(crate) machines: Vec<Machines>,
-    /// How often ICMP errors may be sent.
+    /// The rate limits of ICMP errors.
     pub(crate) icmp_limits: IcmpLimits,
     pub(crate) neighbors: NeighborTable,
-    /// How many configurations there were.
+    /// The number of configurations so far.
     pub(crate) configurations: u32,
     pub(crate) groups: GroupNumbers,
-    /// How many routes and groups lead to the links of interfaces, and to routing tables.
+    /// The use counts of links and routing tables as targets.
     pub(crate) users: TargetUsers,
-    /// Which links were up when routes were last hidden, a bit for each.
+    /// The links that were up when routes were last hidden, a bit for each.
     pub(crate) links_up: u64,
-    /// How many routes each of the configured files has, of those that were read.
+    /// The number of routes of each route file that has been read.
     pub(crate) route_files: Vec<usize>,
-    /// When the copies of IPv4 tables may be made again.
+    /// When the copies of IPv4 tables may be rebuilt.
     pub(crate) settle_at: Option<Instant>,
     /// By the number of the routing table.
     pub(crate) services: Vec<Services>,
     pub(crate) reassembly: Reassembly,
     /// Bytes of memory that are for tables; `None` before that is known.
     pub(crate) table_bytes: Option<usize>,
-    /// The identification of the last packet of the router's own that was fragmented.
+    /// The identification of the last packet that the router fragmented.
     pub(crate) ident: u16,
 }
 
 impl State {
-    /// Nothing is known and nothing waits. `services` are those of the default routing table;
-    /// `ident` and `key` are hard to foresee.
+    /// Creates an empty state. `services` are those of the default routing table; `ident` and `key`
+    /// must be unpredictable.
     pub(crate) fn new(services: Services, ident: u16, key: u64) -> Self {
         Self {
             ids: InterfaceIds::default(),
@@ -67,7 +67,7 @@ impl State {
         }
     }
 
-    /// Has services for each routing table up to the highest number; those that are there stay.
+    /// Creates services for routing tables that have none.
     pub(crate) fn start_services(&mut self, now: Instant, rng: &mut Rng) {
         let start = || Services::new(rng.next(), now);
         self.services.resize_with(self.vrf_ids.slots(), start);

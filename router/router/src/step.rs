@@ -1,8 +1,9 @@
-//! A step of the slow path: the state that it works on, and what it is given.
+//! A step of the slow path: the state and context that it works on.
 //!
-//! What a step does is in the files of its subject: [`slow`](crate::slow) for packets on their
-//! way, [`local`](crate::local) for those that are for the router, [`neighbor`](crate::neighbor)
-//! for ARP and Neighbor Discovery, [`route`](crate::route) for the tables.
+//! The methods of [`Step`] are in the files of their subjects: [`slow`](crate::slow) for packets on
+//! their way, [`local`](crate::local) for those that are for the router,
+//! [`neighbor`](crate::neighbor) for ARP and Neighbor Discovery, [`route`](crate::route) for the
+//! tables.
 
 use config::{Config, InterfaceConfig};
 
@@ -12,7 +13,7 @@ use crate::neighbor::nud::Nud;
 use crate::state::State;
 use crate::tables::Tables;
 
-/// Everything, for one step.
+/// All state, for one step.
 pub(crate) struct Step<'a> {
     /// The configuration in effect.
     pub(crate) config: &'a Config,

@@ -15,8 +15,8 @@ use crate::neighbor::adjacency::Adjacencies;
 use crate::route::target::Target;
 use crate::route::vrf::Vrfs;
 
-/// What decides about each packet that is plainly forwarded, and nothing else: no queue, no timer
-/// and no state of a protocol. Any number of [lanes](crate::Lane) read it at the same time.
+/// Everything that plain forwarding reads, and nothing else: no queues, timers or protocol state.
+/// Any number of [lanes](crate::Lane) read it at the same time.
 pub struct Tables {
     /// By [`InterfaceId`].
     pub(crate) interfaces: Vec<Interface>,
@@ -26,9 +26,9 @@ pub struct Tables {
     pub(crate) adjacencies: Adjacencies,
     /// The routing tables.
     pub(crate) vrfs: Vrfs,
-    /// By which lanes say that they are through with what they read of the routing tables.
+    /// The epochs by which lanes announce that they have finished lookups in the routing tables.
     pub(crate) epochs: Arc<Epochs>,
-    /// What flows are spread over equal-cost routes by.
+    /// The key of the flow hash.
     pub(crate) flow_key: u64,
 }
 
@@ -39,14 +39,14 @@ impl Tables {
         self.interfaces.get(id.index())
     }
 
-    /// Returns `true` if an interface has its link.
+    /// Returns `true` if an interface's link is up.
     #[inline]
     pub fn is_up(&self, interface: InterfaceId) -> bool {
         self.interface(interface).is_some_and(|i| i.up)
     }
 
-    /// Returns where frames for an interface leave: the interface that is the vif, and the tags
-    /// they get.
+    /// Returns the vif of an interface, as the interface that is the vif, and the tags of its
+    /// frames.
     #[inline]
     pub fn port(&self, interface: InterfaceId) -> (InterfaceId, Tags) {
         self.vlans.port(interface)
@@ -68,14 +68,13 @@ impl Tables {
         self.interfaces.iter().filter(move |i| i.vrf == vrf)
     }
 
-    /// Returns what the tables answer for a destination of packets from an interface. A group is
-    /// not yet resolved.
+    /// Returns the target for a destination of packets from an interface. Groups aren't resolved.
     pub(crate) fn route_to(&self, input: InterfaceId, destination: IpAddr) -> Target {
         self.vrfs.find(self.vrf_of(input), destination).1
     }
 
-    /// Returns `true` if an address, seen from a table, means all hosts of a network here, as both
-    /// ends do.
+    /// Returns `true` if an address is the network or broadcast address of a connected network in a
+    /// table.
     pub(crate) fn is_network_end(&self, vrf: u8, address: Ipv4Addr) -> bool {
         let (vrf, _) = self.vrfs.find(vrf, address.into());
         self.vrfs.get(vrf).local_addresses.reason(address) == Some(DropReason::MartianSource)
@@ -90,12 +89,13 @@ impl Tables {
         if address.is_unicast_link_local() {
             return self.interface(input).is_some_and(has);
         }
-        // Or of a table that a route leads to.
+        // Or in a table that a route leads to.
         let (vrf, _) = self.vrfs.find(self.vrf_of(input), address.into());
         self.interfaces_in(vrf).any(has)
     }
 
-    /// One of the router's IPv4 addresses, of the same table, for an interface that has none.
+    /// Returns one of the router's IPv4 addresses in the same table, for an interface that has
+    /// none.
     pub(crate) fn any_address(&self, interface: InterfaceId) -> Option<Ipv4Addr> {
         let interfaces = self.interfaces_in(self.vrf_of(interface));
         let mut addresses = interfaces.flat_map(|i| &i.addresses);

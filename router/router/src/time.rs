@@ -1,4 +1,4 @@
-//! Time as the router sees it: an argument, never a clock.
+//! The router's time, which is always an argument; the router has no clock.
 
 use core::time::Duration;
 
@@ -17,19 +17,19 @@ impl Instant {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// Nanoseconds since boot.
+    /// Returns the number of nanoseconds since boot.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Returns this instant moved forward, stopping at the end of time.
+    /// Returns this instant plus `duration`, saturating at the maximum.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
     }
 
-    /// Returns how long ago `earlier` was, or zero if it is still to come.
+    /// Returns the duration since `earlier`, or zero if that is later.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -20,7 +20,7 @@ use crate::route::usable::is_hidden;
 use crate::route::vrf::VrfIds;
 use crate::tables::Tables;
 
-/// Changes routes while lanes forward. Made by [`Router::beside`](crate::Router::beside).
+/// Changes routes while lanes forward. Created by [`Router::beside`](crate::Router::beside).
 pub struct RouteChanges<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) holders: Holders<'a>,
@@ -29,13 +29,13 @@ pub struct RouteChanges<'a> {
 }
 
 impl RouteChanges<'_> {
-    /// Adds a route to its table, or changes where it leads: a lane finds the route of before or this
-    /// one.
+    /// Adds a route to its table, or changes its target. Lanes find either the previous route or
+    /// this one.
     ///
     /// # Errors
     ///
     /// [`RouteError::NewNextHop`] if no other route leads where this one does, and the others of
-    /// [`RouteError`]. Everything is as it was then.
+    /// [`RouteError`]. Nothing is changed then.
     pub fn insert(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
         let vrf = self.vrf_ids.of(route.vrf).ok_or(RouteError::NoVrf)?;
         let target = self.target(&route.target, route.mtu)?;
@@ -74,15 +74,15 @@ impl RouteChanges<'_> {
         old.is_some()
     }
 
-    /// Returns how many parts of the tables wait to be used again until all lanes have begun
-    /// another burst. If it grows, a lane stands still, and changes had better wait.
+    /// Returns the number of retired parts of the tables, which are reused once all lanes have
+    /// begun another burst. If it grows, a lane isn't running, and changes should wait.
     #[must_use]
     pub fn retired(&self) -> usize {
         let vrfs = self.tables.vrfs.all();
         vrfs.map(|vrf| vrf.rib.read().retired()).sum()
     }
 
-    /// Returns where a route leads, if others lead there.
+    /// Returns the target of a route, if other routes have it.
     fn target(&self, target: &RouteTarget, mtu: Option<u16>) -> Result<Target, RouteError> {
         let members = match target {
             RouteTarget::Blackhole => return Ok(Target::Drop(DropReason::Blackhole)),

@@ -1,5 +1,5 @@
-//! What the router itself has in its forwarding tables: the networks of its links, its addresses,
-//! and destinations that are never forwarded to.
+//! The router's own entries in its forwarding tables: connected networks, local addresses, and
+//! destinations that are never forwarded to.
 
 use alloc::vec::Vec;
 
@@ -15,8 +15,8 @@ use crate::route::overlay::Overlay;
 use crate::route::target::Target;
 use crate::step::Step;
 
-/// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3).
-/// Address 0 is among them by itself so that no shorter route can change its answer.
+/// Destinations that are never forwarded to (RFC 1812 5.3.7, RFC 1122 3.2.1.3). Address 0 has an
+/// entry of its own so that no shorter route can change its answer.
 const SPECIAL: [(u32, u8, DropReason); 6] = [
     (0x0000_0000, 32, DropReason::MartianDestination),
     (0x0000_0000, 8, DropReason::MartianDestination),
@@ -26,8 +26,7 @@ const SPECIAL: [(u32, u8, DropReason); 6] = [
     (0xffff_ffff, 32, DropReason::Broadcast),
 ];
 
-/// Addresses of one link: forwarded to where a network or a route is for some of them, and by no
-/// shorter one (RFC 3927 2.7).
+/// Link-local addresses: only forwarded by networks and routes within this prefix (RFC 3927 2.7).
 const LINK_LOCAL: (u32, u8) = (0xa9fe_0000, 16);
 
 /// IPv6 destinations that are never forwarded to (RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.5.6, 2.7).
@@ -40,7 +39,7 @@ const SPECIAL6: [(u128, u8, DropReason); 5] = [
 ];
 
 impl Step<'_> {
-    /// Enters into the forwarding tables what follows from the state of the links.
+    /// Updates the forwarding tables for the state of the links.
     pub(crate) fn rebuild(&mut self) {
         self.pin_static_neighbors();
         let news = self.routes().note_links();
@@ -57,7 +56,7 @@ impl Step<'_> {
         }
     }
 
-    /// Opens the adjacencies of the configured neighbors whose links work.
+    /// Opens the adjacencies of static neighbors whose links are up.
     fn pin_static_neighbors(&mut self) {
         for neighbor in &self.config.neighbors {
             let Some(id) = self.state.ids.of(neighbor.interface) else {
@@ -75,9 +74,9 @@ impl Step<'_> {
         }
     }
 
-    /// Lets packets to the broadcast addresses of a table's links go there, where that is allowed:
-    /// directed broadcasts (RFC 2644). Such an address is a neighbor whose MAC address is that of
-    /// all; what came in a link-layer broadcast already isn't for it (RFC 1812 5.3.4).
+    /// Adds the broadcast addresses of a table's links where directed broadcasts are allowed (RFC
+    /// 2644). Such an address is a neighbor with the broadcast MAC address; packets received in a
+    /// link-layer broadcast aren't forwarded to it (RFC 1812 5.3.4).
     fn connect_broadcasts(&mut self, vrf: u8, fib: &mut Overlay<u32>) {
         let mut ends = Vec::new();
         for (at, interface) in (0u8..).zip(&self.tables.interfaces) {
@@ -101,7 +100,7 @@ impl Step<'_> {
     }
 }
 
-/// Enters the IPv4 networks of a table's links and the router's addresses there.
+/// Adds the IPv4 networks of a table's links, and the router's addresses on them.
 fn connect(links: &[(u8, &Interface)], own: &mut LocalAddresses, fib: &mut Overlay<u32>) {
     let (prefix, len) = LINK_LOCAL;
     fib.add(prefix, len, Target::Drop(DropReason::MartianDestination));
@@ -127,8 +126,8 @@ fn connect(links: &[(u8, &Interface)], own: &mut LocalAddresses, fib: &mut Overl
     }
 }
 
-/// The same for IPv6. Link-local addresses mean something on their link only, and aren't in the
-/// table.
+/// Adds the same for IPv6. Link-local addresses are only meaningful on their link, and aren't in
+/// the table.
 fn connect6(links: &[(u8, &Interface)], own: &mut LocalAddresses, fib: &mut Overlay<u128>) {
     let global = || {
         let all = links

@@ -1,17 +1,17 @@
-//! Why a route can't be entered.
+//! The reason why a route can't be added.
 
 use core::fmt;
 
-/// Why a route can't be entered.
+/// The reason why a route can't be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RouteError {
-    /// There are as many gateways on one interface, or groups of gateways, as there can be.
+    /// The limit of gateways on an interface, or of groups of gateways, is reached.
     TooManyGateways,
-    /// It is in a routing table, or leads to one, that the configuration doesn't have.
+    /// The configuration doesn't have the route's routing table, or the one that it leads to.
     NoVrf,
-    /// No route leads to its gateway, or to its group of gateways, yet, and lanes may be reading what
-    /// would have to be added: [`Router::insert_route`](crate::Router::insert_route) can do it.
+    /// No other route has its gateway or group of gateways, which can't be added while lanes may be
+    /// reading: [`Router::insert_route`](crate::Router::insert_route) can do it.
     NewNextHop,
 }
 

@@ -1,4 +1,4 @@
-//! The forwarding table: from destinations to what is done with packets to them.
+//! The forwarding table: maps destinations to targets.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +10,18 @@ use lpm::{HIDDEN, Reader, Table};
 use crate::DropReason;
 use crate::frame::BURST;
 
-/// IPv4 tables with more prefixes than this have no quick copy.
+/// The maximum number of prefixes of an IPv4 table for which there is a fast copy.
 const COPIED: usize = 16 * 1024;
-/// Nodes of a large one that are seen to at once, which takes some 100 us.
+/// The number of nodes of a large table that are processed at once, which takes about 100 us.
 const AT_ONCE: usize = 1024;
 
-/// An IPv4 table as lanes read it. Lookups of a small one are quicker in a form that can't be
-/// changed, so there is a copy in that form, unless something changed since it was made.
+/// An IPv4 table as lanes read it. Lookups in a small table are faster in an immutable form, so
+/// there is a copy in that form, which is used unless the table has changed since.
 #[derive(Debug)]
 pub(crate) struct Fib {
     table: Reader<u32>,
     copy: FrozenTable,
-    /// The copy says what the table says.
+    /// `true` while the copy is up to date.
     is_current: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ impl Fib {
         }
     }
 
-    /// Has lookups that begin from now on ask the table itself, which is about to change.
+    /// Called before the table changes: lookups that begin from now on use the table itself.
     pub(crate) fn changes(&self) {
         self.is_current.store(false, Ordering::Release);
     }
@@ -48,20 +48,19 @@ impl Fib {
         &mut self.table
     }
 
-    /// Returns the copy, if it says what the table says.
+    /// Returns the copy if it is up to date.
     #[inline(always)]
     fn copy(&self) -> Option<&FrozenTable> {
         let is_current = self.is_current.load(Ordering::Acquire);
         is_current.then_some(&self.copy)
     }
 
-    /// Returns `true` if lookups are as quick as they can be. `table` is what this reads.
+    /// Returns `true` if all optimizations for lookups are up to date. `table` is what this reads.
     pub(crate) fn is_settled(&self, table: &Table<u32>) -> bool {
         table.is_settled() && (self.copy().is_some() || table.len() > COPIED)
     }
 
-    /// Copies the table again, if it is small and changed, and brings a part of a large one into
-    /// the form in which lookups are quick.
+    /// Rebuilds the copy of a small table that has changed, and optimizes a part of a large one.
     pub(crate) fn settle(&mut self, table: &mut Table<u32>) {
         table.alone(&mut self.table, |table| table.settle(AT_ONCE));
         if self.copy().is_some() {
@@ -97,14 +96,14 @@ impl Fib {
         }
     }
 
-    /// Replaces the destinations of a burst by the numbers of their targets, or by what `go_on`
-    /// makes of such a number and the destination.
+    /// Replaces the destinations of a burst by the numbers of their targets, converted by `go_on`,
+    /// which gets such a number and the destination.
     #[inline(always)]
     pub(crate) fn answer(&self, burst: &mut [u32], go_on: impl Fn(u32, u32) -> u32) {
         let Some(copy) = self.copy() else {
             return self.answer_at_once(burst, go_on);
         };
-        // Frames of one flow come in trains: what was asked last is often asked again.
+        // Frames of one flow come in trains: the last destination is often repeated.
         let mut asked = !burst.first().copied().unwrap_or(0);
         let mut answer = 0;
         for lookup in burst {

@@ -1,4 +1,4 @@
-//! A hash by which flows are told apart, so that packets of one take one way.
+//! The hash of flows, by which the packets of a flow take the same path.
 
 use wire::ipv4::{self, MF, OFFSET, TCP, UDP};
 use wire::{be16, be32, be128, ipv6};
@@ -6,10 +6,9 @@ use wire::{be16, be32, be128, ipv6};
 /// Bytes of an ICMP error before the packet that it quotes.
 const ICMP_HEADER_LEN: usize = 8;
 
-/// Returns a hash that is the same for all packets of a flow: addresses, protocol and, unless
-/// fragments hide them, ports. In IPv6 the flow label stands for ports that can't be seen. An ICMP
-/// error goes with the flow that it answers: that of the packet that it quotes, the other way round
-/// (RFC 7690). `ip` begins with an IP header.
+/// Returns a hash of the flow of a packet: addresses, protocol and, except in fragments, ports. In
+/// IPv6 the flow label replaces ports that can't be seen. An ICMP error belongs to the flow of the
+/// packet that it quotes, in reverse (RFC 7690). `ip` begins with an IP header.
 #[inline]
 pub(crate) fn flow_hash(ip: &[u8], key: u64) -> u32 {
     if ip.first().is_some_and(|b| b >> 4 == 6) {
@@ -24,7 +23,8 @@ pub(crate) fn flow_hash(ip: &[u8], key: u64) -> u32 {
     quoted.unwrap_or(flow).hash(key)
 }
 
-/// Returns `true` if an IP packet is an ICMP error, which goes with the flow of what it quotes.
+/// Returns `true` if an IP packet is an ICMP error, which belongs to the flow of the packet that it
+/// quotes.
 #[inline]
 pub(crate) fn is_icmp_error(ip: &[u8]) -> bool {
     if ip.first().is_some_and(|b| b >> 4 == 6) {
@@ -41,13 +41,13 @@ fn header_len4(ip: &[u8]) -> usize {
     ip.first().map_or(0, |b| usize::from(b & 15) * 4)
 }
 
-/// Returns `true` if an IPv4 packet is no fragment.
+/// Returns `true` if an IPv4 packet isn't a fragment.
 #[inline]
 fn is_whole(ip: &[u8]) -> bool {
     be16(ip, 6) & (MF | OFFSET) == 0
 }
 
-/// What an IPv4 flow is told by.
+/// The fields that identify an IPv4 flow.
 struct Flow4 {
     source: u32,
     destination: u32,
@@ -57,7 +57,7 @@ struct Flow4 {
 }
 
 impl Flow4 {
-    /// Returns the flow of a packet, whatever it carries.
+    /// Returns the flow of a packet by its own header, even if it is an ICMP error.
     #[inline]
     fn of(ip: &[u8]) -> Self {
         let protocol = ip.get(9).copied().unwrap_or(0);
@@ -74,7 +74,7 @@ impl Flow4 {
         }
     }
 
-    /// Returns the flow that an ICMP error goes with; `None` for other packets.
+    /// Returns the flow that an ICMP error belongs to; `None` for other packets.
     #[cold]
     #[inline(never)]
     fn quoted(ip: &[u8]) -> Option<Self> {
@@ -113,7 +113,7 @@ fn flow_hash6(ip: &[u8], key: u64) -> u32 {
     quoted.unwrap_or(flow).hash(key)
 }
 
-/// What an IPv6 flow is told by.
+/// The fields that identify an IPv6 flow.
 struct Flow6 {
     source: u128,
     destination: u128,
@@ -125,7 +125,7 @@ struct Flow6 {
 }
 
 impl Flow6 {
-    /// Returns the flow of a packet, whatever it carries.
+    /// Returns the flow of a packet by its own header, even if it is an ICMP error.
     #[inline]
     fn of(ip: &[u8]) -> Self {
         let next_header = ip.get(6).copied().unwrap_or(0);
@@ -143,8 +143,8 @@ impl Flow6 {
         }
     }
 
-    /// Returns the flow that an ICMP error goes with; `None` for other packets. The label of that
-    /// is unknown: each direction has its own.
+    /// Returns the flow that an ICMP error belongs to; `None` for other packets. Its flow label is
+    /// unknown, as each direction has its own.
     #[cold]
     #[inline(never)]
     fn quoted(ip: &[u8]) -> Option<Self> {

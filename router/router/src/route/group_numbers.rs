@@ -1,11 +1,11 @@
-//! Which number each group of next hops has, and how many routes use it.
+//! The numbers of next-hop groups, and the number of routes that use each.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::next_hop_groups::Members;
 
-/// Most groups at a time. Each takes about 1 KiB.
+/// The maximum number of groups, which take about 1 KiB each.
 const GROUPS: usize = config::MAX_GROUPS;
 
 #[derive(Debug, Default)]
@@ -45,14 +45,14 @@ impl GroupNumbers {
         Some(number)
     }
 
-    /// Notes one more user of a group.
+    /// Adds a user of a group.
     pub(crate) fn hold(&mut self, number: u32) {
         if let Some(slot) = self.slots.get_mut(number as usize) {
             slot.users += 1;
         }
     }
 
-    /// Notes one user less. When the last one is gone, so is the group; its members are
+    /// Removes a user of a group. If it was the last one, the group is removed and its members are
     /// returned.
     pub(crate) fn release(&mut self, number: u32) -> Option<Members> {
         let slot = self.slots.get_mut(number as usize)?;

@@ -1,5 +1,5 @@
-//! Who uses what routes lead to: neighbors, groups, links, routing tables. While anybody does, they keep
-//! their numbers.
+//! The use counts of targets: neighbors, groups, links, routing tables. Targets keep their numbers
+//! while they are used.
 
 use alloc::vec::Vec;
 
@@ -7,24 +7,24 @@ use crate::neighbor::table::NeighborTable;
 use crate::route::group_numbers::GroupNumbers;
 use crate::route::target::{Target, TargetUsers};
 
-/// The counts of users, none of which lanes read.
+/// The use counts, which lanes don't read.
 pub(crate) struct Holders<'a> {
     pub(crate) neighbors: &'a mut NeighborTable,
     pub(crate) groups: &'a mut GroupNumbers,
     pub(crate) users: &'a mut TargetUsers,
 }
 
-/// What nobody uses any more, and can be taken out of what lanes read.
+/// A target that is no longer used and can be removed from what lanes read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
     /// A group, by its number.
     Group(u32),
-    /// A neighbor of which nothing but its address is known, by its index.
+    /// An idle neighbor, by its index.
     Neighbor(usize),
 }
 
 impl Holders<'_> {
-    /// Notes one more user of a target. Returns `false` if as many neighbors are used as can be.
+    /// Adds a user of a target. Returns `false` if the limit of pinned neighbors is reached.
     pub(crate) fn hold(&mut self, target: Target) -> bool {
         match target {
             Target::Neighbor(index) => return self.neighbors.pin(index as usize),
@@ -35,7 +35,7 @@ impl Holders<'_> {
         true
     }
 
-    /// Notes one user less. Returns what has none any more.
+    /// Removes a user of a target. Returns the targets that are no longer used.
     pub(crate) fn release(&mut self, target: Target) -> Vec<Gone> {
         match target {
             Target::Neighbor(index) => {
@@ -57,7 +57,7 @@ impl Holders<'_> {
         Vec::new()
     }
 
-    /// Notes one user less of each of these, none of which is a group.
+    /// Removes a user of each of these targets, none of which is a group.
     pub(crate) fn release_all(&mut self, members: &[(u32, u8)]) -> Vec<Gone> {
         let members = members
             .iter()

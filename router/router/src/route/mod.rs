@@ -1,4 +1,4 @@
-//! Routing: tables, what they answer, and what the answers mean.
+//! Routing: the tables and their targets.
 
 pub(crate) mod changes;
 pub(crate) mod connected;

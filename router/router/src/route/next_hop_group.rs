@@ -1,18 +1,18 @@
-//! Several next hops for one route: flows are spread over them by weight.
+//! Groups of next hops, over which flows are spread by weight.
 
 use alloc::vec::Vec;
 
 use crate::route::flow_hash::{MULTIPLIER, mix};
 
-/// Shares of a group. More of them follow the weights more closely.
+/// The number of buckets of a group. With more, shares match the weights more closely.
 const BUCKETS: usize = 512;
 
 /// The targets of a route with several gateways.
 ///
 /// A flow's hash picks a bucket, and a bucket the member that scores best for it (rendezvous
-/// hashing, Thaler and Ravishankar 1998). A member's score depends on nothing but the bucket,
-/// the member and its weight, so when one leaves only its buckets go to others, and when it
-/// comes back they come back: all other flows stay where they are.
+/// hashing, Thaler and Ravishankar 1998). A member's score depends only on the bucket, the member
+/// and its weight, so when a member leaves, only its buckets move to others, and when it returns,
+/// they return: all other flows stay in place.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     members: Vec<u32>,
@@ -21,8 +21,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Creates a group of those of these targets that are usable, with their weights. More than
-    /// 65,535 don't count.
+    /// Creates a group of the usable ones of these targets, with their weights. Members beyond
+    /// 65,535 are ignored.
     pub(crate) fn new(members: &[(u32, u8)], usable: impl Fn(u32) -> bool) -> Self {
         let members: Vec<(u32, u8)> = members
             .iter()
@@ -35,14 +35,14 @@ impl Group {
                 let weight = u64::from(weight);
                 let key = u64::from(target) << 32 | bucket as u64;
                 let cost = cost(mix(mix(key ^ KEY, MULTIPLIER) ^ KEY, MULTIPLIER));
-                // The least cost for its weight: compared by products, without a division.
+                // The lowest cost relative to the weight, compared by products to avoid divisions.
                 if best.is_none_or(|(_, w, c)| cost * w < c * weight) {
                     best = Some((index, weight, cost));
                 }
             }
             best.map(|(index, ..)| index)
         };
-        // All flows have the only one.
+        // With a single member, one bucket suffices.
         let buckets = if members.len() > 1 { BUCKETS } else { 1 };
         Self {
             members: members.iter().map(|&(target, _)| target).collect(),
@@ -75,8 +75,8 @@ impl Group {
     }
 }
 
-/// Returns the negative logarithm to base 2 of a random fraction, in units of 2^-16. The least of
-/// several costs divided by weights is each one's as often as it weighs.
+/// Returns the negative base-2 logarithm of a random fraction, in units of 2^-16. The minimum of
+/// several costs divided by weights is distributed in proportion to the weights.
 fn cost(random: u64) -> u64 {
     let random = (random >> 32) as u32 | 1;
     let zeros = random.leading_zeros();
@@ -86,7 +86,7 @@ fn cost(random: u64) -> u64 {
     (u64::from(zeros + 1) << 16) - log
 }
 
-/// Keeps what is mixed away from numbers of few bits.
+/// Keeps the inputs of `mix` away from numbers with few bits.
 const KEY: u64 = 0x5851_f42d_4c95_7f2d;
 
 #[cfg(test)]

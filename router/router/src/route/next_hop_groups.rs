@@ -1,6 +1,7 @@
-//! The groups of next hops that routes refer to, as lanes read them. Each exists once, however many
-//! routes use it, so that a change of its members is a change in one place. Where a route has an MTU of its
-//! own, its one next hop or more are a group with that MTU: other routes need not look for one.
+//! The next-hop groups that routes refer to, as lanes read them. Each group exists once, however
+//! many routes use it, so that a change of its members is a change in one place. The next hops of a
+//! route with an MTU, even a single one, are a group with that MTU, so that other routes don't have
+//! to check for one.
 
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use alloc::vec::Vec;
 use super::next_hop_group::Group;
 use super::target::Target;
 
-/// What a group is: targets with their weights, and the largest packet for them, in bytes.
+/// The members of a group: targets with their weights, and the MTU in bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Members {
     pub(crate) targets: Vec<(u32, u8)>,
@@ -16,11 +17,11 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Returns what spreads flows over these targets.
+    /// Creates the members of a group for these targets.
     ///
     /// # Errors
     ///
-    /// The only target, if no group is needed for it.
+    /// The only target, if it needs no group.
     pub(crate) fn new(targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Result<Self, Target> {
         if let ([(only, _)], None) = (targets.as_slice(), mtu) {
             return Err(Target::from_number(*only));
@@ -45,7 +46,7 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Makes a group of these members.
+    /// Sets the members of a group.
     pub(crate) fn set(&mut self, number: u32, members: Members, usable: impl Fn(u32) -> bool) {
         let at = number as usize;
         if at >= self.slots.len() {
@@ -57,15 +58,14 @@ impl Groups {
         }
     }
 
-    /// Takes a group away that no route uses any more.
+    /// Removes a group that is no longer used.
     pub(crate) fn clear(&mut self, number: u32) {
         if let Some(slot) = self.slots.get_mut(number as usize) {
             *slot = Slot::default();
         }
     }
 
-    /// Spreads the flows of every group over those of its members that are usable, where those are others
-    /// than before.
+    /// Recomputes the groups whose usable members have changed.
     pub(crate) fn choose(&mut self, usable: impl Fn(u32) -> bool) {
         for slot in &mut self.slots {
             let targets = slot.members.targets.iter().map(|&(target, _)| target);
@@ -81,7 +81,7 @@ impl Groups {
         Some(&self.slots.get(number as usize)?.group)
     }
 
-    /// Returns the largest packet for a group, in bytes, where that isn't the interfaces' matter.
+    /// Returns the MTU of a group in bytes; `None` if the interfaces' MTUs apply.
     #[inline]
     pub(crate) fn mtu(&self, number: u32) -> Option<u16> {
         self.slots.get(number as usize)?.members.mtu

@@ -1,5 +1,5 @@
-//! A table in two layers: routes, and over them what the router itself has there, such as its
-//! addresses. A route that is covered comes back when what covers it goes.
+//! A table in two layers: routes, and above them an overlay with the router's own entries, such as
+//! its addresses. A covered route reappears when the entry that covers it is removed.
 
 use alloc::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::DropReason;
 use lpm::{Address, HIDDEN, Reader, Table, marked};
 
-/// What the router has in a table, by prefix and length.
+/// The router's own entries in a table, by prefix and length.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay<A>(BTreeMap<(A, u8), u32>);
 
@@ -16,8 +16,7 @@ impl<A: Address> Overlay<A> {
         Self(BTreeMap::new())
     }
 
-    /// Adds a prefix, no bit of which is set beyond its length; of several equal ones the last
-    /// counts.
+    /// Adds a prefix without host bits; of several equal ones, the last one counts.
     pub(crate) fn add(&mut self, prefix: A, len: u8, target: Target) {
         self.0.insert((prefix, len), target.number());
     }
@@ -31,18 +30,18 @@ struct OverlayEntry {
     covered: Option<u32>,
 }
 
-/// The routes of a table, and what lies over them.
+/// A table of routes with an overlay.
 #[derive(Debug)]
 pub(crate) struct OverlaidTable<A> {
     table: Table<A>,
     overlay: BTreeMap<(A, u8), OverlayEntry>,
     routes: usize,
-    /// The lengths that prefixes have or had, 1 being the lowest bit.
+    /// The lengths that prefixes have or had; bit 0 stands for length 1.
     lens: u128,
 }
 
 impl<A: Address> OverlaidTable<A> {
-    /// Creates an empty table without an overlay, where there is no route to anything.
+    /// Creates an empty table without an overlay, which answers that there is no route.
     pub(crate) fn new() -> Self {
         Self {
             table: Table::new(Target::Drop(DropReason::NoRoute).number()),
@@ -57,7 +56,7 @@ impl<A: Address> OverlaidTable<A> {
         self.lens |= len.checked_sub(1).map_or(0, |bit| 1 << bit);
     }
 
-    /// Returns the table that both make together.
+    /// Returns the combined table.
     pub(crate) fn table(&self) -> &Table<A> {
         &self.table
     }
@@ -72,8 +71,8 @@ impl<A: Address> OverlaidTable<A> {
         self.routes
     }
 
-    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`]. Lanes may look up
-    /// meanwhile, unless the one `reader` there is is given.
+    /// Adds or changes a route. Returns its previous value, without [`HIDDEN`]. Lanes may look up
+    /// meanwhile, unless the only `reader` is given.
     pub(crate) fn insert(
         &mut self,
         prefix: A,
@@ -90,8 +89,8 @@ impl<A: Address> OverlaidTable<A> {
         old.map(|value| value & !HIDDEN)
     }
 
-    /// Removes a route. Returns the value it had, without [`HIDDEN`]. Lanes may look up meanwhile,
-    /// unless the one `reader` there is is given.
+    /// Removes a route. Returns its value, without [`HIDDEN`]. Lanes may look up meanwhile, unless
+    /// the only `reader` is given.
     pub(crate) fn remove(
         &mut self,
         prefix: A,
@@ -121,8 +120,9 @@ impl<A: Address> OverlaidTable<A> {
         (value & HIDDEN == 0).then_some(value)
     }
 
-    /// Returns `true` if `accept` takes the value of a prefix that an address is in, in either layer,
-    /// hidden ones and that of length 0 left out. The longest one is asked about first.
+    /// Returns `true` if `accept` returns `true` for the value of a prefix that contains an
+    /// address, in either layer, except hidden ones and the default route. Longer prefixes come
+    /// first.
     pub(crate) fn any_containing(&self, address: A, accept: impl Fn(u32) -> bool) -> bool {
         let mut lens = (1..=A::BITS)
             .rev()
@@ -142,8 +142,8 @@ impl<A: Address> OverlaidTable<A> {
         });
     }
 
-    /// Replaces the upper layer, while nobody looks up. Routes that come to light are hidden if
-    /// `hidden` says so of their values.
+    /// Replaces the overlay while nobody looks up. Routes that reappear are hidden if `hidden`
+    /// returns `true` for their values.
     pub(crate) fn replace_overlay(
         &mut self,
         overlay: Overlay<A>,
@@ -155,7 +155,7 @@ impl<A: Address> OverlaidTable<A> {
         table.alone(reader, |table| replace(held, table, overlay, hidden));
     }
 
-    /// Returns `true` if an upper layer isn't what this one's is.
+    /// Returns `true` if an overlay differs from this table's.
     pub(crate) fn is_other(&self, overlay: &Overlay<A>) -> bool {
         let held = self.overlay.iter();
         let held = held.map(|(place, entry)| (place, entry.value));
@@ -163,7 +163,7 @@ impl<A: Address> OverlaidTable<A> {
     }
 }
 
-/// Replaces what lies over a table.
+/// Replaces the overlay of a table.
 fn replace<A: Address>(
     held: &mut BTreeMap<(A, u8), OverlayEntry>,
     table: &mut Table<A>,

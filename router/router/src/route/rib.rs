@@ -1,4 +1,4 @@
-//! The routes of a routing table, as who changes them has them.
+//! The routing information base: the routes of a routing table, for those who change them.
 
 use core::net::IpAddr;
 

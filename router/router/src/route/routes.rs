@@ -1,8 +1,8 @@
-//! Routes that come and go, one by one, and what they refer to.
+//! Adding and removing routes, and the targets that they refer to.
 //!
 //! A route's value in its table is the number of its target: a neighbor, or a group of them.
-//! Both count their users, keep their numbers while they have any, and are what changes when
-//! something on the way changes. A route none of whose links is up stays in the table, hidden.
+//! Targets count their users, keep their numbers while they have any, and are what changes when a
+//! link or neighbor changes. A route without a usable link stays in the table, hidden.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -30,10 +30,10 @@ use lpm::epochs::Epochs;
 use lpm::marked;
 use wire::addr::Network;
 
-/// How long single changes of the IPv4 table gather before it is copied.
+/// The time after a change of an IPv4 table until its copy is rebuilt.
 pub(crate) const SETTLING: Duration = Duration::from_millis(100);
 
-/// The routing tables with what their routes refer to.
+/// The routing tables, with the targets of their routes.
 pub(crate) struct Routes<'a> {
     interfaces: &'a [Interface],
     adjacencies: &'a mut Adjacencies,
@@ -46,7 +46,7 @@ pub(crate) struct Routes<'a> {
     vrf_ids: &'a VrfIds,
 }
 
-/// A routing table that takes the routes of files.
+/// A routing table that receives the routes of files.
 struct Table<'a, 'r> {
     routes: &'a mut Routes<'r>,
     vrf: u8,
@@ -116,8 +116,8 @@ impl Step<'_> {
         read
     }
 
-    /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
-    /// When that is due.
+    /// Optimizes IPv4 tables for lookups, large ones in several steps, some time after changes.
+    /// Returns when the next step is due.
     pub(crate) fn settle_routes(&mut self) -> Option<Instant> {
         let (now, settle_at) = (self.cx.now, &mut self.state.settle_at);
         let vrfs = &mut self.tables.vrfs;
@@ -134,11 +134,11 @@ impl Step<'_> {
 }
 
 impl Routes<'_> {
-    /// Adds a route to its table, or changes where it leads.
+    /// Adds a route to its table, or changes its target.
     ///
     /// # Errors
     ///
-    /// Those of [`RouteError`]; everything is as it was then.
+    /// See [`RouteError`]. Nothing is changed then.
     pub(crate) fn insert(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
         let number = self.vrf_ids.of(route.vrf).ok_or(RouteError::NoVrf)?;
         if let RouteTarget::Vrf(to) = route.target {
@@ -171,7 +171,7 @@ impl Routes<'_> {
         old.is_some()
     }
 
-    /// Enters a configured route, as one to nowhere if there is no room for its target.
+    /// Adds a configured route, without a target if there is no room for it.
     pub(crate) fn insert_configured(&mut self, route: &RouteConfig) {
         let target = self.hold_target(&route.target, route.mtu);
         let none = Target::Drop(DropReason::NeighborTableFull);
@@ -185,7 +185,7 @@ impl Routes<'_> {
         old.for_each_route(|value| self.release(Target::from_number(value)));
     }
 
-    /// Enters a route whose target is held for it into a table. Returns `true` if it is a new one.
+    /// Adds a route, whose target is held for it, to a table. Returns `true` if it is new.
     fn enter(&mut self, vrf: u8, prefix: Network, target: Target) -> bool {
         let number = target.number();
         let (vrf, groups) = self.vrfs.split(vrf);
@@ -202,8 +202,7 @@ impl Routes<'_> {
         interfaces.fold(0, |up, (at, i)| up | u64::from(i.up) << at)
     }
 
-    /// Has groups use what can be used while the links are as they are. Returns `true` if they are
-    /// another way than before.
+    /// Updates the groups for the state of the links. Returns `true` if it has changed.
     pub(crate) fn note_links(&mut self) -> bool {
         let up = self.up_now();
         let news = core::mem::replace(self.links_up, up) != up;
@@ -215,8 +214,8 @@ impl Routes<'_> {
         news
     }
 
-    /// Replaces what the router has in a table over its routes, and hides those that can't be used
-    /// while the links are as they are, if that is new.
+    /// Replaces the overlay of a table, and hides routes without a usable link if the links have
+    /// changed.
     pub(crate) fn replace_overlay(
         &mut self,
         vrf: u8,
@@ -233,7 +232,7 @@ impl Routes<'_> {
         vrf.settle();
     }
 
-    /// Returns the target of a route, held for one user; `None` if there are too many already.
+    /// Returns the target of a route, held for one user; `None` if a limit is reached.
     fn hold_target(&mut self, target: &RouteTarget, mtu: Option<u16>) -> Option<Target> {
         match target {
             RouteTarget::Blackhole => Some(Target::Drop(DropReason::Blackhole)),
@@ -270,7 +269,7 @@ impl Routes<'_> {
         }
     }
 
-    /// One target for these, which are held.
+    /// Returns a single target for these, which are held.
     fn hold_members(&mut self, targets: Vec<(u32, u8)>, mtu: Option<u16>) -> Option<Target> {
         let members = match Members::new(targets, mtu) {
             Ok(members) => members,
@@ -292,7 +291,7 @@ impl Routes<'_> {
         Some(Target::Group(number))
     }
 
-    /// Notes one user less of a target.
+    /// Removes a user of a target.
     fn release(&mut self, target: Target) {
         let gone = self.holders.release(target);
         self.forget(gone);
@@ -303,12 +302,12 @@ impl Routes<'_> {
         self.forget(gone);
     }
 
-    /// Takes away what nobody uses any more.
+    /// Removes targets that are no longer used.
     fn forget(&mut self, gone: Vec<Gone>) {
         for gone in gone {
             match gone {
                 Gone::Group(number) => self.vrfs.groups.clear(number),
-                // No packet waits for one that nothing was sent to.
+                // No packets are queued for an idle neighbor.
                 Gone::Neighbor(index) => {
                     self.holders.neighbors.remove(self.adjacencies, index);
                 }
@@ -316,13 +315,13 @@ impl Routes<'_> {
         }
     }
 
-    /// Returns a neighbor that keeps its index while it is held, which it is once: its target.
+    /// Pins a neighbor once and returns its target.
     pub(crate) fn pin(&mut self, interface: usize, address: IpAddr) -> Option<u32> {
         let index = self.pin_at(self.ids.of(interface)?, address)?;
         Some(Target::Neighbor(u32::try_from(index).ok()?).number())
     }
 
-    /// The same for the interface with this number: its index.
+    /// Pins a neighbor on the interface with this number, and returns its index.
     pub(crate) fn pin_at(&mut self, interface: InterfaceId, address: IpAddr) -> Option<usize> {
         let key = Key { interface, address };
         let neighbors = &mut self.holders.neighbors;

@@ -1,25 +1,25 @@
-//! What a lookup in the forwarding table answers.
+//! The target of a lookup in the forwarding table.
 
 use alloc::vec::Vec;
 
 use crate::DropReason;
 use crate::frame::{InterfaceId, MAX_INTERFACES};
 
-/// Where packets to a destination go. Lookups answer with its number, in which neighbors
-/// are their own indices, so that the usual case needs no decoding.
+/// What happens to packets to a destination. Lookups return the target's number; that of a neighbor
+/// is its index, so the common case needs no decoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     /// To this neighbor.
     Neighbor(u32),
-    /// To the neighbor with the packet's own destination, on the link of an interface.
+    /// Sent to the neighbor with the packet's destination address, on the link of an interface.
     OnLink(u8),
     /// To one of a group of targets.
     Group(u32),
-    /// Where another routing table says, by its number.
+    /// Looked up in another routing table, by its number.
     Vrf(u8),
     /// To the router itself.
     Local,
-    /// To nobody. For some reasons the sender is told.
+    /// Dropped. For some reasons the sender is notified.
     Drop(DropReason),
 }
 
@@ -60,7 +60,7 @@ impl Target {
     }
 }
 
-/// How many routes and groups have targets that nobody else counts the users of.
+/// The use counts of links and routing tables as targets.
 #[derive(Debug)]
 pub(crate) struct TargetUsers {
     on_link: [u32; MAX_INTERFACES],
@@ -78,8 +78,7 @@ impl Default for TargetUsers {
 }
 
 impl TargetUsers {
-    /// Notes one more user, or one less, of a target that is the link of an interface or a routing
-    /// table.
+    /// Adds or removes a user of a target that is the link of an interface or a routing table.
     pub(crate) fn count(&mut self, target: Target, change: i32) {
         let users = match target {
             Target::OnLink(at) => self.on_link.get_mut(usize::from(at)),

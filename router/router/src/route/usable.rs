@@ -1,11 +1,11 @@
-//! Which targets packets can go to while the links are as they are.
+//! Which targets are usable in the current state of the links.
 
 use crate::interface::Interface;
 use crate::neighbor::adjacency::Adjacencies;
 use crate::route::next_hop_groups::Groups;
 use crate::route::target::Target;
 
-/// Returns `true` if packets can go to a target that is no group: not while its link is down.
+/// Returns `true` if a target other than a group is usable: its link is up.
 pub(crate) fn is_usable(
     target: Target,
     interfaces: &[Interface],

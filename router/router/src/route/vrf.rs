@@ -1,5 +1,5 @@
-//! Routing tables that are kept apart (VRF, virtual routing and forwarding): each interface
-//! uses one of them, with networks, addresses and fragments of its own.
+//! Virtual routing and forwarding (VRF): separate routing tables with their own networks, addresses
+//! and fragments. Each interface uses one of them.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -22,7 +22,7 @@ use spin::RwLock;
 use wire::addr::Network;
 use wire::{be32, be128};
 
-/// A routing table of both families, and what is known of its addresses.
+/// A routing table of both families, with the router's addresses in it.
 #[derive(Debug)]
 pub(crate) struct Vrf {
     pub(crate) fib: Fib,
@@ -69,9 +69,9 @@ impl Vrf {
     }
 }
 
-/// While no lane reads it.
+/// Changes while no lane reads the table.
 impl Vrf {
-    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    /// Adds or changes a route. Returns its previous value, without [`HIDDEN`](lpm::HIDDEN).
     pub(crate) fn insert(&mut self, prefix: Network, value: u32) -> Option<u32> {
         let rib = self.rib.get_mut();
         match (prefix.v4(), prefix.v6()) {
@@ -88,7 +88,7 @@ impl Vrf {
         }
     }
 
-    /// Removes a route. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    /// Removes a route. Returns its value, without [`HIDDEN`](lpm::HIDDEN).
     pub(crate) fn remove(&mut self, prefix: Network) -> Option<u32> {
         let rib = self.rib.get_mut();
         match (prefix.v4(), prefix.v6()) {
@@ -104,15 +104,15 @@ impl Vrf {
         }
     }
 
-    /// Removes all routes, and what lies over them. Returns what it was.
+    /// Removes all routes and the overlay, and returns them.
     pub(crate) fn clear(&mut self, epochs: &Arc<Epochs>) -> Rib {
         let new = Self::new(0, epochs);
         (self.fib, self.fib6) = (new.fib, new.fib6);
         core::mem::replace(&mut self.rib, new.rib).into_inner()
     }
 
-    /// Replaces what lies over the routes. Those that come to light are hidden if `hidden` says so of
-    /// their values.
+    /// Replaces the overlay. Routes that reappear are hidden if `hidden` returns `true` for their
+    /// values.
     pub(crate) fn replace_overlay(
         &mut self,
         four: Overlay<u32>,
@@ -127,7 +127,7 @@ impl Vrf {
         rib.v6.replace_overlay(six, &mut self.fib6, hidden);
     }
 
-    /// Hides the routes whose values `hidden` holds for, and shows the others.
+    /// Hides the routes for whose values `hidden` returns `true`, and shows the others.
     pub(crate) fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
         let rib = self.rib.get_mut();
         let (four, six) = (rib.v4.table_mut(), rib.v6.table_mut());
@@ -135,20 +135,20 @@ impl Vrf {
         six.alone(&mut self.fib6, |table| table.hide(hidden));
     }
 
-    /// Returns `true` if lookups of IPv4 are as quick as they can be.
+    /// Returns `true` if all optimizations for IPv4 lookups are up to date.
     pub(crate) fn is_settled(&mut self) -> bool {
         self.fib.is_settled(self.rib.get_mut().v4.table())
     }
 
-    /// Brings a part of the IPv4 table into the form in which lookups are quick.
+    /// Optimizes a part of the IPv4 table for lookups.
     pub(crate) fn settle(&mut self) {
         self.fib.settle(self.rib.get_mut().v4.table_mut());
     }
 }
 
-/// While lanes do.
+/// Changes while lanes read the table.
 impl Vrf {
-    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    /// Adds or changes a route. Returns its previous value, without [`HIDDEN`](lpm::HIDDEN).
     pub(crate) fn insert_beside(&self, prefix: Network, value: u32) -> Option<u32> {
         let mut rib = self.rib.write();
         match (prefix.v4(), prefix.v6()) {
@@ -161,7 +161,7 @@ impl Vrf {
         }
     }
 
-    /// Removes a route. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
+    /// Removes a route. Returns its value, without [`HIDDEN`](lpm::HIDDEN).
     pub(crate) fn remove_beside(&self, prefix: Network) -> Option<u32> {
         let mut rib = self.rib.write();
         match (prefix.v4(), prefix.v6()) {
@@ -213,7 +213,7 @@ impl VrfIds {
         self.ids.contains(&number)
     }
 
-    /// Returns how many numbers up to the highest one there are.
+    /// Returns the highest number plus one.
     pub(crate) fn slots(&self) -> usize {
         self.ids
             .iter()
@@ -240,7 +240,7 @@ impl Vrfs {
         }
     }
 
-    /// Has tables up to the highest of this many numbers; `make` makes those that are new.
+    /// Resizes the list to this many numbers; `make` creates new tables.
     pub(crate) fn resize(&mut self, slots: usize, make: impl FnMut() -> Vrf) {
         self.others.resize_with(slots.saturating_sub(1), make);
     }
@@ -277,9 +277,9 @@ impl Vrfs {
         core::iter::once(&self.default).chain(&self.others)
     }
 
-    /// Returns the target of a packet for which a table gave an answer: where that is another
-    /// table, what that one says, and of a group the member for the packet's flow. Also the MTU of
-    /// the route in bytes, if it has one of its own. `ip` begins with the IP header.
+    /// Resolves a table's answer for a packet: follows routes to other tables, and selects the
+    /// member of a group for the packet's flow. Also returns the MTU of the route in bytes, if it
+    /// has one. `ip` begins with the IP header.
     #[inline]
     pub(crate) fn settle(&self, answer: u32, ip: &[u8], key: u64) -> (Target, Option<u16>) {
         let destination = || match ip.first() {
@@ -307,8 +307,8 @@ impl Vrfs {
         self.groups.members(group).map(Target::from_number)
     }
 
-    /// Returns `true` if a table has a default route of IPv6 by which packets can go on, or leads to one
-    /// that has.
+    /// Returns `true` if a table, or one that its default route leads to, has a usable IPv6 default
+    /// route.
     pub(crate) fn has_default_route6(&self, number: u8) -> bool {
         let mut number = number;
         for _ in 0..=self.others.len() {
@@ -322,12 +322,12 @@ impl Vrfs {
         false
     }
 
-    /// Returns what is answered for a destination, and by which table: `number` or one that it
-    /// leads to. A group is not yet resolved.
+    /// Returns the target for a destination, and the table that it was found in: `number` or one
+    /// that it leads to. Groups aren't resolved.
     #[inline]
     pub(crate) fn find(&self, number: u8, destination: IpAddr) -> (u8, Target) {
         let mut number = number;
-        // Who has been everywhere goes round in a circle.
+        // A path longer than the number of tables is a cycle.
         for _ in 0..=self.others.len() {
             match Target::from_number(self.get(number).lookup(destination)) {
                 Target::Vrf(next) => number = next,

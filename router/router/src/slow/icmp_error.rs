@@ -1,4 +1,4 @@
-//! ICMP errors about packets: whether one may be sent, from which address, and how often (RFC 1812
+//! Sending of ICMP errors: whether one may be sent, its source address, and rate limits (RFC 1812
 //! 4.3.2, RFC 4443 2.4).
 
 use alloc::vec::Vec;
@@ -17,13 +17,12 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Sends an ICMP error about a packet to its source, where that is allowed. Of a large frame's
-    /// segments the first alone causes one.
+    /// Sends an ICMP error about a packet to its source, if that is allowed. Only the first segment
+    /// of a large frame causes one.
     ///
-    /// The error's source is an address of the interface that the packet came in on, the
-    /// one in the sender's network if there is one: what traceroute is to show. RFC 1812
-    /// 4.3.2.4 asks for the outgoing interface, which is the same unless routes are
-    /// asymmetric.
+    /// The error's source is an address of the interface on which the packet was received, the one
+    /// in the sender's network if there is one, for the benefit of traceroute. RFC 1812 4.3.2.4
+    /// requires that of the outgoing interface, which is the same unless routes are asymmetric.
     pub(crate) fn report(&mut self, about: &Packet, error: IcmpError) {
         if about.originated || about.later_segment {
             return;
@@ -52,13 +51,13 @@ impl Step<'_> {
     }
 }
 
-/// From which address to which one an error about a packet goes, if one may be sent.
+/// Returns the source and destination of an error about a packet; `None` if none may be sent.
 fn error_addresses(tables: &Tables, about: &Packet, error: IcmpError) -> Option<(IpAddr, IpAddr)> {
     match about.ip() {
         Ip::V4(_) if about.is_link_group() => None,
         Ip::V4(ip) => {
             let (from, to) = error_addresses4(tables, about, &ip)?;
-            // What a destination says of itself comes from there (RFC 1122 3.2.1.3).
+            // Errors from the destination itself have its address as source (RFC 1122 3.2.1.3).
             let own = matches!(
                 error,
                 IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable
@@ -70,7 +69,7 @@ fn error_addresses(tables: &Tables, about: &Packet, error: IcmpError) -> Option<
     }
 }
 
-/// The same for an IPv4 packet, whatever its link-layer destination was.
+/// Like [`error_addresses`] for an IPv4 packet, whatever its link-layer destination.
 pub(crate) fn error_addresses4(
     tables: &Tables,
     about: &Packet,
@@ -78,7 +77,7 @@ pub(crate) fn error_addresses4(
 ) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let input = about.input;
     let payload = about.ip_bytes().get(ip.header_len..).unwrap_or(&[]);
-    // What was for more than one host is no one's error (RFC 1812 4.3.2.7).
+    // No errors about packets to more than one host (RFC 1812 4.3.2.7).
     let many = ipv4::is_martian_source(ip.destination)
         || tables.is_network_end(tables.vrf_of(input), ip.destination);
     if many || !icmpv4::may_answer(ip, payload) {
@@ -92,7 +91,8 @@ pub(crate) fn error_addresses4(
     Some((source, ip.source))
 }
 
-/// From the address that the packet was sent to if it is local (RFC 4443 2.2).
+/// Like [`error_addresses`] for IPv6. The source is the packet's destination if that is local (RFC
+/// 4443 2.2).
 fn error_addresses6(
     tables: &Tables,
     about: &Packet,
@@ -118,8 +118,8 @@ fn error_source(tables: &Tables, input: InterfaceId) -> InterfaceId {
     configured.unwrap_or(input)
 }
 
-/// Returns an ICMP error about a packet, by the way back if that came by a source route (RFC 1812
-/// 4.3.2.6). About a field that is wrong it goes straight: the route may be what is wrong.
+/// Returns a frame with an ICMP error about a packet, with the reversed source route if the packet
+/// had one (RFC 1812 4.3.2.6), except for parameter problems: the route may be what is wrong.
 fn error_frame4(
     error: IcmpError,
     source: Ipv4Addr,

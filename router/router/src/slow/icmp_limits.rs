@@ -1,11 +1,11 @@
-//! How often ICMP errors are sent (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+//! Rate limits of ICMP errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
 //!
-//! Errors about packets from an interface share what it may send, and one host gets no more than a
-//! part of that: whoever provokes errors leaves some for others. Messages that path MTU discovery
-//! needs have as much for themselves, since connections hang without them.
+//! Errors about packets from an interface share its limit, and one host gets at most a part of it,
+//! so that a host that provokes errors leaves some for others. Messages that path MTU discovery
+//! needs have a separate limit of the same size, since connections hang without them.
 //!
-//! Hosts are told apart by a keyed hash alone. Two that share a place share its part; there is no
-//! table that could be full, and all places together have more than any interface may send.
+//! Hosts are distinguished by a keyed hash only. Hosts that share a bucket share its limit; there
+//! is no table that could overflow, and all buckets together exceed any interface's limit.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -17,9 +17,9 @@ use crate::rate_limit::{Rate, RateLimit};
 use crate::route::flow_hash::{MULTIPLIER, mix};
 use crate::time::Instant;
 
-/// Places for hosts.
+/// The number of buckets for hosts.
 const HOSTS: usize = 1024;
-/// One host gets one part in this many of what an interface may send for long.
+/// One host gets the interface's rate divided by this.
 const SHARE: u32 = 2;
 
 /// The rates of an interface.
@@ -32,8 +32,8 @@ pub(crate) struct ErrorRates {
 }
 
 impl ErrorRates {
-    /// Returns this many a second, half as many at once; half of them to one host, and as many at
-    /// once. `None` for none.
+    /// Returns the rates for `number` errors per second: bursts of half as many, and half of the
+    /// rate with the same burst to one host. `None` for 0.
     pub(crate) fn per_second(number: u32) -> Option<Self> {
         Some(Self {
             all: Rate::per_second(number)?,
@@ -55,7 +55,7 @@ pub(crate) struct IcmpLimits {
 }
 
 impl IcmpLimits {
-    /// Full buckets. `key` is hard to foresee.
+    /// Creates full buckets. `key` must be unpredictable.
     pub(crate) fn new(key: u64) -> Self {
         Self {
             path_mtu: [RateLimit::default(); MAX_INTERFACES],
@@ -65,8 +65,8 @@ impl IcmpLimits {
         }
     }
 
-    /// Takes what an error to `host` costs, about a packet from `input`. Returns `true` if there
-    /// was enough.
+    /// Takes the tokens for an error to `host` about a packet from `input`. Returns `true` if there
+    /// were enough.
     pub(crate) fn take(
         &mut self,
         now: Instant,
@@ -95,7 +95,7 @@ impl IcmpLimits {
         (drawn.count(), self.hosts.len())
     }
 
-    /// Returns the place of a host.
+    /// Returns the bucket of a host.
     fn place(&self, input: InterfaceId, host: IpAddr) -> usize {
         let address = match host {
             IpAddr::V4(host) => u128::from(host.to_bits()),

@@ -15,7 +15,7 @@ use crate::slow::source_route::is_as_strict;
 use crate::step::Step;
 
 impl Step<'_> {
-    /// Sends an IPv4 packet, received or the router's own, on its way.
+    /// Routes an IPv4 packet, received or made by the router.
     pub(crate) fn route4(&mut self, packet: Packet, ip: &Ipv4) {
         let input = packet.input;
         let destination = packet.hop.map_or(ip.destination, |hop| hop.destination);
@@ -26,7 +26,8 @@ impl Step<'_> {
                 .settle(found.number(), packet.ip_bytes(), self.tables.flow_key);
         let vrf = self.tables.vrf_of(input);
         if packet.originated && self.tables.is_network_end(vrf, destination) {
-            // A recorded route may say so, but nothing that the router makes is for all hosts.
+            // A reversed source route may contain it, but the router never sends to the limited
+            // broadcast.
             return self.cx.drop_frames(input, DropReason::Broadcast, 1);
         }
         let neighbor = match self.next_hop(target, destination.into(), &packet) {
@@ -64,7 +65,7 @@ impl Step<'_> {
         packet.complete_checksum();
         let input = packet.input;
         if packet.originated {
-            // smoltcp numbers no packets and forbids to fragment them.
+            // smoltcp doesn't set the identification, and sets "don't fragment".
             self.state.ident = self.state.ident.wrapping_add(1);
             let ident = self.state.ident;
             let header_len = packet.header().len();

@@ -1,5 +1,5 @@
-//! IPv4 options on the slow path (RFC 1812 5.3.13): which packets are refused for theirs, and what
-//! the router enters in those of others.
+//! IPv4 options in the slow path (RFC 1812 5.3.13): validation, and the entries that the router
+//! records.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -19,8 +19,8 @@ use crate::tables::Tables;
 use crate::time::Instant;
 
 impl Step<'_> {
-    /// Returns `true` if a received packet may go on, as far as its options tell. If not, it is
-    /// dropped, and its sender told of the octet that is wrong (RFC 1812 4.3.3.5).
+    /// Returns `true` if the options of a received packet are acceptable. Otherwise the packet is
+    /// dropped, and a parameter problem with the octet that is wrong is sent (RFC 1812 4.3.3.5).
     pub(crate) fn has_good_options(&mut self, packet: &Packet) -> bool {
         let input = packet.input;
         let all = packet.header().get(HEADER_LEN..).unwrap_or(&[]);
@@ -42,8 +42,8 @@ impl Step<'_> {
     }
 }
 
-/// Takes 1 from the TTL of a packet, and enters what its options ask for. `way` is where it came
-/// in, where it leaves and the neighbor that it goes to; `hop` is the step on its source route.
+/// Decrements the TTL of a packet, and records what its options request. `way` is the incoming
+/// interface, the outgoing one and the neighbor; `hop` is the hop of its source route.
 pub(crate) fn decrement_ttl_and_record(
     tables: &Tables,
     now: Instant,
@@ -59,14 +59,14 @@ pub(crate) fn decrement_ttl_and_record(
         IpAddr::V4(neighbor) => out.and_then(|i| i.address_towards(neighbor)),
         IpAddr::V6(_) => None,
     };
-    // An interface without an address lends one from another (RFC 1812 4.2.2.2).
+    // An interface without an address uses one of another interface (RFC 1812 4.2.2.2).
     let address = address.or_else(|| tables.any_address(interface));
     let header = packet.get_mut(..ip.header_len);
     let Some(header) = header.filter(|h| h.len() > HEADER_LEN) else {
         return;
     };
     if let Some(hop) = hop {
-        // Where it was sent to is the router's as well.
+        // The destination is the router's address as well.
         let sent_to = be32(header, DESTINATION).into();
         source_route::step(header, hop, address.unwrap_or(sent_to));
     }
@@ -77,8 +77,7 @@ pub(crate) fn decrement_ttl_and_record(
     }
 }
 
-/// Returns what the answer to a packet for the router has to carry in options, if it is an echo
-/// request.
+/// Returns the options for the reply to a packet for the router, if it is an echo request.
 pub(crate) fn reply_options(
     tables: &Tables,
     now: Instant,
@@ -97,7 +96,7 @@ pub(crate) fn reply_options(
     })
 }
 
-/// Calls `f` with what this router enters in options.
+/// Calls `f` with the entry that this router records in options.
 fn with_entry<T>(
     tables: &Tables,
     now: Instant,

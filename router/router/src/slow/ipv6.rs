@@ -16,7 +16,7 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Sends an IPv6 packet, received or the router's own, on its way.
+    /// Routes an IPv6 packet, received or made by the router.
     pub(crate) fn route6(&mut self, packet: Packet, ip: &Ipv6) {
         let input = packet.input;
         let (target, route_mtu) = target6(self.tables, &packet, ip);
@@ -34,7 +34,7 @@ impl Step<'_> {
         self.redirect(&packet, target);
         let mtu = mtu.min(route_mtu.unwrap_or(u16::MAX));
         let max_len = u32::from(mtu) + ETHERNET_LEN as u32;
-        // Beyond the link the path may be narrower, and the router doesn't remember how much.
+        // The path MTU may be lower than the link's, and the router doesn't cache path MTUs.
         let own_max = match target {
             Target::OnLink(_) => mtu.into(),
             _ => MIN_MTU.min(mtu.into()),
@@ -51,7 +51,7 @@ impl Step<'_> {
         }
     }
 
-    /// Returns `true` if a received packet for others may go on. If not, it is dropped.
+    /// Returns `true` if a received packet may be forwarded. Otherwise it is dropped.
     fn may_forward(&mut self, packet: &Packet, ip: &Ipv6) -> bool {
         let refused = if ip.source.is_unicast_link_local() {
             Refused(DropReason::BeyondScope, Some(IcmpError::BeyondScope))
@@ -66,7 +66,7 @@ impl Step<'_> {
         false
     }
 
-    /// Drops a packet, and tells its sender if that is to know.
+    /// Drops a packet, and reports the error to its sender, if any.
     pub(crate) fn refuse(&mut self, packet: &Packet, Refused(reason, error): Refused) {
         self.cx.drop_frames(packet.input, reason, 1);
         if let Some(error) = error {
@@ -88,13 +88,13 @@ impl Step<'_> {
     }
 }
 
-/// Returns where a packet goes. Link-local addresses and groups are on the link of the packet: for
-/// one of our own, that which caused it.
+/// Returns the target of a packet. Link-local and multicast addresses are on the packet's link; for
+/// a packet made by the router, that is the link of its cause.
 fn target6(tables: &Tables, packet: &Packet, ip: &Ipv6) -> (Target, Option<u16>) {
     let input = packet.input;
     let destination = ip.destination;
     if destination.is_multicast() {
-        // The router listens to it, or the packet would not be here.
+        // Packets for groups that the router doesn't listen to have been dropped before.
         return (Target::Local, None);
     }
     if !destination.is_unicast_link_local() {

@@ -1,4 +1,4 @@
-//! From what the table answers to a neighbor, the same for both families.
+//! From a target to a neighbor, for both families.
 
 use core::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::packet::Packet;
 use crate::route::target::Target;
 use crate::step::Step;
 
-/// Where a packet goes.
+/// The next hop of a packet.
 pub(crate) enum NextHop {
     /// To one of the router's addresses.
     Local,
@@ -18,22 +18,21 @@ pub(crate) enum NextHop {
     Neighbor(NeighborRef),
 }
 
-/// A neighbor to send to. One that isn't known yet is added when something is sent
-/// ([`Step::arrive`]), not for packets that die before.
+/// A neighbor to send to. An unknown one is only added when something is sent to it
+/// ([`Step::arrive`]), not for packets that are dropped before.
 #[derive(Clone, Copy)]
 pub(crate) enum NeighborRef {
     /// By its index.
     Known(usize),
     /// By its address on the link of an interface.
     At(InterfaceId, IpAddr),
-    /// None that can be told.
+    /// Unknown.
     Nowhere,
 }
 
 impl Step<'_> {
-    /// Returns where a packet to `destination` goes, for which the tables answered `target` (a
-    /// member, where that was a group). `None` if it goes nowhere: it is counted then, and its
-    /// sender told.
+    /// Returns the next hop of a packet to `destination` with this `target`, which isn't a group.
+    /// Returns `None` if the packet was dropped; it has been counted, and an error reported.
     pub(crate) fn next_hop(
         &mut self,
         target: Target,
@@ -70,8 +69,8 @@ impl Step<'_> {
         }
     }
 
-    /// Returns the MTU in bytes of the link that a neighbor is on, if that works. Otherwise a
-    /// packet that came in on `input` is dropped.
+    /// Returns the MTU in bytes of the link that a neighbor is on, if it is up. Otherwise counts a
+    /// packet received on `input` as dropped.
     pub(crate) fn within_reach(
         &mut self,
         input: InterfaceId,
@@ -95,8 +94,8 @@ impl Step<'_> {
         mtu.ok()
     }
 
-    /// Returns the index of the neighbor that `packets` packets, which came in on `input`, are sent
-    /// to now. They are dropped if no more may be asked for.
+    /// Returns the index of the neighbor to which `packets` packets, received on `input`, are sent
+    /// now. They are dropped if no more neighbors may be added.
     pub(crate) fn arrive(
         &mut self,
         input: InterfaceId,

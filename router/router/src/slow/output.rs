@@ -1,4 +1,4 @@
-//! Sending a packet: to a neighbor, or to its queue until it is known.
+//! Sending packets to neighbors, or to their queues until they are resolved.
 
 use wire::icmp_error::IcmpError;
 use wire::{ethernet, put};
@@ -10,11 +10,11 @@ use crate::packet::{Ip, Packet};
 use crate::slow::ipv4_options::decrement_ttl_and_record;
 use crate::step::Step;
 
-/// Where the hop limit is in an IPv6 header.
+/// The offset of the hop limit in an IPv6 header.
 const HOP_LIMIT: usize = 7;
 
 impl Step<'_> {
-    /// Sends a packet that fits to a neighbor, or keeps it until the neighbor is known.
+    /// Sends a packet that fits the MTU to a neighbor, or queues it until the neighbor is resolved.
     pub(crate) fn send_to(&mut self, index: usize, packet: Packet) {
         let Some(state) = self.state.neighbors.entry(index).map(|e| e.state) else {
             let reason = DropReason::NeighborTableFull;
@@ -37,7 +37,7 @@ impl Step<'_> {
         }
     }
 
-    /// Gives a packet its last touches and sends it to a known neighbor.
+    /// Completes a packet's headers and sends it to a resolved neighbor.
     fn finish(&mut self, index: usize, packet: Packet) {
         let (Some(key), Some(adjacency)) = (
             self.tables.adjacencies.key(index),

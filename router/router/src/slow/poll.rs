@@ -1,5 +1,4 @@
-//! What waits for the slow path, worked off within a budget: punted frames, what steps left to be
-//! done, timers.
+//! Processing of the slow path's work within a budget: punted frames, jobs, timers.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -16,21 +15,21 @@ use crate::step::Step;
 use crate::time::Instant;
 use wire::icmp_error::IcmpError;
 
-/// When to look again after there was no memory to do anything.
+/// The pause after a lack of memory.
 const SHORT_OF_MEMORY: Duration = Duration::from_millis(10);
 
-/// What [`Router::poll`](crate::Router::poll) left to do.
+/// The work that [`Router::poll`](crate::Router::poll) has left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Poll {
-    /// The budget ended before the work did: poll again soon.
+    /// `true` if the budget was exhausted: poll again soon.
     pub more: bool,
     /// When to poll again even if nothing arrives.
     pub next: Option<Instant>,
 }
 
 impl Step<'_> {
-    /// Does the work that waits: at most `budget` punted frames with what they leave to be done,
-    /// and as many neighbors' timers.
+    /// Processes at most `budget` punted frames, with the jobs that they leave, and as many
+    /// neighbors' timers.
     pub(crate) fn poll(&mut self, budget: usize, egress: &mut dyn Egress) -> Poll {
         if !headroom::for_timers() {
             self.forget_what_waits();
@@ -80,7 +79,7 @@ impl Step<'_> {
         }
     }
 
-    /// Drops all packets that wait, since there is no memory to see to them, or to what makes them go.
+    /// Drops all queued packets, since there is no memory to process them.
     fn forget_what_waits(&mut self) {
         self.state.reassembly.clear();
         while let Some(punted) = self.cx.stats.punts.discard() {
@@ -104,7 +103,7 @@ impl Step<'_> {
         }
     }
 
-    /// Does what is due on interfaces for IPv6.
+    /// Runs the IPv6 machines of interfaces that are due.
     fn poll_interfaces(&mut self) {
         let mut news = false;
         for (id, config) in self.state.ids.iter().zip(&self.config.interfaces) {
@@ -125,7 +124,7 @@ impl Step<'_> {
         }
     }
 
-    /// Gives up packets whose fragments didn't come (RFC 792, RFC 8200 4.5).
+    /// Gives up packets whose reassembly has timed out (RFC 792, RFC 8200 4.5).
     fn expire_fragments(&mut self) {
         while self.cx.out.has_room()
             && let Some(expired) = self.state.reassembly.expire(self.cx.now)
@@ -141,7 +140,7 @@ impl Step<'_> {
         }
     }
 
-    /// Does what steps left to be done, and sends what came of it.
+    /// Processes the jobs, and sends the frames.
     fn work_off(&mut self, egress: &mut dyn Egress) {
         while let Some(job) = self.cx.out.pop() {
             match job {
@@ -187,7 +186,7 @@ impl Step<'_> {
         Vec::new()
     }
 
-    /// Sends a packet, received or the router's own, on its way.
+    /// Routes a packet, received or made by the router.
     fn route(&mut self, packet: Packet) {
         match packet.ip() {
             Ip::V4(ip) => self.route4(packet, &ip),

@@ -1,5 +1,5 @@
-//! Redirects: telling a host that the next hop is on its own link (RFC 1812 5.2.7.2, RFC 4861 8.2).
-//! Which packets are about that is in [`shortcut`](crate::forward::shortcut).
+//! Sending of redirects to hosts whose next hop is on their own link (RFC 1812 5.2.7.2, RFC 4861
+//! 8.2). [`shortcut`](crate::forward::shortcut) detects the packets that cause them.
 
 use core::net::IpAddr;
 
@@ -17,8 +17,8 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Sends a redirect to the source of a packet, which is forwarded nevertheless. `target`
-    /// is where it goes. While a packet waits for the next hop to answer, its sender does too.
+    /// Sends a redirect to the source of a packet, which is forwarded nevertheless. `target` is the
+    /// packet's.
     pub(crate) fn redirect(&mut self, packet: &Packet, target: Target) {
         let input = packet.input;
         let interface = self.tables.interface(input);
@@ -68,7 +68,7 @@ impl Step<'_> {
     }
 }
 
-/// Returns `true` if the sender of a packet may be told: not where it chose the way itself.
+/// Returns `true` if a redirect may be sent about a packet: not if it has a source route.
 fn may_redirect(tables: &Tables, packet: &Packet) -> bool {
     match packet.ip() {
         Ip::V4(ip) => {

@@ -1,8 +1,8 @@
 //! Source routes of IPv4 packets, where an interface allows them (RFC 1812 5.2.4.1, 5.3.13.4).
 //!
-//! A packet whose next step is this router's gets a [`Hop`](source_route::Hop), and is routed to
-//! where that leads as any other is that is sent there; the step is taken in its header when it
-//! leaves. Answers go back by the way that was recorded.
+//! A packet with a source route through this router gets a [`Hop`](source_route::Hop), and is
+//! routed to the hop's destination; its header is changed when it is sent. Replies take the
+//! reversed route.
 
 use core::net::Ipv4Addr;
 
@@ -17,8 +17,8 @@ use crate::step::Step;
 use crate::tables::Tables;
 
 impl Step<'_> {
-    /// Finds where a received packet goes by its source route, if it has one. Returns `true` if
-    /// it may go on; if not, it is dropped.
+    /// Determines the next hop of a received packet's source route, if it has one. Returns `true`
+    /// if the packet may be forwarded; otherwise it is dropped.
     pub(crate) fn follow_source_route(&mut self, packet: &mut Packet, ip: &Ipv4) -> bool {
         let input = packet.input;
         let Some(route) = SourceRoute::of(packet.header()) else {
@@ -28,7 +28,7 @@ impl Step<'_> {
         let target = |to: Ipv4Addr| self.tables.route_to(input, to.into());
         let (mut to, mut hop) = (ip.destination, None);
         for step in route.steps() {
-            // More than one of the addresses may be the router's.
+            // Several addresses in a row may be the router's.
             if target(to) != Target::Local {
                 break;
             }
@@ -40,7 +40,7 @@ impl Step<'_> {
             return false;
         }
         if strict && hop.is_none() && !matches!(target, Target::Local | Target::Drop(_)) {
-            // Whoever it was for should have got it without this router.
+            // The next address isn't reachable as a strict source route requires.
             self.cx.drop_frames(input, DropReason::BadOptions, 1);
             let error = IcmpError::Parameter(Parameter::Field, DESTINATION as u32);
             self.report(packet, error);
@@ -62,7 +62,7 @@ impl Step<'_> {
     }
 }
 
-/// Returns `true` if a packet to a target goes as directly as its source route asks for.
+/// Returns `true` if a target satisfies the packet's source route: on link, if it is strict.
 pub(crate) fn is_as_strict(tables: &Tables, packet: &Packet, target: Target) -> bool {
     let Some(hop) = packet.hop.filter(|hop| hop.strict) else {
         return true;
