@@ -1,4 +1,4 @@
-//! What tests need in place of a machine.
+//! A clock for tests.
 
 use alloc::rc::Rc;
 use core::cell::Cell;

@@ -6,7 +6,7 @@ use core::future::Future;
 use core::pin::{Pin, pin};
 use core::task::Poll;
 
-/// Runs futures side by side and waits for all; their outputs come in their order.
+/// Runs futures concurrently and waits for all of them. Returns their outputs in order.
 ///
 /// Requests to another domain that are made this way share one round trip.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
@@ -32,7 +32,7 @@ pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F:
     done.into_iter().flatten().collect()
 }
 
-/// What [`select`] saw end.
+/// The output of the future that [`select`] saw complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either<A, B> {
     /// The first future.
@@ -41,7 +41,7 @@ pub enum Either<A, B> {
     Second(B),
 }
 
-/// Runs two futures until one ends, and drops the other. `a` is polled first.
+/// Runs two futures until one completes, and drops the other. `a` is polled first.
 pub async fn select<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
     let (mut a, mut b) = (pin!(a), pin!(b));
     core::future::poll_fn(|cx| {

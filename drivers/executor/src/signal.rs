@@ -10,14 +10,14 @@ struct SignalState<T> {
     waker: Option<Waker>,
 }
 
-/// A word passed to one waiting task, from code that isn't a task.
+/// A value passed to a waiting task from code that isn't a task.
 ///
-/// Clones are handles to the same signal. What is raised first stays until it is taken.
+/// Clones are handles to the same signal. The first value that is raised stays until it is taken.
 #[derive(Debug)]
 pub struct Signal<T>(Rc<RefCell<SignalState<T>>>);
 
 impl<T> Signal<T> {
-    /// Not raised.
+    /// Creates a signal that isn't raised.
     #[must_use]
     pub fn new() -> Self {
         Self(Rc::new(RefCell::new(SignalState {
@@ -26,7 +26,7 @@ impl<T> Signal<T> {
         })))
     }
 
-    /// Raises it, unless it already is.
+    /// Raises the signal with a value, unless it is already raised.
     pub fn raise(&self, value: T) {
         let mut state = self.0.borrow_mut();
         if state.value.is_some() {
@@ -46,7 +46,8 @@ impl<T> Signal<T> {
         self.0.borrow().value.is_some()
     }
 
-    /// Takes what was raised, or has the task woken when something is. One task may wait.
+    /// Takes the raised value, or registers the task to be woken when one is raised. Only one task
+    /// may wait.
     pub fn poll_taken(&self, cx: &Context<'_>) -> Poll<T> {
         let mut state = self.0.borrow_mut();
         if let Some(value) = state.value.take() {
@@ -56,7 +57,7 @@ impl<T> Signal<T> {
         Poll::Pending
     }
 
-    /// Waits until it is raised, and takes what was.
+    /// Waits until the signal is raised, and takes the value.
     pub async fn taken(&self) -> T {
         core::future::poll_fn(|cx| self.poll_taken(cx)).await
     }

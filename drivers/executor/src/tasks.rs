@@ -1,7 +1,7 @@
-//! Tasks, and what runs them.
+//! The executor and its tasks.
 //!
-//! One thread, a handful of tasks, no priorities. [`Tasks::poll`] runs what was woken and
-//! returns; who sleeps, and how, is the main loop's business.
+//! There is one thread, a handful of tasks, and no priorities. [`Tasks::poll`] runs the tasks that
+//! were woken and returns; the main loop decides when and how to sleep.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -17,10 +17,10 @@ use core::task::{Context, Waker};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// How often [`Tasks::poll`] goes round before it lets the caller do something else.
+/// The maximum number of rounds of [`Tasks::poll`] before it returns to the caller.
 const MAX_ROUNDS: usize = 32;
 
-/// Set when its task can go on.
+/// Set when its task has been woken.
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
@@ -51,7 +51,7 @@ struct TaskSet {
 }
 
 impl Tasks {
-    /// No tasks yet.
+    /// Creates an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -68,10 +68,10 @@ impl Tasks {
         });
     }
 
-    /// Runs every task that was woken, and those they wake in turn. Returns `true` if any ran.
+    /// Runs all tasks that were woken, and those that they wake in turn. Returns `true` if any ran.
     ///
-    /// Tasks that keep waking each other are cut off after some rounds; they go on at the next
-    /// call. A task that calls this itself runs nothing.
+    /// If tasks keep waking each other, this returns after some rounds, and they continue with the
+    /// next call. It does nothing when called by a task.
     pub fn poll(&self) -> bool {
         if self.0.polling.replace(true) {
             return false;
@@ -111,7 +111,7 @@ impl Tasks {
                 .is_ready();
             if done {
                 let finished = self.0.tasks.borrow_mut().remove(index);
-                // Whatever they own may touch the set when it is dropped.
+                // What they own may use the set when it is dropped.
                 drop((finished, future));
             } else {
                 self.0.tasks.borrow_mut()[index].future = Some(future);
@@ -121,7 +121,7 @@ impl Tasks {
         ran
     }
 
-    /// Returns `true` if a task can run right now.
+    /// Returns `true` if a task has been woken.
     #[must_use]
     pub fn is_woken(&self) -> bool {
         self.0
@@ -131,13 +131,13 @@ impl Tasks {
             .any(|task| task.woken.0.load(Ordering::Acquire))
     }
 
-    /// Number of tasks that haven't ended.
+    /// Returns the number of tasks that haven't completed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.tasks.borrow().len()
     }
 
-    /// Returns `true` if every task has ended.
+    /// Returns `true` if all tasks have completed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,4 +1,4 @@
-//! Waking tasks when their time comes.
+//! Timers.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -8,9 +8,9 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-/// A clock that never goes back.
+/// A monotonic clock.
 pub trait Clock {
-    /// Nanoseconds since some fixed moment.
+    /// Returns the number of nanoseconds since some fixed moment.
     fn now_ns(&self) -> u64;
 }
 
@@ -21,7 +21,7 @@ struct Sleepers {
     waiting: BTreeMap<(u64, u64), Waker>,
 }
 
-/// Wakes tasks when their time comes. Clones are handles to the same timers.
+/// Wakes tasks at their deadlines. Clones are handles to the same timers.
 #[derive(Clone)]
 pub struct Timers {
     clock: Rc<dyn Clock>,
@@ -29,7 +29,7 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Timers that go by `clock`.
+    /// Creates timers that use `clock`.
     #[must_use]
     pub fn new(clock: impl Clock + 'static) -> Self {
         Self {
@@ -62,8 +62,8 @@ impl Timers {
         self.sleep_until(self.now_ns().saturating_add(duration_ns))
     }
 
-    /// When the next sleeper is due, in nanoseconds of the clock; `None` if nobody sleeps. The main
-    /// loop must not sleep longer.
+    /// Returns the earliest deadline, in nanoseconds of the clock; `None` if no task sleeps. The
+    /// main loop must not sleep longer.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         self.sleepers
@@ -74,7 +74,7 @@ impl Timers {
             .map(|(deadline_ns, _)| *deadline_ns)
     }
 
-    /// Wakes those whose time has come. Returns `true` if there were any.
+    /// Wakes the tasks whose deadlines have passed. Returns `true` if there were any.
     pub fn expire(&self) -> bool {
         let now_ns = self.now_ns();
         let mut any = false;
@@ -103,7 +103,7 @@ impl fmt::Debug for Timers {
     }
 }
 
-/// A wait for a moment ([`Timers::sleep_until`]).
+/// The future returned by [`Timers::sleep_until`] and [`Timers::sleep`].
 #[derive(Debug)]
 pub struct Sleep {
     timers: Timers,

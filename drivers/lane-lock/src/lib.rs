@@ -23,15 +23,15 @@ pub use self::publish::{Mailbox, Publisher};
 use self::sync::UnsafeCell;
 use self::ticket::{TicketGuard, TicketLock};
 
-/// Most lanes.
+/// The maximum number of lanes.
 pub const MAX_LANES: usize = 8;
 
-/// Bytes that a processor may fetch together: two cache lines.
+/// The number of bytes that a processor may fetch together: two cache lines.
 const APART: usize = 128;
 
-/// Returns the layout for a block such that what one CPU writes never shares a cache line with what
-/// another reads: for allocators. Smaller blocks than that stay as they are: they hold nothing that
-/// is written for each frame, and are many.
+/// Returns the layout that an allocator should use for a block, so that what one CPU writes never
+/// shares a cache line with what another reads. Layouts of small blocks are unchanged: these
+/// contain nothing that is written for each frame, and there are many.
 #[must_use]
 pub fn apart(layout: Layout) -> Layout {
     if layout.size() < APART {
@@ -41,16 +41,17 @@ pub fn apart(layout: Layout) -> Layout {
     aligned.unwrap_or(layout)
 }
 
-/// One lane's lock and what it has, apart from all else: processors fetch cache lines in pairs.
+/// A lane's lock and state, separated from everything else: processors fetch cache lines in pairs.
 #[repr(align(128))]
 struct Lane<L, R>(TicketLock<L, R>);
 
-/// State of two kinds: what each CPU has for itself (`L`, its *lane*) and what all of them read
-/// (`S`).
+/// A lock for two kinds of state: what each CPU has to itself (`L`, its *lane*) and what all of
+/// them read (`S`).
 ///
-/// [`LaneLock::enter`] gives a CPU its lane and a view of what is shared, and writes to no memory
-/// that another CPU uses. [`LaneLock::stop_all`] gives everything to one, once all lanes are left.
-/// Both take their turn: neither can keep the other from it for ever. `R` is how to wait.
+/// [`LaneLock::enter`] gives a CPU exclusive access to its lane and shared access to the rest, and
+/// writes to no memory that another CPU uses. [`LaneLock::stop_all`] gives one CPU exclusive access
+/// to everything, once all lanes have been left. The lock is fair: neither can starve the other.
+/// `R` is the strategy for waiting.
 pub struct LaneLock<L, S, R: RelaxStrategy> {
     lanes: Vec<Lane<L, R>>,
     shared: UnsafeCell<S>,
@@ -61,8 +62,8 @@ pub struct LaneLock<L, S, R: RelaxStrategy> {
 unsafe impl<L: Send, S: Send + Sync, R: RelaxStrategy> Sync for LaneLock<L, S, R> {}
 
 impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
-    /// Creates a lock of one lane at least, without whose lock nothing would be safe. Lanes beyond
-    /// [`MAX_LANES`] are left out.
+    /// Creates a lock with at least one lane, since lanes' locks protect the shared state. Lanes
+    /// beyond [`MAX_LANES`] are ignored.
     #[must_use]
     pub fn new(first: L, others: impl IntoIterator<Item = L>, shared: S) -> Self {
         let lanes = core::iter::once(first).chain(others).take(MAX_LANES);
@@ -72,14 +73,15 @@ impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
         }
     }
 
-    /// Number of lanes: one at least.
+    /// Returns the number of lanes, at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// Enters a lane, once nobody else is in it. `None` if there is none of that number.
+    /// Enters a lane, after waiting until nobody else is in it. Returns `None` if there is no lane
+    /// with this number.
     #[inline]
     pub fn enter(&self, lane: usize) -> Option<Entered<'_, L, S, R>> {
         let lane = self.lanes.get(lane)?.0.lock();
@@ -90,11 +92,12 @@ impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
         })
     }
 
-    /// Waits until all lanes are left, and keeps them so. Whoever is in a lane waits for ever.
+    /// Waits until all lanes have been left, and keeps others from entering. Deadlocks if the
+    /// caller is in a lane.
     pub fn stop_all(&self) -> Stopped<'_, L, S, R> {
         let mut lanes = heapless::Vec::new();
         for lane in &self.lanes {
-            // There are no more than it has room for.
+            // There are at most `MAX_LANES`, for which it has room.
             let _ = lanes.push(lane.0.lock());
         }
         Stopped {
@@ -105,7 +108,7 @@ impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
     }
 }
 
-/// A lane, entered.
+/// A guard of an entered lane.
 pub struct Entered<'a, L, S, R: RelaxStrategy> {
     lane: TicketGuard<'a, L, R>,
     shared: &'a UnsafeCell<S>,
@@ -113,7 +116,7 @@ pub struct Entered<'a, L, S, R: RelaxStrategy> {
 }
 
 impl<L, S, R: RelaxStrategy> Entered<'_, L, S, R> {
-    /// Returns the lane, and what is shared.
+    /// Returns the lane and the shared state.
     #[inline]
     pub fn parts(&mut self) -> (&mut L, &S) {
         // SAFETY: nobody writes what is shared without the lock of this lane, which is held as
@@ -123,7 +126,7 @@ impl<L, S, R: RelaxStrategy> Entered<'_, L, S, R> {
     }
 }
 
-/// Everything, while no lane is entered.
+/// A guard of everything, while no lane is entered.
 pub struct Stopped<'a, L, S, R: RelaxStrategy> {
     lanes: heapless::Vec<TicketGuard<'a, L, R>, MAX_LANES>,
     shared: &'a UnsafeCell<S>,
@@ -131,7 +134,7 @@ pub struct Stopped<'a, L, S, R: RelaxStrategy> {
 }
 
 impl<L, S, R: RelaxStrategy> Stopped<'_, L, S, R> {
-    /// Returns what is shared, and all lanes.
+    /// Returns the shared state and all lanes.
     pub fn parts(&mut self) -> (&mut S, impl ExactSizeIterator<Item = &mut L>) {
         // SAFETY: the locks of all lanes are held, so nobody else reads or writes it; the borrow
         // of `self` lets it be borrowed once.

@@ -1,20 +1,20 @@
-//! Values that one writer replaces while each lane goes on with the one it has.
+//! Values that a writer replaces while lanes continue with the one they have.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::sync::{AtomicU32, Ordering, UnsafeCell};
 
-/// Nothing was left, or it was taken.
+/// Empty: nothing was left, or it was taken.
 const EMPTY: u32 = 0;
 /// A value waits to be taken.
 const FULL: u32 = 1;
-/// One side has the cell to itself.
+/// One side has exclusive access to the cell.
 const BUSY: u32 = 2;
 
-/// Where the writer leaves the newest value for one lane.
+/// A slot in which the writer leaves the newest value for one lane.
 ///
-/// Neither side ever waits for the other: the virtual CPU of either may not be running.
+/// Neither side ever waits for the other, whose virtual CPU may not be running.
 #[repr(align(128))]
 pub struct Mailbox<T> {
     state: AtomicU32,
@@ -37,18 +37,18 @@ impl<T> Default for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// Changes the state from `from` to [`BUSY`]. Returns `true` if it was `from`.
+    /// Changes the state from `from` to [`BUSY`]. Returns `false` if it isn't `from`.
     fn claim(&self, from: u32) -> bool {
         let (order, failed) = (Ordering::Acquire, Ordering::Relaxed);
         let claimed = self.state.compare_exchange(from, BUSY, order, failed);
         claimed.is_ok()
     }
 
-    /// Leaves a value in place of one that wasn't taken yet, which is returned.
+    /// Leaves a value. Returns the previous one if it hasn't been taken.
     ///
     /// # Errors
     ///
-    /// The value, if the lane is taking the one before just now.
+    /// Returns the value if the lane is just taking the previous one.
     pub fn put(&self, value: T) -> Result<Option<T>, T> {
         if !self.claim(EMPTY) && !self.claim(FULL) {
             return Err(value);
@@ -61,7 +61,7 @@ impl<T> Mailbox<T> {
         Ok(old)
     }
 
-    /// Takes the value that was left, if there is a new one. It costs one load where there is none.
+    /// Takes the value if there is one. Costs a single load if there isn't.
     #[inline(always)]
     pub fn take(&self) -> Option<T> {
         if self.state.load(Ordering::Relaxed) != FULL {
@@ -84,20 +84,20 @@ impl<T> Mailbox<T> {
     }
 }
 
-/// The writer's side: the newest value, and those that lanes may still read.
+/// The writer's side: the newest value, and older ones that lanes may still read.
 ///
-/// A lane takes a new value between two bursts ([`Mailbox::take`]), and in doing so says that it is
-/// through with the one before. What no lane has any more is freed by the writer, never by a lane.
+/// A lane takes a new value between two bursts ([`Mailbox::take`]), and thereby releases the
+/// previous one. Values that no lane has any more are freed by the writer, never by a lane.
 pub struct Publisher<T> {
     newest: Arc<T>,
     retired: Vec<Arc<T>>,
-    /// Lanes whose mailbox was busy when the newest value was to be left there, a bit for each.
+    /// The lanes whose mailbox was busy when the newest value was published, a bit for each.
     undelivered: u64,
 }
 
 impl<T> Publisher<T> {
-    /// Creates a writer with a first value, which [`Publisher::newest`] gives to each lane to begin
-    /// with.
+    /// Creates a publisher with a first value, which lanes initially get from
+    /// [`Publisher::newest`].
     pub fn new(value: T) -> Self {
         Self {
             newest: Arc::new(value),
@@ -111,8 +111,8 @@ impl<T> Publisher<T> {
         &self.newest
     }
 
-    /// Makes a value the newest, and leaves it for all lanes. [`Publisher::deliver`] has to be
-    /// called until it returns `true`.
+    /// Publishes a value to all lanes. [`Publisher::deliver`] has to be called until it returns
+    /// `true`.
     pub fn publish(&mut self, value: T, lanes: &[Mailbox<Arc<T>>]) {
         let old = core::mem::replace(&mut self.newest, Arc::new(value));
         self.retired.push(old);
@@ -120,8 +120,8 @@ impl<T> Publisher<T> {
         self.deliver(lanes);
     }
 
-    /// Leaves the newest value where that wasn't possible before, and frees what no lane reads any
-    /// more. Returns `true` if all lanes have been left the newest value.
+    /// Delivers the newest value to lanes whose mailbox was busy, and frees values that no lane
+    /// reads any more. Returns `true` if it has been delivered to all lanes.
     pub fn deliver(&mut self, lanes: &[Mailbox<Arc<T>>]) -> bool {
         for (at, lane) in lanes.iter().enumerate() {
             if self.undelivered >> at & 1 != 0 && lane.put(self.newest.clone()).is_ok() {
@@ -132,7 +132,7 @@ impl<T> Publisher<T> {
         self.undelivered == 0
     }
 
-    /// Returns how many older values some lane may still read.
+    /// Returns the number of older values that lanes may still read.
     pub fn retired(&self) -> usize {
         self.retired.len()
     }

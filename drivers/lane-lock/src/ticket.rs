@@ -1,4 +1,4 @@
-//! A lock that is given to those who wait in the order in which they came.
+//! A ticket lock, which is acquired in the order of arrival.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -7,11 +7,11 @@ use spin::RelaxStrategy;
 
 use crate::sync::{AtomicU32, Ordering, UnsafeCell};
 
-/// A value, and a lock for it. `R` is how to wait.
+/// A value protected by a ticket lock. `R` is the strategy for waiting.
 pub(crate) struct TicketLock<T, R> {
-    /// The ticket of who comes next.
+    /// The next ticket to hand out.
     next: AtomicU32,
-    /// The ticket whose holder has the lock.
+    /// The ticket that holds the lock.
     serving: AtomicU32,
     value: UnsafeCell<T>,
     wait: PhantomData<fn() -> R>,
@@ -30,10 +30,10 @@ impl<T, R: RelaxStrategy> TicketLock<T, R> {
         }
     }
 
-    /// Waits until all who came before have left.
+    /// Acquires the lock, after those who came before have released it.
     #[inline]
     pub(crate) fn lock(&self) -> TicketGuard<'_, T, R> {
-        // Who holds which ticket orders nothing else; that it is served, does.
+        // Drawing a ticket needs no ordering; being served does.
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         while self.serving.load(Ordering::Acquire) != ticket {
             R::relax();
@@ -46,7 +46,7 @@ impl<T, R: RelaxStrategy> TicketLock<T, R> {
     }
 }
 
-/// The right to use the value of a [`TicketLock`].
+/// A guard of a [`TicketLock`].
 pub(crate) struct TicketGuard<'a, T, R> {
     lock: &'a TicketLock<T, R>,
     ticket: u32,

@@ -1,5 +1,4 @@
-//! The control ring of a vif (netif.h, "Control ring"): requests to the backend that are not
-//! packets.
+//! The control ring of a vif (netif.h, "Control ring"): requests to the backend other than packets.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -11,28 +10,28 @@ use xen_ring::FrontRing;
 use crate::error::PeerFault;
 use crate::shared::share;
 
-/// What is asked of the backend.
+/// A request to the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// For what.
+    /// Its type.
     pub kind: CtrlType,
-    /// With which arguments; [`CtrlType`] says what they are, the others are 0.
+    /// Its arguments, as described by [`CtrlType`]; unused ones are 0.
     pub data: [u32; 3],
 }
 
-/// What the backend says to the last request.
+/// A response to the last request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// What became of it.
+    /// Its status.
     pub status: CtrlStatus,
-    /// The answer, if it was a question and a success.
+    /// The result, if the request was successful and has one.
     pub data: u32,
 }
 
-/// A control ring, for a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING).
-/// One request is under way at a time.
+/// A control ring, for a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING). There is
+/// one request in flight at a time.
 ///
-/// One that is dropped without [`ControlRing::close`] leaks its page and event channel.
+/// A control ring that is dropped without [`ControlRing::close`] leaks its page and event channel.
 #[derive(Debug)]
 pub struct ControlRing<H: Hal> {
     hal: H,
@@ -41,13 +40,13 @@ pub struct ControlRing<H: Hal> {
     port: Port,
     /// The id of the next request.
     next_id: u16,
-    /// Id and type of the request that wasn't answered.
+    /// The id and type of the request in flight.
     asked: Option<(u16, CtrlType)>,
     fault: Option<PeerFault>,
 }
 
 impl<H: Hal> ControlRing<H> {
-    /// Makes the ring and its event channel, for a backend in domain `backend`.
+    /// Creates the ring and its event channel, for a backend in domain `backend`.
     ///
     /// # Errors
     /// [`HalError`]; nothing is left behind.
@@ -62,7 +61,7 @@ impl<H: Hal> ControlRing<H> {
         let port = match hal.alloc_port(backend) {
             Ok(port) => port,
             Err(error) => {
-                // Nobody was told of the page, so nobody maps it.
+                // The backend doesn't know of the page, so it isn't mapped.
                 let _ = hal.retire(granted, page);
                 return Err(error);
             }
@@ -78,7 +77,7 @@ impl<H: Hal> ControlRing<H> {
         })
     }
 
-    /// Returns what the backend must be told before the frontend is connected.
+    /// Returns what has to be published to the backend before the frontend is connected.
     #[must_use]
     pub fn info(&self) -> ControlInfo {
         ControlInfo {
@@ -87,8 +86,8 @@ impl<H: Hal> ControlRing<H> {
         }
     }
 
-    /// Sends a request, with an event. Returns `false` if it wasn't sent: while another is
-    /// under way, and after a violation, which [`ControlRing::take_response`] tells.
+    /// Sends a request and an event. Returns `false` if another request is in flight, or after a
+    /// protocol violation, which [`ControlRing::take_response`] reports.
     #[must_use]
     pub fn request(&mut self, request: Request) -> bool {
         if self.asked.is_some() || self.fault.is_some() {
@@ -109,14 +108,14 @@ impl<H: Hal> ControlRing<H> {
         }
         self.next_id = id.wrapping_add(1);
         self.asked = Some((id, request.kind));
-        // Whether the backend asks for an event is not asked: Linux's netback has no barrier
-        // between saying so and looking at the ring for the last time, and then sleeps.
+        // Always send an event: Linux's netback has no barrier between requesting one and its final
+        // check of the ring, before it sleeps.
         let _ = self.ring.publish();
         self.hal.notify(self.port);
         true
     }
 
-    /// Takes the response to the last request, if it is there.
+    /// Takes the response to the last request, if it has arrived.
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
@@ -130,7 +129,7 @@ impl<H: Hal> ControlRing<H> {
     }
 
     fn try_take(&mut self) -> Result<Option<Response>, PeerFault> {
-        // No more responses than requests that are under way: 1 at most.
+        // At most as many responses as requests in flight: 1.
         let there = self.ring.responses().map_err(PeerFault::CtrlIndex)?;
         let Some((id, kind)) = self.asked.filter(|_| there > 0) else {
             return Ok(None);
@@ -151,7 +150,7 @@ impl<H: Hal> ControlRing<H> {
         }))
     }
 
-    /// Returns `true` if a request is under way.
+    /// Returns `true` if a request is in flight.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.asked.is_some() && self.fault.is_none()
@@ -163,8 +162,8 @@ impl<H: Hal> ControlRing<H> {
         self.hal.take_pending(self.port)
     }
 
-    /// Ends the ring: closes the event channel and takes the page from the backend. Returns the
-    /// number of pages that the backend didn't let go of; they are never used again.
+    /// Closes the event channel and ends the page's grant. Returns the number of pages that the
+    /// backend still maps; they are never used again.
     ///
     /// To be called when the backend is done (`XenbusStateClosed`) or gone.
     pub fn close(self) -> usize {

@@ -1,8 +1,8 @@
-//! What can go wrong, and whose fault it is.
+//! Error types, by who is at fault.
 //!
-//! [`PeerFault`]: the backend broke the protocol; the vif is to be closed and may reconnect.
-//! [`SendError`]: a frame can't go out here or now; the caller has it back and decides.
-//! [`QueueError`]: the machine or the caller, as [`PoolError`](page_pool::PoolError).
+//! [`PeerFault`]: the backend violated the protocol; the vif has to be closed and may reconnect.
+//! [`SendError`]: a frame can't be sent here or now, and is returned to the caller. [`QueueError`]:
+//! the machine or the caller is at fault, as with [`PoolError`](page_pool::PoolError).
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ use page_pool::Frame;
 use xen_hal::HalError;
 use xen_ring::Corrupt;
 
-/// The backend broke the protocol. The queue does nothing more until it is closed.
+/// A protocol violation by the backend. The queue does nothing more until it is closed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerFault {
@@ -18,7 +18,7 @@ pub enum PeerFault {
     RxIndex(Corrupt),
     /// The index of the transmit ring is impossible.
     TxIndex(Corrupt),
-    /// A receive response is not that to the request of its slot.
+    /// A receive response has an id other than the request in its slot.
     RxId {
         /// The slot.
         slot: u8,
@@ -27,31 +27,31 @@ pub enum PeerFault {
     },
     /// A received fragment reaches beyond its page.
     RxBounds {
-        /// Where it starts.
+        /// The offset of the fragment in its page.
         offset: u16,
         /// Its length in bytes.
         len: u16,
     },
-    /// A receive response has flags that are not legal where it stands.
+    /// A receive response has flags that are invalid at its position.
     RxFlags(u16),
     /// A received packet has more slots than the protocol allows.
     RxTooManySlots,
-    /// An extra info of a received packet makes no sense.
+    /// An extra info of a received packet is invalid.
     RxExtra {
         /// Its type.
         kind: u8,
     },
-    /// A transmit response answers what was not asked, or answers it twice.
+    /// A transmit response has the id of no request in flight.
     TxId(u16),
     /// A transmit response has a status that netif.h doesn't know.
     TxStatus(i16),
-    /// A transmit response is for an extra info, and there was none.
+    /// A transmit response is for an extra info, but none was sent.
     TxNull,
     /// The index of the control ring is impossible.
     CtrlIndex(Corrupt),
-    /// A control response is not that to the request.
+    /// A control response has an id other than the request's.
     CtrlId(u16),
-    /// A control response is to a request of another type.
+    /// A control response has a type other than the request's.
     CtrlType(u16),
 }
 
@@ -86,26 +86,27 @@ impl fmt::Display for PeerFault {
 
 impl core::error::Error for PeerFault {}
 
-/// Why a frame was not taken for sending.
+/// The reason why a frame can't be sent.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// No room in the ring now.
     Full,
-    /// The backend doesn't take packets in several slots (`feature-sg`).
+    /// The backend doesn't accept packets in several slots (`feature-sg`).
     NoScatter,
-    /// The backend doesn't cut this kind of packet (`feature-gso-*`).
+    /// The backend doesn't segment this type of packet (`feature-gso-*`).
     NoGso,
     /// The backend doesn't complete checksums (`feature-no-csum-offload`), or not in this IP
     /// version (`feature-ipv6-csum-offload`).
     NoChecksum,
-    /// It is in more slots than a backend must take ([`MAX_SLOTS`](netif::messages::MAX_SLOTS)).
+    /// It is in more slots than a backend has to accept
+    /// ([`MAX_SLOTS`](netif::messages::MAX_SLOTS)).
     TooManySlots,
     /// It is longer than a packet may be ([`MAX_TX_SIZE`](netif::messages::MAX_TX_SIZE)).
     TooLong,
-    /// The frame is of a pool that is granted to somebody else: it must be copied.
+    /// The frame's pool is granted to another domain: it must be copied.
     OtherPool,
-    /// The queue is closed for a [`PeerFault`].
+    /// The queue has stopped because of a [`PeerFault`].
     Closed,
 }
 
@@ -144,7 +145,7 @@ impl fmt::Display for Unsent {
 
 impl core::error::Error for Unsent {}
 
-/// Why there is no queue.
+/// The reason why a queue can't be created.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueError {
@@ -152,7 +153,7 @@ pub enum QueueError {
     Hal(HalError),
     /// The pool has no such home.
     NoSuchHome,
-    /// The pool serves as many queues as it can.
+    /// The pool's limit of queues is reached.
     TooManyQueues,
 }
 

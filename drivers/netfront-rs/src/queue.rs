@@ -4,10 +4,9 @@
 //! [`Queue::send`] frames on this or other queues, [`Queue::refill`] the receive ring,
 //! [`Queue::publish`]. Before it sleeps, [`Queue::arm`].
 //!
-//! The id of a transmit request is the number of its page, so a response is checked against
-//! what is known of that page: it must be on the ring of this very queue. The id of a receive
-//! request is the number of its page as well, and must come back in the slot of the request,
-//! as netif.h demands.
+//! The id of a transmit request is the index of its page, so a response is checked against the
+//! state of that page: it must be on this queue's ring. The id of a receive request is the index of
+//! its page as well, and must be returned in the slot of the request, as netif.h requires.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -29,13 +28,13 @@ use crate::shared::{share, unshare};
 /// Slots of either ring.
 const RING: usize = FrontRing::<TX_WORDS>::SLOTS as usize;
 const _: () = assert!(FrontRing::<RX_WORDS>::SLOTS as usize == RING && RING == 256);
-/// Slots of a transmit ring that no frame needs more of: any that a backend must take, and one
-/// for how it is to be cut.
+/// The maximum number of transmit slots of a frame: as many as a backend has to accept, and one for
+/// the GSO extra info.
 pub const MAX_TX_SLOTS: usize = MAX_SLOTS + 1;
 /// A pair of rings shared with the backend of a vif.
 ///
-/// All calls are to be made with the pool that it was made with. A queue that is dropped
-/// without [`Queue::close`] leaks its two ring pages and what is on its rings.
+/// All methods must be called with the pool that the queue was created with. A queue that is
+/// dropped without [`Queue::close`] leaks its two ring pages and the pages on its rings.
 #[derive(Debug)]
 pub struct Queue<H: Hal> {
     hal: H,
@@ -43,20 +42,20 @@ pub struct Queue<H: Hal> {
     tx: FrontRing<TX_WORDS>,
     /// The page in each slot of the receive ring.
     posted: [u16; RING],
-    /// Most pages on the receive ring.
+    /// The maximum number of pages on the receive ring.
     post_limit: u32,
     home: HomeId,
     id: QueueId,
     pool: PoolId,
-    /// The frames that fill one request of the transmit ring; none once the queue is broken.
+    /// The frames that take a single transmit request; none once the queue has stopped.
     one_page: OnePageFrames,
     /// Requests pushed since [`Queue::publish`] that don't start a packet.
     continued: u32,
-    /// The backend sends hashes: [`Queue::receive_hashed`] is the better way to receive.
+    /// `true` if the backend sends hashes, so that [`Queue::receive_hashed`] should be used.
     hashes: bool,
-    /// Responses seen of a packet that isn't complete.
+    /// Responses seen of an incomplete packet.
     partial: u32,
-    /// Transmit requests that were extra infos, whose responses are to come.
+    /// Extra infos on the transmit ring whose responses are pending.
     extras: u32,
     fault: Option<PeerFault>,
     features: Features,
@@ -66,7 +65,7 @@ pub struct Queue<H: Hal> {
     counters: QueueCounters,
 }
 
-/// What a queue shares with its backend.
+/// The pages and event channels that a queue shares with its backend.
 struct Shared {
     tx: (SharedPage, Granted),
     rx: (SharedPage, Granted),
@@ -94,7 +93,7 @@ impl Shared {
         }
     }
 
-    /// Gives everything back. Nobody was told of it.
+    /// Frees everything. The backend doesn't know of it yet.
     fn undo<H: Hal>(self, hal: H) {
         close_ports(hal, self.ports);
         unshare(hal, self.tx);
@@ -102,7 +101,7 @@ impl Shared {
     }
 }
 
-/// Opens the event channels of a queue: one for each ring if the backend can do that.
+/// Opens the event channels of a queue: one for each ring if the backend supports that.
 fn open_ports<H: Hal>(hal: H, backend: DomId, features: Features) -> Result<Ports, HalError> {
     let tx = hal.alloc_port(backend)?;
     if !features.contains(Features::SPLIT_EVENT_CHANNELS) {
@@ -128,8 +127,8 @@ fn close_ports<H: Hal>(hal: H, ports: Ports) {
 }
 
 impl<H: Hal> Queue<H> {
-    /// Makes the rings and event channels of a queue that receives into pages of `home`, for
-    /// a backend with these `features`. The receive ring is empty until [`Queue::refill`].
+    /// Creates the rings and event channels of a queue that receives into pages of `home`, for a
+    /// backend with these `features`. The receive ring is empty until [`Queue::refill`] is called.
     ///
     /// # Errors
     /// [`QueueError`]; nothing is left behind.
@@ -164,7 +163,7 @@ impl<H: Hal> Queue<H> {
             rx_ring: rx.1.reference(),
             ports,
         };
-        // A backend that completes checksums of one IP version only gets a closer look.
+        // Frames for a backend that completes checksums of only one IP version take the slow path.
         let blank = features.contains(Features::CSUM_IPV4 | Features::CSUM_IPV6);
         let queue = Self {
             hal,
@@ -189,13 +188,13 @@ impl<H: Hal> Queue<H> {
         Ok((queue, info))
     }
 
-    /// Sets how many pages are posted at most, so that the home keeps some to copy into.
+    /// Sets the maximum number of posted pages, so that the home keeps some to copy into.
     pub fn set_post_limit(&mut self, pages: usize) {
         self.post_limit = u32::try_from(pages).unwrap_or(u32::MAX).max(1);
     }
 
-    /// Posts free pages of the home for receiving, as many as there are and fit. Seen by the
-    /// backend after [`Queue::publish`]. Returns the number of pages.
+    /// Posts as many free pages of the home for receiving as there are and fit. They become visible
+    /// to the backend with [`Queue::publish`]. Returns the number of pages.
     #[inline(never)]
     pub fn refill(&mut self, pool: &mut PagePool<H>) -> u32 {
         if !self.is_live(pool) {
@@ -220,8 +219,9 @@ impl<H: Hal> Queue<H> {
         page.copied().unwrap_or_default()
     }
 
-    /// Shows the backend all that was put on the rings, and sends the events it asked for.
-    /// Returns the number of events, each a hypercall: at most one for each event channel.
+    /// Publishes everything that was put on the rings to the backend, and sends the events that it
+    /// asked for. Returns the number of events, each a hypercall: at most one for each event
+    /// channel.
     #[inline(never)]
     pub fn publish(&mut self) -> u32 {
         if self.fault.is_some() {
@@ -250,16 +250,15 @@ impl<H: Hal> Queue<H> {
         sent
     }
 
-    /// Asks for an event as said in `wake`. Returns `true` if what it would be for is there
-    /// already, so that the caller must not sleep but take another turn; this is also so when
-    /// the backend broke the protocol, which that turn will report. A queue that has reported
-    /// it never keeps the caller awake.
+    /// Requests events as specified by `wake`. Returns `true` if there is work already, so that the
+    /// caller must not sleep but take another turn; this includes protocol violations, which that
+    /// turn will report. A queue that has reported one never keeps the caller awake.
     pub fn arm(&mut self, wake: Wake) -> bool {
         if self.fault.is_some() {
             return false;
         }
         let rx = if let Some(ahead) = wake.rx {
-            // A packet that isn't complete is no work: only what comes after is.
+            // An incomplete packet is no work; only further responses are.
             let to_come = self.rx.outstanding().wrapping_sub(self.rx.unpublished());
             let ahead = self.partial.saturating_add(ahead.max(1));
             let ahead = ahead.min(to_come).max(self.partial.saturating_add(1));
@@ -279,7 +278,7 @@ impl<H: Hal> Queue<H> {
         rx || tx
     }
 
-    /// Returns `true` if [`Queue::receive`] has something to do.
+    /// Returns `true` if there is something to [`Queue::receive`].
     #[must_use]
     #[inline]
     pub fn rx_pending(&self) -> bool {
@@ -298,21 +297,22 @@ impl<H: Hal> Queue<H> {
         }
     }
 
-    /// Slots free in the transmit ring.
+    /// Returns the number of free slots in the transmit ring.
     #[must_use]
     #[inline]
     pub fn tx_free(&self) -> usize {
         self.tx.free_slots() as usize
     }
 
-    /// Slots of the transmit ring that the backend has not answered yet.
+    /// Returns the number of slots of the transmit ring that the backend has not answered yet.
     #[must_use]
     #[inline]
     pub fn tx_in_flight(&self) -> usize {
         self.tx.outstanding() as usize
     }
 
-    /// Slots of the receive ring that the backend has answered and that were not received yet.
+    /// Returns the number of slots of the receive ring that the backend has answered and that were
+    /// not received yet.
     #[must_use]
     pub fn rx_available(&self) -> usize {
         self.rx.responses().map_or(0, |there| there as usize)
@@ -325,13 +325,13 @@ impl<H: Hal> Queue<H> {
         self.rx.outstanding() as usize
     }
 
-    /// Returns the violation for which the queue is of no more use.
+    /// Returns the violation that stopped the queue; `None` if there was none.
     #[must_use]
     pub fn fault(&self) -> Option<PeerFault> {
         self.fault
     }
 
-    /// Returns what happened so far.
+    /// Returns the counters.
     #[must_use]
     pub fn counters(&self) -> QueueCounters {
         self.counters
@@ -343,13 +343,13 @@ impl<H: Hal> Queue<H> {
         self.features
     }
 
-    /// Returns what the backend must be told.
+    /// Returns what has to be published to the backend.
     #[must_use]
     pub fn info(&self) -> QueueInfo {
         self.info
     }
 
-    /// Its number in the pool.
+    /// Returns its id in the pool.
     #[must_use]
     #[inline]
     pub fn id(&self) -> QueueId {
@@ -362,15 +362,15 @@ impl<H: Hal> Queue<H> {
         self.home
     }
 
-    /// Ends the queue: closes the event channels, takes the rings from the backend, and gives
-    /// all pages that are on them back to their homes. Returns the number of ring pages that the
-    /// backend didn't let go of; they are never used again.
+    /// Closes the queue: closes the event channels, ends the grants of the rings, and returns all
+    /// pages on them to their homes. Returns the number of ring pages that the backend still maps;
+    /// they are never used again.
     ///
-    /// To be called when the backend is done (`XenbusStateClosed`) or gone. Should it write on
-    /// into the packet pages, it does so in pages that are granted to it anyhow.
+    /// To be called when the backend is done (`XenbusStateClosed`) or gone. If it continues to
+    /// write into the packet pages, these are pages that are granted to it anyway.
     ///
     /// # Panics
-    /// If `pool` isn't the one that the queue was made with.
+    /// Panics if `pool` isn't the one that the queue was created with.
     pub fn close(mut self, pool: &mut PagePool<H>) -> usize {
         assert_eq!(
             self.pool,
@@ -378,7 +378,7 @@ impl<H: Hal> Queue<H> {
             "a queue is closed with the pool it was made with"
         );
         close_ports(self.hal, self.info.ports);
-        // Our own indices say what is on the ring; the shared ones are not asked.
+        // Only our own indices tell what is on the ring; the shared ones are not used.
         let posted = self.rx.outstanding();
         for ahead in 0..posted {
             let index = self.rx.next_response().wrapping_add(ahead);
@@ -400,7 +400,7 @@ impl<H: Hal> Queue<H> {
             .sum()
     }
 
-    /// Returns `true` if the queue can go on, with this pool.
+    /// Returns `true` if the queue hasn't stopped and belongs to this pool.
     #[inline]
     fn is_live(&self, pool: &PagePool<H>) -> bool {
         debug_assert_eq!(

@@ -1,5 +1,5 @@
-//! Receive-side scaling (RSS): packets of a flow on one queue, which the backend is asked for over
-//! the control ring.
+//! Receive-side scaling (RSS): requests over the control ring that the backend puts the packets of
+//! a flow on one queue.
 
 use netif::ControlInfo;
 use netif::toeplitz::KEY;
@@ -13,25 +13,25 @@ use crate::shared::share;
 /// Gets a backend with [`Features::CTRL_RING`](netif::Features::CTRL_RING) to choose queues by
 /// flow.
 ///
-/// To be made with the queues and announced with them
+/// It is created together with the queues and published with them
 /// ([`connection_keys`](netif::connection_keys)), advanced once the backend is
 /// `XenbusStateConnected` and after each of its events, and closed with the queues.
 ///
-/// It has a price with Linux's netback: each packet that it has a hash of comes with an extra
-/// info that holds it, so it takes a second slot of the receive ring and isn't a plain one.
+/// This has a cost with Linux's netback: each packet for which it has a hash comes with an extra
+/// info that contains it, so it takes a second slot of the receive ring.
 #[derive(Debug)]
 pub struct RssSession<H: Hal> {
     hal: H,
     ring: ControlRing<H>,
     setup: RssSetup,
-    /// The pages with key and hash mapping, until the end of the conversation.
+    /// The pages with key and hash mapping, until the end of the setup.
     pages: Option<[(SharedPage, Granted); 2]>,
-    /// Pages that the backend didn't let go of.
+    /// The number of pages that the backend still maps.
     lost: usize,
 }
 
 impl<H: Hal> RssSession<H> {
-    /// For a vif with this many queues, whose backend is in domain `backend`.
+    /// Creates a session for a vif with this many queues, whose backend is in domain `backend`.
     ///
     /// # Errors
     /// [`HalError`]; nothing is left behind.
@@ -59,15 +59,15 @@ impl<H: Hal> RssSession<H> {
         })
     }
 
-    /// Returns what the backend must be told before the frontend is connected.
+    /// Returns what has to be published to the backend before the frontend is connected.
     #[must_use]
     pub fn info(&self) -> ControlInfo {
         self.ring.info()
     }
 
-    /// Goes on as far as the backend has answered. Returns the outcome, once there is one.
+    /// Continues as far as the backend has answered. Returns the outcome, once there is one.
     ///
-    /// A backend that never answers leaves it at that: it chooses queues as it likes.
+    /// A backend that never answers keeps choosing queues on its own.
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
@@ -98,8 +98,8 @@ impl<H: Hal> RssSession<H> {
         self.ring.take_pending()
     }
 
-    /// Ends the ring. Returns the number of pages that the backend didn't let go of; they are
-    /// never used again.
+    /// Closes the ring. Returns the number of pages that the backend still maps; they are never
+    /// used again.
     ///
     /// To be called when the backend is done (`XenbusStateClosed`) or gone.
     pub fn close(mut self) -> usize {
@@ -121,7 +121,7 @@ fn share_pages<H: Hal>(hal: H, backend: DomId) -> Result<[(SharedPage, Granted);
         Ok(mapping) => Ok([key, mapping]),
         Err(error) => {
             let (page, granted) = key;
-            // Nobody was told of the page, so nobody maps it.
+            // The backend doesn't know of the page, so it isn't mapped.
             let _ = hal.retire(granted, page);
             Err(error)
         }

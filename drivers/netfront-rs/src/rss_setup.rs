@@ -1,7 +1,7 @@
-//! How a backend is told to choose queues by a Toeplitz hash of the flow (netif.h, "Hash types" and
-//! after): the requests and what follows from each response, without the ring that they go over.
+//! The protocol by which a backend is configured to choose queues by a Toeplitz hash of the flow
+//! (netif.h, "Hash types" and following): requests and responses, independent of the ring.
 //!
-//! A backend that isn't told chooses as it likes.
+//! A backend that isn't configured chooses on its own.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -28,25 +28,25 @@ fn divisor(queues: usize) -> NonZeroU32 {
     NonZeroU32::new(queues).unwrap_or(NonZeroU32::MIN)
 }
 
-/// How [`RssSession`](crate::RssSession) ended.
+/// The outcome of an [`RssSession`](crate::RssSession).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RssOutcome {
     /// The backend chooses queues by hash.
     Configured {
-        /// What it hashes; other packets have hash 0.
+        /// The hash types; other packets have hash 0.
         types: HashTypes,
         /// Entries of the hash mapping; with none, the queue is the hash modulo the number of
         /// queues.
         entries: u32,
     },
-    /// The backend didn't want something, and chooses queues as it likes.
+    /// The backend refused a request, and chooses queues on its own.
     Refused {
-        /// What it was.
+        /// The request.
         step: CtrlType,
-        /// What it said. [`CtrlStatus::NotSupported`] also if it hashes nothing of [`HashTypes`].
+        /// The status. Also [`CtrlStatus::NotSupported`] if it supports none of [`HashTypes`].
         status: CtrlStatus,
     },
-    /// There is one queue, so nothing was asked.
+    /// There is a single queue, so nothing was requested.
     SingleQueue,
 }
 
@@ -65,8 +65,8 @@ impl core::fmt::Display for RssOutcome {
 /// The requests and responses, one by one. [`RssSetup::next_request`] and [`RssSetup::on_response`]
 /// take turns until there is an [`RssSetup::outcome`].
 ///
-/// It is to start once the backend is `XenbusStateConnected`: before that it may not know how
-/// many queues there are, and refuse the hash mapping.
+/// It must start once the backend is `XenbusStateConnected`: before that, the backend may not know
+/// the number of queues, and refuse the hash mapping.
 #[derive(Debug)]
 pub(crate) struct RssSetup {
     queues: NonZeroU32,
@@ -87,8 +87,8 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Do(CtrlType),
-    /// Half a configuration is worse than none: with flags but no key, all hashes are 0. The
-    /// algorithm is unset.
+    /// A partial configuration is worse than none: with flags but no key, all hashes are 0. So the
+    /// algorithm is reset.
     Undo(RssOutcome),
 }
 
@@ -191,7 +191,7 @@ impl RssSetup {
         })
     }
 
-    /// Returns how it ended, once it has.
+    /// Returns the outcome, once there is one.
     #[must_use]
     pub(crate) fn outcome(&self) -> Option<RssOutcome> {
         match self.state {

@@ -1,4 +1,4 @@
-//! Received packets that are more than one plain slot: chains of pages, extra infos, failures.
+//! Received packets other than a single plain slot: chains of pages, extra infos, errors.
 
 use netif::Gso;
 use netif::messages::{Extra, ExtraInfo, MAX_RX_SLOTS, MAX_TX_SIZE, RX_WORDS, RxFlags, RxResponse};
@@ -8,10 +8,10 @@ use xen_hal::{Hal, PAGE_SIZE};
 use super::{Queue, checksum_of};
 use crate::error::PeerFault;
 
-/// Extra infos of one received packet. There are four types, each of use once.
+/// The maximum number of extra infos of a received packet. There are four types, each useful once.
 const MAX_EXTRAS: usize = 8;
 
-/// What [`Queue::receive_chain`] found.
+/// The result of [`Queue::receive_chain`].
 pub(super) enum Chain {
     /// A packet, its first bytes, and the number of slots it took.
     Frame {
@@ -21,13 +21,13 @@ pub(super) enum Chain {
     },
     /// A packet that the backend failed to deliver, and the number of slots that took.
     Failed { slots: u32 },
-    /// The first slots of a packet; the rest isn't there yet.
+    /// The first slots of a packet; the rest hasn't arrived yet.
     Partial,
-    /// A packet that needs more slots to be sent than there may be. It stays on the ring.
+    /// A packet that needs more transmit slots than the budget allows. It stays on the ring.
     NoRoom,
 }
 
-/// What the responses of a packet say, checked.
+/// The validated responses of a packet.
 #[derive(Default)]
 struct Packet {
     fragments: [Fragment; MAX_RX_SLOTS],
@@ -71,8 +71,8 @@ impl Packet {
 impl<H: Hal> Queue<H> {
     /// Receives the packet whose first response is `words`, at `index`: of any shape.
     ///
-    /// The responses are loaded once each and kept until the packet is known to be complete.
-    /// If it isn't, or needs more than `room` slots to be sent, all is forgotten and loaded and
+    /// The responses are loaded once each and kept until the packet is known to be complete. If it
+    /// isn't, or needs more than `room` slots to be sent, they are discarded, and loaded and
     /// checked again next time.
     #[inline(never)]
     pub(super) fn receive_chain(
@@ -94,7 +94,7 @@ impl<H: Hal> Queue<H> {
         for page in packet.extra_pages.into_iter().take(packet.extras) {
             pool.give_back(page);
         }
-        // What can't be sent on in one piece nor in several is of no use.
+        // A packet that can be sent neither whole nor in segments is of no use.
         if packet.failed || (packet.len() > MAX_TX_SIZE as usize && packet.gso.is_none()) {
             packet
                 .fragments()
@@ -156,7 +156,7 @@ impl<H: Hal> Queue<H> {
                 return Ok(Some(at));
             }
             if at == end {
-                // Whoever is to come has no place: better said now than waited for.
+                // A further fragment would exceed the limit: fail now rather than wait for it.
                 if packet.count == MAX_RX_SLOTS {
                     return Err(PeerFault::RxTooManySlots);
                 }
@@ -182,7 +182,7 @@ impl<H: Hal> Queue<H> {
             let extra = ExtraInfo::decode(self.rx.response(at))
                 .map_err(|bad| PeerFault::RxExtra { kind: bad.kind })?;
             packet.push_extra(self.posted(at))?;
-            // Others are hints that can be done without.
+            // Others are optional hints.
             if let Extra::Gso(gso) = extra.extra {
                 packet.gso = Some(gso);
             }

@@ -19,23 +19,24 @@ const CHAINED: RxFlags = RxFlags::MORE_DATA
 /// The two words of `netif_rx_response_t`.
 type Words = [u32; RX_WORDS];
 
-/// Returns `true` if a packet in one slot took more, for extra infos that can be done without.
+/// Returns `true` if a packet in a single page took more slots only because of optional extra
+/// infos.
 fn is_plain_but_for_extras(frame: &Frame, slots: u32) -> bool {
     frame.slots() == 1 && slots > 1 && !frame.is_gso()
 }
 
 impl<H: Hal> Queue<H> {
-    /// Receives frames within `budget` and passes each to `sink`, with its first bytes, to be
-    /// copied. Only that copy is to be trusted once it has been checked: the backend may go on
-    /// writing to the page.
+    /// Receives frames within `budget` and passes each to `sink`, together with its first bytes, to
+    /// be copied. Only that copy can be trusted after it has been checked: the backend may continue
+    /// to write to the page.
     ///
-    /// A packet in several slots is passed on when all of them are there. Packets that the
-    /// backend reports to have failed are counted, and their pages freed.
+    /// A packet in several slots is passed on when all of them have arrived. Packets that the
+    /// backend failed to deliver are counted, and their pages freed.
     ///
     /// Returns the number of frames.
     ///
     /// # Errors
-    /// [`PeerFault`], now and for every later call. Frames that `sink` has got are good.
+    /// [`PeerFault`], now and for every later call. Frames that were passed to `sink` are valid.
     #[inline]
     pub fn receive(
         &mut self,
@@ -163,9 +164,9 @@ impl<H: Hal> Queue<H> {
         self.hashes
     }
 
-    /// As [`Queue::receive`], and quick with packets that have a hash, slow with those that are
-    /// plain. Linux's netback sends every packet of a flow whose queue it chose by hash as a
-    /// response and an extra info behind it. The hashes themselves are of no use here.
+    /// Like [`Queue::receive`], but fast for packets with a hash and slow for plain ones. Linux's
+    /// netback sends every packet of a flow whose queue it chose by hash as a response and an extra
+    /// info behind it. The hashes themselves are of no use here.
     ///
     /// # Errors
     /// [`PeerFault`], as there.
@@ -216,7 +217,7 @@ impl<H: Hal> Queue<H> {
         if count == 0 {
             self.hashes = false;
         }
-        // What begins with something else.
+        // Packets that begin otherwise.
         let others = self.receive(pool, budget, sink)?;
         Ok(count.wrapping_add(others))
     }

@@ -1,4 +1,4 @@
-//! Sending: frames put on the transmit ring, and pages taken back from it.
+//! Sending frames, and reclaiming pages from the transmit ring.
 
 use core::sync::atomic::Ordering;
 
@@ -17,7 +17,8 @@ const ETHERTYPE: usize = 12;
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 
 impl<H: Hal> Queue<H> {
-    /// Puts a frame on the transmit ring. Seen by the backend after [`Queue::publish`].
+    /// Puts a frame on the transmit ring. It becomes visible to the backend with
+    /// [`Queue::publish`].
     ///
     /// # Errors
     /// [`Unsent`], with the frame.
@@ -49,12 +50,12 @@ impl<H: Hal> Queue<H> {
         self.send_chain(pool, frame)
     }
 
-    /// Sends frames as they were received into pages of `home`, but for the first `len` bytes (at
-    /// most [`HEADER_LEN`]), which are replaced by those of their headers: the fast way to do so
-    /// for many. Up to 7 more bytes of a header are written; they must be as they were received.
+    /// Sends frames that were received into pages of `home`, with the first `len` bytes (at most
+    /// [`HEADER_LEN`]) replaced by those of their headers. This is the fast path for many frames.
+    /// Up to 7 more bytes of a header are written; they must be unchanged.
     ///
-    /// Takes frames up to the first that isn't a plain one of one slot or finds no room, and
-    /// leaves none in their places. Returns the number of frames taken.
+    /// Takes frames up to the first that isn't a plain one of one slot or for which there is no
+    /// room, and replaces them by empty ones. Returns the number of frames taken.
     #[inline]
     pub fn forward<'a>(
         &mut self,
@@ -98,7 +99,7 @@ impl<H: Hal> Queue<H> {
         count as usize
     }
 
-    /// Returns `true` if [`Queue::forward`] takes such frames, as long as there is room.
+    /// Returns `true` if [`Queue::forward`] accepts such a frame, as long as there is room.
     #[must_use]
     #[inline]
     pub fn forwards(&self, frame: &Frame) -> bool {
@@ -155,8 +156,9 @@ impl<H: Hal> Queue<H> {
         Ok(())
     }
 
-    /// Checks that the backend takes such a frame, and now. What has to be copied for that comes
-    /// before what can be changed where it is: no page for a copy then leaves the frame as it is.
+    /// Checks that the backend accepts the frame now. Errors that require a copy come before those
+    /// that can be fixed in place, so that a frame is still unchanged if there is no page for the
+    /// copy.
     fn can_send(&self, pool: &PagePool<H>, frame: &Frame) -> Result<(), SendError> {
         if self.fault.is_some() {
             Err(SendError::Closed)
@@ -181,7 +183,7 @@ impl<H: Hal> Queue<H> {
         }
     }
 
-    /// Returns `true` if the backend takes packets in as many slots as the pages of a frame.
+    /// Returns `true` if the backend accepts packets in as many slots as the frame has pages.
     #[must_use]
     pub fn takes_slots(&self, frame: &Frame) -> bool {
         let most = if self.features.contains(Features::SG) {
@@ -192,16 +194,16 @@ impl<H: Hal> Queue<H> {
         frame.slots() <= most
     }
 
-    /// Returns `true` if a frame, of any pool, is a large one that the backend doesn't take as it
-    /// is.
+    /// Returns `true` if a frame, of any pool, is a large one that the backend doesn't accept
+    /// unsegmented.
     #[must_use]
     pub fn must_cut(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
         let fits = frame.len() <= MAX_TX_SIZE as usize;
         frame.is_gso() && !(fits && self.takes_large(pool, frame))
     }
 
-    /// Returns `true` if the backend cuts large packets of this kind. It has to complete their
-    /// checksums, and to take packets in several slots, or it can't.
+    /// Returns `true` if the backend segments large packets of this type. For that it also has to
+    /// complete checksums and to accept packets in several slots.
     fn takes_large(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
         let needed = match pool.gso(frame).map(|gso| gso.kind) {
             Some(GsoKind::TcpV4) => Features::GSO_TCPV4 | Features::CSUM_IPV4,
@@ -211,9 +213,9 @@ impl<H: Hal> Queue<H> {
         self.features.contains(needed | Features::SG)
     }
 
-    /// Returns `true` if the backend completes the checksum of a packet of this frame's IP
-    /// version. That is read from the page: whoever can change it there is the backend itself,
-    /// which then gets what it can't do, or the checksum already.
+    /// Returns `true` if the backend completes the checksum of a packet of this frame's IP version.
+    /// The version is read from the page, which only the backend itself can change; it would then
+    /// get a frame that it can't handle, or a checksum that is complete already.
     fn completes_checksum(&self, pool: &PagePool<H>, frame: &Frame) -> bool {
         let mut ethertype = [0; 2];
         pool.copy_out(frame, ETHERTYPE, &mut ethertype);
@@ -223,8 +225,8 @@ impl<H: Hal> Queue<H> {
         })
     }
 
-    /// Takes back the pages of what the backend has sent, to their homes. Returns the number of
-    /// slots of the ring that made free.
+    /// Returns the pages that the backend has sent to their homes. Returns the number of ring slots
+    /// that became free.
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
@@ -242,7 +244,7 @@ impl<H: Hal> Queue<H> {
         let mut index = start;
         let mut outcome = Ok(());
         while index != end {
-            // A page that there is, and status 0: any other makes the number too large.
+            // An existing page, and status 0: any other status makes the number too large.
             let odd = pool.take_back(self.id, &mut index, end, |index| {
                 let [word] = self.tx.response(index);
                 word
@@ -259,7 +261,7 @@ impl<H: Hal> Queue<H> {
         outcome.map(|()| taken as usize)
     }
 
-    /// Handles a transmit response that doesn't simply say that all is well.
+    /// Handles a transmit response other than success for a packet page.
     #[inline(never)]
     fn reap_other(
         &mut self,

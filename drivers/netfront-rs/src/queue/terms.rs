@@ -1,11 +1,11 @@
-//! What is said between a queue and its caller.
+//! Types of the interface between a queue and its caller.
 
 use page_pool::Frame;
 
 #[cfg(doc)]
 use super::{MAX_TX_SLOTS, Queue};
 
-/// What happened on a queue since it was made.
+/// The counters of a queue since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounters {
     /// Frames received.
@@ -19,19 +19,19 @@ pub struct QueueCounters {
     pub tx_frames: u64,
     /// Their bytes.
     pub tx_bytes: u64,
-    /// Slots that the backend reported as dropped or in error.
+    /// Slots that the backend reported as dropped or failed.
     pub tx_errors: u64,
     /// Events sent.
     pub notifications: u64,
 }
 
-/// How much [`Queue::receive`] may take at most. A number of frames is one without other limits.
+/// Limits of [`Queue::receive`]. A number of frames converts to a budget without other limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Frames.
     pub frames: usize,
-    /// Slots of a transmit ring that they need together ([`Frame::tx_slots`]).
-    /// [`MAX_TX_SLOTS`] are enough for any one frame.
+    /// Transmit slots that they need together ([`Frame::tx_slots`]). [`MAX_TX_SLOTS`] suffice for
+    /// any single frame.
     pub slots: usize,
     /// Large frames ([`Frame::is_gso`]). The last of them ends the burst.
     pub large: usize,
@@ -65,13 +65,13 @@ impl From<usize> for Budget {
     }
 }
 
-/// When [`Queue::arm`] asks to be woken.
+/// The events that [`Queue::arm`] requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wake {
-    /// After this many receive responses; at least 1, at most as many as are to come. `None`:
-    /// not for these, since there is nowhere to put them now.
+    /// After this many receive responses, at least 1 and at most as many as are outstanding; `None`
+    /// for no event, since there is no room for frames now.
     pub rx: Option<u32>,
-    /// After this many transmit responses; `None`: not for these, they are reaped in passing.
+    /// After this many transmit responses; `None` for no event, since they are reaped in passing.
     pub tx: Option<u32>,
 }
 

@@ -40,7 +40,8 @@ impl Step<'_> {
             return false;
         }
         if strict && hop.is_none() && !matches!(target, Target::Local | Target::Drop(_)) {
-            // The next address isn't reachable as a strict source route requires.
+            // With a strict source route, the destination must be reached directly, not through
+            // this router.
             self.cx.drop_frames(input, DropReason::BadOptions, 1);
             let error = IcmpError::Parameter(Parameter::Field, DESTINATION as u32);
             self.report(packet, error);
