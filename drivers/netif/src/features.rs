@@ -1,13 +1,13 @@
-//! The features that the two ends negotiate, as keys of xenstore.
+//! The features that the two ends negotiate through keys in xenstore.
 
 use bitflags::bitflags;
 
 bitflags! {
-    /// What one end says that it takes from the other (netif.h; the keys are in [`KEYS`]).
+    /// The features of one end (netif.h; [`KEYS`] has their keys).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Features: u32 {
-        /// Packets are copied into the frontend's pages. Backends say so with
-        /// `feature-rx-copy`; frontends ask for it with `request-rx-copy`.
+        /// Packets are copied into the frontend's pages. Backends announce this with
+        /// `feature-rx-copy`, frontends request it with `request-rx-copy`.
         const RX_COPY = 1 << 0;
         /// Notifications of receive requests (`feature-rx-notify`, of a frontend).
         const RX_NOTIFY = 1 << 1;
@@ -20,28 +20,28 @@ bitflags! {
         const GSO_TCPV4 = 1 << 4;
         /// Large TCP packets in IPv6 (`feature-gso-tcpv6`).
         const GSO_TCPV6 = 1 << 5;
-        /// Blank checksums in IPv4: on unless `feature-no-csum-offload` says otherwise.
+        /// Blank checksums in IPv4: on unless `feature-no-csum-offload` is set.
         const CSUM_IPV4 = 1 << 6;
-        /// Blank checksums in IPv6: off unless `feature-ipv6-csum-offload` says otherwise.
+        /// Blank checksums in IPv6: off unless `feature-ipv6-csum-offload` is set.
         const CSUM_IPV6 = 1 << 7;
         /// A control ring (`feature-ctrl-ring`, of a backend).
         const CTRL_RING = 1 << 8;
         /// A filter of multicast addresses (`feature-multicast-control`, of a backend).
         const MULTICAST_CONTROL = 1 << 9;
-        /// That can be switched at any time (`feature-dynamic-multicast-control`, of a
-        /// backend).
+        /// Multicast filtering can be switched at any time (`feature-dynamic-multicast-control`, of
+        /// a backend).
         const DYNAMIC_MULTICAST_CONTROL = 1 << 10;
     }
 }
 
-/// A key of xenstore that speaks of a feature.
+/// A key in xenstore for a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its name, below the directory of the end that says so.
+    /// Its name, below the directory of the end that has the feature.
     pub name: &'static str,
     /// The feature.
     pub feature: Features,
-    /// `true` if "1" says that the feature is not there.
+    /// `true` if "1" means that the feature is absent.
     pub negated: bool,
 }
 
@@ -79,8 +79,8 @@ pub const KEYS: [Key; 11] = [
 ];
 
 impl Features {
-    /// Reads the features of one end. `is_set` returns `true` if a key is there with a value other
-    /// than 0.
+    /// Reads the features of one end. `is_set` must return `true` for a key that exists with a
+    /// value other than 0.
     #[must_use]
     pub fn read(mut is_set: impl FnMut(&'static str) -> bool) -> Self {
         KEYS.into_iter()
@@ -89,8 +89,8 @@ impl Features {
             .collect()
     }
 
-    /// Returns the keys, with their values, by which a frontend says that it takes `self`.
-    /// (`request-rx-copy`, which isn't a feature but a demand, is not among them.)
+    /// Returns the keys and values by which a frontend announces these features.
+    /// (`request-rx-copy`, which isn't a feature but a request, is not among them.)
     pub fn frontend_keys(self) -> impl Iterator<Item = (&'static str, bool)> {
         const OF_FRONTENDS: Features = Features::RX_NOTIFY
             .union(Features::SG)

@@ -1,4 +1,4 @@
-//! What a vif of one or more queues writes to xenstore (netif.h, "multi-queue" and "control
+//! The keys in xenstore of a vif with one or more queues (netif.h, "multi-queue" and "control
 //! ring").
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
@@ -24,7 +24,7 @@ pub enum Ports {
     },
 }
 
-/// What the backend must be told of a queue.
+/// What has to be published to the backend about a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueInfo {
     /// `tx-ring-ref`.
@@ -35,7 +35,7 @@ pub struct QueueInfo {
     pub ports: Ports,
 }
 
-/// What the backend must be told of a control ring.
+/// What has to be published to the backend about a control ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlInfo {
     /// `ctrl-ring-ref`.
@@ -44,16 +44,16 @@ pub struct ControlInfo {
     pub port: Port,
 }
 
-/// The backend's key for the number of queues that it takes; see [`max_queues`].
+/// The backend's key for the number of queues that it supports; see [`max_queues`].
 pub const MAX_QUEUES_KEY: &str = "multi-queue-max-queues";
-/// The most queues of a vif. Linux's netback takes 8 unless it is told otherwise.
+/// The maximum number of queues of a vif.
 pub const MAX_QUEUES: usize = 8;
 
 /// A key below the frontend's directory and its value; `None` if it must not be there.
 pub type Entry = (Cow<'static, str>, Option<String>);
 
-/// Number of queues that may be used with a backend whose [`MAX_QUEUES_KEY`] holds `value`: 1 to
-/// [`MAX_QUEUES`], and 1 if the key is missing or makes no sense.
+/// Returns the number of queues that may be used with a backend whose [`MAX_QUEUES_KEY`] has this
+/// value: 1 to [`MAX_QUEUES`], and 1 if the key is missing or invalid.
 #[must_use]
 pub fn max_queues(value: Option<&[u8]>) -> usize {
     let number = value
@@ -66,8 +66,8 @@ pub fn max_queues(value: Option<&[u8]>) -> usize {
 /// Returns the keys of a vif with these queues and this control ring, to be written as one change
 /// and in this order before the frontend is connected.
 ///
-/// One queue has its keys in the frontend's directory, several have one each. What an earlier
-/// connection may have left is removed: a backend takes every key that it finds for true.
+/// A single queue has its keys in the frontend's directory; several queues have a directory each.
+/// Keys of an earlier connection are removed, since a backend uses every key that it finds.
 #[must_use]
 pub fn connection_keys(queues: &[QueueInfo], control: Option<ControlInfo>) -> Vec<Entry> {
     let single = match queues {
@@ -81,7 +81,7 @@ pub fn connection_keys(queues: &[QueueInfo], control: Option<ControlInfo>) -> Ve
     for (name, value) in QUEUE_KEYS.into_iter().zip(flat) {
         keys.push((name.into(), value));
     }
-    // A directory is removed with all that is in it, so that only what is new remains.
+    // A directory is removed with its contents, so that only new keys remain.
     for number in 0..queues.len().max(MAX_QUEUES) {
         keys.push((format!("queue-{number}").into(), None));
     }

@@ -1,8 +1,8 @@
 //! The messages of Xen's io/netif.h, as the 32-bit words of a ring slot.
 //!
-//! Names are those of the header; "tx" and "rx" are from the frontend's point of view. All
-//! messages are whole words in little-endian order (rings exist on such machines only), so
-//! they are taken apart by shifts and no byte of a shared page is ever seen as a struct.
+//! Names are those of the header; "tx" and "rx" are from the frontend's point of view. All messages
+//! are whole words in little-endian order (the only one supported), so they are parsed with shifts,
+//! and a shared page is never viewed as a struct.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -22,19 +22,19 @@ pub use self::extra::{BadExtra, Extra, ExtraInfo, Gso, GsoKind, is_lone_hash};
 pub const TX_WORDS: usize = 3;
 /// Words of a receive slot (8 octets).
 pub const RX_WORDS: usize = 2;
-/// Slots of a packet that every backend must take (`XEN_NETIF_NR_SLOTS_MIN`).
+/// The number of slots of a packet that every backend has to accept (`XEN_NETIF_NR_SLOTS_MIN`).
 pub const MAX_SLOTS: usize = 18;
-/// Slots of a received packet, beside those of its extra infos. netif.h gives no number; this
-/// is what Linux's netfront takes.
+/// The maximum number of slots of a received packet, not counting extra infos. netif.h has no such
+/// limit; this is what Linux's netfront accepts.
 pub const MAX_RX_SLOTS: usize = MAX_SLOTS + 1;
-/// Octets of the longest packet that can be sent (`XEN_NETIF_MAX_TX_SIZE`).
+/// The maximum length of a packet that can be sent, in octets (`XEN_NETIF_MAX_TX_SIZE`).
 pub const MAX_TX_SIZE: u32 = 0xffff;
 
 bitflags! {
     /// Flags of a transmit request (`NETTXF_*`).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct TxFlags: u16 {
-        /// The TCP or UDP checksum is that of the pseudo header only.
+        /// The TCP or UDP checksum field contains only the sum of the pseudo-header.
         const CSUM_BLANK = 1 << 0;
         /// The packet's data is known to be undamaged.
         const DATA_VALIDATED = 1 << 1;
@@ -50,21 +50,21 @@ bitflags! {
     pub struct RxFlags: u16 {
         /// The packet's data is known to be undamaged.
         const DATA_VALIDATED = 1 << 0;
-        /// The TCP or UDP checksum is that of the pseudo header only.
+        /// The TCP or UDP checksum field contains only the sum of the pseudo-header.
         const CSUM_BLANK = 1 << 1;
         /// The packet continues in the next response.
         const MORE_DATA = 1 << 2;
         /// Extra info follows.
         const EXTRA_INFO = 1 << 3;
-        /// The old way to announce a large packet; never asked for, so never legal.
+        /// The former way to announce a large packet; never requested, so never valid.
         const GSO_PREFIX = 1 << 4;
     }
 
-    /// What is known of a packet's TCP or UDP checksum. The bits are those of [`TxFlags`].
+    /// The state of a packet's TCP or UDP checksum. The bits are those of [`TxFlags`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Checksum: u8 {
-        /// It is that of the pseudo header only; whoever puts the packet on a real wire
-        /// completes it.
+        /// The checksum field contains only the sum of the pseudo-header, and has to be completed
+        /// before the packet reaches a wire.
         const BLANK = 1 << 0;
         /// The data is known to be undamaged, no matter what the checksum says.
         const VALIDATED = 1 << 1;
@@ -103,7 +103,7 @@ const fn word(low: u16, high: u16) -> u32 {
 pub struct TxRequest {
     /// The page.
     pub gref: GrantRef,
-    /// Where the fragment starts in it.
+    /// The offset of the fragment in it.
     pub offset: u16,
     /// `NETTXF_*`.
     pub flags: TxFlags,
@@ -114,7 +114,7 @@ pub struct TxRequest {
 }
 
 impl TxRequest {
-    /// As words of the slot.
+    /// Returns the words of the slot.
     #[must_use]
     #[inline]
     pub const fn encode(self) -> [u32; TX_WORDS] {
@@ -125,7 +125,7 @@ impl TxRequest {
         ]
     }
 
-    /// From words of the slot, for a backend.
+    /// Parses the words of the slot, for a backend.
     #[must_use]
     pub const fn decode(words: [u32; TX_WORDS]) -> Self {
         Self {
@@ -141,14 +141,14 @@ impl TxRequest {
 /// `netif_tx_response_t`, one word of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TxResponse {
-    /// Reflects the id of the request; nothing for [`RSP_NULL`].
+    /// The id of the request; meaningless for [`RSP_NULL`].
     pub id: u16,
     /// `NETIF_RSP_*`.
     pub status: i16,
 }
 
 impl TxResponse {
-    /// From the first word of the slot.
+    /// Parses the first word of the slot.
     #[must_use]
     #[inline]
     pub const fn decode([first]: [u32; 1]) -> Self {
@@ -158,7 +158,7 @@ impl TxResponse {
         }
     }
 
-    /// As the first word of the slot, for a backend.
+    /// Returns the first word of the slot, for a backend.
     #[must_use]
     pub const fn encode(self) -> [u32; 1] {
         [word(self.id, self.status.cast_unsigned())]
@@ -175,14 +175,14 @@ pub struct RxRequest {
 }
 
 impl RxRequest {
-    /// As words of the slot.
+    /// Returns the words of the slot.
     #[must_use]
     #[inline]
     pub const fn encode(self) -> [u32; RX_WORDS] {
         [word(self.id, 0), self.gref.0]
     }
 
-    /// From words of the slot, for a backend.
+    /// Parses the words of the slot, for a backend.
     #[must_use]
     pub const fn decode(words: [u32; RX_WORDS]) -> Self {
         Self {
@@ -195,9 +195,9 @@ impl RxRequest {
 /// `netif_rx_response_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RxResponse {
-    /// Reflects the id of the request.
+    /// The id of the request.
     pub id: u16,
-    /// Where the fragment starts in its page.
+    /// The offset of the fragment in its page.
     pub offset: u16,
     /// `NETRXF_*`.
     pub flags: RxFlags,
@@ -206,7 +206,7 @@ pub struct RxResponse {
 }
 
 impl RxResponse {
-    /// From words of the slot.
+    /// Parses the words of the slot.
     #[must_use]
     #[inline]
     pub const fn decode(words: [u32; RX_WORDS]) -> Self {
@@ -218,7 +218,7 @@ impl RxResponse {
         }
     }
 
-    /// As words of the slot, for a backend.
+    /// Returns the words of the slot, for a backend.
     #[must_use]
     pub const fn encode(self) -> [u32; RX_WORDS] {
         [

@@ -1,18 +1,18 @@
-//! What can go wrong.
+//! The pool's error type.
 
 use core::fmt;
 
 use xen_hal::HalError;
 
-/// Why the pool can't do it.
+/// An error of a [`PagePool`](crate::PagePool).
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolError {
     /// The machine has no more pages or grants.
     Hal(HalError),
-    /// More pages than the ids of the protocol can name.
+    /// The limit of pages, which is that of the protocol's ids, is reached.
     TooManyPages,
-    /// There is no such home.
+    /// The home doesn't exist.
     NoSuchHome,
     /// Pages of the home are posted for receiving: close its queues first.
     InUse,

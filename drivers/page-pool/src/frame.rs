@@ -6,15 +6,14 @@ use netif::messages::MAX_SLOTS;
 use netif::{Checksum, Gso};
 use xen_hal::SharedPage;
 
-/// Bytes of a frame that are copied to private memory when it is received.
+/// The number of bytes of a frame that are copied to private memory when it is received.
 pub const HEADER_LEN: usize = 64;
 
-/// The private copy of a frame's first bytes. What lies beyond the frame's length is
-/// meaningless.
+/// The private copy of a frame's first bytes. Bytes beyond the frame's length are meaningless.
 pub type FrameHeader = [u8; HEADER_LEN];
 
-/// The first bytes of a frame that is being received. To be copied, once; what is copied is no
-/// longer the peer's to change.
+/// The first bytes of a frame that is being received. They are to be copied once, after which the
+/// peer can't change them.
 #[derive(Debug)]
 pub struct FirstBytes<'a>(First<'a>);
 
@@ -36,7 +35,7 @@ impl<'a> FirstBytes<'a> {
         Self(First::Shared(&chunks[0]))
     }
 
-    /// First bytes that were gathered from several pages.
+    /// Creates first bytes that were gathered from several pages.
     #[must_use]
     #[inline]
     pub fn copied(header: &'a FrameHeader) -> Self {
@@ -68,10 +67,10 @@ impl<'a> FirstBytes<'a> {
 
 /// A received frame, or one to be sent: one or more pages of a [`PagePool`](crate::PagePool).
 ///
-/// It is to be sent or given back with [`PagePool::free`](crate::PagePool::free); one that is just
-/// dropped is lost to its home until the pool is gone (and shows in
-/// [`PagePool::stats`](crate::PagePool::stats) as held). The default is no frame, in places for
-/// one: it can't be sent, and to free it does nothing.
+/// It has to be sent or returned with [`PagePool::free`](crate::PagePool::free); if it is just
+/// dropped, its pages are lost until the pool is closed (and are shown as held in
+/// [`PagePool::stats`](crate::PagePool::stats)). The default is a placeholder without pages: it
+/// can't be sent, and freeing it does nothing.
 #[derive(Debug, Default)]
 #[must_use = "a frame that is dropped is lost: send or free it"]
 // `head` and `len` are in the order in which transmit requests have them.
@@ -87,11 +86,11 @@ pub struct Frame {
 /// right pool is one comparison.
 pub(crate) mod kind {
     pub(crate) const SLOTS: u32 = 0x1f;
-    /// It doesn't start at the start of its first page, or has several.
+    /// It doesn't begin at the start of its first page, or has several pages.
     pub(crate) const PARTS: u32 = 1 << 5;
     pub(crate) const TCPV4: u32 = 1 << 6;
     pub(crate) const TCPV6: u32 = 1 << 7;
-    /// It is longer than its `len` by 65,536: possible for large packets only.
+    /// It is longer than its `len` by 65,536, which is only possible for large packets.
     pub(crate) const LONG: u32 = 1 << 8;
     /// The checksum state is where a transmit request has it.
     pub(crate) const CHECKSUM_SHIFT: u32 = 16;
@@ -102,21 +101,21 @@ pub(crate) mod kind {
     pub(crate) const POOLS: u16 = 1 << (32 - POOL_SHIFT);
 }
 
-/// What a receiver wants to know of a frame beside its bytes.
+/// Information about a frame besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameInfo {
-    /// Bytes from the Ethernet header on.
+    /// The length including the Ethernet header, in bytes.
     pub len: u32,
-    /// Pages it is spread over.
+    /// The number of its pages.
     pub slots: u8,
-    /// What is known of its TCP or UDP checksum.
+    /// The state of its TCP or UDP checksum.
     pub checksum: Checksum,
-    /// How it is to be cut, if it is larger than a packet on the wire may be.
+    /// Its segmentation, if it is a large frame.
     pub gso: Option<Gso>,
 }
 
 impl FrameInfo {
-    /// Returns what is known of a frame of one page.
+    /// Returns the information about a frame of a single page.
     #[must_use]
     #[inline]
     pub fn of_one_page(len: u16, checksum: Checksum) -> Self {
@@ -130,7 +129,7 @@ impl FrameInfo {
 }
 
 impl Frame {
-    /// Returns the bytes from the Ethernet header on.
+    /// Returns the length including the Ethernet header, in bytes.
     #[must_use]
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
@@ -152,52 +151,51 @@ impl Frame {
         self.len
     }
 
-    /// Its first page.
+    /// Returns the index of its first page.
     #[must_use]
     #[inline]
     pub fn first_page(&self) -> u16 {
         self.head
     }
 
-    /// Returns the number of pages it is spread over.
+    /// Returns the number of its pages.
     #[must_use]
     #[inline]
     pub fn slots(&self) -> usize {
         (self.kind & kind::SLOTS) as usize
     }
 
-    /// Slots of a transmit ring that it needs: its pages, and one that says how it is to be cut.
+    /// Returns the number of transmit slots that it needs: one per page, and one for the GSO extra
+    /// info of a large frame.
     #[must_use]
     #[inline]
     pub fn tx_slots(&self) -> usize {
         Self::tx_slots_of(self.slots(), self.is_gso())
     }
 
-    /// Slots of a transmit ring that a frame of this many pages needs. What is in more than a
-    /// peer takes is copied into fewer before it is sent.
+    /// Returns the number of transmit slots that a frame of this many pages needs. Frames in more
+    /// slots than a peer accepts are copied into fewer pages before they are sent.
     #[must_use]
     #[inline]
     pub fn tx_slots_of(pages: usize, gso: bool) -> usize {
         pages.min(MAX_SLOTS) + usize::from(gso)
     }
 
-    /// Returns what is known of its TCP or UDP checksum.
+    /// Returns the state of its TCP or UDP checksum.
     #[must_use]
     #[inline]
     pub fn checksum(&self) -> Checksum {
         Checksum::from_bits_truncate((self.kind >> kind::CHECKSUM_SHIFT & 3) as u8)
     }
 
-    /// Sets what is now known of its TCP or UDP checksum, for instance nothing, after it was
-    /// completed.
+    /// Sets the state of its TCP or UDP checksum, for instance after it was completed.
     #[inline]
     pub fn set_checksum(&mut self, checksum: Checksum) {
         self.kind &= !(kind::BLANK | kind::VALIDATED);
         self.kind |= u32::from(checksum.bits()) << kind::CHECKSUM_SHIFT;
     }
 
-    /// Returns `true` if it is larger than a packet on the wire may be
-    /// ([`PagePool::gso`](crate::PagePool::gso)).
+    /// Returns `true` if it is a large frame ([`PagePool::gso`](crate::PagePool::gso)).
     #[must_use]
     #[inline]
     pub fn is_gso(&self) -> bool {
@@ -205,13 +203,12 @@ impl Frame {
     }
 }
 
-/// The frames of a pool that are one page each, from its start on: how they are made when they
-/// are received, and how they are recognized when they are to be sent.
+/// Creates and recognizes the frames of a pool that have a single page and begin at its start.
 #[derive(Clone, Copy, Debug)]
 pub struct OnePageFrames {
     /// What [`Frame::kind`] is for one of which nothing is known.
     plain: u32,
-    /// What it is after masking; what no frame looks like if none is to be taken.
+    /// The value after masking; a value that no frame has if none is to be recognized.
     wanted: u32,
     mask: u32,
 }
@@ -228,7 +225,7 @@ impl OnePageFrames {
         }
     }
 
-    /// From now on includes no frame.
+    /// Excludes all frames from now on.
     pub fn exclude_all(&mut self) {
         // The mask takes this bit off whatever is compared.
         self.wanted = kind::VALIDATED;
@@ -240,7 +237,7 @@ impl OnePageFrames {
         frame.kind & self.mask == self.wanted
     }
 
-    /// Makes one of what was received into `page`: `len` bytes, 1 to 4096.
+    /// Creates a frame of `len` bytes, 1 to 4096, that was received into `page`.
     #[inline]
     pub fn received(&self, page: u16, len: u16, checksum: Checksum) -> Frame {
         let kind = self.plain | u32::from(checksum.bits()) << kind::CHECKSUM_SHIFT;

@@ -1,26 +1,26 @@
-//! Homes: to whom a page returns when it is free.
+//! Homes, to which pages return when they are free.
 
 use core::ops::{Index, IndexMut};
 
-/// Homes of a pool; a power of two. The last is for pages without one.
+/// The number of homes of a pool, a power of two. The last one is for pages without a home.
 const HOMES: usize = 64;
 /// The home of pages whose home was removed.
 pub(crate) const SPARE: HomeId = HomeId(HOMES as u8 - 1);
-/// Index of no page. There are never that many pages, so a lookup finds nothing.
+/// An index that no page has.
 pub(crate) const NO_PAGE: u16 = u16::MAX;
 
-/// Who gets a page when it is free.
+/// The home of a page, to which it returns when it is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HomeId(u8);
 
 impl HomeId {
-    /// Packets that the router makes itself.
+    /// The home of packets that the router makes itself.
     pub const LOCAL: HomeId = HomeId(HOMES as u8 - 2);
-    /// Number of vifs that can have homes in a pool.
+    /// The number of vifs that can have homes in a pool.
     pub const VIFS: u8 = (HOMES as u8 - 2) / 3;
 
-    /// Returns the home of what a vif receives; vifs are numbered as the caller likes. `None` from
-    /// [`HomeId::VIFS`] on.
+    /// Returns the home of pages that a vif receives into; the caller assigns the numbers of vifs.
+    /// `None` from [`HomeId::VIFS`] on.
     #[must_use]
     pub const fn vif(number: u8) -> Option<Self> {
         Self::of_kind(0, number)
@@ -52,12 +52,12 @@ impl HomeId {
     }
 }
 
-/// Something of every home.
+/// A value for every home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Homes<T>([T; HOMES]);
 
 impl<T: Copy> Homes<T> {
-    /// The same of every home.
+    /// Creates the same value for every home.
     pub(crate) const fn all(of_each: T) -> Self {
         Self([of_each; HOMES])
     }

@@ -1,4 +1,4 @@
-//! The pages that packets live in, and who has them.
+//! Packet pages and their owners.
 //!
 //! A [`PagePool`] belongs to one other domain, the peer. Its pages are granted to that domain when
 //! they are added and never again, however many packets go through them: a packet that was
@@ -6,18 +6,18 @@
 //! peer. A packet for a vif of another peer is copied into that one's pool
 //! ([`PagePool::copy_between`]), so a page is never seen by two domains.
 //!
-//! Every page has a *home*: the vif whose receive ring it feeds, or [`HomeId::LOCAL`] for
-//! packets that the router makes itself. Wherever a page went, when it is free it goes back
-//! home. What a vif receives, copies that leave by it, and segments that leave by it have homes
-//! apart, so that none takes the others' pages.
+//! Every page has a *home*: the vif whose receive ring it feeds, or [`HomeId::LOCAL`] for packets
+//! that the router makes itself. Wherever a page was used, it returns home when it is free.
+//! Received frames, copies and segments of a vif have separate homes, so that none takes the
+//! others' pages.
 //!
-//! A page that is sent where it was received is *lent* by its home to the queue that sends it.
-//! A home lends no more pages than leave it its floor ([`PagePool::lendable`]), and no more to one
-//! queue than its share ([`PagePool::lendable_to`]), so a vif whose transmit ring is stuck can
-//! neither starve the others of receive pages nor keep them from being sent elsewhere.
+//! A page that is sent on in place is *lent* by its home to the queue that sends it. A home keeps
+//! at least its floor ([`PagePool::lendable`]), and lends at most a share to one queue
+//! ([`PagePool::lendable_to`]), so a vif whose transmit ring is stuck can neither starve others of
+//! receive pages nor keep them from sending elsewhere.
 //!
-//! The peer may change the bytes of any page at any time. [`Frame`]s are handles, all
-//! that is known of them is kept outside of the pages.
+//! The peer may change the bytes of any page at any time. [`Frame`]s are handles; everything that
+//! is known about them is kept outside the pages.
 
 mod account;
 mod frames;
@@ -36,16 +36,17 @@ use crate::error::PoolError;
 use crate::frame::{Frame, kind};
 use crate::home::{Home, HomeId, Homes, NO_PAGE, SPARE, Terms};
 
-/// What is known of a page. Nothing of this is visible to the peer.
+/// The state of a page, which isn't visible to the peer.
 ///
-/// The free lists and the receive rings say if the page is free, posted or in a frame.
+/// Whether the page is free, posted or in a frame is known from the free lists and the receive
+/// rings.
 #[derive(Debug)]
 pub struct PageSlot {
     page: SharedPage,
     granted: Granted,
     /// The next page of a frame or a free list.
     next: u16,
-    /// Whose transmit ring it is on; [`QueueId::NONE`] if it isn't on any.
+    /// The queue whose transmit ring it is on; [`QueueId::NONE`] if none.
     sending: QueueId,
     home: HomeId,
 }
@@ -56,11 +57,11 @@ pub struct PageSlot {
 struct Part {
     offset: u16,
     len: u16,
-    /// Of a frame's first page: the size of the segments that it is to be cut into.
+    /// The segment size of a large frame, in its first page.
     gso_size: u16,
 }
 
-/// Tells pools apart. Reused after 16,384 pools.
+/// Identifies a pool. Reused after 16,384 pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolId(u16);
 
@@ -78,14 +79,14 @@ pub struct PagePool<H: Hal> {
     queues: u64,
     /// Pages that each queue has on its transmit ring.
     lent: Vec<Lent>,
-    /// Large frames that were received.
+    /// The number of large frames received.
     large: u32,
 }
 
-/// Pages that a queue has on its transmit ring.
+/// The pages that a queue has on its transmit ring.
 #[derive(Clone, Copy, Debug)]
 struct Lent {
-    /// How many, by their home.
+    /// Their number by home.
     pages: Homes<u16>,
     /// The home of the page that came back last.
     last: HomeId,
@@ -102,7 +103,7 @@ impl Lent {
 static NEXT_ID: AtomicU16 = AtomicU16::new(0);
 
 impl<H: Hal> PagePool<H> {
-    /// Creates a pool without pages, to be filled by [`PagePool::add_home`].
+    /// Creates a pool without pages; [`PagePool::add_home`] adds them.
     #[must_use]
     pub fn new(hal: H, peer: DomId) -> Self {
         let id = PoolId(NEXT_ID.fetch_add(1, Ordering::Relaxed) % kind::POOLS);
@@ -122,7 +123,7 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// Tells it apart from other pools.
+    /// Returns the pool's id.
     #[must_use]
     #[inline]
     pub fn id(&self) -> PoolId {
@@ -141,15 +142,15 @@ impl<H: Hal> PagePool<H> {
         self.peer
     }
 
-    /// Gives `home` this many more pages, and a floor of a quarter of all it then has
+    /// Adds this many pages to `home`, and sets its floor to a quarter of all its pages
     /// ([`PagePool::set_floor`]). Pages of removed homes are used before new ones are taken.
     ///
-    /// A home that receives needs 256 pages for a full ring, and more to have pages under way
-    /// at the same time; with less it works as well, in smaller bursts. Below 32 pages large
-    /// packets can't be received.
+    /// A home for receiving needs 256 pages for a full ring, and more to have pages in flight at
+    /// the same time; with fewer it works in smaller bursts. With less than 32 pages, large packets
+    /// can't be received.
     ///
     /// # Errors
-    /// [`PoolError::Hal`] or [`PoolError::TooManyPages`]; the home then has what it had.
+    /// [`PoolError::Hal`] or [`PoolError::TooManyPages`]; nothing is changed then.
     pub fn add_home(&mut self, home: HomeId, pages: usize) -> Result<(), PoolError> {
         let spare = self.free_pages(SPARE, pages).count();
         let fresh = pages - spare;
@@ -179,8 +180,8 @@ impl<H: Hal> PagePool<H> {
         Ok(())
     }
 
-    /// Takes the pages of `home` away. Those that are free become spare, the others when they
-    /// are given back. [`PagePool::trim`] gives spare pages back to the machine.
+    /// Removes `home`. Its free pages become spare, the others when they are returned.
+    /// [`PagePool::trim`] frees spare pages.
     ///
     /// # Errors
     /// [`PoolError::NoSuchHome`], or [`PoolError::InUse`] while a queue has posted its pages.
@@ -215,25 +216,25 @@ impl<H: Hal> PagePool<H> {
         self.homes[home].exists
     }
 
-    /// Sets how many pages of `home` are kept for receiving.
+    /// Sets the number of pages that `home` keeps for receiving.
     pub fn set_floor(&mut self, home: HomeId, pages: usize) {
         self.terms[home].floor = u32::try_from(pages).unwrap_or(u32::MAX);
     }
 
-    /// Sets how many pages of `home` one queue may have on its transmit ring at most. Without
-    /// that it may have all that the home lends.
+    /// Sets the maximum number of pages of `home` on the transmit ring of one queue. By default it
+    /// is unlimited.
     pub fn set_share(&mut self, home: HomeId, pages: usize) {
         self.terms[home].share = u32::try_from(pages).unwrap_or(u32::MAX);
     }
 
-    /// Most pages of `home` that one queue may have on its transmit ring.
+    /// Returns the maximum number of pages of `home` on the transmit ring of one queue.
     #[must_use]
     #[inline]
     pub fn share(&self, home: HomeId) -> usize {
         self.terms[home].share as usize
     }
 
-    /// Number of pages of `home` that are on the transmit ring of `queue`.
+    /// Returns the number of pages of `home` on the transmit ring of `queue`.
     #[must_use]
     #[inline]
     pub fn lent_to(&self, queue: QueueId, home: HomeId) -> usize {
@@ -241,22 +242,22 @@ impl<H: Hal> PagePool<H> {
         lent.map_or(0, |lent| lent.pages[home].into())
     }
 
-    /// Number of pages of `home` that `queue` may still have in addition to those on its transmit
-    /// ring, as far as the home may lend any at all ([`PagePool::lendable`]).
+    /// Returns the number of further pages of `home` that `queue` may have on its transmit ring,
+    /// provided that the home may lend any ([`PagePool::lendable`]).
     #[must_use]
     #[inline]
     pub fn lendable_to(&self, queue: QueueId, home: HomeId) -> usize {
         self.share(home).saturating_sub(self.lent_to(queue, home))
     }
 
-    /// Number of pages of `home` that are free or posted.
+    /// Returns the number of pages of `home` that are free or posted.
     #[must_use]
     #[inline]
     pub fn present(&self, home: HomeId) -> usize {
         self.homes[home].present as usize
     }
 
-    /// Number of pages that `home` may still lend before it falls below its floor.
+    /// Returns the number of pages that `home` may lend before it falls below its floor.
     #[must_use]
     #[inline]
     pub fn lendable(&self, home: HomeId) -> usize {
@@ -275,9 +276,8 @@ impl<H: Hal> PagePool<H> {
         })
     }
 
-    /// Gives spare pages back to the machine, as far as no used ones have a higher index, and
-    /// the peer doesn't map them. Returns the
-    /// number of pages.
+    /// Frees spare pages that the peer doesn't map, as far as no used ones have a higher index.
+    /// Returns the number of pages.
     pub fn trim(&mut self) -> usize {
         let before = self.slots.len();
         let mut free = self.free_map();
@@ -355,8 +355,8 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// Ends all grants and gives the pages back to the machine, but for those that the
-    /// peer still maps. Frames and queues of the pool are of no more use.
+    /// Ends all grants and frees the pages, except those that the peer still maps. Frames and
+    /// queues of the pool can't be used any more.
     pub fn close(mut self) -> Closed {
         self.end()
     }

@@ -1,4 +1,4 @@
-//! What a test has happen whenever a shared page is accessed.
+//! A hook for tests that is called on each access to a shared page.
 
 extern crate alloc;
 extern crate std;
@@ -13,7 +13,7 @@ std::thread_local! {
     static ON_ACCESS: RefCell<Option<OnAccess>> = const { RefCell::new(None) };
 }
 
-/// `true` once any thread asked for it; until then benchmarks pay for one look.
+/// `true` once any thread has set a hook; until then benchmarks pay for one test.
 static EVER: AtomicBool = AtomicBool::new(false);
 
 /// Calls `act` before every [`SharedPage::read`] and [`SharedPage::write`] of this thread, for

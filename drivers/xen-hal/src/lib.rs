@@ -18,7 +18,7 @@ pub struct DomId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantRef(pub u32);
 
-/// A grant in force: `peer` may access one page. It can't be copied, so a grant ends once.
+/// An active grant: `peer` may access one page. It isn't `Copy`, so a grant is ended once.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a grant that is just dropped stays in force"]
 pub struct Granted {
@@ -28,7 +28,7 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Notes that a grant is in force; for implementations of [`Hal`].
+    /// Creates a token for an active grant; for implementations of [`Hal`].
     pub const fn new(reference: GrantRef, peer: DomId, access: Access) -> Self {
         Self {
             reference,
@@ -37,20 +37,20 @@ impl Granted {
         }
     }
 
-    /// Returns what the peer is told.
+    /// Returns the grant reference, which is passed to the peer.
     #[must_use]
     #[inline]
     pub const fn reference(&self) -> GrantRef {
         self.reference
     }
 
-    /// Who may access the page.
+    /// Returns the domain that may access the page.
     #[must_use]
     pub const fn peer(&self) -> DomId {
         self.peer
     }
 
-    /// How.
+    /// Returns how the page may be accessed.
     #[must_use]
     pub const fn access(&self) -> Access {
         self.access
@@ -61,7 +61,7 @@ impl Granted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port(pub u32);
 
-/// What the peer may do with a granted page.
+/// The access of a peer to a granted page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// The peer may read (`GTF_permit_access | GTF_readonly`).
@@ -70,7 +70,7 @@ pub enum Access {
     ReadWrite,
 }
 
-/// Why a request to the machine failed.
+/// The error type of [`Hal`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HalError {
@@ -78,7 +78,7 @@ pub enum HalError {
     NoMemory,
     /// No free grant reference.
     NoGrants,
-    /// The hypervisor refused, with its (negative) error number of errno.h.
+    /// The hypervisor returned this negative error number (errno.h).
     Hypervisor(i32),
 }
 
@@ -94,8 +94,8 @@ impl core::fmt::Display for HalError {
 
 impl core::error::Error for HalError {}
 
-/// The peer still maps a page whose grant was to end. The grant stays in force, so the
-/// page must not be used for anything else.
+/// Error returned when the peer still maps a page whose grant was to be ended. The grant remains
+/// active, so the page must not be used for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillInUse;
 
@@ -107,7 +107,7 @@ impl core::fmt::Display for StillInUse {
 
 impl core::error::Error for StillInUse {}
 
-/// What a driver needs of the machine.
+/// The interface of drivers to the machine.
 ///
 /// Handles are cheap to copy; all state is behind the implementation.
 #[expect(
@@ -120,16 +120,16 @@ impl core::error::Error for StillInUse {}
 /// used by nobody else in this domain until [`Hal::free_page`], and stays mapped until
 /// then.
 pub unsafe trait Hal: Copy {
-    /// Takes a zeroed page.
+    /// Allocates a zeroed page.
     ///
     /// # Errors
     /// [`HalError::NoMemory`].
     fn alloc_page(self) -> Result<SharedPage, HalError>;
 
-    /// Gives a page back. A page whose grant could not be ended must be leaked instead.
+    /// Frees a page. A page whose grant couldn't be ended must be leaked instead.
     fn free_page(self, page: SharedPage);
 
-    /// Lets `peer` access `page`, until [`Hal::end_grant`] succeeds.
+    /// Grants `peer` access to `page`, until [`Hal::end_grant`] succeeds.
     ///
     /// # Errors
     /// [`HalError::NoGrants`].
@@ -138,10 +138,10 @@ pub unsafe trait Hal: Copy {
     /// Ends a grant.
     ///
     /// # Errors
-    /// The grant, if the peer maps the page; it can be tried again later.
+    /// Returns the grant if the peer maps the page; the call can be retried later.
     fn end_grant(self, granted: Granted) -> Result<(), Granted>;
 
-    /// Ends a grant and gives its page back.
+    /// Ends a grant and frees its page.
     ///
     /// # Errors
     /// [`StillInUse`] if the peer maps the page. It stays granted and unused; a machine that
@@ -164,6 +164,7 @@ pub unsafe trait Hal: Copy {
     /// Sends an event (`EVTCHNOP_send`): one hypercall.
     fn notify(self, port: Port);
 
-    /// Takes the pending state of `port`. Returns `true` if an event came since the last call.
+    /// Clears the pending state of `port`. Returns `true` if an event was received since the last
+    /// call.
     fn take_pending(self, port: Port) -> bool;
 }

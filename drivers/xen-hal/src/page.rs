@@ -8,10 +8,9 @@ pub const PAGE_SIZE: usize = 4096;
 
 /// One page that a peer may access concurrently.
 ///
-/// It lends no `&[u8]`: every access is a relaxed atomic load or store, which compiles to a
-/// plain one. Order between accesses is the business of whoever owns the protocol (fences
-/// in `xen-ring`). The same bytes should be used with one width at a time; rings use 32
-/// bits, packet pages 64.
+/// There is no `&[u8]` of it: every access is a relaxed atomic load or store, which compiles to a
+/// plain one. Ordering between accesses is up to the protocol (fences in `xen-ring`). The same
+/// bytes should be used with one width at a time; rings use 32 bits, packet pages 64.
 ///
 /// Not `Clone`: a page has one owner. The peer is not an owner, it is why the bytes are
 /// atomic.
@@ -30,7 +29,7 @@ unsafe impl Sync for SharedPage {}
     reason = "the one place that turns the pointer into atomics"
 )]
 impl SharedPage {
-    /// Takes charge of a page.
+    /// Creates a `SharedPage` from a raw pointer.
     ///
     /// # Safety
     /// `start` is page-aligned, and 4096 bytes from it are mapped, initialised, and accessed
@@ -40,7 +39,7 @@ impl SharedPage {
         Self(start)
     }
 
-    /// Returns where the page starts in this domain's address space.
+    /// Returns the page's address.
     #[must_use]
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.0

@@ -6,7 +6,7 @@ use xen_hal::{PAGE_SIZE, SharedPage};
 
 use crate::Corrupt;
 
-/// Where a byte ring lies in its page.
+/// The layout of a byte ring in its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRing {
     /// First byte of the data.
@@ -54,13 +54,13 @@ impl ByteRing {
         }
     }
 
-    /// Returns the bytes that it holds.
+    /// Returns its capacity, in bytes.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// Returns an index, which [`ByteRing::new`] saw to be in the page.
+    /// Loads an index, which [`ByteRing::new`] has checked to be in the page.
     fn load(page: &SharedPage, word: usize) -> u32 {
         let index = page.words32().get(word);
         index.map_or(0, |index| index.load(Ordering::Relaxed))
@@ -72,7 +72,7 @@ impl ByteRing {
         }
     }
 
-    /// Returns the bytes between two indices, one of which is the peer's.
+    /// Returns the number of bytes between two indices, one of which is the peer's.
     fn used(&self, prod: u32, cons: u32) -> Result<usize, Corrupt> {
         let used = prod.wrapping_sub(cons);
         if used as usize > self.size {
@@ -98,8 +98,8 @@ impl ByteRing {
     }
 }
 
-/// The end of a byte ring that writes. The page is passed to each call, as one page holds
-/// rings of both directions; it must always be the same.
+/// The writing end of a byte ring. The page is passed to each call, as one page contains the rings
+/// of both directions; it must always be the same.
 #[derive(Debug)]
 pub struct ByteProducer {
     ring: ByteRing,
@@ -107,7 +107,7 @@ pub struct ByteProducer {
 }
 
 impl ByteProducer {
-    /// Goes on where the ring's producer has left off.
+    /// Attaches to a ring at its current producer index.
     #[must_use]
     pub fn attach(ring: ByteRing, page: &SharedPage) -> Self {
         Self {
@@ -116,18 +116,18 @@ impl ByteProducer {
         }
     }
 
-    /// Returns the bytes that the peer has not yet taken.
+    /// Returns the number of bytes that the peer has not yet consumed.
     ///
     /// # Errors
-    /// [`Corrupt`] if the peer claims to have taken more than was written.
+    /// [`Corrupt`] if the peer claims to have consumed more than was written.
     pub fn used(&self, page: &SharedPage) -> Result<usize, Corrupt> {
         let cons = ByteRing::load(page, self.ring.cons);
-        // xen_mb: what the peer has taken is not overwritten before it has taken it.
+        // xen_mb: bytes are not overwritten before the peer has consumed them.
         fence(Ordering::SeqCst);
         self.ring.used(self.prod, cons)
     }
 
-    /// Returns the bytes that can be written.
+    /// Returns the number of bytes that can be written.
     ///
     /// # Errors
     /// As for [`ByteProducer::used`].
@@ -136,8 +136,8 @@ impl ByteProducer {
             .map(|used| self.ring.size.saturating_sub(used))
     }
 
-    /// Writes as much of `bytes` as there is room for and shows it to the peer. Returns how
-    /// much that was; if it is not 0, the peer is to be notified.
+    /// Writes as much of `bytes` as there is room for and publishes it to the peer. Returns the
+    /// number of bytes; if it is not 0, the peer has to be notified.
     ///
     /// # Errors
     /// As for [`ByteProducer::used`].
@@ -155,8 +155,7 @@ impl ByteProducer {
     }
 }
 
-/// The end of a byte ring that reads. The page is passed to each call, as for
-/// [`ByteProducer`].
+/// The reading end of a byte ring. The page is passed to each call, as for [`ByteProducer`].
 #[derive(Debug)]
 pub struct ByteConsumer {
     ring: ByteRing,
@@ -164,7 +163,7 @@ pub struct ByteConsumer {
 }
 
 impl ByteConsumer {
-    /// Goes on where the ring's consumer has left off.
+    /// Attaches to a ring at its current consumer index.
     #[must_use]
     pub fn attach(ring: ByteRing, page: &SharedPage) -> Self {
         Self {
@@ -173,10 +172,10 @@ impl ByteConsumer {
         }
     }
 
-    /// Returns the bytes that can be read.
+    /// Returns the number of bytes that can be read.
     ///
     /// # Errors
-    /// [`Corrupt`] if the peer claims to have written more than the ring holds.
+    /// [`Corrupt`] if the peer claims to have written more than the ring's capacity.
     pub fn used(&self, page: &SharedPage) -> Result<usize, Corrupt> {
         let prod = ByteRing::load(page, self.ring.prod);
         // xen_rmb: the bytes are read after the index.
@@ -184,8 +183,8 @@ impl ByteConsumer {
         self.ring.used(prod, self.cons)
     }
 
-    /// Reads what is there, as much as `into` holds. Returns how much that was; if it is not
-    /// 0, the peer is to be notified, which may wait for room.
+    /// Reads as many bytes as are available and fit into `into`. Returns their number; if it is not
+    /// 0, the peer has to be notified, as it may be waiting for room.
     ///
     /// # Errors
     /// As for [`ByteConsumer::used`].

@@ -11,12 +11,12 @@ const REQ_PROD: usize = 0;
 const REQ_EVENT: usize = 1;
 const RSP_PROD: usize = 2;
 const RSP_EVENT: usize = 3;
-/// Where the slots start: four indices, `pvt` and `__pad` make 64 bytes.
+/// The offset of the slots in words: four indices, `pvt` and `__pad` are 64 bytes.
 const FIRST_SLOT: usize = 64 / 4;
 /// Words of the largest slot that is supported, so that every index is provably in the page.
 const WORDS: usize = PAGE_SIZE / 4;
 
-/// There is no free slot for a request.
+/// Error returned when there is no free slot for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -30,9 +30,9 @@ impl core::error::Error for Full {}
 
 /// A ring of requests and responses whose slots are `W` 32-bit words, in one page.
 ///
-/// Requests are pushed privately and shown to the peer by [`FrontRing::publish`];
-/// [`FrontRing::responses`] says how many responses there are, [`FrontRing::response`] loads
-/// one, [`FrontRing::consume`] frees their slots.
+/// Requests are pushed privately and published to the peer by [`FrontRing::publish`].
+/// [`FrontRing::responses`] returns the number of responses, [`FrontRing::response`] loads one, and
+/// [`FrontRing::consume`] frees their slots.
 ///
 /// All indices run freely and wrap at 2^32, as in ring.h.
 #[derive(Debug)]
@@ -40,22 +40,22 @@ pub struct FrontRing<const W: usize> {
     page: SharedPage,
     /// Requests pushed (`req_prod_pvt`).
     pushed: u32,
-    /// Requests shown to the peer: what the shared `req_prod` was last set to.
+    /// Requests published: the last value of the shared `req_prod`.
     published: u32,
     /// Responses consumed (`rsp_cons`).
     consumed: u32,
-    /// What `pushed` is when the ring is full: `consumed` plus its size.
+    /// The value of `pushed` when the ring is full: `consumed` plus the number of slots.
     limit: u32,
 }
 
 impl<const W: usize> FrontRing<W> {
-    /// Number of slots of the ring: what fits, rounded down to a power of two (`RING_SIZE`).
+    /// The number of slots: as many as fit, rounded down to a power of two (`RING_SIZE`).
     pub const SLOTS: u32 = {
         assert!(W > 0 && W < 64, "slots of 1 to 63 words");
         1 << ((WORDS - FIRST_SLOT) / W).ilog2()
     };
 
-    /// The bits of an index that say which slot it is of.
+    /// The bits of an index that select its slot.
     const MASK: u32 = Self::SLOTS - 1;
 
     /// Initialises `page` as an empty ring (`XEN_FRONT_RING_INIT`).
@@ -64,8 +64,8 @@ impl<const W: usize> FrontRing<W> {
         Self::starting_at(page, 0)
     }
 
-    /// As [`FrontRing::new`], with all indices at `start` (`FRONT_RING_ATTACH`). A peer that
-    /// starts at 0 doesn't understand any other start; tests use it to get past the wrap.
+    /// Like [`FrontRing::new`], with all indices at `start` (`FRONT_RING_ATTACH`). A peer that
+    /// starts at 0 expects 0; tests use other values to test wrapping.
     #[must_use]
     pub fn starting_at(page: SharedPage, start: u32) -> Self {
         page.clear();
@@ -89,27 +89,27 @@ impl<const W: usize> FrontRing<W> {
         &self.page
     }
 
-    /// Gives the page back, to be freed.
+    /// Returns the page, to be freed.
     #[must_use]
     pub fn into_page(self) -> SharedPage {
         self.page
     }
 
-    /// Slots free for requests (`RING_FREE_REQUESTS`).
+    /// Returns the number of slots that are free for requests (`RING_FREE_REQUESTS`).
     #[must_use]
     #[inline]
     pub fn free_slots(&self) -> u32 {
         self.limit.wrapping_sub(self.pushed)
     }
 
-    /// Requests pushed whose responses were not consumed.
+    /// Returns the number of requests pushed whose responses have not been consumed.
     #[must_use]
     #[inline]
     pub fn outstanding(&self) -> u32 {
         self.pushed.wrapping_sub(self.consumed)
     }
 
-    /// Requests pushed and not yet published.
+    /// Returns the number of requests pushed but not yet published.
     #[must_use]
     #[inline]
     pub fn unpublished(&self) -> u32 {
@@ -131,7 +131,7 @@ impl<const W: usize> FrontRing<W> {
         self.consumed
     }
 
-    /// Writes a request into the next slot; the peer doesn't see it before
+    /// Writes a request into the next slot; it becomes visible to the peer with
     /// [`FrontRing::publish`]. Returns its index.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl<const W: usize> FrontRing<W> {
         index.wrapping_sub(start)
     }
 
-    /// Shows all pushed requests to the peer. Returns `true` if it asked to be notified
+    /// Publishes all pushed requests to the peer. Returns `true` if the peer asked to be notified
     /// (`RING_PUSH_REQUESTS_AND_CHECK_NOTIFY`).
     #[must_use = "the peer may sleep until it is notified"]
     #[inline]
@@ -184,12 +184,12 @@ impl<const W: usize> FrontRing<W> {
         new.wrapping_sub(event) < new.wrapping_sub(old)
     }
 
-    /// Number of responses to be consumed (`RING_HAS_UNCONSUMED_RESPONSES`).
+    /// Returns the number of responses to be consumed (`RING_HAS_UNCONSUMED_RESPONSES`).
     ///
     /// # Errors
-    /// [`Corrupt`] if the peer claims to have answered more than it was asked
-    /// (`RING_RESPONSE_PROD_OVERFLOW`, but against the requests that it was shown, not the
-    /// size of the ring).
+    /// [`Corrupt`] if the peer claims to have answered more requests than were published
+    /// (`RING_RESPONSE_PROD_OVERFLOW`, but compared with published requests rather than the size of
+    /// the ring).
     #[inline]
     pub fn responses(&self) -> Result<u32, Corrupt> {
         let produced = self.page.words32()[RSP_PROD].load(Ordering::Relaxed);
@@ -206,8 +206,8 @@ impl<const W: usize> FrontRing<W> {
 
     /// Loads the first `N` words of the response `index` (`RING_COPY_RESPONSE`), each once.
     ///
-    /// `index` counts from [`FrontRing::next_response`]; only as many as
-    /// [`FrontRing::responses`] returned mean anything.
+    /// Indices start at [`FrontRing::next_response`]; only as many as [`FrontRing::responses`]
+    /// returned are valid.
     #[must_use]
     #[inline]
     pub fn response<const N: usize>(&self, index: u32) -> [u32; N] {
@@ -225,9 +225,9 @@ impl<const W: usize> FrontRing<W> {
         self.limit = self.consumed.wrapping_add(Self::SLOTS);
     }
 
-    /// Asks to be notified when response `ahead` counted from the first that isn't consumed
-    /// is there (1: the next one), and checks whether it is there already
-    /// (`RING_FINAL_CHECK_FOR_RESPONSES` for 1). If it returns `true` there may be no event.
+    /// Requests a notification when response number `ahead`, counted from the first that isn't
+    /// consumed, arrives (1: the next one), and checks whether it has arrived already
+    /// (`RING_FINAL_CHECK_FOR_RESPONSES` for 1). If it returns `true`, there may be no event.
     ///
     /// # Errors
     /// [`Corrupt`], as for [`FrontRing::responses`].
@@ -243,7 +243,7 @@ impl<const W: usize> FrontRing<W> {
         Ok(self.responses()? >= ahead)
     }
 
-    /// Asks not to be notified of any response until [`FrontRing::arm`].
+    /// Requests no notifications until [`FrontRing::arm`] is called.
     ///
     /// An event index that lies behind the producer is reached only after 2^32 responses.
     #[inline]
@@ -251,8 +251,7 @@ impl<const W: usize> FrontRing<W> {
         self.page.words32()[RSP_EVENT].store(self.consumed, Ordering::Relaxed);
     }
 
-    /// Returns the words of a slot. The mask lets through no more than there are, which is a
-    /// constant.
+    /// Returns the words of a slot. The mask keeps the index in bounds.
     #[inline]
     fn slot(&self, index: u32) -> &[AtomicU32] {
         let (_, slots) = self.page.words32().split_at(FIRST_SLOT);

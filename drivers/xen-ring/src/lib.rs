@@ -16,12 +16,12 @@ pub use bytes::{
 };
 pub use front::{FrontRing, Full};
 
-/// The peer's index is impossible: it claims more than the ring can hold.
+/// Error returned when the peer's index is impossible: it claims more than the ring can contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt {
-    /// What it claims to hold or to have answered.
+    /// The number of bytes or responses that it claims.
     pub claimed: u32,
-    /// What it can hold at most.
+    /// The maximum that is possible.
     pub limit: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The other end of a queue.
+//! The backend's end of a queue.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -29,15 +29,15 @@ pub struct Sent {
     pub bytes: Vec<u8>,
     /// Its checksum state.
     pub checksum: Checksum,
-    /// How it is to be cut.
+    /// Its segmentation.
     pub gso: Option<Gso>,
-    /// The ids of its requests; there is an extra info after the first if it is to be cut.
+    /// The ids of its requests; a large packet has an extra info after the first.
     pub ids: Vec<u16>,
     /// The pages that it was in.
     pub grefs: Vec<GrantRef>,
 }
 
-/// How a packet is delivered.
+/// The way in which a packet is delivered.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The length of each of its fragments; the last ends with the packet.
@@ -61,7 +61,7 @@ impl Default for Delivery {
     }
 }
 
-/// The other end of a queue.
+/// The backend's end of a queue.
 #[derive(Debug)]
 pub struct Backend {
     hal: FakeHal,
@@ -88,7 +88,7 @@ impl Backend {
         }
     }
 
-    /// Receive requests that wait for packets.
+    /// Returns the number of unanswered receive requests.
     ///
     /// # Panics
     /// If the frontend overran the ring.
@@ -207,7 +207,7 @@ impl Backend {
         })
     }
 
-    /// Answers all requests of a packet.
+    /// Completes all requests of a packet with a status.
     pub fn complete(&mut self, sent: &Sent, status: i16) {
         for (i, id) in sent.ids.iter().enumerate() {
             self.tx.answer(&TxResponse { id: *id, status }.encode());
@@ -318,7 +318,7 @@ impl Backend {
         self.poke(ring, RSP_PROD, value);
     }
 
-    /// Returns the producer's index of a ring, as an honest backend has it.
+    /// Returns the producer's index of a ring that an honest backend would have.
     #[must_use]
     pub fn index(&self, ring: Ring) -> u32 {
         match ring {

@@ -8,8 +8,8 @@ use super::{high, low, word};
 pub const CTRL_WORDS: usize = 4;
 
 bitflags! {
-    /// What a hash is calculated over (`XEN_NETIF_CTRL_HASH_TYPE_*`). Of several that fit a
-    /// packet, it is the one of more fields.
+    /// The fields that a hash is calculated over (`XEN_NETIF_CTRL_HASH_TYPE_*`). If several match a
+    /// packet, the one with more fields is used.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct HashTypes: u32 {
         /// Addresses of IPv4.
@@ -23,40 +23,40 @@ bitflags! {
     }
 }
 
-/// `XEN_NETIF_CTRL_HASH_ALGORITHM_NONE`: the backend chooses queues as it likes.
+/// `XEN_NETIF_CTRL_HASH_ALGORITHM_NONE`: the backend chooses queues on its own.
 pub const HASH_ALGORITHM_NONE: u32 = 0;
 /// `XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ`.
 pub const HASH_ALGORITHM_TOEPLITZ: u32 = 1;
 
-/// The most entries of the hash mapping: those that Linux's netback has room for
+/// The maximum number of entries of the hash mapping: as many as Linux's netback supports
 /// (`XEN_NETBK_MAX_HASH_MAPPING_SIZE`).
 pub const MAX_HASH_MAPPING_SIZE: u32 = 128;
 
-/// What is asked for on the control ring (`XEN_NETIF_CTRL_TYPE_*`).
+/// The type of a control request (`XEN_NETIF_CTRL_TYPE_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CtrlType {
-    /// Which [`HashTypes`] the backend can calculate.
+    /// Get the [`HashTypes`] that the backend supports.
     GetHashFlags = 1,
-    /// Calculate those in `data[0]`.
+    /// Set the hash types to `data[0]`.
     SetHashFlags = 2,
-    /// Take a key of `data[1]` octets from the start of the page granted as `data[0]`.
+    /// Set the key to the first `data[1]` octets of the page granted as `data[0]`.
     SetHashKey = 3,
-    /// The number of entries that the hash mapping may have.
+    /// Get the maximum number of entries of the hash mapping.
     GetHashMappingSize = 4,
-    /// The hash mapping has `data[0]` entries, all 0; with none, the queue is the hash
+    /// Set the hash mapping to `data[0]` entries of 0; without entries, the queue is the hash
     /// modulo the number of queues.
     SetHashMappingSize = 5,
-    /// Take `data[1]` entries of the hash mapping, from number `data[2]` on, from the start of the
-    /// page granted as `data[0]`.
+    /// Set `data[1]` entries of the hash mapping, starting with entry `data[2]`, from the start of
+    /// the page granted as `data[0]`.
     SetHashMapping = 6,
-    /// Hash as `data[0]` says: `HASH_ALGORITHM_*`.
+    /// Set the hash algorithm to `data[0]` (`HASH_ALGORITHM_*`).
     SetHashAlgorithm = 7,
-    /// The number of pages that can be granted for good.
+    /// Get the maximum number of staging grants.
     GetGrefMappingSize = 8,
-    /// Grant pages for good.
+    /// Add staging grants.
     AddGrefMapping = 9,
-    /// No longer.
+    /// Remove staging grants.
     DelGrefMapping = 10,
 }
 
@@ -67,19 +67,19 @@ pub struct CtrlRequest {
     pub id: u16,
     /// A [`CtrlType`], echoed in the response.
     pub kind: u16,
-    /// As the type says; 0 where it says nothing.
+    /// The arguments of the type; unused ones are 0.
     pub data: [u32; 3],
 }
 
 impl CtrlRequest {
-    /// As words of the slot.
+    /// Returns the words of the slot.
     #[must_use]
     pub const fn encode(self) -> [u32; CTRL_WORDS] {
         let [a, b, c] = self.data;
         [word(self.id, self.kind), a, b, c]
     }
 
-    /// From words of the slot, for a backend.
+    /// Parses the words of the slot, for a backend.
     #[must_use]
     pub const fn decode(words: [u32; CTRL_WORDS]) -> Self {
         let [first, a, b, c] = words;
@@ -91,18 +91,18 @@ impl CtrlRequest {
     }
 }
 
-/// What became of a request (`XEN_NETIF_CTRL_STATUS_*`).
+/// The status of a request (`XEN_NETIF_CTRL_STATUS_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CtrlStatus {
-    /// It was done.
+    /// Success.
     Success,
-    /// The backend can't do such a thing.
+    /// The backend doesn't support the request.
     NotSupported,
-    /// It makes no sense to the backend.
+    /// A parameter is invalid.
     InvalidParameter,
-    /// It is more than the backend has room for.
+    /// The backend has no room for it.
     BufferOverflow,
-    /// A status from after this was written, so not a success.
+    /// An unknown status, which is not a success.
     Unknown(u32),
 }
 
@@ -145,16 +145,16 @@ impl core::fmt::Display for CtrlStatus {
 pub struct CtrlResponse {
     /// Reflects the id of the request.
     pub id: u16,
-    /// Reflects its type.
+    /// The type of the request.
     pub kind: u16,
-    /// What became of it.
+    /// The status.
     pub status: CtrlStatus,
-    /// As the type says, if it was a success.
+    /// The result, if the type has one and the request succeeded.
     pub data: u32,
 }
 
 impl CtrlResponse {
-    /// From words of the slot.
+    /// Parses the words of the slot.
     #[must_use]
     pub const fn decode(words: [u32; 3]) -> Self {
         let [first, status, data] = words;
@@ -166,7 +166,7 @@ impl CtrlResponse {
         }
     }
 
-    /// As words of the slot, for a backend.
+    /// Returns the words of the slot, for a backend.
     #[must_use]
     pub const fn encode(self) -> [u32; 3] {
         let first = word(self.id, self.kind);

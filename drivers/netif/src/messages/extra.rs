@@ -1,8 +1,8 @@
-//! Extra infos: what a slot behind a packet's first one says of it (`netif_extra_info_t`).
+//! Extra infos about a packet, in the slots after its first one (`netif_extra_info_t`).
 
 use core::fmt;
 
-/// What a large packet holds (`XEN_NETIF_GSO_TYPE_*`).
+/// The type of a large packet (`XEN_NETIF_GSO_TYPE_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GsoKind {
     /// TCP in IPv4.
@@ -11,28 +11,28 @@ pub enum GsoKind {
     TcpV6,
 }
 
-/// How a large packet is to be cut (`u.gso` of `netif_extra_info_t`).
+/// The segmentation of a large packet (`u.gso` of `netif_extra_info_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gso {
-    /// What it holds.
+    /// Its type.
     pub kind: GsoKind,
-    /// Octets of payload for each segment; not 0.
+    /// The payload of each segment, in octets; not 0.
     pub size: u16,
 }
 
 /// `netif_extra_info_t`, the 8 octets that fit either slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtraInfo {
-    /// What it says.
+    /// Its contents.
     pub extra: Extra,
     /// `true` if another one follows (`XEN_NETIF_EXTRA_FLAG_MORE`).
     pub more: bool,
 }
 
-/// What an extra info says (`XEN_NETIF_EXTRA_TYPE_*`).
+/// The contents of an extra info (`XEN_NETIF_EXTRA_TYPE_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
-    /// How to cut the packet.
+    /// Segmentation.
     Gso(Gso),
     /// Accept packets for a multicast address.
     McastAdd([u8; 6]),
@@ -47,11 +47,11 @@ pub enum Extra {
         /// The hash.
         value: u32,
     },
-    /// A type from after this was written.
+    /// An unknown type.
     Unknown(u8),
 }
 
-/// Returns `true` if a slot holds a hash, and no other extra info follows.
+/// Returns `true` if a slot contains a hash and no other extra info follows.
 #[inline]
 #[must_use]
 pub fn is_lone_hash(words: [u32; 2]) -> bool {
@@ -59,7 +59,7 @@ pub fn is_lone_hash(words: [u32; 2]) -> bool {
     kind == EXTRA_HASH && flags & EXTRA_FLAG_MORE == 0
 }
 
-/// An extra info that can't be: of no type, or one that cuts a packet into nothing.
+/// An invalid extra info: without a type, or with segments of size 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadExtra {
     /// The type it gave.
@@ -81,7 +81,7 @@ const EXTRA_HASH: u8 = 4;
 const EXTRA_FLAG_MORE: u8 = 1;
 
 impl ExtraInfo {
-    /// From words of the slot.
+    /// Parses the words of the slot.
     ///
     /// # Errors
     /// [`BadExtra`].
@@ -114,7 +114,7 @@ impl ExtraInfo {
         })
     }
 
-    /// As words of the slot.
+    /// Returns the words of the slot.
     #[must_use]
     pub const fn encode(self) -> [u32; 2] {
         let flags = if self.more { EXTRA_FLAG_MORE } else { 0 };

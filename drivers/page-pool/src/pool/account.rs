@@ -1,8 +1,8 @@
-//! Where the pages of a pool are, for statistics and tests.
+//! Accounts of a pool's pages, for statistics and tests.
 
 use crate::home::{HomeId, Homes, SPARE};
 
-/// Where the pages of a home are.
+/// The account of a home's pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Free.
@@ -16,15 +16,15 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns all pages of the home.
+    /// Returns the number of pages of the home.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.free + self.posted + self.sending + self.held
     }
 }
 
-/// Where all pages are. Counted by looking at the pages, the free lists and the rings, not from
-/// running totals; what is nowhere else is in a frame.
+/// The account of all pages. It is counted from the pages, the free lists and the rings, not from
+/// running totals; pages that are nowhere else are in frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolStats {
     /// Pages in the pool.
@@ -59,11 +59,11 @@ impl PoolStats {
     }
 }
 
-/// What became of the pages of a pool.
+/// The pages of a closed pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Closed {
-    /// Pages given back to the machine.
+    /// Pages that were freed.
     pub freed: usize,
     /// Pages that the peer still maps. They are never used again.
     pub leaked: usize,

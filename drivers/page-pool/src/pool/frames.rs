@@ -1,4 +1,4 @@
-//! What can be done with the bytes of a frame, and how frames come and go.
+//! Creating and freeing frames, and access to their bytes.
 
 use core::sync::atomic::Ordering;
 
@@ -30,15 +30,15 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// Takes free pages of `home` for a frame of `len` bytes, which are what they were; `None`
-    /// if there are too few, or `len` is 0 or more than 65,535.
+    /// Allocates a frame of `len` bytes from free pages of `home`, with unspecified contents.
+    /// Returns `None` if there are too few pages, or if `len` is 0 or more than 65,535.
     #[inline(never)]
     pub fn alloc(&mut self, home: HomeId, len: usize) -> Option<Frame> {
         self.take(home, len)
     }
 
-    /// Makes a frame of `bytes` in free pages of `home`; `None` if there are too few, or no
-    /// bytes, or more than 65,535.
+    /// Allocates a frame with a copy of `bytes` from free pages of `home`. Returns `None` if there
+    /// are too few pages, no bytes, or more than 65,535.
     pub fn alloc_frame(&mut self, home: HomeId, bytes: &[u8]) -> Option<Frame> {
         let mut frame = self.take(home, bytes.len())?;
         self.copy_in(&mut frame, 0, bytes);
@@ -48,9 +48,9 @@ impl<H: Hal> PagePool<H> {
     /// Copies `frame` of the pool `from` into free pages of `home` of the pool `to`, with all
     /// that is known of it; `None` if there are too few. The original stays as it is.
     ///
-    /// The copy begins with `front`, and goes on with what the frame has from byte `skip` on.
-    /// What `front` stands for was checked, in a copy that the peer can't change; it isn't read
-    /// again from the pages, which the peer can.
+    /// The copy begins with `front` and continues with the frame's bytes from `skip` on. `front`
+    /// has been checked in a copy that the peer can't change; these bytes aren't read again from
+    /// the pages.
     pub fn copy_between(
         from: &PagePool<H>,
         frame: &Frame,
@@ -67,7 +67,7 @@ impl<H: Hal> PagePool<H> {
         Some(copy)
     }
 
-    /// As [`PagePool::copy_between`], within the pool.
+    /// Like [`PagePool::copy_between`], within the pool.
     pub fn copy(
         &mut self,
         frame: &Frame,
@@ -165,7 +165,7 @@ impl<H: Hal> PagePool<H> {
         header
     }
 
-    /// Returns how a frame is to be cut, if it is larger than a packet on the wire may be.
+    /// Returns the segmentation of a large frame; `None` for other frames.
     #[must_use]
     #[inline]
     pub fn gso(&self, frame: &Frame) -> Option<Gso> {
@@ -178,7 +178,7 @@ impl<H: Hal> PagePool<H> {
         Some(Gso { kind, size })
     }
 
-    /// Sets how a frame is to be cut.
+    /// Sets the segmentation of a frame.
     pub fn set_gso(&mut self, frame: &mut Frame, gso: Option<Gso>) {
         frame.kind &= !(kind::TCPV4 | kind::TCPV6);
         if let Some(Gso { kind, size }) = gso
@@ -193,7 +193,7 @@ impl<H: Hal> PagePool<H> {
         }
     }
 
-    /// Returns all that is known of a frame.
+    /// Returns the information about a frame.
     #[must_use]
     #[inline]
     pub fn info(&self, frame: &Frame) -> FrameInfo {

@@ -1,4 +1,4 @@
-//! Bytes taken off the front of a frame and put there, as VLAN tags need it.
+//! Removing and adding bytes at the front of a frame, as needed for VLAN tags.
 
 use netif::messages::MAX_TX_SIZE;
 use xen_hal::{Hal, PAGE_SIZE};
@@ -11,8 +11,8 @@ const PIECE: usize = 512;
 
 /// The front of frames.
 impl<H: Hal> PagePool<H> {
-    /// Takes the first `len` bytes off a frame; pages that had no others go home. Nothing is
-    /// copied. Returns `false` if it had no more than these; then it stays as it is.
+    /// Removes the first `len` bytes of a frame without copying; pages without other bytes are
+    /// freed. Returns `false`, leaving the frame unchanged, if it isn't longer than that.
     pub fn trim_front(&mut self, frame: &mut Frame, len: usize) -> bool {
         if !self.owns(frame) || frame.len() <= len {
             return false;
@@ -48,9 +48,9 @@ impl<H: Hal> PagePool<H> {
         true
     }
 
-    /// Puts `len` bytes in front of a frame, which are what they were. If the first page has
-    /// no room there, what is in it is moved back. Returns `false` if that isn't possible; then
-    /// the frame stays as it is.
+    /// Adds `len` bytes with unspecified contents in front of a frame. If the first page has no
+    /// room there, its contents are moved back. Returns `false`, leaving the frame unchanged, if
+    /// that isn't possible.
     pub fn grow_front(&mut self, frame: &mut Frame, len: usize) -> bool {
         let index = frame.head;
         let gso = self.gso(frame);

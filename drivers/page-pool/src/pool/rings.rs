@@ -1,4 +1,4 @@
-//! What a driver needs to put pages on its rings and to take them back.
+//! The interface for drivers to put pages on their rings and take them back.
 //!
 //! Pages are named by their index, which netif.h's 16-bit ids can hold. A page that is posted
 //! for receiving is taken from its home's free list ([`PagePool::post`]); it stays one of those
@@ -34,7 +34,7 @@ impl QueueId {
 pub struct Fragment {
     /// The page.
     pub page: u16,
-    /// Where the part starts in it.
+    /// Its offset in the page.
     pub offset: u16,
     /// Its length in bytes.
     pub len: u16,
@@ -209,8 +209,7 @@ impl<H: Hal> PagePool<H> {
         frame
     }
 
-    /// Returns how many large frames were received ([`Frame::is_gso`]); behind [`u32::MAX`] comes
-    /// 0.
+    /// Returns the number of large frames received ([`Frame::is_gso`]), which wraps around.
     #[must_use]
     #[inline]
     pub fn large_received(&self) -> u32 {
