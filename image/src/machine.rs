@@ -3,7 +3,9 @@
 use alloc::boxed::Box;
 use core::fmt::Write;
 
-use control_plane::{CpuTimes, CrashKind, DataPlane, Hypercalls, MemoryUse, Platform, Rss};
+use control_plane::{
+    CpuTimes, CrashKind, DataPlane, Hypercalls, MemoryUse, Platform, Rss, free_event_channels,
+};
 use kernel::{XenHal, console, grant, hypercall, memory, run_state, time};
 use netfront_rs::RssSession;
 use router::Router;
@@ -51,6 +53,10 @@ impl Platform for Machine {
 
     fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError> {
         Ok(Box::new(RssSession::new(XenHal::of(0), backend, queues)?))
+    }
+
+    fn free_event_channels(&self, most: usize) -> usize {
+        free_event_channels(XenHal::of(0), most)
     }
 
     fn memory(&self) -> MemoryUse {

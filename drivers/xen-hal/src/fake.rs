@@ -56,6 +56,7 @@ struct State {
     fail_page: Option<u32>,
     fail_grant: Option<u32>,
     fail_port: Option<u32>,
+    most_ports: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,11 @@ impl FakeHal {
     #[must_use]
     pub fn pages(self) -> usize {
         self.0.borrow().pages.len()
+    }
+
+    /// Lets this many event channels be open at once (`max_event_channels` of xl.cfg).
+    pub fn limit_ports(self, most: usize) {
+        self.0.borrow_mut().most_ports = Some(most);
     }
 
     /// Returns the number of pages taken since the start.
@@ -338,7 +344,10 @@ unsafe impl Hal for FakeHal {
 
     fn alloc_port(self, _peer: DomId) -> Result<Port, HalError> {
         let mut state = self.0.borrow_mut();
-        if fails(&mut state.fail_port) {
+        let full = state
+            .most_ports
+            .is_some_and(|most| state.ports.len() >= most);
+        if full || fails(&mut state.fail_port) {
             return Err(HalError::Hypervisor(-28));
         }
         let port = state.next_port;

@@ -129,6 +129,17 @@ impl FakeStore {
         server.unreadable.insert(path);
     }
 
+    /// Has the guest's directory hold at most this many nodes from now on, as xenstored's quotas do.
+    pub fn limit_nodes(&self, most: usize) {
+        self.0.borrow_mut().most_nodes = Some(most);
+    }
+
+    /// How many nodes the guest's directory holds.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.0.borrow().nodes()
+    }
+
     /// Refuses every request of a kind.
     pub fn refuse(&self, kind: Kind, errno: Errno) {
         self.0.borrow_mut().refusals.insert(kind as u32, errno);

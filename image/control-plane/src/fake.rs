@@ -13,7 +13,9 @@ use xen_hal::fake::FakeHal;
 use xen_hal::{DomId, HalError};
 
 use crate::data_plane_control::DataPlane;
-use crate::platform::{CpuTimes, CrashKind, Hypercalls, MemoryUse, Platform, Rss};
+use crate::platform::{
+    CpuTimes, CrashKind, Hypercalls, MemoryUse, Platform, Rss, free_event_channels,
+};
 
 /// A machine whose workers forward between backends in memory.
 pub struct FakeMachine {
@@ -108,6 +110,10 @@ impl Platform for FakeMachine {
 
     fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError> {
         Ok(Box::new(RssSession::new(self.hal, backend, queues)?))
+    }
+
+    fn free_event_channels(&self, most: usize) -> usize {
+        free_event_channels(self.hal, most)
     }
 
     fn memory(&self) -> MemoryUse {

@@ -13,6 +13,7 @@ mod data_plane_control;
 pub mod fake;
 mod platform;
 mod publish;
+mod queue_budget;
 mod rss;
 mod shared;
 mod shutdown_task;
@@ -22,4 +23,6 @@ mod vif_task;
 pub use boot::{configured_router, log_level};
 pub use control_plane::ControlPlane;
 pub use data_plane_control::DataPlane;
-pub use platform::{CpuTimes, CrashKind, EndReason, Hypercalls, MemoryUse, Platform, Rss};
+pub use platform::{
+    CpuTimes, CrashKind, EndReason, Hypercalls, MemoryUse, Platform, Rss, free_event_channels,
+};

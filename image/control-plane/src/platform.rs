@@ -1,11 +1,12 @@
 //! What the control plane needs of the machine it runs on.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use netfront_rs::{PeerFault, RssOutcome, RssSession};
 use netif::ControlInfo;
 use router::Router;
-use xen_hal::{DomId, Hal, HalError};
+use xen_hal::{DomId, Hal, HalError, Port};
 
 use crate::data_plane_control::DataPlane;
 
@@ -47,6 +48,9 @@ pub trait Platform: 'static {
     /// [`HalError`]; nothing is left behind.
     fn new_rss(&self, backend: DomId, queues: usize) -> Result<Box<dyn Rss>, HalError>;
 
+    /// Returns how many event channels can be opened now, or `most` if there are more.
+    fn free_event_channels(&self, most: usize) -> usize;
+
     /// Returns what memory is used for.
     fn memory(&self) -> MemoryUse;
 
@@ -81,6 +85,15 @@ pub(crate) fn with_data_plane<T>(
     let (mut f, mut result) = (Some(f), None);
     platform.stop_workers(&mut |data_plane| result = f.take().map(|f| f(data_plane)));
     result.unwrap_or_else(|| unreachable!("the platform calls it once"))
+}
+
+/// Returns how many event channels can be opened now, or `most` if there are more. Nobody says how many
+/// a domain may have (`max_event_channels`), so they are opened, and closed again.
+pub fn free_event_channels(hal: impl Hal, most: usize) -> usize {
+    let ports = (0..most).map_while(|_| hal.alloc_port(DomId(0)).ok());
+    let ports: Vec<Port> = ports.collect();
+    ports.iter().for_each(|&port| hal.close_port(port));
+    ports.len()
 }
 
 /// Calls `f` with the router, and returns its result.

@@ -8,10 +8,11 @@ use core::cell::{Cell, RefCell};
 use control_api::{Key, State};
 use executor::{Clock, Signal, Tasks, Timers};
 use netfront_rs::PeerFault;
-use router::{ConfigError, InterfaceId};
+use router::{ConfigError, InterfaceId, MAX_VIFS};
 use xenstore::Store;
 
-use crate::platform::{EndReason, Platform};
+use crate::platform::{EndReason, Platform, with_router};
+use crate::queue_budget::{channels_for, queues_each};
 use crate::rss::RssSessions;
 
 /// The machine's clock, for timers.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) timers: Timers,
     pub(crate) tasks: Tasks,
+    /// Event channels that all vifs have together.
+    event_channels: usize,
     /// What is said to backends about queues.
     pub(crate) rss: RssSessions,
     /// Whom to tell that the backend of an interface broke the protocol.
@@ -57,10 +60,13 @@ impl Shared {
         } else {
             State::Booting
         };
+        let most = channels_for(MAX_VIFS, platform.workers());
+        let event_channels = platform.free_event_channels(most);
         Rc::new(Self {
             timers: Timers::new(PlatformClock(Rc::clone(&platform))),
             platform,
             store,
+            event_channels,
             tasks: Tasks::new(),
             rss: RssSessions::new(),
             faults: RefCell::default(),
@@ -70,6 +76,12 @@ impl Shared {
             ready_us: Cell::new(None),
             end: Cell::new(None),
         })
+    }
+
+    /// How many queues a vif may have, so that there is enough for all that are configured.
+    pub(crate) fn queues_each(&self) -> usize {
+        let vifs = with_router(&*self.platform, |router| router.config().vifs());
+        queues_each(vifs, self.event_channels)
     }
 
     /// Tells the task of an interface that its backend broke the protocol.

@@ -15,7 +15,7 @@ use router::addr::Mac;
 use router::{ETHERNET_LEN, InterfaceId};
 use xen_hal::{DomId, PAGE_SIZE};
 use xenbus::{Device, DeviceError, Handler, KeyError};
-use xenstore::StoreError;
+use xenstore::{Errno, StoreError};
 
 use crate::data_plane_control::DataPlane;
 use crate::platform::{with_data_plane, with_router};
@@ -73,6 +73,19 @@ impl core::fmt::Display for ConnectError {
                 f.write_str("its backend domain still maps too many old pages")
             }
             ConnectError::NoRxCopy => f.write_str("the backend lacks feature-rx-copy"),
+        }
+    }
+}
+
+impl ConnectError {
+    /// Returns `true` if it might go with fewer queues: something isn't there in sufficient number.
+    fn is_shortage(&self) -> bool {
+        match self {
+            ConnectError::Attach(AttachError::Pool(_) | AttachError::Queue(_)) => true,
+            ConnectError::Device(DeviceError::Store(StoreError::Refused(errno))) => {
+                matches!(errno, Errno::Quota | Errno::NoSpace)
+            }
+            _ => false,
         }
     }
 }
@@ -139,32 +152,18 @@ impl Handler for VifHandler {
             connection.mtu = connection.mtu.min(ONE_SLOT_MTU);
         }
 
-        let platform = &self.shared.platform;
         self.allow_quarantine(device.backend_id()).await?;
         let most = netif::max_queues(offered.raw(MAX_QUEUES_KEY));
         let most = most.min(self.queues_elsewhere(device.backend_id()).await);
-        let (attached, takes_large) = with_data_plane(&**platform, |data_plane| {
-            let (interface, backend) = (self.interface, device.backend_id());
-            let queues = platform.workers().min(most);
-            let attached = data_plane.attach(platform.now_ns(), interface, backend, theirs, queues);
-            (attached, data_plane.takes_large())
-        });
-        // Not before: a vif that isn't attached may be the second one with an interface's MAC address.
-        let queues = attached.map_err(ConnectError::Attach)?;
-        self.shared.watch_faults(self.interface, fault);
-        let control = self.begin_rss(device, theirs, queues.len());
-        let number = |value: u32| Some(value.to_string());
-        let mut keys = netif::connection_keys(&queues, control);
-        keys.push(("request-rx-copy".into(), number(1)));
-        let mut ours = OURS;
-        ours.set(LARGE, takes_large);
-        keys.extend(
-            ours.frontend_keys()
-                .map(|(key, on)| (key.into(), number(u32::from(on)))),
-        );
-        if let Err(error) = device.write_all(&keys).await {
-            self.detach();
-            return Err(error.into());
+        let most = most.min(self.shared.platform.workers());
+        let mut queues = most.min(self.shared.queues_each());
+        // Others may have taken more than is theirs, or it may be less than is usual.
+        while let Err(error) = self.announce(device, theirs, queues, fault).await {
+            if queues < 2 || !error.is_shortage() {
+                return Err(error);
+            }
+            queues /= 2;
+            log::info!(target: "net", "{}: {error}: {queues} queues then", device.name());
         }
         Ok(connection)
     }
@@ -189,6 +188,40 @@ impl Handler for VifHandler {
 }
 
 impl VifHandler {
+    /// Makes as many queues, and tells the backend of them.
+    async fn announce(
+        &self,
+        device: &Device,
+        theirs: Features,
+        queues: usize,
+        fault: &Signal<PeerFault>,
+    ) -> Result<(), ConnectError> {
+        let platform = &self.shared.platform;
+        let (attached, takes_large) = with_data_plane(&**platform, |data_plane| {
+            let (interface, backend) = (self.interface, device.backend_id());
+            let attached = data_plane.attach(platform.now_ns(), interface, backend, theirs, queues);
+            (attached, data_plane.takes_large())
+        });
+        // Not before: a vif that isn't attached may be the second one with an interface's MAC address.
+        let queues = attached.map_err(ConnectError::Attach)?;
+        self.shared.watch_faults(self.interface, fault);
+        let control = self.begin_rss(device, theirs, queues.len());
+        let number = |value: u32| Some(value.to_string());
+        let mut keys = netif::connection_keys(&queues, control);
+        keys.push(("request-rx-copy".into(), number(1)));
+        let mut ours = OURS;
+        ours.set(LARGE, takes_large);
+        keys.extend(
+            ours.frontend_keys()
+                .map(|(key, on)| (key.into(), number(u32::from(on)))),
+        );
+        if let Err(error) = device.write_all(&keys).await {
+            self.detach();
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
     /// Fails if a vif can't have this MAC address.
     fn allow_mac(&self, mac: Mac) -> Result<(), ConnectError> {
         if !mac.is_unicast() {

@@ -50,6 +50,7 @@ pub(super) struct Server {
     pub(super) unreadable: BTreeSet<String>,
     pub(super) refusals: BTreeMap<u32, Errno>,
     pub(super) part_max: usize,
+    pub(super) most_nodes: Option<usize>,
     pub(super) broken: bool,
 }
 
@@ -86,6 +87,11 @@ pub(super) fn cut(tree: &mut Tree, root: &str) -> bool {
     tree.len() != before
 }
 
+/// How many nodes there are below one.
+fn below(tree: &Tree, root: &str) -> usize {
+    tree.keys().filter(|path| is_below(path, root)).count()
+}
+
 impl Server {
     /// Creates an empty store, but for the directory of domain `domid`.
     pub(super) fn new(domid: u16) -> Self {
@@ -110,6 +116,7 @@ impl Server {
             read_only: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            most_nodes: None,
             part_max: PAYLOAD_MAX,
             broken: false,
         }
@@ -260,6 +267,11 @@ impl Server {
         self.answer_access(kind, tx_id, &path, rest)
     }
 
+    /// How many nodes the client's directory holds.
+    pub(super) fn nodes(&self) -> usize {
+        below(&self.tree, &self.home)
+    }
+
     fn commit(&mut self, open: OpenTransaction) -> Result<(), Errno> {
         if self.conflicts > 0 {
             self.conflicts -= 1;
@@ -323,6 +335,16 @@ impl Server {
             return Err(Errno::Access);
         }
         let change = if is(Kind::Write) {
+            let mut missing = 0;
+            let mut above = Some(path);
+            while let Some(node) = above.filter(|node| !tree.contains_key(*node)) {
+                missing += 1;
+                above = parent(node);
+            }
+            let all = || below(tree, &self.home) + missing;
+            if missing > 0 && self.most_nodes.is_some_and(|most| all() > most) {
+                return Err(Errno::Quota);
+            }
             put(tree, path, rest.to_vec());
             Some(Change::Written)
         } else if is(Kind::Mkdir) {

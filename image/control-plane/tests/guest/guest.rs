@@ -52,9 +52,15 @@ impl Guest {
     /// One that was started with a configuration file, and `cpus` CPUs. It hasn't done anything
     /// yet.
     pub(crate) fn start(file: &str, cpus: usize) -> Self {
+        Self::start_on(file, cpus, |_| ())
+    }
+
+    /// The same on a machine that is made ready by `prepare`.
+    pub(crate) fn start_on(file: &str, cpus: usize, prepare: fn(&FakeMachine)) -> Self {
         let ramdisk = Some(file.as_bytes());
         let (router, error) = configured_router(ramdisk, "", || 1 << 22, 1, Instant(START));
         let machine = Rc::new(FakeMachine::new(router, cpus, START));
+        prepare(&machine);
         machine.control(|control| control.poll(START));
         let server = FakeStore::new(1);
         server.set("data/ringway", "");

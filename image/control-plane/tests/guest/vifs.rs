@@ -1,5 +1,6 @@
 //! Vifs that come, go and misbehave.
 
+use control_plane::fake::FakeMachine;
 use netif::fakes::Ring;
 use xen_hal::DomId;
 use xenbus::XenbusState::{Closed, Connected, Initialising};
@@ -369,4 +370,80 @@ fn a_second_vif_with_a_mac_leaves_the_first_alone() {
     guest.run_for(60 * SECOND);
     assert_eq!(guest.vifs[&1].linux.connects, 2);
     assert_eq!(guest.state(), "ready");
+}
+
+/// A guest with 16 vifs and 8 CPUs, whose backends take as many queues.
+fn sixteen(prepare: fn(&FakeMachine)) -> Guest {
+    let mut file = String::new();
+    for n in 0..16 {
+        file += &format!("[interface.v{n}]\nvif = {n}\naddress = [\"10.0.{n}.1/24\"]\n");
+    }
+    Guest::start_on(&file, 8, prepare)
+}
+
+fn add_sixteen(guest: &mut Guest) {
+    let mut keys = LINUX.to_vec();
+    keys.extend([("multi-queue-max-queues", "8"), ("feature-ctrl-ring", "1")]);
+    for id in 0..16 {
+        guest.add_vif_with(id, 0, &keys);
+    }
+    guest.run_for(10 * SECOND);
+}
+
+/// How many queues each of the 16 vifs has.
+fn queues(guest: &Guest) -> Vec<usize> {
+    let vifs = guest.vifs.values();
+    vifs.map(|vif| vif.queues.len()).collect()
+}
+
+#[test]
+fn every_vif_connects_within_the_usual_quota_of_xenstore() {
+    let mut guest = sixteen(|_| ());
+    guest.server.limit_nodes(1000);
+    add_sixteen(&mut guest);
+    assert_eq!(guest.state(), "ready");
+    assert_eq!(queues(&guest), [6; 16]);
+    // What is kept for commands and what the guest says of itself.
+    assert!(guest.server.nodes() < 900, "{}", guest.server.nodes());
+}
+
+#[test]
+fn every_vif_connects_with_few_event_channels() {
+    let cases: [(usize, fn(&FakeMachine)); 3] = [
+        (6, |machine| machine.hal.limit_ports(272)),
+        (3, |machine| machine.hal.limit_ports(127)),
+        (1, |machine| machine.hal.limit_ports(50)),
+    ];
+    for (each, limit) in cases {
+        let mut guest = sixteen(limit);
+        add_sixteen(&mut guest);
+        assert_eq!(
+            (guest.state().as_str(), queues(&guest)),
+            ("ready", vec![each; 16])
+        );
+    }
+}
+
+#[test]
+fn a_vif_has_fewer_queues_where_a_quota_is_smaller_than_usual() {
+    let mut guest = Guest::start(TWO, 8);
+    let mut keys = LINUX.to_vec();
+    keys.push(("multi-queue-max-queues", "8"));
+    guest.add_vif_with(0, 0, &keys);
+    guest.run_for(SECOND);
+    assert_eq!(guest.vifs[&0].queues.len(), 8);
+    guest.run_for(10 * SECOND);
+    let (ports, pages) = (guest.machine.hal.ports(), guest.machine.hal.pages());
+    guest.add_vif_with(1, 0, &keys);
+    // Room for some 30 more entries.
+    guest.server.limit_nodes(guest.server.nodes() + 36);
+    guest.run_for(SECOND);
+    assert_eq!(guest.state(), "ready");
+    assert_eq!(guest.vifs[&1].queues.len(), 4);
+    // What was made for more has been given back.
+    let (more_ports, more_pages) = (
+        guest.machine.hal.ports() - ports,
+        guest.machine.hal.pages() - pages,
+    );
+    assert_eq!((more_ports, more_pages <= pages), (8, true));
 }
