@@ -1,6 +1,6 @@
-//! Text that waits: a ring of bytes in memory of its own.
+//! A ring buffer for console output.
 
-/// Up to `N` bytes, of which the oldest leave first.
+/// A FIFO of up to `N` bytes.
 pub(crate) struct Backlog<const N: usize> {
     bytes: [u8; N],
     start: usize,
@@ -8,7 +8,7 @@ pub(crate) struct Backlog<const N: usize> {
 }
 
 impl<const N: usize> Backlog<N> {
-    /// Nothing.
+    /// Creates an empty buffer.
     pub(crate) const fn new() -> Self {
         Self {
             bytes: [0; N],
@@ -30,7 +30,7 @@ impl<const N: usize> Backlog<N> {
         true
     }
 
-    /// Returns the oldest bytes, as many as lie in a row: some unless it is empty.
+    /// Returns the oldest bytes that are contiguous; at least one unless it is empty.
     pub(crate) fn oldest(&self) -> &[u8] {
         let end = (self.start + self.len).min(N);
         &self.bytes[self.start..end]
@@ -43,7 +43,7 @@ impl<const N: usize> Backlog<N> {
         self.len -= count;
     }
 
-    /// Returns `true` if nothing waits.
+    /// Returns `true` if it is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -1,9 +1,9 @@
-//! The console (console.h): what the guest says, never waiting for whoever reads it.
+//! The console (console.h). Output never waits for its reader.
 //!
-//! Text goes through a backlog that is there from the first instruction on, so what is said
-//! before the ring is up is shown once it is; [`pump`] moves it on as the ring has room. What
-//! fits neither is dropped and counted. The very same text goes to Xen's own console
-//! (`console_io`) until the ring is up, where a hypervisor allows that.
+//! Text goes through a backlog that exists from the start, so early output is shown once the ring
+//! is set up; [`pump`] moves text to the ring as it has room. What fits neither is dropped and
+//! counted. Until the ring is set up, text is also written to Xen's own console (`console_io`),
+//! where the hypervisor allows it.
 
 use core::fmt;
 
@@ -18,9 +18,9 @@ use crate::sync::{Mutex, MutexGuard, Yield};
 use crate::{event, memory, time};
 
 const CONSOLEIO_WRITE: u64 = 0;
-/// How often a dying virtual CPU looks whether another has finished its line.
+/// The number of times that a dying virtual CPU tests whether another has finished its line.
 const PATIENCE: usize = 100_000;
-/// Longest time between two looks at whether text was read, in ns.
+/// The maximum interval between two tests of whether text has been read, in ns.
 const DRAIN_STEP_NS: u64 = 1_000_000;
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -67,7 +67,7 @@ impl State {
     }
 }
 
-/// Takes the ring that the toolstack made.
+/// Takes over the ring that the toolstack created.
 ///
 /// # Safety
 /// To be called once, with what the toolstack said.
@@ -84,7 +84,7 @@ pub(crate) unsafe fn init(ring: RingInfo) {
     pump();
 }
 
-/// Uses another channel to the reader, as a restore makes one. The page is still the same.
+/// Sets the event channel after a restore. The page is still the same.
 pub(crate) fn set_port(port: Port) {
     if let Some(ring) = &mut STATE.lock().ring {
         ring.port = port;
@@ -107,10 +107,10 @@ impl fmt::Write for State {
     }
 }
 
-/// The console as a place to write to. Text appears line by line as the ring takes it.
+/// A writer to the console.
 ///
-/// What one macro writes stays together, whoever else writes: the console is locked while it is
-/// formatted, so nothing that is formatted may itself write here.
+/// The output of one macro isn't interleaved with others': the console is locked while it is
+/// formatted, so formatting must not itself write to the console.
 #[derive(Clone, Copy, Debug)]
 pub struct Console;
 
@@ -146,7 +146,7 @@ fn write_to_xen(text: &str) {
     };
 }
 
-/// Moves text on, and notifies the reader. Call it when [`port`] has an event.
+/// Moves text to the ring, and notifies the reader. Call it when [`port`] has an event.
 pub fn pump() {
     let port = STATE.lock().pump();
     if let Some(port) = port {
@@ -160,13 +160,13 @@ pub fn port() -> Option<Port> {
     STATE.lock().ring.as_ref().map(|ring| ring.port)
 }
 
-/// Returns the bytes of output that found no room so far.
+/// Returns the number of bytes of output that were dropped.
 #[must_use]
 pub fn dropped() -> u64 {
     STATE.lock().dropped
 }
 
-/// Reads what was typed. Returns how many bytes.
+/// Reads input. Returns the number of bytes.
 pub fn read(into: &mut [u8]) -> usize {
     let mut state = STATE.lock();
     let Some(ring) = &mut state.ring else {
@@ -181,7 +181,7 @@ pub fn read(into: &mut [u8]) -> usize {
     n
 }
 
-/// Waits at most `limit` ns until everything said was read by the other end.
+/// Waits at most `limit` ns until all output has been read.
 pub fn drain(limit: u64) {
     if STATE.lock().ring.is_none() {
         return; // nobody reads, and there may be no clock yet
@@ -202,11 +202,11 @@ pub fn drain(limit: u64) {
     }
 }
 
-/// The console while nobody else writes to it.
+/// Exclusive access to the console.
 pub(crate) struct Hold(#[expect(dead_code, reason = "held, not used")] MutexGuard<'static, State>);
 
-/// Waits a bounded time until nobody writes, if `others` may be writing, and keeps it so for as
-/// long as the result lives. `None` if somebody still does.
+/// Acquires exclusive access to the console, waiting for a bounded time if `others` may be writing.
+/// Returns `None` if somebody still is.
 pub(crate) fn hold(others: bool) -> Option<Hold> {
     let looks = if others { PATIENCE } else { 0 };
     let mut state = STATE.try_lock();
@@ -220,7 +220,7 @@ pub(crate) fn hold(others: bool) -> Option<Hold> {
     state.map(Hold)
 }
 
-/// Makes the console usable although somebody was writing to it. At worst a line is garbled.
+/// Makes the console usable although somebody was writing to it. At worst, a line is garbled.
 ///
 /// # Safety
 /// Whoever was writing never goes on.

@@ -1,5 +1,5 @@
-//! Event channels (event_channel.h): opened, asked for events, waited for. No upcall ever tells of
-//! an event.
+//! Event channels (event_channel.h): opening, polling and waiting. Events are never delivered by
+//! upcalls.
 
 use xen_hal::{DomId, HalError, Port};
 
@@ -39,7 +39,7 @@ struct BindVcpu {
 /// [`wait`] for it.
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 pub fn bind_ipi(cpu: usize) -> Result<Port, HalError> {
     let mut argument = BindIpi {
         vcpu: u32::try_from(cpu).unwrap_or(u32::MAX),
@@ -60,7 +60,7 @@ pub fn bind_ipi(cpu: usize) -> Result<Port, HalError> {
 /// Opens a channel that `peer` can bind to, and that wakes virtual CPU `cpu`.
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 pub fn alloc_unbound(peer: DomId, cpu: usize) -> Result<Port, HalError> {
     let mut argument = AllocUnbound {
         dom: DOMID_SELF,
@@ -109,7 +109,7 @@ pub fn take_pending(port: Port) -> bool {
 /// Makes a channel wake virtual CPU `cpu`, and no other.
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 pub(crate) fn assign(port: Port, cpu: usize) -> Result<(), i32> {
     if !upcall::in_use() {
         return Ok(());

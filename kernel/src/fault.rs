@@ -1,4 +1,4 @@
-//! The end of a domain that found a bug in itself.
+//! Ending the domain after a bug was detected.
 
 use core::fmt::{Arguments, Write};
 use core::panic::PanicInfo;
@@ -12,18 +12,19 @@ use crate::sched::{self, Reason};
 use crate::sync::Yield;
 use crate::{event, heap, memory, percpu, time, vcpu};
 
-/// How long the report may take to be read, in ns.
+/// The time that the report may take to be read, in ns.
 const DRAIN_NS: u64 = 1_000_000_000;
 /// The file of the library whose panics are failed allocations.
 const ALLOC_ERRORS: &str = "alloc/src/alloc.rs";
 const MIB: usize = 1 << 20;
-/// Looks at the state of a virtual CPU before waiting for it to stop is given up.
+/// The number of times that a virtual CPU's state is tested before giving up waiting for it to
+/// stop.
 const STOP_LOOKS: usize = 10_000;
 
 /// One more than the index of the virtual CPU that found a bug first.
 static DYING: AtomicUsize = AtomicUsize::new(0);
 
-/// What `#[panic_handler]` does: says what and where on the console, then [`die`].
+/// Handles a panic: prints its message and location on the console, then calls [`die`].
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     match info.location() {
         Some(place) if place.file().ends_with(ALLOC_ERRORS) => out_of_memory(),
@@ -32,8 +33,7 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     }
 }
 
-/// Says that there was no memory for a block that nothing here can do without: only who made the
-/// domain can give it more.
+/// Reports that an allocation failed and ends the domain.
 fn out_of_memory() -> ! {
     die(format_args!(
         "out of memory: {} bytes more don't fit into {} MiB (`memory` in xl's file)",
@@ -42,10 +42,10 @@ fn out_of_memory() -> ! {
     ))
 }
 
-/// Prints `why` on the console, waits a bounded time until it was read, and ends the domain
-/// with the crash reason, so that `on_crash` of its configuration decides what follows.
+/// Prints `why` on the console, waits for a bounded time until it has been read, and ends the
+/// domain with the crash reason, so that `on_crash` of its xl configuration applies.
 ///
-/// Of several virtual CPUs that come here the first one stops the others and reports.
+/// If several virtual CPUs call this, the first one stops the others and reports.
 pub fn die(why: Arguments<'_>) -> ! {
     let cpu = percpu::current();
     match DYING.compare_exchange(0, cpu + 1, Ordering::Relaxed, Ordering::Relaxed) {
@@ -111,7 +111,7 @@ fn stop_other_cpus() {
     }
 }
 
-/// Touches memory that isn't there, to show what comes of it.
+/// Accesses unmapped memory, to test the handling of faults.
 pub fn provoke_page_fault() -> ! {
     #[expect(unsafe_code, reason = "the fault is the purpose")]
     // SAFETY: address 8 is never mapped, so this reads nothing: it traps and the domain ends.
@@ -121,7 +121,7 @@ pub fn provoke_page_fault() -> ! {
     unreachable!("page zero is mapped")
 }
 
-/// Uses up the stack, to show what comes of it.
+/// Overflows the stack, to test the handling of overflows.
 pub fn provoke_stack_overflow() -> ! {
     #[expect(unconditional_recursion, reason = "the overflow is the purpose")]
     fn deeper(depth: u64) -> u64 {

@@ -42,15 +42,15 @@ const _: () = {
     assert!(size_of::<UnmapGrantRef>() == 24);
 };
 
-/// Why a page of another domain could not be mapped.
+/// The reason why a page of another domain couldn't be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MapError {
-    /// No addresses are left to map it at.
+    /// The window has no free addresses.
     WindowFull,
-    /// The grant doesn't allow it, with its (negative) `GNTST_*` of grant_table.h.
+    /// The grant doesn't permit it; has the (negative) `GNTST_*` status of grant_table.h.
     Refused(i16),
-    /// The hypervisor refused, with its (negative) error number of errno.h.
+    /// The hypervisor returned this negative error number (errno.h).
     Hypervisor(i32),
 }
 
@@ -74,7 +74,7 @@ impl core::error::Error for MapError {}
 pub struct ForeignPage {
     page: SharedPage,
     handle: u32,
-    /// Given back when this is dropped, unless the page can't be unmapped.
+    /// Freed when this is dropped, unless the page can't be unmapped.
     slot: ManuallyDrop<Slot>,
 }
 
@@ -136,7 +136,7 @@ impl Drop for ForeignPage {
         // the page outlives this value.
         let result = unsafe { call4(GRANT_TABLE_OP, GNTTABOP_UNMAP_GRANT_REF, address, 1, 0) };
         if check(result).is_err() || argument.status != GNTST_OKAY {
-            // Its addresses are of no use any more, which is better than used twice.
+            // Its addresses are leaked, rather than used twice.
             log::error!(
                 target: "kernel",
                 "a page of another domain stays mapped: {result}, status {}",

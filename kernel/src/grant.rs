@@ -24,20 +24,21 @@ const GTF_READONLY: u32 = 1 << 2;
 const GTF_READING: u32 = 1 << 3;
 const GTF_WRITING: u32 = 1 << 4;
 const ENTRIES_PER_FRAME: usize = PAGE_SIZE / 8;
-/// Frames that this kernel uses at most.
+/// The maximum number of frames that this kernel uses.
 const MAX_FRAMES: usize = 256;
-/// References that the toolstack keeps for console and xenstore (`GNTTAB_NR_RESERVED_ENTRIES`).
+/// References reserved for the toolstack's use, for console and xenstore
+/// (`GNTTAB_NR_RESERVED_ENTRIES`).
 const RESERVED: u32 = 8;
 
 /// The table's frames; the first virtual CPU sets them at the start and after a suspension.
 static TABLE: [SpecialCell; MAX_FRAMES] = [const { SpecialCell::empty() }; MAX_FRAMES];
-/// How many frames there are to be, decided at the start.
+/// The number of frames, decided at the start.
 static WANTED_FRAMES: AtomicUsize = AtomicUsize::new(0);
-/// Pages that their peers still map although nobody here wants them any more.
+/// Retired pages that their peers still map.
 static QUARANTINE: Mutex<Vec<(Granted, SharedPage)>> = Mutex::new(Vec::new());
 static FREE: Mutex<FreeRefs> = Mutex::new(FreeRefs::new());
 
-/// References never used yet, from `next` on, and those given back.
+/// References that have never been used, from `next` on, and those that were freed.
 struct FreeRefs {
     next: u32,
     recycled: Vec<u32>,
@@ -51,7 +52,7 @@ impl FreeRefs {
         }
     }
 
-    /// Takes a reference, which the table may have no room for.
+    /// Allocates a reference, which may be beyond the end of the table.
     fn take(&mut self) -> u32 {
         self.recycled.pop().unwrap_or_else(|| {
             self.next += 1;
@@ -59,7 +60,7 @@ impl FreeRefs {
         })
     }
 
-    /// Gives a reference back.
+    /// Frees a reference.
     fn give(&mut self, gref: u32) {
         if gref + 1 == self.next {
             self.next = gref;
@@ -174,7 +175,7 @@ fn entry(gref: u32) -> Option<(&'static AtomicU32, &'static AtomicU32)> {
     Some((words.get(at)?, words.get(at + 1)?))
 }
 
-/// Lets `peer` access `page`.
+/// Grants `peer` access to `page`.
 ///
 /// # Errors
 /// [`HalError::NoGrants`] if the table is full.
@@ -195,7 +196,7 @@ pub fn grant(peer: DomId, page: &SharedPage, access: Access) -> Result<Granted, 
     Ok(Granted::new(GrantRef(gref), peer, access))
 }
 
-/// Returns how many more pages can be granted.
+/// Returns the number of pages that can still be granted.
 #[must_use]
 pub fn free() -> usize {
     let all = WANTED_FRAMES.load(Ordering::Relaxed) * ENTRIES_PER_FRAME;
@@ -226,10 +227,10 @@ pub fn end(granted: Granted) -> Result<(), Granted> {
     Ok(())
 }
 
-/// Ends a grant and frees its page, now or once the peer has let go.
+/// Ends a grant and frees its page, now or once the peer has unmapped it.
 ///
 /// # Errors
-/// [`StillInUse`] if it isn't now.
+/// [`StillInUse`] if the peer still maps it.
 pub fn retire(granted: Granted, page: SharedPage) -> Result<(), StillInUse> {
     match end(granted) {
         Ok(()) => {
@@ -243,8 +244,8 @@ pub fn retire(granted: Granted, page: SharedPage) -> Result<(), StillInUse> {
     }
 }
 
-/// Takes back what peers have let go of meanwhile. Returns how many pages they still map, less
-/// those that another virtual CPU is looking at in this moment.
+/// Frees retired pages that peers have unmapped meanwhile. Returns the number of pages that they
+/// still map, not counting those that another virtual CPU is just checking.
 pub fn quarantined() -> usize {
     let waiting = core::mem::take(&mut *QUARANTINE.lock());
     for (granted, page) in waiting {
@@ -254,7 +255,7 @@ pub fn quarantined() -> usize {
     QUARANTINE.lock().len()
 }
 
-/// The same of the pages that one peer maps.
+/// Like [`quarantined`], for the pages that one peer maps.
 pub fn quarantined_by(peer: DomId) -> usize {
     quarantined();
     let waiting = QUARANTINE.lock();

@@ -1,12 +1,12 @@
-//! The drivers' seam ([`Hal`]), made of this kernel.
+//! This kernel's implementation of the drivers' [`Hal`].
 
 use xen_hal::{Access, DomId, Granted, Hal, HalError, Port, SharedPage, StillInUse};
 
 use crate::percpu::MAX_CPUS;
 use crate::{event, grant, memory};
 
-/// The real machine, as one virtual CPU uses it: channels that it opens wake that one. All else
-/// is the same for all of them.
+/// The real machine, as used by one virtual CPU: event channels that are opened through it wake
+/// that CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct XenHal {
     cpu: u8,
@@ -16,7 +16,7 @@ impl XenHal {
     /// Returns the machine as virtual CPU `cpu` uses it.
     ///
     /// # Panics
-    /// If it is not below [`MAX_CPUS`].
+    /// Panics if `cpu` is not below [`MAX_CPUS`].
     #[must_use]
     pub const fn of(cpu: usize) -> Self {
         assert!(cpu < MAX_CPUS);

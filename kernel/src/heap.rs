@@ -1,4 +1,4 @@
-//! The control plane's heap. Forwarding never comes here.
+//! The control plane's heap. Forwarding doesn't use it.
 
 #![expect(unsafe_code, reason = "an allocator hands out memory")]
 
@@ -12,16 +12,16 @@ use xen_hal::PAGE_SIZE;
 use crate::sync::Mutex;
 use crate::{memory, percpu};
 
-/// Least growth of the heap, in bytes: growing is rare then, and little is wasted.
+/// The minimum growth of the heap, in bytes.
 const MIN_GROWTH: usize = 64 * 1024;
-/// Bytes that the heap may need for itself with a block, rounded up.
+/// The heap's overhead per block, in bytes, rounded up.
 const HEAP_NODE: usize = 64;
 
-/// Bytes of the block that there was no memory for last. 0 if there always was.
+/// The size of the last block whose allocation failed, in bytes; 0 if there was none.
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
-/// A first-fit heap on the memory that [`memory`] lends it; for `#[global_allocator]`. The memory of
-/// a file that isn't needed any more can be a second one, which is filled first.
+/// A first-fit heap in memory from [`memory`], for `#[global_allocator]`. The memory of a file that
+/// is no longer needed can be added as a second heap, which is filled first.
 pub struct KernelHeap {
     main: Mutex<linked_list_allocator::Heap>,
     given: Mutex<linked_list_allocator::Heap>,
@@ -37,8 +37,8 @@ impl KernelHeap {
         }
     }
 
-    /// Takes the memory of a file that isn't needed any more. Does nothing if it has one already, or
-    /// the file's is less than a page.
+    /// Adds the memory of a file that is no longer needed. Does nothing if there is one already, or
+    /// if the file is smaller than a page.
     pub fn give(&self, file: Module) {
         let mut given = self.given.lock();
         let memory = file.into_memory();
@@ -48,7 +48,7 @@ impl KernelHeap {
         }
     }
 
-    /// Returns the bytes in use, and the bytes that the heap has.
+    /// Returns the bytes in use and the size of the heap.
     #[must_use]
     pub fn usage(&self) -> (usize, usize) {
         let (given, main) = (self.given.lock(), self.main.lock());
@@ -56,7 +56,7 @@ impl KernelHeap {
     }
 }
 
-/// Returns the bytes of the block that there was no memory for last. `None` if there always was.
+/// Returns the size in bytes of the last block whose allocation failed; `None` if there was none.
 pub(crate) fn refused() -> Option<usize> {
     Some(REFUSED.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
 }
@@ -110,7 +110,7 @@ unsafe impl GlobalAlloc for KernelHeap {
                 return block.as_ptr();
             }
             if !grow(&mut heap, layout) {
-                // Who can do with less asks for it so that it may fail; for others this is a panic.
+                // Fallible allocations handle this; for others it is a panic.
                 REFUSED.store(layout.size(), Ordering::Relaxed);
                 return core::ptr::null_mut();
             }

@@ -29,7 +29,7 @@ pub(crate) const EVENT_CHANNEL_OP: u64 = 32;
 /// This domain (`DOMID_SELF`, xen.h).
 pub(crate) const DOMID_SELF: u16 = 0x7FF0;
 
-/// How often hypercalls were made since the start, by all virtual CPUs.
+/// The number of hypercalls since the start, of all virtual CPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct HypercallCounts {
     /// `SCHEDOP_*` (sched.h), nearly all of them to sleep.
@@ -40,7 +40,7 @@ pub struct HypercallCounts {
     pub total: u64,
 }
 
-/// Returns how often hypercalls were made so far.
+/// Returns the number of hypercalls so far.
 #[must_use]
 pub fn counts() -> HypercallCounts {
     let load = |block: &PerCpu, cell: usize| block.hypercalls[cell].load(Ordering::Relaxed);
@@ -73,8 +73,8 @@ pub(crate) fn count(number: u64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// Makes any hypercall of up to four arguments. Returns what the hypervisor returned, negative
-/// numbers being errors of errno.h.
+/// Makes any hypercall of up to four arguments. Returns the hypervisor's result; negative numbers
+/// are errors of errno.h.
 ///
 /// # Safety
 /// The arguments are what hypercall `number` takes; memory they point at is valid, and may be
@@ -123,7 +123,7 @@ pub(crate) unsafe fn call_op<T>(number: u64, op: u64, argument: &mut T) -> i64 {
     unsafe { call4(number, op, core::ptr::from_mut(argument) as u64, 0, 0) }
 }
 
-/// Turns what a hypercall returned into a result.
+/// Converts the return value of a hypercall to a `Result`.
 ///
 /// # Errors
 /// The (negative) error number of errno.h.

@@ -1,10 +1,10 @@
-//! All that talks to the hypervisor.
+//! Everything that talks to the hypervisor.
 //!
-//! No interrupts: event upcalls stay masked but for the call in which one of several virtual CPUs
-//! sleeps, a loop asks for pending events and sleeps in [`event::wait`]. So nothing here is ever
-//! re-entered by the virtual CPU that runs it. Others can be set going ([`smp::start`]) and may
-//! call everything here but [`start`] and [`store_ring`]; locks are held for a few instructions,
-//! with the order that [`sync`] gives.
+//! There are no interrupts: event upcalls stay masked except during the call in which one of
+//! several virtual CPUs sleeps; a loop polls for pending events and sleeps in [`event::wait`]. So
+//! no virtual CPU re-enters any of this code. Other virtual CPUs can be started ([`smp::start`])
+//! and may call everything here except [`start`] and [`store_ring`]; locks are held for a few
+//! instructions, in the order that [`sync`] defines.
 
 #![no_std]
 
@@ -41,9 +41,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use xen_boot::{BootError, BootInfo, Protocol};
 use xen_hal::{Port, SharedPage};
 
-/// Brings the machine up: memory, events, time, console, grants, exception handlers.
+/// Initializes the machine: memory, events, time, console, grants, exception handlers.
 ///
-/// Call it once, first of all.
+/// It must be called once, before anything else.
 ///
 /// # Errors
 /// [`BootError`] if there is no [`BootInfo`].
@@ -78,8 +78,8 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
     Ok(boot)
 }
 
-/// Takes the page and the event channel of the ring to xenstored. `None` if there is no such page,
-/// or it was taken before.
+/// Takes the page and the event channel of the ring to xenstored. Returns `None` if there is no
+/// such page, or if it was taken before.
 #[must_use]
 pub fn store_ring(boot: &BootInfo) -> Option<(SharedPage, Port)> {
     static TAKEN: AtomicBool = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! The `log` facade's other end: lines on the console.
+//! The logger behind the `log` facade, which writes to the console.
 
 use core::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! The domain's memory: the heap grows up from the end of what the domain builder placed,
-//! pages are handed out from the top down, and whichever comes first takes what is left.
+//! The domain's memory: the heap grows upwards from the end of what the domain builder placed,
+//! pages are allocated from the top down, and both compete for what is left.
 
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -12,12 +12,12 @@ use crate::sync::Mutex;
 
 static SPACE: Mutex<Space> = Mutex::new(Space::new(0..0, 0));
 
-/// Memory not yet given out, as the addresses between `low` and `high`, and pages given back,
-/// each of which begins with the address of the next.
+/// Unused memory between the addresses `low` and `high`, and a list of freed pages, each of which
+/// begins with the address of the next.
 struct Space {
     low: usize,
     high: usize,
-    /// Below this address no page is handed out: the heap must be able to grow.
+    /// No page is allocated below this address, so that the heap can grow.
     reserved_for_heap: usize,
     total: usize,
     free_list: Option<NonNull<u8>>,
@@ -72,14 +72,14 @@ impl Space {
     }
 }
 
-/// Where the memory is, in pages.
+/// The use of memory, in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryStats {
-    /// The domain's.
+    /// The domain's memory.
     pub total: usize,
-    /// Image, stack, page tables, ramdisk and heap, with what the heap has free.
+    /// Image, stack, page tables, ramdisk and heap, including what is free in the heap.
     pub kernel: usize,
-    /// Neither handed out as pages nor part of the heap.
+    /// Free: neither allocated as pages nor part of the heap.
     pub free: usize,
 }
 
@@ -93,12 +93,12 @@ pub(crate) fn init(boot: &BootInfo) {
     *SPACE.lock() = Space::new(free, boot.pages);
 }
 
-/// Returns the frame of a page, as it is now: a restore changes it.
+/// Returns the current frame of a page; a restore changes it.
 pub(crate) fn frame_of(page: &SharedPage) -> FrameNumber {
     p2m::frame_of(page.as_ptr().as_ptr() as usize)
 }
 
-/// Takes charge of a page that the domain builder made for a ring. `None` if it lies nowhere.
+/// Takes over a page that the domain builder created for a ring. Returns `None` if it isn't mapped.
 ///
 /// # Safety
 /// The page is one that the domain builder made, and nobody else has it.
@@ -110,7 +110,7 @@ pub(crate) unsafe fn builder_page(frame: FrameNumber) -> Option<SharedPage> {
     Some(unsafe { SharedPage::from_raw(start) })
 }
 
-/// Takes a zeroed page. `None` if memory is short.
+/// Allocates a zeroed page. Returns `None` if there is no memory.
 #[must_use]
 pub fn alloc_page() -> Option<SharedPage> {
     let mut space = SPACE.lock();
@@ -132,7 +132,7 @@ pub fn alloc_page() -> Option<SharedPage> {
     Some(page)
 }
 
-/// Takes a page back.
+/// Frees a page.
 pub fn free_page(page: SharedPage) {
     let start = page.as_ptr();
     let mut space = SPACE.lock();
@@ -169,7 +169,7 @@ pub(crate) fn extend_heap(bytes: usize) -> Option<Range<usize>> {
     SPACE.lock().take_from_bottom(bytes)
 }
 
-/// Returns how the memory is divided now.
+/// Returns the current use of memory.
 #[must_use]
 pub fn stats() -> MemoryStats {
     SPACE.lock().stats()

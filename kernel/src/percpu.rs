@@ -1,4 +1,4 @@
-//! What each virtual CPU has for itself, found by its GS base.
+//! Per-CPU data, found by the GS base.
 //!
 //! Plain data at the bottom of this kernel. A [`PerCpu`] is written by nothing but its own
 //! virtual CPU and, where a field says so, by Xen and by the virtual CPU that starts it. What the
@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// Most virtual CPUs that this kernel uses.
+/// The maximum number of virtual CPUs that this kernel uses.
 pub const MAX_CPUS: usize = 8;
 
 /// Hypercalls that are counted one by one, and one cell for those with higher numbers.
@@ -16,7 +16,7 @@ pub(crate) const COUNTED_HYPERCALLS: usize = 40;
 #[repr(C, align(64))]
 pub(crate) struct RunStateArea(pub(crate) [AtomicU64; 6]);
 
-/// What one virtual CPU has for itself: whole cache lines, so that none pays for another.
+/// The data of one virtual CPU, in cache lines of its own.
 #[repr(C, align(128))]
 pub(crate) struct PerCpu {
     /// This block's own address, so that `gs:[0]` is one.
@@ -78,7 +78,7 @@ pub(crate) fn prepare(index: usize) -> usize {
     address
 }
 
-/// Returns how many virtual CPUs the domain has, as far as they can be used: 1 to [`MAX_CPUS`].
+/// Returns the number of usable virtual CPUs of the domain, 1 to [`MAX_CPUS`].
 #[must_use]
 #[inline]
 pub fn count() -> usize {
@@ -90,7 +90,7 @@ pub(crate) fn set_count(count: usize) {
     COUNT.store(count.clamp(1, MAX_CPUS), Ordering::Relaxed);
 }
 
-/// Index of the virtual CPU that this is, below [`MAX_CPUS`]. Not to be called on a host.
+/// Returns the index of the current virtual CPU, below [`MAX_CPUS`]. Must not be called on a host.
 #[must_use]
 #[inline]
 pub fn current() -> usize {
@@ -108,7 +108,7 @@ pub fn current() -> usize {
     index % MAX_CPUS
 }
 
-/// Returns the block of the virtual CPU that this is. Not to be called on a host.
+/// Returns the block of the current virtual CPU. Must not be called on a host.
 #[inline]
 pub(crate) fn own() -> &'static PerCpu {
     let block: *const PerCpu;

@@ -1,4 +1,4 @@
-//! How long virtual CPUs have been in each state (`struct vcpu_runstate_info`, vcpu.h).
+//! The times that virtual CPUs have spent in each state (`struct vcpu_runstate_info`, vcpu.h).
 
 use core::sync::atomic::Ordering;
 
@@ -16,18 +16,18 @@ const XEN_RUNSTATE_UPDATE: u64 = 1 << 63;
 /// Place of `state_entry_time` in the area, in 64-bit words.
 const STATE_ENTRY_TIME: usize = 1;
 
-/// How long a virtual CPU has been in each state since the domain started, in ns.
+/// The times that a virtual CPU has spent in each state since the domain started, in ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunState {
     /// System time when it was read.
     pub at: u64,
     /// Executing.
     pub running: u64,
-    /// Ready, but another domain was executing.
+    /// Ready, while another domain was executing.
     pub runnable: u64,
     /// Asleep.
     pub blocked: u64,
-    /// Neither.
+    /// Offline.
     pub offline: u64,
 }
 

@@ -2,8 +2,8 @@
 
 use crate::hypercall::{SCHED_OP, call_op, call4};
 
-/// Why the domain ends (`SHUTDOWN_*`, sched.h); `on_poweroff`, `on_reboot` and `on_crash` of
-/// the xl configuration say what follows.
+/// The reason for which the domain ends (`SHUTDOWN_*`, sched.h); `on_poweroff`, `on_reboot` and
+/// `on_crash` of the xl configuration define the reaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// `SHUTDOWN_poweroff`.
@@ -34,7 +34,7 @@ pub fn shutdown(reason: Reason) -> ! {
     }
 }
 
-/// Lets others run, of this domain and of others (`SCHEDOP_yield`).
+/// Yields to other virtual CPUs and domains (`SCHEDOP_yield`).
 pub fn yield_now() {
     #[expect(unsafe_code, reason = "hypercall")]
     // SAFETY: SCHEDOP_yield takes no argument.

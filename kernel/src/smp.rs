@@ -1,7 +1,7 @@
-//! The domain's virtual CPUs: the one that it begins with, and those that [`start`] sets going.
+//! The domain's virtual CPUs: the first one, and those that [`start`] starts.
 //!
-//! Event upcalls arrive only where one sleeps, and each runs one function for ever: none is ever
-//! re-entered.
+//! Event upcalls arrive only while one sleeps, and each runs a single function that doesn't return:
+//! none is ever re-entered.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
@@ -20,17 +20,17 @@ pub use crate::percpu::{MAX_CPUS, count, current};
 /// More virtual CPUs than any domain has; ends the search for the last one.
 const MANY_CPUS: usize = 8192;
 
-/// Why a virtual CPU was not started.
+/// The reason why a virtual CPU wasn't started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// The domain has none with this index, or it is not below [`MAX_CPUS`].
     Missing,
-    /// It runs already.
+    /// It is running already.
     Started,
     /// No memory for its stack.
     NoMemory,
-    /// The hypervisor refused, with its (negative) error number of errno.h.
+    /// The hypervisor returned this negative error number (errno.h).
     Hypervisor(i32),
 }
 
@@ -71,11 +71,11 @@ pub(crate) fn find() {
     }
 }
 
-/// Sets virtual CPU `index` going with `entry(index)`, on a stack of [`STACK_SIZE`] bytes that
-/// is never given back. Not to be called by two at a time for the same one.
+/// Starts virtual CPU `index` with `entry(index)`, on a stack of [`STACK_SIZE`] bytes that is never
+/// freed. Must not be called concurrently for the same CPU.
 ///
 /// # Errors
-/// [`Error`] if it doesn't run. It can be tried again unless it runs already.
+/// [`Error`] if it wasn't started. The call can be retried unless it is running already.
 pub fn start(index: usize, entry: fn(usize) -> !) -> Result<(), Error> {
     if index >= count() {
         return Err(Error::Missing);

@@ -1,4 +1,4 @@
-//! What of this kernel doesn't survive a suspension of the domain, and how it comes back.
+//! Kernel state that doesn't survive a suspension of the domain, and its restoration.
 //!
 //! A domain is saved only if nothing in its page tables points at a page that isn't its own
 //! memory, so [`detach`] unmaps shared info and the grant table. The domain then asks for its
@@ -7,7 +7,7 @@
 //! grant table, event channels, and what each virtual CPU has to register for itself
 //! ([`restore_cpu`]).
 //!
-//! Channels and grants of devices are their drivers', who lose them in a restore.
+//! Event channels and grants of devices belong to their drivers, which lose them in a restore.
 
 use xen_boot::{BootInfo, Protocol};
 use xen_hal::Port;

@@ -9,8 +9,8 @@ use crate::{percpu, sched};
 /// Turns of a waiting loop for each call of the hypervisor.
 const SPINS_PER_YIELD: u32 = 256;
 
-/// How to wait for a lock that another virtual CPU holds: for a moment by spinning, then by
-/// letting the hypervisor run who holds it.
+/// The strategy for waiting for a lock that another virtual CPU holds: spinning for a moment, then
+/// yielding to the hypervisor, so that it can run the holder.
 #[derive(Clone, Copy, Debug)]
 pub struct Yield;
 
@@ -26,8 +26,8 @@ impl RelaxStrategy for Yield {
     }
 }
 
-/// A lock between virtual CPUs. Nobody may take one twice, and who takes several takes them
-/// in this order: console, grants, heap (given memory before its own), memory, window.
+/// A lock between virtual CPUs. It must not be acquired recursively, and several must be acquired
+/// in this order: console, grants, heap (added memory before its own), memory, window.
 pub(crate) type Mutex<T> = spin::mutex::SpinMutex<T, Yield>;
 
 /// What a lock gives to whoever holds it.

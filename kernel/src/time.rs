@@ -1,5 +1,5 @@
-//! Time as Xen tells it: the time-stamp counter scaled by what Xen writes into the shared
-//! info page (`struct vcpu_time_info`, xen.h).
+//! Xen's time: the time-stamp counter, scaled with parameters that Xen writes into the shared info
+//! page (`struct vcpu_time_info`, xen.h).
 
 use core::sync::atomic::{Ordering, fence};
 
@@ -30,15 +30,16 @@ pub(crate) fn init() {
     let _ = unsafe { vcpu::register_time_area(percpu::current(), area) };
 }
 
-/// Nanoseconds since the time-stamp counter was at `tsc`.
+/// Returns the number of nanoseconds since the time-stamp counter was at `tsc`.
 #[must_use]
 pub fn since(tsc: u64) -> u64 {
     let scale = shared_info::own()[SCALE].load(Ordering::Relaxed);
     scaled(ticks().saturating_sub(tsc), scale)
 }
 
-/// Nanoseconds since the host booted (Xen's system time). Never goes back on one virtual CPU;
-/// on another one it may be a little less, as the host's processors don't agree exactly.
+/// Returns the number of nanoseconds since the host booted (Xen's system time). It is monotonic on
+/// one virtual CPU, but may be slightly less on another one, as the host's processors don't agree
+/// exactly.
 #[must_use]
 pub fn now() -> u64 {
     let info = shared_info::own();
@@ -95,7 +96,7 @@ fn scaled(ticks: u64, scale: u64) -> u64 {
     ((u128::from(ticks) * factor) >> 32) as u64
 }
 
-/// Seconds since 1970, as dom0 set the host's clock.
+/// Returns the number of seconds since 1970, according to the host's clock as set by dom0.
 #[must_use]
 pub fn wall_clock() -> u64 {
     loop {

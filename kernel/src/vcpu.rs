@@ -1,4 +1,4 @@
-//! What the hypervisor does to virtual CPUs (vcpu.h).
+//! Hypercalls about virtual CPUs (vcpu.h).
 
 use crate::hypercall::{VCPU_OP, call4, check};
 
@@ -52,7 +52,7 @@ pub(crate) fn exists(index: usize) -> bool {
 /// Gives virtual CPU `index` the state in which it begins.
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 ///
 /// # Safety
 /// `C` is the structure that `VCPUOP_initialise` takes for a guest of this kind, and the state is
@@ -67,7 +67,7 @@ pub(crate) unsafe fn initialise<C>(index: usize, context: &C) -> Result<(), i32>
 /// Lets virtual CPU `index` run.
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 pub(crate) fn up(index: usize) -> Result<(), i32> {
     plain_op(VCPUOP_UP, index).map(drop)
 }
@@ -75,7 +75,7 @@ pub(crate) fn up(index: usize) -> Result<(), i32> {
 /// Stops virtual CPU `index`, which may go on for as long as it takes to interrupt a processor.
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 pub(crate) fn down(index: usize) -> Result<(), i32> {
     plain_op(VCPUOP_DOWN, index).map(drop)
 }
@@ -94,7 +94,7 @@ pub(crate) fn is_running(index: usize) -> bool {
 /// (`vcpu_runstate_info`).
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 ///
 /// # Safety
 /// The 48 bytes at `area` are mapped for ever, lie in one page and are read as atomics only.
@@ -111,7 +111,7 @@ pub(crate) unsafe fn register_runstate_area(index: usize, area: usize) -> Result
 /// (`vcpu_time_info`, xen.h).
 ///
 /// # Errors
-/// What the hypervisor answered.
+/// The hypervisor's error.
 ///
 /// # Safety
 /// The 32 bytes at `area` are mapped for ever, lie in one page and are read as atomics only.

@@ -1,10 +1,10 @@
-//! Where pages are mapped that aren't this domain's memory: shared info, the frames of the grant
-//! table, pages of other domains.
+//! The window of addresses for pages that aren't this domain's memory: shared info, the frames of
+//! the grant table, pages of other domains.
 //!
-//! A place is a [`Slot`], a page that Xen lets the domain map is a [`SpecialPage`] in one. Dropping
-//! either gives the addresses back, and unmaps what was there: a domain can be saved only if no
-//! entry of its page tables points at anything but its own memory. A [`SpecialCell`] holds such a
-//! page for all of the kernel, and can be emptied and set again.
+//! A [`Slot`] is the address of one page, a [`SpecialPage`] a page that Xen lets the domain map at
+//! one. Dropping either frees the address and unmaps the page: a domain can be saved only if its
+//! page tables refer to nothing but its own memory. A [`SpecialCell`] contains such a page for the
+//! whole kernel, and can be emptied and set again.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 

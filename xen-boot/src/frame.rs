@@ -1,9 +1,9 @@
-//! Numbers of pages.
+//! Frame numbers.
 
-/// The number that names a page to the hypervisor: a machine frame number (MFN) in a
-/// paravirtualised guest, a guest frame number (GFN) in any other (mm.h, "Frame numbers").
+/// The hypervisor's number of a page: a machine frame number (MFN) in a paravirtualized guest, a
+/// guest frame number (GFN) in any other (mm.h, "Frame numbers").
 ///
-/// No frame number may be kept over a suspension: a paravirtualised domain is restored into other
+/// No frame number may be kept over a suspension: a paravirtualized domain is restored into other
 /// machine frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

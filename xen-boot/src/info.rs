@@ -1,9 +1,9 @@
-//! What a guest is told at birth, by whichever boot protocol.
+//! Boot information, independent of the boot protocol.
 
 use crate::ring::RingInfo;
 use crate::start_info::StartInfo;
 
-/// Memory that the domain builder put a file into. Whoever has the value owns the memory.
+/// A file in memory, placed by the domain builder. The value owns the memory.
 #[derive(Debug)]
 pub struct Module {
     start: usize,
@@ -41,7 +41,7 @@ impl Module {
     }
 }
 
-/// What a guest is told at birth.
+/// The boot information of a guest.
 #[derive(Debug)]
 pub struct BootInfo {
     /// Pages of memory that the domain has.
@@ -54,18 +54,18 @@ pub struct BootInfo {
     pub console: RingInfo,
     /// The xenstore ring.
     pub store: RingInfo,
-    /// What only the protocol tells by which the guest was started.
+    /// What is specific to the boot protocol.
     pub protocol: Protocol,
 }
 
-/// A boot protocol, with what only this one tells.
+/// A boot protocol, with its specific information.
 #[derive(Clone, Copy, Debug)]
 pub enum Protocol {
     /// Paravirtualised (`struct start_info`, xen.h).
     Pv(PvInfo),
 }
 
-/// What only a paravirtualised guest is told.
+/// Information for paravirtualized guests only.
 #[derive(Clone, Copy, Debug)]
 pub struct PvInfo {
     /// The page itself, which the toolstack writes again when it restores the domain.
@@ -78,7 +78,7 @@ pub struct PvInfo {
     pub first_free: usize,
 }
 
-/// Why there is no [`BootInfo`].
+/// The reason why there is no [`BootInfo`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
     /// The start info's magic isn't that of `xen-3.x-x86_64`; holds the bytes found instead.

@@ -1,4 +1,4 @@
-//! Entry of a 64-bit paravirtualised guest: ELF notes (elfnote.h) and the first instructions.
+//! Entry of a 64-bit paravirtualized guest: ELF notes (elfnote.h) and the first instructions.
 //!
 //! Xen's builder leaves the virtual address of `struct start_info` in `rsi` and a small
 //! stack in `rsp`; that stack is the last thing it put into memory (xen.h, "Start-of-day

@@ -1,4 +1,4 @@
-//! Rings that are there before the guest is.
+//! Rings that are set up before the guest starts.
 
 use crate::frame::FrameNumber;
 

@@ -1,4 +1,4 @@
-//! The first virtual CPU's stack, and the page below it that nobody may touch.
+//! The first virtual CPU's stack, and the guard page below it.
 
 use core::cell::UnsafeCell;
 

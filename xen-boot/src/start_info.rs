@@ -1,4 +1,4 @@
-//! `struct start_info`, the page with which Xen starts a paravirtualised guest (xen.h).
+//! `struct start_info`, the page with which Xen starts a paravirtualized guest (xen.h).
 
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};

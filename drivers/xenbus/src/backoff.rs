@@ -1,19 +1,20 @@
-//! Pauses between attempts, longer with each that fails.
+//! Exponential backoff.
 
 use alloc::string::String;
 use core::fmt;
 
 /// The pause after a first failure; it doubles with each further one.
 pub const MIN_BACKOFF_NS: u64 = 1_000_000_000;
-/// The longest pause, and how long a connection must have held for the next failure to count
+/// The maximum pause, and the time that a connection must have lasted for the next failure to count
 /// as the first.
 pub const MAX_BACKOFF_NS: u64 = 30_000_000_000;
 
-/// How long to pause between failures, and what was said of the last one.
+/// The state of the backoff, and the last reported problem.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
-    /// Why the device couldn't be set up, which was logged; empty if it was connected since.
+    /// The last logged reason why the device couldn't be set up; empty if it has been connected
+    /// since.
     pub(crate) complaint: String,
 }
 
@@ -25,8 +26,8 @@ impl Backoff {
         pause_ns
     }
 
-    /// Returns the pause that is due after an end that may be nobody's fault, in nanoseconds: none
-    /// after the first one.
+    /// Returns the pause that is due after a connection has ended without an error, in nanoseconds:
+    /// none after the first one.
     pub(crate) fn after_end(&mut self) -> u64 {
         let pause_ns = self.failures.checked_sub(1).map_or(0, Self::pause_ns);
         self.failures = self.failures.saturating_add(1).min(32);

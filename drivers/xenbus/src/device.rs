@@ -1,4 +1,4 @@
-//! One frontend device, as xenstore shows it.
+//! A frontend device in xenstore.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -18,12 +18,12 @@ const FIRST_RESERVED: u16 = 0x7ff0;
 /// Room for a key after the backend's path.
 const KEY_MAX: usize = 128;
 
-/// Why a device can't be used yet.
+/// The reason why a device can't be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// There is no such device.
+    /// The device doesn't exist.
     Removed,
-    /// The toolstack's key is missing or makes no sense.
+    /// A key of the toolstack is missing or malformed.
     Malformed(&'static str),
     /// xenstore failed.
     Store(StoreError),
@@ -47,7 +47,7 @@ impl fmt::Display for OpenError {
 
 impl core::error::Error for OpenError {}
 
-/// Why something can't be done with a device any more.
+/// The reason why a device can no longer be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceError {
     /// The device itself was removed.
@@ -79,7 +79,7 @@ impl fmt::Display for DeviceError {
 
 impl core::error::Error for DeviceError {}
 
-/// A frontend device: its directory, and its backend's.
+/// A frontend device, with its directory and its backend's.
 #[derive(Debug)]
 pub struct Device {
     store: Store,
@@ -132,7 +132,7 @@ impl Device {
         })
     }
 
-    /// Opens device `id` of a `kind`, after waiting for the toolstack if its keys are not complete.
+    /// Opens device `id` of a `kind`, waiting for the toolstack if its keys are incomplete.
     ///
     /// # Errors
     /// [`DeviceError::Removed`], [`DeviceError::Store`].
@@ -157,19 +157,19 @@ impl Device {
         }
     }
 
-    /// Returns what it is called in messages: `vif/0`.
+    /// Returns its name in messages, such as `vif/0`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the connection it is seen through.
+    /// Returns the connection to xenstore.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Returns the domain that is the backend, to which pages are granted.
+    /// Returns the backend's domain, to which pages are granted.
     #[must_use]
     pub fn backend_id(&self) -> DomId {
         self.backend_id
@@ -187,7 +187,7 @@ impl Device {
         format!("{}/{key}", self.backend)
     }
 
-    /// Reads keys of the frontend, all at once.
+    /// Reads keys of the frontend, in one round trip.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -195,7 +195,7 @@ impl Device {
         Keys::read(&self.store, &self.frontend, keys).await
     }
 
-    /// Reads keys of the backend, all at once.
+    /// Reads keys of the backend, in one round trip.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -203,11 +203,11 @@ impl Device {
         Keys::read(&self.store, &self.backend, keys).await
     }
 
-    /// Writes keys of the frontend as one change; a `None` removes a key and all below it. They
-    /// are written in their order, and may be in directories of the frontend (`queue-0/…`),
-    /// which come into being with them.
+    /// Writes keys of the frontend in one transaction; `None` removes a key and everything below
+    /// it. Keys are written in order, and may be in directories of the frontend (`queue-0/…`),
+    /// which are created.
     ///
-    /// A frontend that was removed meanwhile is not brought to life again by this.
+    /// A frontend that has been removed meanwhile is not recreated.
     ///
     /// # Errors
     /// [`DeviceError::Removed`], [`DeviceError::Store`].
@@ -260,7 +260,7 @@ impl Device {
     /// Returns the backend's state. A missing or malformed key is [`XenbusState::Unknown`].
     ///
     /// # Errors
-    /// [`DeviceError`] if the device isn't what it was when it was opened.
+    /// [`DeviceError`] if the device has changed since it was opened.
     pub async fn backend_state(&self) -> Result<XenbusState, DeviceError> {
         let paths = [
             self.frontend_path("backend"),
@@ -288,8 +288,8 @@ impl Device {
         }
     }
 
-    /// Returns `true` if the toolstack wants the device to be there (`online`): a backend that
-    /// closes while it is online may come back, otherwise the device is about to be removed.
+    /// Returns `true` if the toolstack wants the device to exist (`online`): a backend that closes
+    /// while it is online may come back, otherwise the device is about to be removed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -307,7 +307,7 @@ impl Device {
     }
 
     fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<(), StoreError>> {
-        // All, so that all know whom to wake and none is reported twice.
+        // Poll all of them, so that each registers the task and none is reported twice.
         let all = [
             self.frontend_watch.poll_changed(cx),
             self.domain_watch.poll_changed(cx),
@@ -317,10 +317,10 @@ impl Device {
         ready.unwrap_or(Poll::Pending)
     }
 
-    /// Waits until the backend is in a state that `want` accepts; returns it.
+    /// Waits until the backend is in a state that `want` accepts, and returns the state.
     ///
     /// # Errors
-    /// [`DeviceError`] if the device isn't what it was when it was opened.
+    /// [`DeviceError`] if the device has changed since it was opened.
     pub async fn wait_backend(
         &mut self,
         mut want: impl FnMut(XenbusState) -> bool,

@@ -1,4 +1,4 @@
-//! Which devices the toolstack gives the domain, at boot and later.
+//! The devices that the toolstack attaches to the domain.
 
 use alloc::format;
 use alloc::rc::Rc;
@@ -36,8 +36,7 @@ impl DeviceList {
         })
     }
 
-    /// Returns the numbers of the devices that exist now, in ascending order. Names that are no
-    /// numbers are left out.
+    /// Returns the numbers of the existing devices, in ascending order. Other names are ignored.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -55,8 +54,8 @@ impl DeviceList {
         Ok(ids)
     }
 
-    /// Waits until the devices, or something about them, may have changed; returns at once
-    /// the first time.
+    /// Waits until the devices, or anything about them, may have changed. Returns immediately the
+    /// first time.
     ///
     /// # Errors
     /// [`StoreError`] if the connection is lost.
@@ -65,7 +64,7 @@ impl DeviceList {
     }
 }
 
-/// Returns a device's number, written the one way that names its directory.
+/// Parses a device's number in its canonical form, as used for its directory.
 fn parse_id(name: &str) -> Option<u32> {
     let plain = name.bytes().all(|byte| byte.is_ascii_digit());
     let canonical = name == "0" || !name.starts_with('0');
@@ -76,8 +75,8 @@ fn parse_id(name: &str) -> Option<u32> {
     }
 }
 
-/// Returns the backends of all devices of a `kind`: their domains and their directories. Devices
-/// whose keys aren't complete are left out, and all if xenstore fails.
+/// Returns the domains and directories of the backends of all devices of a `kind`. Devices with
+/// incomplete keys are omitted, and all of them if xenstore fails.
 pub async fn backends(store: &Store, kind: &str) -> Vec<(DomId, String)> {
     let path = format!("device/{kind}");
     let mut backends = Vec::new();
@@ -101,12 +100,13 @@ struct Started {
     backoff: Backoff,
 }
 
-/// Spawns `start(id)` for every device of a `kind`, those there now and those that come.
+/// Spawns `start(id)` for every device of a `kind`, now and whenever one is attached.
 ///
-/// What `start` gives should end when the device is removed ([`crate::run_device`] does); if
-/// a device of the same number exists then, it is started again: at once the first time, otherwise
-/// after a pause between [`MIN_BACKOFF_NS`](crate::MIN_BACKOFF_NS) and [`MAX_BACKOFF_NS`]. Returns only
-/// when the connection to xenstore is lost.
+/// The future returned by `start` should complete when the device is removed, as
+/// [`crate::run_device`] does. If a device with the same number exists then, it is started again:
+/// at once the first time, otherwise after a pause between
+/// [`MIN_BACKOFF_NS`](crate::MIN_BACKOFF_NS) and [`MAX_BACKOFF_NS`]. Returns only when the
+/// connection to xenstore is lost.
 pub async fn attach_devices<F: Future<Output = ()> + 'static>(
     store: &Store,
     tasks: &Tasks,

@@ -1,7 +1,7 @@
 //! The life of a frontend device.
 //!
-//! What both ends do is agreed on through one `state` key each (`io/xenbus.h`). The normal
-//! course, with Linux's netback at the other end:
+//! Both ends coordinate through a `state` key each (`io/xenbus.h`). The normal sequence, with
+//! Linux's netback at the other end:
 //!
 //! | frontend | backend | |
 //! |---|---|---|
@@ -12,10 +12,10 @@
 //! | Closing, Closed | Closed | nothing is mapped any more: [`Handler::disconnect`] |
 //! | Initialising | InitWait | the next round, if the device is still wanted |
 //!
-//! A frontend in Initialising asks the backend to begin again from whatever state it is in, so
-//! that is how a round starts. A backend may also close before it ever connects, vanish and
-//! come back elsewhere, or have the whole device removed under it; each is met where it can
-//! happen, and none is waited for longer than it takes.
+//! A frontend in Initialising asks the backend to start again from whatever state it is in, so each
+//! round starts with that. A backend may also close before it ever connects, vanish and come back
+//! elsewhere, or have the whole device removed; each case is handled where it can occur, without
+//! unnecessary waiting.
 
 use alloc::string::ToString;
 use core::fmt;
@@ -31,11 +31,10 @@ use crate::state::XenbusState::{
 use executor::{Either, Signal, Timers, select};
 use xenstore::{Store, StoreError};
 
-/// How long a backend may take for each step of closing before its answer is no longer
-/// waited for.
+/// The timeout for each step of closing, in ns.
 pub const CLOSE_TIMEOUT_NS: u64 = 5_000_000_000;
 
-/// What a driver does at each turn of a device's life.
+/// A driver's callbacks for the stages of a device's life.
 #[expect(
     async_fn_in_trait,
     reason = "tasks stay on one thread, so no bound on the futures"
@@ -43,32 +42,33 @@ pub const CLOSE_TIMEOUT_NS: u64 = 5_000_000_000;
 pub trait Handler {
     /// What exists while the device is connected: rings, pages, event channels.
     type Connection;
-    /// Why it couldn't be set up.
+    /// The error when a connection can't be set up.
     type Error: fmt::Display;
-    /// What the data path may find wrong with the backend.
+    /// A fault of the backend that the data path may report.
     type Fault: fmt::Display;
 
-    /// Negotiates, allocates, and publishes what the backend needs. The backend is waiting;
-    /// it acts once this returns. On an error, everything is given back.
+    /// Negotiates, allocates, and publishes what the backend needs. The backend waits until this
+    /// returns. On an error, everything has to be freed.
     ///
-    /// `fault` is for the data path of this connection: raising it closes the device and, after
-    /// a while, connects it again. The data path must not touch the connection afterwards.
+    /// `fault` is for the data path of this connection: raising it closes the device and, after a
+    /// pause, connects it again. The data path must not use the connection afterwards.
     ///
-    /// This is not cut short, so it should wait for nothing but answers from xenstore.
+    /// This isn't cancelled, so it should wait for nothing but answers from xenstore.
     async fn connect(
         &mut self,
         device: &Device,
         fault: &Signal<Self::Fault>,
     ) -> Result<Self::Connection, Self::Error>;
 
-    /// The backend is connected too.
+    /// Called when the backend is connected, too.
     fn established(&mut self, device: &Device, connection: &mut Self::Connection);
 
-    /// The data path must let go of the connection now. The backend may still use its pages.
+    /// Called when the data path must stop using the connection. The backend may still use its
+    /// pages.
     fn stop(&mut self, connection: &mut Self::Connection);
 
-    /// Gives everything back. Normally the backend has let go of the pages; where it has not
-    /// (it vanished, or doesn't answer), ending a grant fails and the page must be kept.
+    /// Frees everything. Normally the backend has unmapped the pages; if it hasn't (it vanished, or
+    /// doesn't answer), ending a grant fails and the page must be kept.
     async fn disconnect(&mut self, connection: Self::Connection);
 }
 
@@ -81,10 +81,10 @@ pub enum Ended {
     StoreLost(StoreError),
 }
 
-/// Why a connection ends.
+/// The reason why a connection ended.
 #[derive(Clone, Copy)]
 enum Cause {
-    /// The backend closed or began again.
+    /// The backend closed or started again.
     BackendClosed,
     /// Something failed on this side, or the data path found a fault.
     Fault,
@@ -94,21 +94,21 @@ enum Cause {
 impl From<DeviceError> for Cause {
     fn from(error: DeviceError) -> Self {
         match error {
-            // xenstore refusing something says nothing about the device.
+            // A request refused by xenstore says nothing about the device.
             DeviceError::Store(error) if !error.is_fatal() => Self::Fault,
             error => Self::Device(error),
         }
     }
 }
 
-/// Drives a device from now until it is removed.
+/// Drives a device until it is removed.
 ///
-/// A connection that ended for any reason is set up again for as long as the device exists:
-/// at once if the backend asks for it the first time, otherwise after a pause between
-/// [`MIN_BACKOFF_NS`] and [`MAX_BACKOFF_NS`].
+/// A connection that has ended for any reason is set up again as long as the device exists: at once
+/// if the backend asks for it the first time, otherwise after a pause between [`MIN_BACKOFF_NS`]
+/// and [`MAX_BACKOFF_NS`].
 ///
-/// If the connection to xenstore is lost, a device that works is left working until its data
-/// path raises a fault.
+/// If the connection to xenstore is lost, a working device continues until its data path raises a
+/// fault.
 pub async fn run_device<H: Handler>(
     store: &Store,
     timers: &Timers,
@@ -190,7 +190,7 @@ impl<H: Handler> Machine<'_, H> {
         let mut connection = match self.handler.connect(&self.device, &fault).await {
             Ok(connection) => connection,
             Err(error) => {
-                // It is tried again and again: what is still wrong is said once.
+                // It is retried repeatedly, so a persistent problem is logged once.
                 let complaint = error.to_string();
                 if self.backoff.complaint != complaint {
                     log::warn!(target: "xenbus", "{}: {complaint}", self.device.name());

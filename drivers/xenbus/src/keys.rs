@@ -1,4 +1,4 @@
-//! Keys of a directory of xenstore, and what their values mean.
+//! Keys of a directory in xenstore, and their values.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -9,16 +9,16 @@ use core::str::FromStr;
 use executor::join_all;
 use xenstore::{StoreError, View};
 
-/// Why a key can't be used.
+/// The reason why a key can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// It isn't there.
+    /// It is missing.
     Missing(String),
-    /// Its value makes no sense.
+    /// Its value is malformed.
     Malformed {
         /// The key.
         key: String,
-        /// What it holds (the start, if that is long).
+        /// Its value, truncated if it is long.
         value: String,
     },
     /// xenstore failed.
@@ -48,7 +48,7 @@ impl core::error::Error for KeyError {}
 pub struct Keys(Vec<(String, Vec<u8>)>);
 
 impl Keys {
-    /// Reads keys of `directory`; those that are missing are left out.
+    /// Reads keys of `directory`; missing ones are omitted.
     pub(crate) async fn read(
         view: &View,
         directory: &str,
@@ -101,7 +101,8 @@ impl Keys {
             .ok_or_else(|| KeyError::Missing(key.to_string()))
     }
 
-    /// Returns a `feature-…` key: a number, and a missing one is off.
+    /// Returns the value of a `feature-…` key: a number other than 0 is `true`; a missing key is
+    /// `false`.
     ///
     /// # Errors
     /// [`KeyError::Malformed`].
@@ -110,7 +111,7 @@ impl Keys {
     }
 }
 
-/// Cuts what tools leave around a value: blanks, and the NUL of C strings.
+/// Trims blanks and the NUL of C strings around a value.
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     let blank = |b: &u8| b.is_ascii_whitespace() || *b == 0;
     let start = value.iter().position(|b| !blank(b));

@@ -1,4 +1,4 @@
-//! What the toolstack asks of the whole domain (`control/shutdown`, xenstore-paths).
+//! Shutdown requests of the toolstack (`control/shutdown`, see xenstore-paths).
 
 use crate::keys::trim;
 use xenstore::wire::Errno;
@@ -9,20 +9,20 @@ const REQUEST: &str = "control/shutdown";
 /// A request of the toolstack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownRequest {
-    /// End.
+    /// Power off.
     Poweroff,
-    /// End; some toolstacks say so where they mean poweroff.
+    /// Halt, which some toolstacks use for poweroff.
     Halt,
-    /// End, to be started again.
+    /// Reboot.
     Reboot,
-    /// End as if crashed.
+    /// Crash.
     Crash,
-    /// Be saved or migrated.
+    /// Suspend, to be saved or migrated.
     Suspend,
 }
 
 impl ShutdownRequest {
-    /// Reads the key. `None` for one that is empty or unknown.
+    /// Parses the key's value. Returns `None` if it is empty or unknown.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         match trim(value) {
@@ -36,10 +36,11 @@ impl ShutdownRequest {
     }
 }
 
-/// Writes which requests are understood to xenstore, for the toolstack. Not suspend: it would be waited for.
+/// Announces the supported requests to the toolstack in xenstore. Suspend isn't announced, as the
+/// toolstack would wait for it.
 ///
 /// # Errors
-/// [`StoreError`], but not if the toolstack doesn't let this domain say so.
+/// [`StoreError`], but not if the toolstack doesn't let this domain write the keys.
 pub async fn advertise_shutdown(store: &Store) -> Result<(), StoreError> {
     for key in ["control/feature-poweroff", "control/feature-reboot"] {
         match store.write(key, "1").await {
@@ -52,7 +53,7 @@ pub async fn advertise_shutdown(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Hears requests.
+/// Receives shutdown requests.
 #[derive(Debug)]
 pub struct Shutdown {
     store: Store,
@@ -60,7 +61,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins to listen.
+    /// Starts to watch for requests.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -71,10 +72,10 @@ impl Shutdown {
         })
     }
 
-    /// Waits for a request and acknowledges it, which is to empty the key.
+    /// Waits for a request and acknowledges it by emptying the key.
     ///
-    /// Suspend is returned but not acknowledged: a toolstack that gets no answer gives up and
-    /// the domain goes on, one that gets an answer waits for the domain to be suspended.
+    /// Suspend is returned but not acknowledged: without an acknowledgment the toolstack gives up
+    /// and the domain continues, with one it waits for the domain to be suspended.
     ///
     /// # Errors
     /// [`StoreError`] if the connection is lost.

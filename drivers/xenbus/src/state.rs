@@ -4,23 +4,23 @@ use core::fmt;
 
 use crate::keys::trim;
 
-/// Where one end of a device is in its life.
+/// The state of one end of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum XenbusState {
-    /// No state, or none that is known.
+    /// A missing or unknown state.
     #[default]
     Unknown,
     /// Starting.
     Initialising,
-    /// Ready, and waiting for what the other end has to say or for a hotplug script.
+    /// Ready, waiting for the other end's details or for a hotplug script.
     InitWait,
-    /// Has said everything, and waits for the other end to connect.
+    /// Has published its details, waiting for the other end to connect.
     Initialised,
     /// In use.
     Connected,
     /// Being closed because of an error or an unplug.
     Closing,
-    /// Closed: nothing of the other end is used any more.
+    /// Closed: the other end's resources are no longer used.
     Closed,
     /// Being reconfigured (pci only).
     Reconfiguring,
@@ -41,8 +41,8 @@ impl XenbusState {
         Self::Reconfigured,
     ];
 
-    /// Reads a `state` key. What is no known state is [`XenbusState::Unknown`], which is what
-    /// both ends make of a missing key too.
+    /// Parses the value of a `state` key. Unknown values are [`XenbusState::Unknown`], which also
+    /// stands for a missing key.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         match trim(value) {

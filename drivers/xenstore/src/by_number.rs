@@ -1,8 +1,8 @@
-//! A few things by number.
+//! A small map by number.
 
 use alloc::vec::Vec;
 
-/// A map of as many things as wait at a time for xenstored, which are few.
+/// A map for the few entries that wait for xenstored at a time.
 #[derive(Debug)]
 pub(crate) struct ByNumber<T>(Vec<(u32, T)>);
 

@@ -1,4 +1,4 @@
-//! A connection to xenstored: requests under way, watches, and the messages of both directions.
+//! A connection to xenstored: requests in flight, watches, and the messages of both directions.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -23,23 +23,23 @@ pub struct StoreCounters {
     pub replies: u64,
     /// Watch events that reached a watch.
     pub events: u64,
-    /// Replies to no request: ignored.
+    /// Replies without a request, which are ignored.
     pub unexpected_replies: u64,
-    /// Events for no watch: ignored. Some are normal when a watch ends.
+    /// Events without a watch, which are ignored. Some are normal when a watch ends.
     pub stray_events: u64,
-    /// Replies and events that make no sense.
+    /// Malformed replies and events.
     pub malformed: u64,
 }
 
-/// What has become of a request.
+/// The state of a request.
 pub(crate) enum Slot {
     Waiting(Option<Waker>),
     Done(Result<Vec<u8>, StoreError>),
-    /// Whoever asked is gone. The number stays taken until the reply comes.
+    /// The requester is gone. The number is reserved until the reply arrives.
     Forgotten,
 }
 
-/// A request that xenstored hasn't answered, or whose answer nobody has taken.
+/// A request that xenstored hasn't answered, or whose answer hasn't been taken.
 pub(crate) struct Pending {
     pub(crate) kind: Kind,
     pub(crate) slot: Slot,

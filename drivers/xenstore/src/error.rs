@@ -1,4 +1,4 @@
-//! Why a request failed.
+//! The error type of requests.
 
 use core::fmt;
 
@@ -6,30 +6,30 @@ use xen_ring::Corrupt;
 
 use crate::wire::Errno;
 
-/// Why a request failed.
+/// The error type of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// xenstored refused.
+    /// xenstored refused the request.
     Refused(Errno),
-    /// The path is empty, too long, or has a NUL in it. It wasn't sent.
+    /// The path is empty, too long, or contains a NUL. The request wasn't sent.
     BadPath,
     /// The request, or a directory, is too large. A request wasn't sent.
     TooLarge,
-    /// The reply makes no sense.
+    /// The reply is malformed.
     Malformed,
     /// The value isn't UTF-8.
     NotText,
-    /// The transaction met others every time it was tried.
+    /// The transaction conflicted with others in every attempt.
     Conflict,
-    /// xenstored's stream can't be followed: nothing more can be asked of it.
+    /// xenstored announced a message that is too long: the connection is lost.
     Oversize(u32),
-    /// xenstored broke the ring: nothing more can be asked of it.
+    /// xenstored corrupted the ring: the connection is lost.
     Corrupt(Corrupt),
 }
 
 impl StoreError {
-    /// Returns `true` if the node isn't there, as far as this domain may know. xenstored says
-    /// "access denied" when the nearest parent that exists can't be read.
+    /// Returns `true` if the node doesn't exist, as far as this domain may know. xenstored replies
+    /// "access denied" if the nearest existing parent can't be read.
     #[must_use]
     pub fn is_missing(self) -> bool {
         matches!(self, Self::Refused(Errno::NoEntry | Errno::Access))

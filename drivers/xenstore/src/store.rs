@@ -16,7 +16,7 @@ use crate::view::{View, check_path};
 use crate::watch::Watch;
 use crate::wire::Kind;
 
-/// A connection to xenstored. Clones share it.
+/// A client of xenstored. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Store(View);
 
@@ -39,9 +39,10 @@ impl Store {
         })
     }
 
-    /// Moves bytes both ways and wakes those they concern. Returns `true` if any moved.
+    /// Moves bytes in both directions and wakes the tasks concerned. Returns `true` if any were
+    /// moved.
     ///
-    /// Never waits. The work of one call is bounded, whatever the peer sends.
+    /// Never blocks. The work of one call is bounded, whatever the peer sends.
     pub fn pump(&self) -> bool {
         let mut connection = self.connection.borrow_mut();
         if connection.failed.is_some() {
@@ -57,25 +58,25 @@ impl Store {
         moved
     }
 
-    /// Returns what happened so far.
+    /// Returns the counters.
     #[must_use]
     pub fn counters(&self) -> StoreCounters {
         self.connection.borrow().counters
     }
 
-    /// Returns why the connection was lost; `None` if it wasn't.
+    /// Returns the error by which the connection was lost; `None` if it wasn't.
     #[must_use]
     pub fn failure(&self) -> Option<StoreError> {
         self.connection.borrow().failed
     }
 
-    /// Number of requests that xenstored hasn't answered.
+    /// Returns the number of requests that xenstored hasn't answered.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.connection.borrow().pending.len()
     }
 
-    /// Watches a node and all below it. xenstored reports one change at once.
+    /// Watches a node and everything below it. xenstored reports a first change immediately.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -112,12 +113,12 @@ impl Store {
         Ok(watch)
     }
 
-    /// Has xenstored forget every watch and transaction of this domain, then sets up again
-    /// the watches that exist here. For a domain that may have inherited some: one that was
-    /// started by another kernel, or resumed.
+    /// Makes xenstored forget all watches and transactions of this domain, then sets up the
+    /// existing watches again. For a domain that may have inherited some: one that was started by
+    /// another kernel, or resumed.
     ///
     /// # Errors
-    /// [`StoreError`]; old versions of xenstored don't know this request.
+    /// [`StoreError`]; old versions of xenstored don't support this request.
     pub async fn reset_watches(&self) -> Result<(), StoreError> {
         self.request(Kind::ResetWatches, &[b"\0"]).await?;
         let mut connection = self.connection.borrow_mut();

@@ -1,4 +1,4 @@
-//! Changes that take effect at once or not at all.
+//! Transactions: changes that take effect atomically.
 
 use alloc::rc::Rc;
 use core::cell::RefCell;
@@ -12,18 +12,18 @@ use crate::store::Store;
 use crate::view::View;
 use crate::wire::{Errno, Kind};
 
-/// How often a transaction is tried before it is given up.
+/// The maximum number of attempts of a transaction.
 const TRANSACTION_ATTEMPTS: usize = 16;
-/// Transactions open at once; others wait. xenstored's quota is often 10 for a domain.
+/// The maximum number of open transactions; others wait. xenstored's quota is often 10 per domain.
 const TRANSACTIONS_OPEN: usize = 4;
 
 impl Store {
-    /// Runs `body` in a transaction, again from the start if another one came between.
+    /// Runs `body` in a transaction, and again from the start if it conflicts with another one.
     ///
-    /// What `body` wrote takes effect at once or, if it fails, not at all.
+    /// The writes of `body` take effect atomically or, if it fails, not at all.
     ///
     /// # Errors
-    /// Those of `body`; [`StoreError::Conflict`] if it came to nothing too often.
+    /// Those of `body`; [`StoreError::Conflict`] after too many conflicts.
     pub async fn transaction<R, E: From<StoreError>>(
         &self,
         body: impl AsyncFn(&Transaction) -> Result<R, E>,
@@ -61,7 +61,7 @@ impl Store {
     }
 }
 
-/// The right to have one transaction open.
+/// A permit for one open transaction.
 struct Turn(Rc<RefCell<Connection>>);
 
 impl Drop for Turn {
@@ -74,7 +74,7 @@ impl Drop for Turn {
     }
 }
 
-/// The nodes as a transaction sees them. Discarded if it is dropped uncommitted.
+/// A transaction's view of the nodes. The transaction is discarded if this is dropped uncommitted.
 #[derive(Debug)]
 pub struct Transaction {
     view: View,

@@ -1,21 +1,21 @@
-//! What carries the bytes.
+//! The transport of bytes.
 
 use xen_ring::Corrupt;
 
-/// Two byte streams to xenstored and back. Neither call waits.
+/// A byte stream to xenstored and one back. No method blocks.
 pub trait Transport {
-    /// Sends what fits of `bytes`; returns the number of bytes.
+    /// Sends as much of `bytes` as fits. Returns the number of bytes.
     ///
     /// # Errors
-    /// [`Corrupt`] if the peer broke the ring.
+    /// [`Corrupt`] if the peer corrupted the ring.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Corrupt>;
 
-    /// Takes what came; returns the number of bytes.
+    /// Receives available bytes. Returns their number.
     ///
     /// # Errors
-    /// [`Corrupt`] if the peer broke the ring.
+    /// [`Corrupt`] if the peer corrupted the ring.
     fn receive(&mut self, into: &mut [u8]) -> Result<usize, Corrupt>;
 
-    /// Notifies the peer that bytes were sent or taken.
+    /// Notifies the peer that bytes were sent or received.
     fn notify(&mut self);
 }

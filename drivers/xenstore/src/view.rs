@@ -11,16 +11,16 @@ use crate::error::StoreError;
 use crate::reply::Reply;
 use crate::wire::{self, ABS_PATH_MAX, DirectoryPart, Errno, Kind, REL_PATH_MAX};
 
-/// How often a large directory is read again because it changed meanwhile.
+/// The maximum number of attempts to read a large directory that changes meanwhile.
 const DIRECTORY_ATTEMPTS: usize = 8;
-/// The largest directory that is read, in bytes.
+/// The maximum size of a directory, in bytes.
 const DIRECTORY_MAX: usize = 64 * 1024;
 
 /// The nodes of xenstore, as a transaction sees them ([`Transaction`](crate::Transaction)) or as
 /// they are ([`Store`](crate::Store)).
 ///
-/// A path that doesn't start with `/` is relative to the domain's own directory. A future
-/// that is dropped early leaves the request to be answered to nobody.
+/// A path that doesn't start with `/` is relative to the domain's own directory. If a future is
+/// dropped early, the reply to its request is ignored.
 #[derive(Clone)]
 pub struct View {
     pub(crate) connection: Rc<RefCell<Connection>>,
@@ -81,7 +81,7 @@ impl View {
             .map(drop)
     }
 
-    /// Makes sure that a node exists.
+    /// Creates a node if it doesn't exist.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -91,8 +91,7 @@ impl View {
             .map(drop)
     }
 
-    /// Removes a node and all below it. A node that isn't there is no error, one whose parent
-    /// isn't is.
+    /// Removes a node and everything below it. A missing node isn't an error, a missing parent is.
     ///
     /// # Errors
     /// [`StoreError`].

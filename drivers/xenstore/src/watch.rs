@@ -1,4 +1,4 @@
-//! Being told of changes.
+//! Watches.
 
 use alloc::rc::Rc;
 use core::cell::RefCell;
@@ -10,15 +10,15 @@ use crate::connection::{Connection, token_text};
 use crate::error::StoreError;
 use crate::wire::Kind;
 
-/// A watch. It ends when this is dropped.
+/// A watch, which ends when it is dropped.
 pub struct Watch {
     pub(crate) connection: Rc<RefCell<Connection>>,
     pub(crate) token: u32,
 }
 
 impl Watch {
-    /// Waits for a change since the last one reported here. Any number of changes meanwhile
-    /// count as one, and none is lost.
+    /// Waits for a change since the last one that was reported. Several changes may be reported as
+    /// one, but none is lost.
     ///
     /// # Errors
     /// [`StoreError`] if the connection is lost.
@@ -26,7 +26,7 @@ impl Watch {
         core::future::poll_fn(|cx| self.poll_changed(cx)).await
     }
 
-    /// [`Watch::changed`], to be combined with others.
+    /// Polls for a change, like [`Watch::changed`], to be combined with other futures.
     ///
     /// # Errors
     /// [`StoreError`] if the connection is lost.

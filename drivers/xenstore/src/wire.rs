@@ -19,7 +19,7 @@ pub const ABS_PATH_MAX: usize = 3072;
 /// The longest path relative to the domain's own (`XENSTORE_REL_PATH_MAX`).
 pub const REL_PATH_MAX: usize = 2048;
 
-/// What a message is (`enum xsd_sockmsg_type`); only what a guest may use.
+/// The type of a message (`enum xsd_sockmsg_type`); only those that a guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
@@ -56,7 +56,7 @@ pub enum Kind {
 pub struct Header {
     /// A [`Kind`], as a number: the peer may send any.
     pub kind: u32,
-    /// Chosen by whoever asks, repeated in the answer.
+    /// The requester's id, repeated in the reply.
     pub req_id: u32,
     /// The transaction, or 0.
     pub tx_id: u32,
@@ -76,7 +76,7 @@ impl Header {
         bytes
     }
 
-    /// Returns the header that `bytes` hold.
+    /// Parses a header.
     #[must_use]
     pub fn from_bytes(bytes: [u8; HEADER_LEN]) -> Self {
         let [
@@ -117,15 +117,15 @@ impl Header {
 pub struct Message {
     /// Its header; `header.len` is the length of `payload`.
     pub header: Header,
-    /// What it carries.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
-/// A header announces more bytes than a message may carry: the stream can't be followed any
-/// further.
+/// Error returned when a header announces more bytes than a message may have, after which the
+/// stream can't be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Oversize {
-    /// What the header says.
+    /// The announced length.
     pub len: u32,
 }
 
@@ -143,7 +143,7 @@ impl core::error::Error for Oversize {}
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,
-    /// Bytes at the front that were already handed out.
+    /// Bytes at the front that were already decoded.
     taken: usize,
 }
 
@@ -180,7 +180,7 @@ impl Decoder {
 
 macro_rules! errnos {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Why xenstored refused (`xsd_errors`); errors travel by name.
+        /// The error of a refused request (`xsd_errors`), which is transmitted by name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Errno {
             $($(#[$doc])* $variant,)*

@@ -1,6 +1,6 @@
-//! What a paravirtualised guest does in a way of its own: page tables whose entries hold machine
-//! frames and which Xen checks, traps and upcalls that Xen delivers, the state in which a virtual
-//! CPU begins. Another kind of guest has a module like this beside it.
+//! What is specific to paravirtualized guests: page tables whose entries contain machine frames and
+//! which Xen validates, traps and upcalls that Xen delivers, the initial state of a virtual CPU.
+//! Other types of guests get a module beside this one.
 
 pub(crate) mod gs_base;
 pub(crate) mod p2m;

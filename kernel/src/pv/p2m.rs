@@ -1,8 +1,8 @@
-//! Which machine frame each page of the domain is, and back.
+//! The mapping between the domain's pages and machine frames.
 //!
 //! The domain builder made the list from pages to machine frames (the p2m map,
 //! `start_info.mfn_list` of xen.h); a restore rewrites it in place. Xen has the table back
-//! (`MACH2PHYS_VIRT_START`, arch-x86/xen-x86_64.h) and maps it in every paravirtualised guest.
+//! (`MACH2PHYS_VIRT_START`, arch-x86/xen-x86_64.h) and maps it in every paravirtualized guest.
 
 #![expect(unsafe_code, reason = "both tables are given as addresses")]
 

@@ -1,4 +1,4 @@
-//! Page tables of a paravirtualised guest (xen.h, `MMU_NORMAL_PT_UPDATE`).
+//! Page tables of a paravirtualized guest (xen.h, `MMU_NORMAL_PT_UPDATE`).
 //!
 //! A guest writes its tables only while they are ordinary pages; once part of the tree they
 //! are read-only and Xen makes each change. Everything this guest maps lies in the first GiB

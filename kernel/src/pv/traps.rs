@@ -1,4 +1,4 @@
-//! Exceptions: all of them are bugs here, and end the domain after saying where.
+//! Exceptions. All of them are bugs here, and end the domain after reporting where they occurred.
 
 #![expect(unsafe_code, reason = "entered by the hypervisor, not by Rust")]
 
