@@ -4,6 +4,7 @@ mod answer;
 mod command_line;
 mod commands;
 mod line_editor;
+mod neighbors;
 mod prompt;
 mod show_machine;
 mod show_router;

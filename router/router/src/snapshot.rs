@@ -326,22 +326,37 @@ pub fn neighbor_count(router: &Router) -> usize {
 /// Returns the neighbors, in no particular order.
 #[must_use]
 pub fn neighbors(router: &Router) -> Vec<NeighborSnapshot> {
-    let known = router.state.neighbors.iter();
-    known
-        .filter_map(|(index, entry)| {
-            let mac = router.tables.adjacencies.mac(index);
-            Some(NeighborSnapshot {
-                address: entry.address,
-                interface: match router.state.ids.index_of(entry.interface) {
-                    Some(index) => name_of(router, index),
-                    None => String::from("?"),
-                },
-                mac: mac.filter(|_| entry.state.is_known()),
-                state: state_of(entry.state)?,
-                waiting: entry.queue.len(),
-            })
-        })
-        .collect()
+    neighbors_from(router, 0, usize::MAX).0
+}
+
+/// Returns the neighbors in at most `most` places of the table, from place `start` on, and the place to
+/// go on from; `None` if there are no more. So a long table is read in parts between which the router
+/// does other things: a neighbor that stays meanwhile is in exactly one of them.
+#[must_use]
+pub fn neighbors_from(
+    router: &Router,
+    start: usize,
+    most: usize,
+) -> (Vec<NeighborSnapshot>, Option<usize>) {
+    let slots = router.state.neighbors.slots();
+    let end = start.saturating_add(most).min(slots);
+    let found = (start..end).filter_map(|index| neighbor(router, index));
+    (found.collect(), (end < slots).then_some(end))
+}
+
+fn neighbor(router: &Router, index: usize) -> Option<NeighborSnapshot> {
+    let entry = router.state.neighbors.entry(index)?;
+    let mac = router.tables.adjacencies.mac(index);
+    Some(NeighborSnapshot {
+        address: entry.address,
+        interface: match router.state.ids.index_of(entry.interface) {
+            Some(index) => name_of(router, index),
+            None => String::from("?"),
+        },
+        mac: mac.filter(|_| entry.state.is_known()),
+        state: state_of(entry.state)?,
+        waiting: entry.queue.len(),
+    })
 }
 
 /// Returns all counters. Those of lanes have to be collected before ([`Router::gather_counters`]).

@@ -6,19 +6,22 @@ use core::fmt;
 
 use data_plane::{VifSnapshot, WorkerSnapshot};
 use router::TableUse;
-use router::snapshot::{
-    CountersSnapshot, InterfaceSnapshot, NeighborSnapshot, RouteTableSnapshot, VrfSnapshot,
-};
+use router::snapshot::{CountersSnapshot, InterfaceSnapshot, RouteTableSnapshot, VrfSnapshot};
 
+use super::neighbors::Neighbors;
 use super::{show_machine, show_router};
-use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
+use crate::platform::{CpuTimes, Hypercalls, MemoryUse, Platform};
 
 /// What a command finds out.
 pub(super) enum Answer {
     Interfaces(Vec<InterfaceSnapshot>),
     Routes(RouteTableSnapshot),
     Vrfs(Vec<VrfSnapshot>),
-    Neighbors(Vec<NeighborSnapshot>),
+    /// How many there are, and how many of them there is memory to show.
+    Neighbors {
+        known: usize,
+        most: usize,
+    },
     Counters(CountersSnapshot),
     Vifs {
         /// By the names of their interfaces; `None` for one that isn't connected.
@@ -38,16 +41,26 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Writes it as text.
+    /// Writes it as text. What may be long is asked for in parts meanwhile.
     ///
     /// # Errors
     /// Those of `out`.
-    pub(super) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    pub(super) fn write(&self, platform: &dyn Platform, out: &mut dyn fmt::Write) -> fmt::Result {
         match self {
             Self::Interfaces(interfaces) => show_router::interfaces(interfaces, out),
             Self::Routes(table) => show_router::routes(table, out),
             Self::Vrfs(vrfs) => show_router::vrfs(vrfs, out),
-            Self::Neighbors(neighbors) => show_router::neighbors(neighbors, out),
+            &Self::Neighbors { known, most } => {
+                let neighbors = Neighbors::new(platform).take(most);
+                show_router::neighbors(neighbors, out)?;
+                if most < known {
+                    writeln!(
+                        out,
+                        "{most} of {known} neighbors: there is no memory to show more"
+                    )?;
+                }
+                Ok(())
+            }
             Self::Counters(counters) => show_router::counters(counters, out),
             Self::Vifs {
                 vifs,

@@ -18,8 +18,8 @@ struct Context<'a> {
     data_plane: &'a dyn DataPlane,
 }
 
-/// Bytes that a neighbor takes on its way to be text.
-const NEIGHBOR_TEXT: usize = 1024;
+/// Bytes of the longest line about a neighbor, and how often they are there while a text grows.
+const NEIGHBOR_TEXT: usize = 3 * 120;
 /// Bytes that any answer may take beside, and its way into xenstore.
 const REST_OF_ANSWER: usize = 32 * 1024;
 
@@ -84,7 +84,7 @@ pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
     let written = match parse(&COMMANDS, line) {
         Ok(Parsed::Nothing) => Ok(()),
         Ok(Parsed::Help) => help(&COMMANDS, out),
-        Ok(Parsed::Run { run, arguments }) => answer(platform, run, arguments).write(out),
+        Ok(Parsed::Run { run, arguments }) => answer(platform, run, arguments).write(platform, out),
         Err(error) => writeln!(out, "{error}"),
     };
     // Nothing that is written to here fails.
@@ -132,11 +132,11 @@ fn show_routes(cx: &Context<'_>, which: &str) -> Answer {
 fn show_neighbors(cx: &Context<'_>, _: &str) -> Answer {
     let router = cx.data_plane.router();
     let known = snapshot::neighbor_count(router);
-    if !router::is_memory_free(known * NEIGHBOR_TEXT + REST_OF_ANSWER) {
-        let text = format!("there is not enough memory to show {known} neighbors");
-        return Answer::Line(text);
+    let mut most = known;
+    while most > 0 && !router::is_memory_free(most * NEIGHBOR_TEXT + REST_OF_ANSWER) {
+        most -= most.div_ceil(8);
     }
-    Answer::Neighbors(snapshot::neighbors(router))
+    Answer::Neighbors { known, most }
 }
 
 fn show_vifs(cx: &Context<'_>, _: &str) -> Answer {

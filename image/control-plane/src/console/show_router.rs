@@ -168,12 +168,15 @@ pub(super) fn vrfs(vrfs: &[VrfSnapshot], out: &mut dyn fmt::Write) -> fmt::Resul
 }
 
 /// Writes the neighbors with their MAC addresses and states.
-pub(super) fn neighbors(neighbors: &[NeighborSnapshot], out: &mut dyn fmt::Write) -> fmt::Result {
-    let rows = neighbors.iter().map(|neighbor| {
+pub(super) fn neighbors(
+    neighbors: impl Iterator<Item = NeighborSnapshot> + Clone,
+    out: &mut dyn fmt::Write,
+) -> fmt::Result {
+    let rows = neighbors.map(|neighbor| {
         let mac = neighbor.mac.map(|mac| mac.to_string());
         alloc::vec![
             neighbor.address.to_string(),
-            neighbor.interface.clone(),
+            neighbor.interface,
             mac.unwrap_or(String::from("-")),
             String::from(state(neighbor.state)),
             neighbor.waiting.to_string(),
@@ -434,7 +437,7 @@ mod tests {
             neighbor("2001:db8::8", None, NeighborState::Idle, 0),
         ];
         assert_eq!(
-            text(|out| neighbors(&shown, out)),
+            text(|out| neighbors(shown.iter().cloned(), out)),
             "ADDRESS      INTERFACE  MAC                STATE       WAITING\n\
              10.0.0.1     wan        02:00:00:00:00:09  reachable   0\n\
              10.0.0.2     wan        -                  incomplete  3\n\

@@ -409,7 +409,8 @@ fn every_vif_connects_within_the_usual_quota_of_xenstore() {
 
 #[test]
 fn every_vif_connects_with_few_event_channels() {
-    let cases: [(usize, fn(&FakeMachine)); 3] = [
+    type Limit = fn(&FakeMachine);
+    let cases: [(usize, Limit); 3] = [
         (6, |machine| machine.hal.limit_ports(272)),
         (3, |machine| machine.hal.limit_ports(127)),
         (1, |machine| machine.hal.limit_ports(50)),

@@ -430,3 +430,30 @@ fn a_scan_of_a_whole_network_stays_bounded() {
     );
     bed.assert_balance();
 }
+
+#[test]
+fn a_long_table_is_read_in_parts() {
+    use router::snapshot::neighbors_from;
+
+    let mut bed = Bed::ready(CONFIG, &[]);
+    for host in 1..=100 {
+        bed.meet(LAN, [10, 0, 1, 100 + host], [10, 0, 1, 1]);
+    }
+    let all = router::snapshot::neighbors(&bed.router);
+    assert!(all.len() >= 100);
+    let (mut found, mut next, mut parts) = (Vec::new(), Some(0), 0);
+    while let Some(start) = next {
+        let (part, behind) = neighbors_from(&bed.router, start, 16);
+        assert!(part.len() <= 16);
+        found.extend(part);
+        (next, parts) = (behind, parts + 1);
+        // Others come meanwhile; who was there is found all the same, and once.
+        bed.meet(LAN, [10, 0, 1, 2 + parts], [10, 0, 1, 1]);
+    }
+    assert!(parts > 6);
+    for neighbor in all {
+        let times = found.iter().filter(|it| it.address == neighbor.address);
+        assert_eq!(times.count(), 1, "{neighbor:?}");
+    }
+    assert_eq!(neighbors_from(&bed.router, 10_000, 16), (Vec::new(), None));
+}
