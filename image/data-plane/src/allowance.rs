@@ -6,7 +6,8 @@ use router::{BURST, InterfaceId};
 use xen_hal::Hal;
 
 use crate::egress::room_for_copies;
-use crate::intake::{UNREAD_NS, Unread};
+use crate::intake::FullOutputs;
+use crate::vif::Vif;
 use crate::worker::Worker;
 
 /// How much may be read from a vif.
@@ -95,38 +96,42 @@ impl<H: Hal> Worker<H> {
                 && self.room_at(*out, from, home) < least
         };
         let full = (0..u64::BITS as usize).filter(is_full);
-        let (mut gone, mut moves) = (0u64, false);
+        let mut gone = FullOutputs::default();
         for out in full {
-            gone |= 1 << out;
-            moves |= self.may_have_room_soon(out, now);
+            gone.vifs |= 1 << out;
+            gone.progress = gone.progress.max(self.progress(out, now));
         }
-        let unread = match intake.unread {
-            None if moves => Some(Unread {
-                since: now,
-                until: now + UNREAD_NS,
-            }),
-            Some(unread) if now < unread.until => Some(unread),
-            _ => None,
-        };
-        let rest = self.least_room(outputs & !gone, from, home);
+        let rest = self.least_room(outputs & !gone.vifs, from, home);
+        gone.are_all = self.is_there_none_but(index, gone.vifs);
+        let sleeps = self.stats.sleeps;
         let vif = self.vifs.get_mut(index)?.as_mut()?;
-        vif.intake.unread = unread;
-        if unread.is_some() {
+        if vif.intake.leaves_unread(&gone, now, sleeps) {
             return None;
         }
         if vif.intake.given_up == 0 {
             vif.intake.owed = vif.queue.rx_available();
         }
-        vif.intake.given_up |= gone;
+        vif.intake.given_up |= gone.vifs;
         Some(rest)
     }
 
-    /// Returns `true` if vif `out`, which has no room, may soon have some.
-    fn may_have_room_soon(&self, out: usize, now: u64) -> bool {
+    /// When vif `out`, which has no room, last completed something, in ns.
+    fn progress(&self, out: usize, now: u64) -> u64 {
         match self.vifs.get(out) {
-            Some(Some(to)) => now.saturating_sub(to.progress) <= UNREAD_NS,
+            Some(Some(to)) => to.progress,
             // Another CPU's; it is tried soon.
-            _ => true,
+            _ => now,
         }
+    }
+
+    /// Returns `true` if frames of vif `index` can leave only by `outputs`, a bit for each, or by the
+    /// vif itself without tags.
+    fn is_there_none_but(&self, index: usize, outputs: u64) -> bool {
+        let is_output = |(at, vif): (usize, &Option<Vif<H>>)| match vif {
+            Some(vif) if at == index => !vif.tags,
+            Some(_) => outputs >> at & 1 != 0,
+            None => true,
+        };
+        self.handoffs.len() == 0 && self.vifs.iter().enumerate().all(is_output)
     }
 }

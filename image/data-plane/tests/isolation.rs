@@ -3,7 +3,9 @@
 #[expect(dead_code, reason = "shared with other tests")]
 mod sim;
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::slice;
 
 use data_plane::event_moderation::MAX_WAIT_NS;
 use netif::Features;
@@ -29,6 +31,8 @@ struct Flow {
     arrived: u64,
     /// Longest that one took, in ns.
     delay: u64,
+    /// Frames that find no page wait at the backend, as many as come.
+    backlog: Option<VecDeque<Vec<u8>>>,
 }
 
 impl Flow {
@@ -41,17 +45,33 @@ impl Flow {
             offered: 0,
             arrived: 0,
             delay: 0,
+            backlog: None,
         }
     }
 
-    /// Offers what is due after a step. What finds no page at the backend is lost there.
+    /// Offers what is due after a step. What finds no page at the backend is lost there, unless it waits.
     fn offer(&mut self, sim: &mut Sim) {
         for _ in 0..self.rate.after(STEP) {
             let mut payload = vec![self.from as u8, self.to as u8];
             payload.extend(sim.now.to_le_bytes());
             let frame = udp(self.from, self.to, false, &payload);
-            sim.deliver(self.from, self.queue, &frame);
             self.offered += 1;
+            match &mut self.backlog {
+                Some(backlog) => backlog.push_back(frame),
+                None => drop(sim.deliver(self.from, self.queue, &frame)),
+            }
+        }
+    }
+
+    /// Delivers what waits at the backend, as far as there are pages.
+    fn deliver(&mut self, sim: &mut Sim) {
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        while let Some(frame) = backlog.front()
+            && sim.deliver(self.from, self.queue, frame)
+        {
+            backlog.pop_front();
         }
     }
 
@@ -85,6 +105,7 @@ fn run(sim: &mut Sim, flows: &mut [Flow], drains: &[u64], time: u64) {
         if sim.now < end {
             flows.iter_mut().for_each(|flow| flow.offer(sim));
         }
+        flows.iter_mut().for_each(|flow| flow.deliver(sim));
         sim.turn();
         for (vif, rate) in rates.iter_mut().enumerate() {
             let sent = sim.complete(vif, rate.after(STEP));
@@ -197,6 +218,48 @@ fn nothing_waits_for_an_output_that_hangs() {
     assert!(held(&sim) > 0);
     run(&mut sim, &mut flows, &[ALL, 0], 250 * MS);
     assert_eq!(held(&sim), 0);
+    assert_eq!(flows[1].arrived, flows[1].offered);
+}
+
+#[test]
+fn frames_are_left_unread_for_longer_where_they_can_go_nowhere_else() {
+    // 600 frames in 15 ms: more than fit on a ring and may wait beside it.
+    let mut sim = Sim::new(Machine::default(), &[VifPlan::default(); 2]);
+    let mut flow = Flow::new(0, 1, 40_000);
+    flow.backlog = Some(VecDeque::new());
+    for drain in [ALL, 0, ALL, 0, ALL] {
+        run(&mut sim, slice::from_mut(&mut flow), &[ALL, drain], 15 * MS);
+    }
+    assert_eq!(flow.arrived, flow.offered);
+    sim.wake_all();
+    sim.assert_idle();
+}
+
+#[test]
+fn who_comes_then_waits_once() {
+    // Vif 0 takes few of the frames; then come others, which go back by the vif that they come by.
+    let mut sim = Sim::new(Machine::default(), &[VifPlan::default(); 2]);
+    let mut flows = [Flow::new(1, 0, 10_000), Flow::new(1, 1, 1_000)];
+    let drains = [300, ALL];
+    run(&mut sim, &mut flows[..1], &drains, 22 * MS);
+    run(&mut sim, &mut flows, &drains, 50 * MS);
+    let first = flows[1].delay;
+    assert!((LONGEST..16 * MS).contains(&first), "{first} ns");
+    flows[1].delay = 0;
+    run(&mut sim, &mut flows, &drains, 250 * MS);
+    let later = flows[1].delay;
+    assert!(later <= LONGEST, "{later} ns");
+    assert_eq!(flows[1].arrived, flows[1].offered);
+}
+
+#[test]
+fn frames_are_left_unread_for_longer_only_once_in_a_while() {
+    let mut sim = Sim::new(Machine::default(), &[VifPlan::default(); 2]);
+    let mut flows = [Flow::new(1, 0, 10_000), Flow::new(1, 1, 1_000)];
+    let drains = [300, ALL];
+    run(&mut sim, &mut flows[..1], &drains, 100 * MS);
+    run(&mut sim, &mut flows, &drains, 100 * MS);
+    assert!(flows[1].delay <= LONGEST, "{} ns", flows[1].delay);
     assert_eq!(flows[1].arrived, flows[1].offered);
 }
 
