@@ -58,7 +58,7 @@ impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MapError::WindowFull => f.write_str("no addresses left for pages of other domains"),
-            MapError::Refused(status) => write!(f, "the grant doesn't allow it (status {status})"),
+            MapError::Refused(status) => write!(f, "the grant doesn't permit it (status {status})"),
             MapError::Hypervisor(errno) => write!(f, "refused by the hypervisor (error {errno})"),
         }
     }

@@ -68,7 +68,7 @@ pub fn start(boot: Result<BootInfo, BootError>) -> Result<BootInfo, BootError> {
         // The console counts what it has no room for.
         let _ = writeln!(
             console::Console,
-            "ringway: virtual CPUs wake each other: no upcalls (error {error})"
+            "ringway: no upcalls (error {error}), so events wake all virtual CPUs"
         );
     }
     vcpu::stop_periodic_timer(0);

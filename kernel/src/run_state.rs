@@ -60,7 +60,7 @@ pub(crate) fn init() {
     // there for ever and is atomics.
     let registered = unsafe { vcpu::register_runstate_area(percpu::current(), area) };
     if let Err(error) = registered {
-        log::error!(target: "kernel", "no state times of the virtual CPU: error {error}");
+        log::error!(target: "kernel", "the runstate area can't be registered: error {error}");
     }
 }
 

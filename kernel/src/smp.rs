@@ -38,7 +38,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Missing => f.write_str("no such virtual CPU"),
-            Error::Started => f.write_str("it runs already"),
+            Error::Started => f.write_str("it is running already"),
             Error::NoMemory => f.write_str("no memory for a stack"),
             Error::Hypervisor(errno) => write!(f, "refused by the hypervisor (error {errno})"),
         }

@@ -67,16 +67,16 @@ impl fmt::Display for PeerFault {
                 )
             }
             PeerFault::RxBounds { offset, len } => {
-                write!(f, "receive: {len} bytes at {offset} are not in the page")
+                write!(f, "receive: {len} bytes at {offset} exceed the page")
             }
-            PeerFault::RxFlags(flags) => write!(f, "receive: illegal flags {flags:#x}"),
+            PeerFault::RxFlags(flags) => write!(f, "receive: invalid flags {flags:#x}"),
             PeerFault::RxTooManySlots => f.write_str("receive: packet in too many slots"),
             PeerFault::RxExtra { kind } => write!(f, "receive: bad extra info of type {kind}"),
-            PeerFault::TxId(id) => write!(f, "transmit: response {id} to no request"),
+            PeerFault::TxId(id) => write!(f, "transmit: response {id} without a request"),
             PeerFault::TxStatus(status) => write!(f, "transmit: unknown status {status}"),
-            PeerFault::TxNull => f.write_str("transmit: response to no extra info"),
+            PeerFault::TxNull => f.write_str("transmit: response without an extra info"),
             PeerFault::CtrlIndex(corrupt) => write!(f, "control: {corrupt}"),
-            PeerFault::CtrlId(id) => write!(f, "control: response {id} to no request"),
+            PeerFault::CtrlId(id) => write!(f, "control: response {id} without a request"),
             PeerFault::CtrlType(kind) => {
                 write!(f, "control: response of type {kind} to another request")
             }

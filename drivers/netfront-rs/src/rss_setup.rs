@@ -57,7 +57,7 @@ impl core::fmt::Display for RssOutcome {
             RssOutcome::Refused { step, status } => {
                 write!(f, "queues are chosen by the backend ({step:?}: {status})")
             }
-            RssOutcome::SingleQueue => f.write_str("there is one queue"),
+            RssOutcome::SingleQueue => f.write_str("there is a single queue"),
         }
     }
 }

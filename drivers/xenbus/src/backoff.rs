@@ -49,6 +49,6 @@ pub(crate) struct Again(pub(crate) u64);
 
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "again in {} s", self.0 / 1_000_000_000)
+        write!(f, "retrying in {} s", self.0 / 1_000_000_000)
     }
 }

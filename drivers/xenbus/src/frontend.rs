@@ -325,7 +325,7 @@ impl<H: Handler> Machine<'_, H> {
                 }
                 Either::Second(()) => log::warn!(
                     target: "xenbus",
-                    "{}: backend doesn't answer to {state:?}",
+                    "{}: backend doesn't respond to {state:?}",
                     self.device.name(),
                 ),
             }

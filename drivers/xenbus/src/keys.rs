@@ -35,7 +35,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(key) => write!(f, "key {key} is missing"),
-            Self::Malformed { key, value } => write!(f, "key {key} holds {value:?}"),
+            Self::Malformed { key, value } => write!(f, "key {key} is malformed: {value:?}"),
             Self::Store(error) => error.fmt(f),
         }
     }

@@ -100,7 +100,7 @@ impl Shutdown {
                 match request {
                     None if !trim(&value).is_empty() => log::warn!(
                         target: "xenbus",
-                        "{REQUEST}: {:?} is not understood",
+                        "{REQUEST}: unknown request {:?}",
                         alloc::string::String::from_utf8_lossy(&value),
                     ),
                     None | Some(ShutdownRequest::Suspend) => {}

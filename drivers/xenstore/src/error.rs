@@ -48,11 +48,11 @@ impl fmt::Display for StoreError {
             Self::Refused(errno) => write!(f, "xenstore refused ({errno})"),
             Self::BadPath => f.write_str("not a xenstore path"),
             Self::TooLarge => f.write_str("too large for xenstore"),
-            Self::Malformed => f.write_str("xenstore's reply makes no sense"),
+            Self::Malformed => f.write_str("malformed reply from xenstore"),
             Self::NotText => f.write_str("the value in xenstore is not text"),
-            Self::Conflict => f.write_str("the xenstore transaction always met another one"),
-            Self::Oversize(len) => write!(f, "xenstore is lost: it sent a message of {len} bytes"),
-            Self::Corrupt(corrupt) => write!(f, "xenstore is lost: {corrupt}"),
+            Self::Conflict => f.write_str("the xenstore transaction conflicted in every attempt"),
+            Self::Oversize(len) => write!(f, "connection to xenstore lost: message of {len} bytes"),
+            Self::Corrupt(corrupt) => write!(f, "connection to xenstore lost: {corrupt}"),
         }
     }
 }

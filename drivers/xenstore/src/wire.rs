@@ -131,7 +131,7 @@ pub struct Oversize {
 
 impl fmt::Display for Oversize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a message of {} bytes, more than there may be", self.len)
+        write!(f, "a message of {} bytes exceeds the limit", self.len)
     }
 }
 

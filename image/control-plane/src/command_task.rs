@@ -16,7 +16,7 @@ pub(crate) async fn command_task(shared: Rc<Shared>) {
     let mut watch = match shared.store.watch(&path).await {
         Ok(watch) => watch,
         Err(error) => {
-            log::error!(target: "xenstore", "{error}; commands won't be heard");
+            log::error!(target: "xenstore", "{error}; commands from xenstore won't be run");
             return;
         }
     };

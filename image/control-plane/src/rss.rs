@@ -104,7 +104,7 @@ impl RssSessions {
         self.open.set(self.open.get() - usize::from(session.open));
         let lost = session.ring.close();
         if lost > 0 {
-            log::warn!(target: "net", "{lost} pages of the control ring of vif {} stay behind", vif.0);
+            log::warn!(target: "net", "the backend of vif {} still maps {lost} pages of its control ring", vif.0);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) async fn shutdown_task(shared: Rc<Shared>) {
     let mut shutdown = match listening {
         Ok(shutdown) => shutdown,
         Err(error) => {
-            log::error!(target: "xenstore", "{error}; shutdown requests won't be heard");
+            log::error!(target: "xenstore", "{error}; shutdown requests won't be noticed");
             return;
         }
     };

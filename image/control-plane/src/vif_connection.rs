@@ -63,14 +63,16 @@ impl core::fmt::Display for ConnectError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             ConnectError::Key(error) => error.fmt(f),
-            ConnectError::Mtu(mtu) => write!(f, "mtu {mtu} is less than {MTU_MIN}, IPv4's least"),
-            ConnectError::Mac(mac) => write!(f, "mac {mac} can't be that of an interface"),
+            ConnectError::Mtu(mtu) => {
+                write!(f, "mtu {mtu} is below {MTU_MIN}, the minimum for IPv4")
+            }
+            ConnectError::Mac(mac) => write!(f, "mac {mac} isn't a valid interface address"),
             ConnectError::MacOf(mac, name) => write!(f, "mac {mac} is already that of {name}"),
             ConnectError::Device(error) => error.fmt(f),
             ConnectError::Store(error) => error.fmt(f),
             ConnectError::Attach(error) => error.fmt(f),
             ConnectError::Quarantine => {
-                f.write_str("its backend domain still maps too many old pages")
+                f.write_str("its backend domain still maps too many pages of earlier connections")
             }
             ConnectError::NoRxCopy => f.write_str("the backend lacks feature-rx-copy"),
         }

@@ -44,7 +44,7 @@ pub(crate) async fn vif_task(shared: Rc<Shared>, id: u32) {
         };
         xenbus::run_device(&shared.store, &shared.timers, "vif", id, handler).await;
     }
-    log::info!(target: "net", "vif {id} is gone");
+    log::info!(target: "net", "vif {id} was removed");
 }
 
 /// Returns the interface that is vif number `id` once the configuration has one: its `mac` may be

@@ -43,7 +43,7 @@ impl core::fmt::Display for AttachError {
         match self {
             AttachError::Pool(error) => error.fmt(f),
             AttachError::Queue(error) => error.fmt(f),
-            AttachError::Taken => f.write_str("another vif is this interface already"),
+            AttachError::Taken => f.write_str("the interface has another vif already"),
         }
     }
 }
@@ -256,7 +256,7 @@ impl<H: Hal> Worker<H> {
                 if pool.has_home(home)
                     && let Err(error) = pool.remove_home(home)
                 {
-                    log::warn!(target: "net", "pages of vif {home:?} stay behind: {error}");
+                    log::warn!(target: "net", "pages of vif {home:?} can't be removed: {error}");
                 }
             }
             pool.trim();

@@ -60,19 +60,23 @@ const COMMANDS: [Command<Run>; 10] = [
     command("show counters", "every counter, for scripts", |cx, _| {
         Answer::Counters(snapshot::counters(cx.data_plane.router()))
     }),
-    command("show version", "what this is", |cx, _| {
+    command("show version", "the version", |cx, _| {
         let hostname = &cx.data_plane.router().config().hostname;
         Answer::Line(format!("{hostname}: ringway {}", env!("CARGO_PKG_VERSION")))
     }),
     command("show vifs", "rings, pages and backends", show_vifs),
-    command("show cpu", "time used, sleeps, events", show_cpu),
-    command("show memory", "pages and heap", |cx, _| {
-        let tables = cx.data_plane.table_uses(cx.platform.now_ns());
-        Answer::Memory(cx.platform.memory(), tables)
-    }),
+    command("show cpu", "CPU time, sleeps, events", show_cpu),
+    command(
+        "show memory",
+        "memory in use, tables and their limits",
+        |cx, _| {
+            let tables = cx.data_plane.table_uses(cx.platform.now_ns());
+            Answer::Memory(cx.platform.memory(), tables)
+        },
+    ),
     Command {
         words: "crash",
-        help: "end as a bug would: panic, fault or stack",
+        help: "end the domain as a bug would: panic, fault or stack",
         arguments: true,
         run: crash,
     },

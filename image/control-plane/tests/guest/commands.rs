@@ -40,7 +40,10 @@ fn every_command_answers() {
         ("show vifs", "wan: not connected\n"),
         ("sh m", "\nheap_used_bytes "),
         ("sh cpu", "\nhypercalls "),
-        ("help", "\nshow memory      pages and heap\n"),
+        (
+            "help",
+            "\nshow memory      memory in use, tables and their limits\n",
+        ),
         ("?", "help             this list\n"),
         (
             "sho",
