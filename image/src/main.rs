@@ -24,7 +24,7 @@ use xenstore::{RingTransport, Store};
 
 use crate::machine::Machine;
 
-/// How long the console's reader has at the end for what is left to print, in ns.
+/// The time for the console's reader to read the rest of the output at the end, in ns.
 const CONSOLE_DRAIN_NS: u64 = 1_000_000_000;
 
 #[global_allocator]
@@ -52,7 +52,7 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
             "ringway: no usable configuration, forwarding nothing"
         );
     }
-    // All that was of use in it is in the router now.
+    // Everything of use in it is in the router now.
     if let Some(ramdisk) = boot.ramdisk.take() {
         HEAP.give(ramdisk);
     }
@@ -66,7 +66,7 @@ fn main(boot: Result<BootInfo, BootError>) -> ! {
     run(workers, control_plane, store_port)
 }
 
-/// Begins the log, at the level that the command line says, with what the guest is.
+/// Starts the log at the level that the command line sets, and prints the version.
 fn start_log(command_line: &str, pages: usize) {
     let level = log_level(command_line);
     kernel::logger::init(*level.as_ref().unwrap_or(&LevelFilter::Info));
@@ -81,7 +81,7 @@ fn start_log(command_line: &str, pages: usize) {
     }
 }
 
-/// The loop: packets, then control, then sleep until there is more of either.
+/// The main loop: packets, then control, then a sleep until there is more of either.
 fn run(workers: &Workers, mut control_plane: ControlPlane, store_port: Port) -> ! {
     let console_port = console::port();
     let mut ports = heapless::Vec::<u32, MAX_PORTS>::new();

@@ -1,29 +1,29 @@
-//! The names of keys.
+//! Names of keys.
 
 use core::fmt;
 
-/// Folder of a guest's keys, relative to the domain's own (`/local/domain/DOMID`).
+/// The directory of a guest's keys, relative to the domain's own (`/local/domain/DOMID`).
 pub const ROOT: &str = "data/ringway";
 
-/// A key, or a folder of keys. Its text is the path relative to the domain's own.
+/// A key, or a directory of keys. Its text is the path relative to the domain's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Key {
     /// The guest's version.
     Version,
-    /// What it is doing ([`State`](crate::State)).
+    /// The guest's state ([`State`](crate::State)).
     State,
-    /// How long it took until every interface was up, in microseconds.
+    /// The time until every interface was up, in microseconds.
     BootUs,
-    /// What became of its configuration ([`ConfigStatus`](crate::ConfigStatus)).
+    /// The status of the configuration ([`ConfigStatus`](crate::ConfigStatus)).
     ConfigStatus,
-    /// A line of the console that it is to run.
+    /// A command for the guest to run.
     Command,
-    /// The folder of the reply.
+    /// The directory of the reply.
     Reply,
     /// A part of the reply, from 0.
     ReplyPart(usize),
-    /// How many parts the reply has.
+    /// The number of parts of the reply.
     ReplyDone,
 }
 

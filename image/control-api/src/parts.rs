@@ -1,14 +1,14 @@
-//! Texts that are longer than a value of xenstore may be.
+//! Splitting of texts that exceed the maximum length of a value in xenstore.
 
-/// Longest part of a text, in bytes.
+/// The maximum length of a part, in bytes.
 ///
 /// Both xenstored's limit what a domain writes to 2,048 bytes by default (`quota-maxsize`,
 /// `quota_max_entry_size`). C xenstored counts a header and the key's permissions with it, which
 /// need 40 bytes where one other domain may read the key.
 pub const MAX_PART_LEN: usize = 2000;
 
-/// Cuts a text into parts that each fit one value, in order; none for an empty text. No
-/// character is cut, so each part is UTF-8.
+/// Splits a text into parts that each fit a value, in order; an empty text has none. Characters
+/// aren't split, so each part is valid UTF-8.
 pub fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     core::iter::from_fn(move || {

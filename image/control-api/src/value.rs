@@ -1,12 +1,12 @@
-//! What values look like.
+//! Formats of values.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// The value of [`Key::State`](crate::Key::State): what the guest is doing.
+/// The value of [`Key::State`](crate::Key::State).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Not every configured interface has been up yet.
+    /// Not all configured interfaces have been up yet.
     Booting,
     /// Every configured interface is up.
     Ready,
@@ -43,30 +43,30 @@ impl FromStr for State {
     }
 }
 
-/// The value of [`Key::ConfigStatus`](crate::Key::ConfigStatus): what became of the configuration.
+/// The value of [`Key::ConfigStatus`](crate::Key::ConfigStatus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigStatus<'a> {
-    /// It is in use; the one of the start is generation 0.
+    /// The configuration is in use. The initial one has generation 0.
     Ok {
-        /// How many there were before it.
+        /// The number of configurations before it.
         generation: u64,
-        /// What is other than configured, because a link doesn't offer it.
+        /// Settings that a link doesn't permit.
         warning: Option<&'a str>,
     },
-    /// It can't be used.
+    /// The configuration is invalid.
     Error {
-        /// Where in the file, from 1; 0 if it is about no line.
+        /// The line, counted from 1; 0 if the error has none.
         line: u32,
-        /// Why.
+        /// The error.
         text: &'a str,
     },
 }
 
 impl<'a> ConfigStatus<'a> {
-    /// Reads a value.
+    /// Parses a value.
     ///
     /// # Errors
-    /// [`ParseError`] if it is none that a guest writes.
+    /// [`ParseError`] if no guest writes such a value.
     pub fn parse(value: &'a str) -> Result<Self, ParseError> {
         let (word, rest) = value.split_once(' ').ok_or(ParseError)?;
         match word {
@@ -109,7 +109,7 @@ impl fmt::Display for ConfigStatus<'_> {
     }
 }
 
-/// A value that no guest writes.
+/// Error returned for a value that no guest writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseError;
 

@@ -1,14 +1,14 @@
-//! What the guest was started with: a ramdisk and a command line.
+//! Configuration from the ramdisk or the command line.
 
 use log::LevelFilter;
 use router::{Config, ConfigError, Instant, Router};
 
-/// Makes a router as the ramdisk says if there is one, else as the command line does; where that
-/// can't be used, one that forwards nothing, and the error. What should be written otherwise is
-/// logged.
+/// Creates a router as configured by the ramdisk if there is one, otherwise by the command line. If
+/// the configuration is invalid, returns a router that forwards nothing, and the error. Warnings
+/// are logged.
 ///
-/// `memory` is how many bytes are free for the router's tables and packet pages once its routes are
-/// there; `seed` is for what others must not guess, `now` Xen's system time.
+/// `memory` returns the number of bytes that are free for the router's tables and packet pages
+/// after its routes have been read. `seed` should be unpredictable; `now` is Xen's system time.
 #[must_use]
 pub fn configured_router(
     ramdisk: Option<&[u8]>,
@@ -36,11 +36,11 @@ pub fn configured_router(
     }
 }
 
-/// Returns the level that `log=LEVEL` of the command line asks for, the last one if there are
-/// several; info if there is none.
+/// Returns the level set by `log=LEVEL` on the command line, the last one if there are several;
+/// info if there is none.
 ///
 /// # Errors
-/// What stands there if it is no level.
+/// The text if it isn't a level.
 pub fn log_level(command_line: &str) -> Result<LevelFilter, &str> {
     let words = command_line.split_ascii_whitespace();
     match words.rev().find_map(|word| word.strip_prefix("log=")) {

@@ -1,4 +1,4 @@
-//! Commands that dom0 gives in xenstore.
+//! Commands from dom0 through xenstore.
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -9,7 +9,7 @@ use xenstore::StoreError;
 use crate::console;
 use crate::shared::Shared;
 
-/// Runs what dom0 writes to `command`, and writes what it printed to `reply/0` and on,
+/// Runs commands that dom0 writes to `command`, and writes their output to `reply/0` and following,
 /// then the number of parts to `reply/done`.
 pub(crate) async fn command_task(shared: Rc<Shared>) {
     let path = Key::Command.to_string();
@@ -21,7 +21,7 @@ pub(crate) async fn command_task(shared: Rc<Shared>) {
         }
     };
     while watch.changed().await.is_ok() {
-        // Read and emptied as one, so that no command is lost and any may be repeated.
+        // Read and emptied in one transaction, so that no command is lost and any may be repeated.
         let taken = shared.store.transaction(async |tx| {
             let line = tx.read_optional(&path).await?.unwrap_or_default();
             if !line.trim_ascii().is_empty() {

@@ -1,4 +1,4 @@
-//! The console: a prompt, the commands that are typed there or given in xenstore, and their text.
+//! The console: the prompt, the commands typed there or given through xenstore, and their output.
 
 mod answer;
 mod command_line;

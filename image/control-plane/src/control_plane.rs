@@ -1,4 +1,4 @@
-//! The control plane as the machine's loop sees it.
+//! The control plane's interface to the main loop.
 
 use alloc::rc::Rc;
 
@@ -16,19 +16,20 @@ use crate::vif_task::vif_task;
 
 /// The control plane: its tasks, and the prompt on the console.
 ///
-/// A loop calls [`ControlPlane::turn`] when xenstore's event came or [`ControlPlane::is_due`] says so,
-/// [`ControlPlane::serve`] when a worker has something for it, [`ControlPlane::read_console`] when
-/// something was typed, and sleeps no longer than [`ControlPlane::next_deadline`].
+/// The main loop calls [`ControlPlane::turn`] after an event of xenstore or when
+/// [`ControlPlane::is_due`] returns `true`, [`ControlPlane::serve`] when a worker needs it, and
+/// [`ControlPlane::read_console`] when there is console input, and sleeps no longer than
+/// [`ControlPlane::next_deadline`].
 pub struct ControlPlane {
     shared: Rc<Shared>,
     prompt: Prompt,
 }
 
 impl ControlPlane {
-    /// Starts it: from now on it does what the toolstack and dom0 ask for in xenstore, and connects
-    /// the vifs that the router's configuration has.
+    /// Starts the control plane: it handles requests of the toolstack and dom0 in xenstore, and
+    /// connects the vifs of the router's configuration.
     ///
-    /// `config_error` says why the configuration can't be used; the router is then one that forwards
+    /// `config_error` is the reason why the configuration is invalid; the router then forwards
     /// nothing.
     pub fn start(
         platform: Rc<dyn Platform>,
@@ -56,8 +57,8 @@ impl ControlPlane {
         Self { shared, prompt }
     }
 
-    /// Lets tasks go on with what came from xenstore, and sends what they say. Returns `true` if
-    /// there may be more to do at once.
+    /// Runs the tasks, and exchanges messages with xenstore. Returns `true` if there may be more to
+    /// do immediately.
     pub fn turn(&self) -> bool {
         let Shared {
             store,
@@ -68,20 +69,20 @@ impl ControlPlane {
         xenstore::turn(store, timers, tasks)
     }
 
-    /// Returns `true` if [`ControlPlane::turn`] has something to do at `now`, in ns, even without an
-    /// event of xenstore's.
+    /// Returns `true` if [`ControlPlane::turn`] is due at `now`, in ns, even without an event of
+    /// xenstore.
     #[must_use]
     pub fn is_due(&self, now: u64) -> bool {
         self.next_deadline().is_some_and(|at| at <= now) || self.shared.tasks.is_woken()
     }
 
-    /// When [`ControlPlane::turn`] is due whatever comes, in ns.
+    /// Returns when [`ControlPlane::turn`] is due even without an event, in ns.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         self.shared.timers.next_deadline()
     }
 
-    /// Lets the router do what waits, and tasks know what workers have for them. Returns `true` if
+    /// Runs the router's slow path, and passes faults from workers to tasks. Returns `true` if
     /// there is more to do.
     pub fn serve(&self, now: u64) -> bool {
         let (mut busy, faults) = with_data_plane(&*self.shared.platform, |data_plane| {
@@ -95,24 +96,24 @@ impl ControlPlane {
         busy
     }
 
-    /// Goes on with what is said to backends about queues, where one has answered. Costs nothing
-    /// where nothing is being said.
+    /// Continues the configuration of receive-side scaling where a backend has answered. Costs
+    /// nothing otherwise.
     pub fn poll_rss(&self) {
         let shared = &self.shared;
         shared.rss.poll(|vif, fault| shared.raise_fault(vif, fault));
     }
 
-    /// Adds the event channels by which answers to [`ControlPlane::poll_rss`] are told.
+    /// Adds the event channels that [`ControlPlane::poll_rss`] waits for.
     pub fn add_rss_ports<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
         self.shared.rss.add_ports(ports);
     }
 
-    /// Takes what was typed on the console, and runs the lines that are complete.
+    /// Reads console input, and runs complete lines.
     pub fn read_console(&mut self) {
         self.prompt.turn(&*self.shared.platform);
     }
 
-    /// Returns how the domain is to end. `None` until it was asked to.
+    /// Returns how the domain should end; `None` until that is requested.
     #[must_use]
     pub fn end(&self) -> Option<EndReason> {
         self.shared.end.get()

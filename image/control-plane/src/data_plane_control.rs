@@ -1,4 +1,4 @@
-//! What the control plane does with the router and the workers.
+//! The control plane's access to the router and the workers.
 
 use alloc::vec::Vec;
 
@@ -9,8 +9,8 @@ use netif::{Features, QueueInfo};
 use router::{InterfaceId, Router, TableUse};
 use xen_hal::{DomId, Hal};
 
-/// The router and all workers, while none of them forwards: [`Control`] of any machine, where each
-/// method is described. Times are in ns.
+/// The router and all workers, while none of them forwards: an object-safe interface to
+/// [`Control`], which documents the methods. Times are in ns.
 pub trait DataPlane {
     /// Returns the router.
     fn router(&self) -> &Router;

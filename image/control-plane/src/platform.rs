@@ -1,4 +1,4 @@
-//! What the control plane needs of the machine it runs on.
+//! The control plane's interface to the machine.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,39 +10,39 @@ use xen_hal::{DomId, Hal, HalError, Port};
 
 use crate::data_plane_control::DataPlane;
 
-/// The machine: its clock, its memory, its CPUs that forward, its console.
+/// The machine: clock, memory, forwarding CPUs, console.
 ///
-/// The guest has one, implemented with its kernel; tests have one in memory. All methods are called
-/// by the CPU that runs the control plane.
+/// The guest implements it with its kernel, tests in memory. All methods are called by the CPU that
+/// runs the control plane.
 pub trait Platform: 'static {
-    /// Xen's system time, in ns. It never goes back.
+    /// Returns Xen's system time, in ns. It is monotonic.
     fn now_ns(&self) -> u64;
 
-    /// Time since the guest's first instruction, in ns.
+    /// Returns the time since the guest's first instruction, in ns.
     fn since_entry_ns(&self) -> u64;
 
-    /// Returns how many workers forward: one for each CPU. At least 1.
+    /// Returns the number of workers, one for each CPU; at least 1.
     fn workers(&self) -> usize;
 
-    /// Calls `f` once, with the router and all workers, while none of them forwards.
-    /// [`with_data_plane`] has a result.
+    /// Calls `f` once, with the router and all workers, while none of them forwards. See
+    /// [`with_data_plane`] for a variant with a result.
     ///
-    /// Not to be called by `f`.
+    /// Must not be called by `f`.
     fn stop_workers(&self, f: &mut dyn FnMut(&mut dyn DataPlane));
 
-    /// Calls `f` once, with the router, while others may forward with it. [`with_router`] has a
-    /// result.
+    /// Calls `f` once, with the router, while others may forward with it. See [`with_router`] for a
+    /// variant with a result.
     ///
-    /// Not to be called by `f` of [`Platform::stop_workers`].
+    /// Must not be called by `f` of [`Platform::stop_workers`].
     fn read_router(&self, f: &mut dyn FnMut(&Router));
 
-    /// Has all other CPUs look at their vifs again, even those that sleep.
+    /// Makes all other CPUs check their vifs, even those that sleep.
     fn wake_workers(&self);
 
-    /// Has [`ControlPlane::serve`](crate::ControlPlane::serve) called soon.
+    /// Requests that [`ControlPlane::serve`](crate::ControlPlane::serve) is called soon.
     fn request_service(&self);
 
-    /// Makes a control ring for a vif of `queues` queues, whose backend is in domain `backend`.
+    /// Creates a control ring for a vif with `queues` queues, whose backend is in domain `backend`.
     ///
     /// # Errors
     /// [`HalError`]; nothing is left behind.
@@ -51,28 +51,27 @@ pub trait Platform: 'static {
     /// Returns how many event channels can be opened now, or `most` if there are more.
     fn free_event_channels(&self, most: usize) -> usize;
 
-    /// Returns what memory is used for.
+    /// Returns the use of memory.
     fn memory(&self) -> MemoryUse;
 
     /// Returns the number of pages that backends in a domain still map though their connections
     /// ended.
     fn quarantined_pages(&self, backend: DomId) -> usize;
 
-    /// Returns what CPU `cpu` spent its time with since the domain was started.
+    /// Returns the times of CPU `cpu` since the domain was started.
     fn cpu_times(&self, cpu: usize) -> CpuTimes;
 
-    /// Hypercalls since the domain was started.
+    /// Returns the number of hypercalls since the domain was started.
     fn hypercalls(&self) -> Hypercalls;
 
-    /// Has CPU `cpu` end the domain as a bug of its own would. Returns `false` if there is no such
-    /// CPU; may not return if it is the one that calls.
+    /// Makes CPU `cpu` end the domain as a bug of its own would. Returns `false` if there is no
+    /// such CPU; may not return if it is the calling one.
     fn crash(&self, cpu: usize, how: CrashKind) -> bool;
 
-    /// Takes bytes that were typed on the console. Returns how many; as many as fit if there are
-    /// more.
+    /// Reads console input. Returns the number of bytes, at most as many as fit.
     fn read_console(&self, into: &mut [u8]) -> usize;
 
-    /// Writes text to the console. What it has no room for is dropped and counted
+    /// Writes text to the console. Text without room is dropped and counted
     /// ([`MemoryUse::console_dropped_bytes`]).
     fn write_console(&self, text: &str);
 }
@@ -103,22 +102,23 @@ pub(crate) fn with_router<T>(platform: &dyn Platform, f: impl FnOnce(&Router) ->
     result.unwrap_or_else(|| unreachable!("the platform calls it once"))
 }
 
-/// What is said to a backend about queues, over the control ring of a vif ([`RssSession`]).
+/// The configuration of a backend's receive-side scaling over the control ring of a vif
+/// ([`RssSession`]).
 pub trait Rss {
-    /// Returns what the backend must be told before the frontend is connected.
+    /// Returns what has to be published to the backend before the frontend is connected.
     fn info(&self) -> ControlInfo;
 
     /// Takes the pending state of the event channel. Returns `true` if there may be something to
     /// [`Rss::advance`] for.
     fn take_pending(&self) -> bool;
 
-    /// Goes on as far as the backend has answered. Returns how it ended, once it has.
+    /// Continues as far as the backend has answered. Returns the outcome, once there is one.
     ///
     /// # Errors
     /// [`PeerFault`], now and for every later call.
     fn advance(&mut self) -> Result<Option<RssOutcome>, PeerFault>;
 
-    /// Ends the ring. Returns how many pages the backend didn't let go of.
+    /// Closes the ring. Returns the number of pages that the backend still maps.
     fn close(self: Box<Self>) -> usize;
 }
 
@@ -140,16 +140,16 @@ impl<H: Hal> Rss for RssSession<H> {
     }
 }
 
-/// What memory is used for.
+/// The use of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Bytes that are in use: pages that aren't free, without what is free in the heap.
+    /// Bytes in use: pages that aren't free, minus what is free in the heap.
     pub in_use_bytes: usize,
     /// Pages of the domain.
     pub total_pages: usize,
-    /// Pages of these that hold the image and the kernel's tables.
+    /// Of these, pages of the image, stack, page tables, ramdisk and heap.
     pub kernel_pages: usize,
-    /// Pages that nobody uses.
+    /// Free pages.
     pub free_pages: usize,
     /// Pages that backends still map though their connections ended.
     pub quarantined_pages: usize,
@@ -157,16 +157,16 @@ pub struct MemoryUse {
     pub heap_used_bytes: usize,
     /// Bytes of the heap.
     pub heap_size_bytes: usize,
-    /// Bytes that the console had no room for.
+    /// Bytes of console output that were dropped.
     pub console_dropped_bytes: u64,
 }
 
-/// What a virtual CPU spent its time with (`vcpu_runstate_info`, vcpu.h), in ns.
+/// The time of a virtual CPU in each state (`vcpu_runstate_info`, vcpu.h), in ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTimes {
     /// Executing.
     pub running_ns: u64,
-    /// Ready, but another domain was executing.
+    /// Ready, while another domain was executing.
     pub runnable_ns: u64,
     /// Asleep.
     pub blocked_ns: u64,
@@ -183,18 +183,18 @@ pub struct Hypercalls {
     pub event_channel_op: u64,
 }
 
-/// A way to end as a bug would.
+/// A kind of crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashKind {
     /// A panic.
     Panic,
-    /// An access to memory that isn't there.
+    /// An access to unmapped memory.
     Fault,
-    /// The stack's end.
+    /// A stack overflow.
     Stack,
 }
 
-/// Why the domain ends.
+/// The reason for which the domain ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// It was asked to power off.

@@ -1,4 +1,4 @@
-//! What the guest tells of itself in xenstore.
+//! The keys that the guest publishes in xenstore.
 
 use alloc::format;
 use alloc::rc::Rc;
@@ -9,7 +9,7 @@ use control_api::{ConfigStatus, Key, State};
 use crate::platform::with_router;
 use crate::shared::Shared;
 
-/// Writes the guest's identity to xenstore, and what became of its configuration.
+/// Writes the guest's identity and the status of its configuration to xenstore.
 pub(crate) async fn publish_identity(shared: Rc<Shared>) {
     shared.write(Key::Version, env!("CARGO_PKG_VERSION")).await;
     publish_status(&shared).await;
@@ -38,7 +38,7 @@ async fn publish_state(shared: &Shared) {
     }
 }
 
-/// Looks again whether every interface is up, and tells so where that is news.
+/// Updates the state after a link has changed, and publishes changes.
 pub(crate) fn links_changed(shared: &Rc<Shared>) {
     if shared.config_error.is_some() {
         return;
@@ -66,8 +66,7 @@ pub(crate) fn links_changed(shared: &Rc<Shared>) {
     }
 }
 
-/// Logs and publishes what is other than configured because of the MTUs that links offer, where that is
-/// news.
+/// Logs and publishes new warnings about the links' MTUs.
 fn mtus_changed(shared: &Rc<Shared>, warnings: &[String]) {
     let news = warnings.join("; ");
     if *shared.mtu_warning.borrow() == news {

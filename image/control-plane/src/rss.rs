@@ -1,5 +1,4 @@
-//! Receive-side scaling: what is said to backends, over the control ring of netif.h, about which
-//! queue the packets of a flow come on.
+//! Receive-side scaling: the configuration of backends over netif.h's control ring.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,14 +13,14 @@ use crate::platform::Rss;
 /// A vif's control ring.
 struct Session {
     ring: Box<dyn Rss>,
-    /// There is more to say.
+    /// `true` until the configuration has completed.
     open: bool,
 }
 
 /// The control rings of all vifs that have one.
 pub(crate) struct RssSessions {
     all: RefCell<Vec<(InterfaceId, Session)>>,
-    /// How many are open: nearly always none.
+    /// The number of open sessions, nearly always 0.
     open: Cell<usize>,
 }
 
@@ -34,14 +33,14 @@ impl RssSessions {
         }
     }
 
-    /// Takes the control ring of a vif that is to be connected.
+    /// Adds the control ring of a vif that is being connected.
     pub(crate) fn add(&self, vif: InterfaceId, ring: Box<dyn Rss>) {
         self.remove(vif);
         let open = false;
         self.all.borrow_mut().push((vif, Session { ring, open }));
     }
 
-    /// Begins, as the backend of a vif is connected.
+    /// Starts the configuration after the backend of a vif has connected.
     pub(crate) fn begin(&self, vif: InterfaceId) -> Result<(), PeerFault> {
         let mut all = self.all.borrow_mut();
         if let Some((_, session)) = all.iter_mut().find(|(id, _)| *id == vif) {
@@ -52,7 +51,8 @@ impl RssSessions {
         Ok(())
     }
 
-    /// Goes on where a backend has answered; `failed` is told which vif's has broken the protocol.
+    /// Continues where a backend has answered; `failed` is called for vifs whose backend violated
+    /// the protocol.
     pub(crate) fn poll(&self, mut failed: impl FnMut(InterfaceId, PeerFault)) {
         if self.open.get() == 0 {
             return;
@@ -79,13 +79,13 @@ impl RssSessions {
         Ok(())
     }
 
-    /// Adds the channels by which answers are told.
+    /// Adds the event channels of open sessions.
     pub(crate) fn add_ports<const N: usize>(&self, ports: &mut Bounded<u32, N>) {
         if self.open.get() == 0 {
             return;
         }
         let all = self.all.borrow();
-        // One more for each vif finds room beside those of its queue.
+        // There is room for one more per vif, besides those of its queue.
         ports.extend(
             all.iter()
                 .filter(|(_, session)| session.open)

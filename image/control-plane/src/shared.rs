@@ -1,4 +1,4 @@
-//! What the tasks of the control plane share.
+//! The shared state of the control plane's tasks.
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -32,18 +32,18 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     /// Event channels that all vifs have together.
     event_channels: usize,
-    /// What is said to backends about queues.
+    /// The receive-side scaling sessions.
     pub(crate) rss: RssSessions,
-    /// Whom to tell that the backend of an interface broke the protocol.
+    /// The signals for protocol violations of the backends of interfaces.
     faults: RefCell<Vec<(InterfaceId, Signal<PeerFault>)>>,
-    /// Why the configuration can't be used.
+    /// The error in the configuration, if any.
     pub(crate) config_error: Option<ConfigError>,
-    /// What is other than configured because of the MTUs that links offer; empty if nothing is.
+    /// The warnings about the links' MTUs; empty if there are none.
     pub(crate) mtu_warning: RefCell<String>,
     pub(crate) state: Cell<State>,
-    /// How long it took until every interface was up, in us.
+    /// The time until every interface was up, in us.
     pub(crate) ready_us: Cell<Option<u64>>,
-    /// Set when the domain is to end.
+    /// Set when the domain should end.
     pub(crate) end: Cell<Option<EndReason>>,
 }
 
@@ -84,7 +84,7 @@ impl Shared {
         queues_each(vifs, self.event_channels)
     }
 
-    /// Tells the task of an interface that its backend broke the protocol.
+    /// Notifies the task of an interface that its backend violated the protocol.
     pub(crate) fn raise_fault(&self, interface: InterfaceId, fault: PeerFault) {
         let faults = self.faults.borrow();
         if let Some((_, signal)) = faults.iter().find(|(id, _)| *id == interface) {
@@ -92,14 +92,14 @@ impl Shared {
         }
     }
 
-    /// Where [`Shared::raise_fault`] tells of an interface from now on.
+    /// Sets the signal for [`Shared::raise_fault`] of an interface.
     pub(crate) fn watch_faults(&self, interface: InterfaceId, fault: &Signal<PeerFault>) {
         let mut faults = self.faults.borrow_mut();
         faults.retain(|(id, _)| *id != interface);
         faults.push((interface, fault.clone()));
     }
 
-    /// Writes one of the guest's own keys; failing that is worth a line in the log only.
+    /// Writes one of the guest's own keys. A failure is only logged.
     pub(crate) async fn write(&self, key: Key, value: &str) {
         let key = key.to_string();
         if let Err(error) = self.store.write(&key, value).await {

@@ -1,4 +1,4 @@
-//! Ending when the toolstack asks for it.
+//! Shutdown requests of the toolstack.
 
 use alloc::format;
 use alloc::rc::Rc;
@@ -8,11 +8,11 @@ use xenbus::{Shutdown, ShutdownRequest};
 use crate::platform::{EndReason, with_data_plane};
 use crate::shared::Shared;
 
-/// How long backends have to take the last router advertisements, in ns: many times what one needs
-/// to wake up.
+/// The time for backends to process the final router advertisements, in ns: many times what a
+/// wake-up takes.
 pub(crate) const FINAL_RA_DRAIN_NS: u64 = 50_000_000;
 
-/// Does what `control/shutdown` asks for.
+/// Handles the requests in `control/shutdown`.
 pub(crate) async fn shutdown_task(shared: Rc<Shared>) {
     let listening = Shutdown::listen(&shared.store).await;
     if let Err(error) = xenbus::advertise_shutdown(&shared.store).await {
@@ -44,8 +44,8 @@ pub(crate) async fn shutdown_task(shared: Rc<Shared>) {
     }
 }
 
-/// Sends final router advertisements (RFC 4861 6.2.5), while the domain is still there
-/// to have its packets taken.
+/// Sends final router advertisements (RFC 4861 6.2.5), and waits until backends have processed
+/// them.
 async fn cease_advertising(shared: &Shared) {
     let now = shared.timers.now_ns();
     let platform = &*shared.platform;

@@ -1,4 +1,4 @@
-//! Connecting a vif: what it and its backend agree on over xenstore (netif.h), and when.
+//! Connecting a vif: the negotiation with its backend through xenstore (netif.h).
 
 use alloc::format;
 use alloc::rc::Rc;
@@ -22,28 +22,28 @@ use crate::platform::{with_data_plane, with_router};
 use crate::publish::links_changed;
 use crate::shared::Shared;
 
-/// What this frontend takes: packets in several slots, blank checksums.
+/// The features of this frontend: packets in several slots, blank checksums.
 const OURS: Features = Features::RX_NOTIFY
     .union(Features::SG)
     .union(Features::CSUM_IPV4)
     .union(Features::CSUM_IPV6);
-/// And large TCP packets, if there is memory for them.
+/// Features for large TCP packets, if there is memory for them.
 const LARGE: Features = Features::GSO_TCPV4.union(Features::GSO_TCPV6);
-/// `mtu` where the frontend's directory has none, in bytes of IP packet.
+/// The default of `mtu` in the frontend's directory, in bytes of IP packet.
 const DEFAULT_MTU: u16 = 1500;
-/// The smallest MTU that a link may have, in bytes (RFC 791 3.2).
+/// The minimum MTU of a link, in bytes (RFC 791 3.2).
 const MTU_MIN: u16 = 68;
-/// The most that fits a frame in one slot, in bytes of IP packet.
+/// The maximum that fits a frame in one slot, in bytes of IP packet.
 const ONE_SLOT_MTU: u16 = (PAGE_SIZE - ETHERNET_LEN) as u16;
 
-/// Why a vif can't be connected.
+/// The reason why a vif can't be connected.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
-    /// A key is missing or makes no sense.
+    /// A key is missing or malformed.
     Key(KeyError),
-    /// The vif's MTU, in bytes, is less than IPv4 needs.
+    /// The vif's MTU, in bytes, is below IPv4's minimum.
     Mtu(u16),
-    /// The vif's MAC address can't be one of an interface.
+    /// The vif's MAC address isn't valid for an interface.
     Mac(Mac),
     /// The vif's MAC address is that of another interface, with this name.
     MacOf(Mac, String),
@@ -114,11 +114,11 @@ impl From<StoreError> for ConnectError {
 pub(crate) struct VifHandler {
     /// The control plane it is a part of.
     pub(crate) shared: Rc<Shared>,
-    /// The interface that the configuration makes of it.
+    /// Its interface in the configuration.
     pub(crate) interface: InterfaceId,
 }
 
-/// A connected vif, as far as the control plane knows it.
+/// The control plane's state of a connected vif.
 pub(crate) struct Connection {
     mac: Mac,
     mtu: u16,
@@ -241,8 +241,8 @@ impl VifHandler {
         other.map_or(Ok(()), |name| Err(ConnectError::MacOf(mac, name)))
     }
 
-    /// Makes a control ring where the backend has one and there is something to say: several
-    /// queues. Without, the backend chooses queues as it likes.
+    /// Creates a control ring if the backend supports it and there are several queues. Otherwise
+    /// the backend chooses queues on its own.
     fn begin_rss(&self, device: &Device, theirs: Features, queues: usize) -> Option<ControlInfo> {
         if queues < 2 || !theirs.contains(Features::CTRL_RING) {
             return None;
@@ -260,9 +260,9 @@ impl VifHandler {
         }
     }
 
-    /// Fails while the backends in a domain still map too many pages from connections that ended:
-    /// who never lets go must not use up the memory by reconnecting. A quarter of it is shared out
-    /// among the vifs, so that what one domain holds keeps out no other.
+    /// Fails while the backends in a domain still map too many pages of earlier connections: a
+    /// backend that never unmaps them must not use up the memory by reconnecting. A quarter of the
+    /// memory is divided among the vifs, so that one domain's pages don't block others.
     async fn allow_quarantine(&self, backend: DomId) -> Result<(), ConnectError> {
         let platform = &self.shared.platform;
         let held = platform.quarantined_pages(backend);
@@ -278,17 +278,18 @@ impl VifHandler {
         Ok(())
     }
 
-    /// Returns the fewest queues that a backend of any vif in a domain takes. What comes in by a
-    /// queue leaves by that of the same number, so others would only be a detour. Between vifs of
-    /// two domains there may be one: what one of them says is no reason for the other to do with
-    /// less.
+    /// Returns the smallest number of queues that the backends of all vifs in a domain support.
+    /// Frames leave through the queue with the number of the one that they arrived on, so further
+    /// queues would only cause handovers between CPUs. Vifs of different domains may have different
+    /// numbers, so that one domain can't reduce the queues of others.
     async fn queues_elsewhere(&self, backend: DomId) -> usize {
         let mut fewest = self.shared.platform.workers();
         if fewest == 1 {
             return 1;
         }
         for (domain, path) in xenbus::backends(&self.shared.store, "vif").await {
-            // It may not be there yet. Then it is reckoned with when it has fewer, at a detour.
+            // It may not exist yet. If it has fewer queues later, frames are handed over between
+            // CPUs.
             if domain == backend
                 && let Ok(most) = self
                     .shared
@@ -302,13 +303,13 @@ impl VifHandler {
         fewest
     }
 
-    /// Gives back what was made for the vif.
+    /// Frees what was allocated for the vif.
     fn detach(&self) {
         self.shared.rss.remove(self.interface);
         self.change(|data_plane, now| data_plane.detach(now, self.interface));
     }
 
-    /// Changes what workers have of the vif, and has all CPUs look at it.
+    /// Changes the workers' state of the vif, and makes all CPUs check it.
     fn change(&self, change: impl FnOnce(&mut dyn DataPlane, u64)) {
         let platform = &self.shared.platform;
         let now = platform.now_ns();

@@ -35,7 +35,7 @@ fn mac_key(id: u32) -> String {
     format!("device/vif/{id}/mac")
 }
 
-/// Drives vif number `id` from now until it is removed.
+/// Drives vif number `id` until it is removed.
 pub(crate) async fn vif_task(shared: Rc<Shared>, id: u32) {
     if let Some(interface) = interface_of(&shared, id).await {
         let handler = VifHandler {
@@ -47,9 +47,9 @@ pub(crate) async fn vif_task(shared: Rc<Shared>, id: u32) {
     log::info!(target: "net", "vif {id} was removed");
 }
 
-/// Returns the interface that is vif number `id` once the configuration has one: its `mac` may be
-/// written late. Until then the vif is left alone, but when its backend closes, this side agrees: the
-/// toolstack waits for that. `None` if it was removed.
+/// Waits until the configuration has an interface for vif number `id` and returns it; its `mac` key
+/// may be written late. Until then the vif isn't connected, but when its backend closes, this side
+/// closes too, since the toolstack waits for that. Returns `None` if the vif was removed.
 async fn interface_of(shared: &Shared, id: u32) -> Option<InterfaceId> {
     let found = configured(shared, id).await;
     if found.is_some() {

@@ -1,19 +1,19 @@
-//! The time as a loop knows it. A look at the clock takes a thousand instructions where Xen
-//! emulates the time-stamp counter, more than a frame does.
+//! The clock of a loop. Reading the clock takes a thousand instructions where Xen emulates the
+//! time-stamp counter, more than a frame does.
 
 use kernel::{run_state, time};
 
-/// Busy turns by one look at the clock. A turn takes microseconds.
+/// The number of busy turns per reading of the clock. A turn takes microseconds.
 const TURNS: u32 = 4;
 
-/// The system time, not always looked up.
+/// A cached system time.
 pub struct LoopClock {
     now: u64,
     turns: u32,
 }
 
 impl LoopClock {
-    /// Looks at the clock.
+    /// Reads the clock.
     pub fn look() -> Self {
         Self {
             now: time::now(),
@@ -21,12 +21,12 @@ impl LoopClock {
         }
     }
 
-    /// Returns what the time was when it was last known, in ns.
+    /// Returns the last known time, in ns.
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// After a turn that is followed by another at once.
+    /// Called after a turn that is followed by another immediately.
     pub fn turned(&mut self) {
         self.turns += 1;
         if self.turns == TURNS {
@@ -34,12 +34,12 @@ impl LoopClock {
         }
     }
 
-    /// Before a sleep, when the time was looked up anyway.
+    /// Called before a sleep, when the time has been read anyway.
     pub fn set(&mut self, now: u64) {
         *self = Self { now, turns: 0 };
     }
 
-    /// After a sleep. Without one the time is still what it was.
+    /// Called after a sleep. If there was none, the time is unchanged.
     pub fn woke(&mut self) {
         self.now = self.now.max(run_state::running_since());
     }

@@ -1,5 +1,5 @@
-//! The CPUs that forward: the first one, which also has the control plane, and those that have
-//! nothing but a queue of each vif.
+//! The forwarding CPUs: the first one, which also runs the control plane, and the others, which
+//! only serve their queues.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -26,22 +26,22 @@ type Lanes = LaneLock<Worker<XenHal>, Router, sync::Yield>;
 /// The workers, one for each CPU, and the router that they share.
 pub struct Workers {
     lanes: Lanes,
-    /// By which each CPU is woken, if there are several.
+    /// The event channels that wake each CPU, if there are several.
     wakers: Bounded<Port, MAX_WORKERS>,
-    /// A CPU has something for the control plane.
+    /// `true` if a CPU needs the control plane.
     attention: AtomicBool,
-    /// How each CPU is to crash, as a number of [`Crash`]; 0 if it isn't.
+    /// The requested crash of each CPU, as a number of [`Crash`]; 0 for none.
     crashes: [AtomicU8; MAX_WORKERS],
 }
 
-/// A way to end as a bug would.
+/// A kind of crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
     /// A panic.
     Panic = 1,
-    /// An access to memory that isn't there.
+    /// An access to unmapped memory.
     Fault,
-    /// The stack's end.
+    /// A stack overflow.
     Stack,
 }
 
@@ -60,7 +60,7 @@ impl Crash {
 static WORKERS: Once<Workers> = Once::new();
 
 impl Workers {
-    /// Makes a worker for each CPU that can be woken, of the memory that is free, and starts those
+    /// Creates a worker for each CPU that can be woken, using the free memory, and starts those
     /// CPUs.
     pub fn start(router: Router, now: u64) -> &'static Self {
         let wakers = wakers();
@@ -84,7 +84,7 @@ impl Workers {
         workers
     }
 
-    /// Returns how many there are.
+    /// Returns the number of workers.
     pub fn count(&self) -> usize {
         self.lanes.len()
     }
@@ -110,17 +110,17 @@ impl Workers {
         f(&mut Control::new(router, workers))
     }
 
-    /// Returns `true` if a CPU asked for the control plane since this was last asked.
+    /// Returns `true` if a CPU has requested the control plane since the last call.
     pub fn take_attention(&self) -> bool {
         self.has_attention() && self.attention.swap(false, Ordering::Acquire)
     }
 
-    /// The same, and it stays so.
+    /// Returns `true` if a CPU has requested the control plane, without clearing the request.
     pub fn has_attention(&self) -> bool {
         self.attention.load(Ordering::Acquire)
     }
 
-    /// Asks for the control plane.
+    /// Requests the control plane.
     pub fn call_attention(&self) {
         if !self.attention.swap(true, Ordering::AcqRel)
             && let Some(&first) = self.wakers.first()
@@ -129,14 +129,14 @@ impl Workers {
         }
     }
 
-    /// Has all other CPUs look at their vifs again.
+    /// Makes all other CPUs check their vifs.
     pub fn wake(&self) {
         for &port in self.wakers.iter().skip(1) {
             event::notify(port);
         }
     }
 
-    /// Has CPU `at` crash. Returns `false` if there is no such CPU.
+    /// Makes CPU `at` crash. Returns `false` if there is no such CPU.
     pub fn crash(&self, at: usize, how: Crash) -> bool {
         match self.crashes.get(..self.count()).and_then(|all| all.get(at)) {
             Some(_) if at == 0 => how.now(),
@@ -149,7 +149,7 @@ impl Workers {
         }
     }
 
-    /// Crashes if CPU `at` was asked to.
+    /// Crashes if that was requested of CPU `at`.
     fn crash_if_asked(&self, at: usize) {
         let wanted = self.crashes.get(at);
         let wanted = wanted.map_or(0, |crash| crash.load(Ordering::Relaxed));
@@ -158,8 +158,8 @@ impl Workers {
         }
     }
 
-    /// Takes a turn of CPU `at`. Returns two flags: there is more to do at once, and there is
-    /// something for the control plane.
+    /// Runs a turn of CPU `at`. Returns two flags: there is more to do immediately, and the control
+    /// plane is needed.
     pub fn turn(&self, at: usize, now: u64) -> (bool, bool) {
         let (mut busy, mut wanted, handoff) = self.with(at, |worker, router| {
             let busy = worker.turn(router.tables(), now);
@@ -174,8 +174,8 @@ impl Workers {
         (busy, wanted)
     }
 
-    /// Prepares CPU `at` for a sleep: forgets its events, adds their channels to those that it
-    /// waits for, and asks for new ones. Returns until when it may sleep, if it may.
+    /// Prepares CPU `at` for a sleep: clears its events, adds their channels to those that it waits
+    /// for, and requests new ones. Returns until when it may sleep, if it may.
     pub fn arm(
         &self,
         at: usize,
@@ -211,7 +211,7 @@ fn wakers() -> Bounded<Port, MAX_WORKERS> {
     wakers
 }
 
-/// What a CPU does that has nothing but its queues.
+/// The loop of a CPU that only serves its queues.
 fn forward(at: usize) -> ! {
     let workers = WORKERS.wait();
     let mut ports = Bounded::<u32, MAX_PORTS>::new();

@@ -1,4 +1,4 @@
-//! What a command finds out, before it is text.
+//! The results of commands, before they are formatted.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use super::neighbors::Neighbors;
 use super::{show_machine, show_router};
 use crate::platform::{CpuTimes, Hypercalls, MemoryUse, Platform};
 
-/// What a command finds out.
+/// The result of a command.
 pub(super) enum Answer {
     Interfaces(Vec<InterfaceSnapshot>),
     Routes(RouteTableSnapshot),
@@ -24,7 +24,7 @@ pub(super) enum Answer {
     },
     Counters(CountersSnapshot),
     Vifs {
-        /// By the names of their interfaces; `None` for one that isn't connected.
+        /// Vifs by the names of their interfaces; `None` for one that isn't connected.
         vifs: Vec<(String, Option<VifSnapshot>)>,
         workers: Vec<WorkerSnapshot>,
         quarantined_pages: usize,

@@ -1,49 +1,49 @@
-//! Which command a line is: words that may be shortened, `help`, and what Tab makes of them.
+//! Parsing of command lines, with abbreviations, `help` and tab completion.
 
 use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A command. `R` is what runs it.
+/// A command. `R` is the type of the function that runs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<R> {
-    /// The words that call it, such as `show memory`.
+    /// Its words, such as `show memory`.
     pub words: &'static str,
-    /// What `help` says about it.
+    /// Its description in `help`.
     pub help: &'static str,
-    /// Words may follow.
+    /// `true` if arguments may follow.
     pub arguments: bool,
-    /// What runs it.
+    /// The function that runs it.
     pub run: R,
 }
 
-/// What a line asks for.
+/// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<'a, R> {
-    /// It is empty.
+    /// An empty line.
     Nothing,
-    /// The list of commands.
+    /// A request for the list of commands.
     Help,
-    /// To run a command.
+    /// A command.
     Run {
-        /// What runs it.
+        /// The function that runs it.
         run: R,
-        /// The words behind the command's own.
+        /// The arguments.
         arguments: &'a str,
     },
 }
 
-/// Why a line isn't understood.
+/// The reason why a line is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParseError {
-    /// It is the beginning of several commands, which go on with one of these words.
+    /// It is the beginning of several commands, which continue with one of these words.
     Incomplete(String),
-    /// Its last word is the beginning of several words, these.
+    /// Its last word is an abbreviation of several words, these.
     Ambiguous(String),
     /// No command has this word.
     Unknown(String),
-    /// More follows than the command takes.
+    /// The command doesn't take these arguments.
     Excess {
         /// The command.
         words: &'static str,
@@ -65,7 +65,7 @@ impl fmt::Display for ParseError {
 
 impl core::error::Error for ParseError {}
 
-/// Finds out what a line asks for. Words may be shortened as long as they stay unique.
+/// Parses a line. Words may be abbreviated as long as they are unique.
 ///
 /// # Errors
 /// [`ParseError`].

@@ -12,18 +12,19 @@ use super::command_line::{Command, Parsed, completions, help, parse};
 use crate::data_plane_control::DataPlane;
 use crate::platform::{CrashKind, Platform, with_data_plane};
 
-/// What commands are about.
+/// The context of commands.
 struct Context<'a> {
     platform: &'a dyn Platform,
     data_plane: &'a dyn DataPlane,
 }
 
-/// Bytes of the longest line about a neighbor, and how often they are there while a text grows.
+/// The memory to format a neighbor, in bytes: the longest line, as often as it exists while a text
+/// grows.
 const NEIGHBOR_TEXT: usize = 3 * 120;
-/// Bytes that any answer may take beside, and its way into xenstore.
+/// Further memory for any reply, and for writing it to xenstore, in bytes.
 const REST_OF_ANSWER: usize = 32 * 1024;
 
-/// What runs a command: it gets the words behind the command's own.
+/// A function that runs a command with its arguments.
 type Run = for<'a> fn(&Context<'a>, &str) -> Answer;
 
 const fn command(words: &'static str, help: &'static str, run: Run) -> Command<Run> {
@@ -82,8 +83,8 @@ const COMMANDS: [Command<Run>; 10] = [
     },
 ];
 
-/// Runs one line; what it says goes to `out`. Workers are stopped while the command finds out what
-/// there is, not while that becomes text.
+/// Runs one line and writes its output to `out`. Workers are stopped while the command collects its
+/// data, not while that is formatted.
 pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
     let written = match parse(&COMMANDS, line) {
         Ok(Parsed::Nothing) => Ok(()),
@@ -91,7 +92,7 @@ pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
         Ok(Parsed::Run { run, arguments }) => answer(platform, run, arguments).write(platform, out),
         Err(error) => writeln!(out, "{error}"),
     };
-    // Nothing that is written to here fails.
+    // No writer that is used here fails.
     let _ = written;
 }
 
@@ -166,8 +167,7 @@ fn show_cpu(cx: &Context<'_>, _: &str) -> Answer {
     }
 }
 
-/// Tests what `on_crash` of the domain's configuration does, on the CPU that is named, or the
-/// first.
+/// Crashes the given CPU, or the first one, to test `on_crash`.
 fn crash(cx: &Context<'_>, words: &str) -> Answer {
     let mut how = CrashKind::Panic;
     let mut cpu = 0;

@@ -1,4 +1,4 @@
-//! What happens between a key and a command: editing, history and completion of one line.
+//! The line editor: editing, history and completion of one line.
 //!
 //! The editor does no input or output. It is fed bytes as a terminal sends them, writes its
 //! echo to a [`fmt::Write`], and returns a line when one is complete. Only printable ASCII
@@ -9,9 +9,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Longest line, in bytes; further keys are ignored.
+/// The maximum length of a line, in bytes; further keys are ignored.
 pub const MAX_LINE: usize = 256;
-/// Lines that history keeps.
+/// The maximum number of lines in the history.
 pub const MAX_HISTORY: usize = 32;
 
 const ESCAPE: u8 = 0x1b;
@@ -32,7 +32,7 @@ pub struct LineEditor {
     prompt: String,
     line: String,
     history: VecDeque<String>,
-    /// How many lines back the user has gone; zero is the line being typed.
+    /// The position in the history; zero is the line being typed.
     back: usize,
     escape: Escape,
     last: u8,

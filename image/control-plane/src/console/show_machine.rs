@@ -8,11 +8,11 @@ use router::TableUse;
 
 use crate::platform::{CpuTimes, Hypercalls, MemoryUse};
 
-/// Writes the vifs by the names of their interfaces ( `None` for one that isn't connected), the
+/// Writes the vifs by the names of their interfaces (`None` for one that isn't connected), the
 /// workers' pages, and the number of pages that backends still map after their connections ended.
 ///
 /// # Errors
-/// Those of `out`; so for the other functions here.
+/// Those of `out`, as for the other functions in this module.
 pub(super) fn vifs(
     vifs: &[(String, Option<VifSnapshot>)],
     workers: &[WorkerSnapshot],
