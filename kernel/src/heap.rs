@@ -10,7 +10,7 @@ use xen_boot::Module;
 use xen_hal::PAGE_SIZE;
 
 use crate::sync::Mutex;
-use crate::{memory, percpu};
+use crate::{heap_runs, memory, percpu};
 
 /// The minimum growth of the heap, in bytes.
 const MIN_GROWTH: usize = 64 * 1024;
@@ -52,7 +52,11 @@ impl KernelHeap {
     #[must_use]
     pub fn usage(&self) -> (usize, usize) {
         let (given, main) = (self.given.lock(), self.main.lock());
-        (main.used() + given.used(), main.size() + given.size())
+        let (used, size) = heap_runs::usage();
+        (
+            main.used() + given.used() + used,
+            main.size() + given.size() + size,
+        )
     }
 }
 
@@ -97,6 +101,20 @@ fn grow(heap: &mut linked_list_allocator::Heap, layout: Layout) -> bool {
     true
 }
 
+/// Allocates a block in pages that were given back and lie side by side. `None` if there aren't enough.
+#[cold]
+fn allocate_in_freed_pages(layout: Layout) -> Option<NonNull<u8>> {
+    let need = layout.size() + layout.align() + HEAP_NODE;
+    let run = memory::take_run(need.max(MIN_GROWTH)).or_else(|| memory::take_run(need))?;
+    // SAFETY: the pages are nobody's until the run is taken back.
+    if unsafe { heap_runs::add(&run) } {
+        return heap_runs::allocate(layout);
+    }
+    // SAFETY: nobody has got any of them.
+    unsafe { memory::give_back(run) };
+    None
+}
+
 // SAFETY: linked_list_allocator gives each block once; the locks make it one at a time.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -109,11 +127,17 @@ unsafe impl GlobalAlloc for KernelHeap {
             if let Ok(block) = heap.allocate_first_fit(layout) {
                 return block.as_ptr();
             }
-            if !grow(&mut heap, layout) {
-                // Fallible allocations handle this; for others it is a panic.
-                REFUSED.store(layout.size(), Ordering::Relaxed);
-                return core::ptr::null_mut();
+            if grow(&mut heap, layout) {
+                continue;
             }
+            drop(heap);
+            let block = heap_runs::allocate(layout);
+            if let Some(block) = block.or_else(|| allocate_in_freed_pages(layout)) {
+                return block.as_ptr();
+            }
+            // Fallible allocations handle this; for others it is a panic.
+            REFUSED.store(layout.size(), Ordering::Relaxed);
+            return core::ptr::null_mut();
         }
     }
 
@@ -126,10 +150,18 @@ unsafe impl GlobalAlloc for KernelHeap {
         if (given.bottom()..given.top()).contains(&block) {
             // SAFETY: `alloc` took the block, which lies in this heap, with this layout.
             unsafe { given.deallocate(start, layout) };
-        } else {
-            drop(given);
-            // SAFETY: `alloc` took the block, which lies in no other heap, with this layout.
-            unsafe { self.main.lock().deallocate(start, layout) };
+            return;
         }
+        drop(given);
+        let mut main = self.main.lock();
+        if (main.bottom()..main.top()).contains(&block) {
+            // SAFETY: `alloc` took the block, which lies in this heap, with this layout.
+            unsafe { main.deallocate(start, layout) };
+            return;
+        }
+        drop(main);
+        // SAFETY: `alloc` took the block with this layout.
+        let freed = unsafe { heap_runs::deallocate(start, layout) };
+        debug_assert!(freed, "a block of no heap");
     }
 }

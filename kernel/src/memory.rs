@@ -7,26 +7,22 @@ use core::ptr::NonNull;
 use xen_boot::{BootInfo, FrameNumber, Protocol, VIRT_BASE};
 use xen_hal::{PAGE_SIZE, SharedPage};
 
+use crate::free_pages::FreePages;
+use crate::heap_runs;
 use crate::pv::{p2m, paging};
 use crate::sync::Mutex;
 
 static SPACE: Mutex<Space> = Mutex::new(Space::new(0..0, 0));
 
-/// Unused memory between the addresses `low` and `high`, and a list of freed pages, each of which
-/// begins with the address of the next.
+/// Unused memory between the addresses `low` and `high`, and pages that were given back.
 struct Space {
     low: usize,
     high: usize,
     /// No page is allocated below this address, so that the heap can grow.
     reserved_for_heap: usize,
     total: usize,
-    free_list: Option<NonNull<u8>>,
-    free_list_len: usize,
+    free: FreePages,
 }
-
-#[expect(unsafe_code, reason = "holds the address of a free page")]
-// SAFETY: free pages belong to this list alone, whichever thread holds its lock.
-unsafe impl Send for Space {}
 
 impl Space {
     /// Creates the memory at `free`, an eighth of which is for the heap alone, of `total` pages.
@@ -36,8 +32,7 @@ impl Space {
             high: free.end,
             reserved_for_heap: free.start + free.end.saturating_sub(free.start) / 8,
             total,
-            free_list: None,
-            free_list_len: 0,
+            free: FreePages::new(),
         }
     }
 
@@ -63,11 +58,36 @@ impl Space {
         Some(start..end)
     }
 
+    /// Takes `bytes` of pages that were given back and lie side by side. `None` if there are none.
+    fn take_run(&mut self, bytes: usize) -> Option<Range<usize>> {
+        self.free.take_run(bytes.div_ceil(PAGE_SIZE))
+    }
+
+    /// Takes a page of those that were given back, or from the top. `None` if memory is short.
+    fn take_page(&mut self) -> Option<NonNull<u8>> {
+        let page = self.free.pop();
+        page.or_else(|| NonNull::new(self.take_from_top(PAGE_SIZE)? as *mut u8))
+    }
+
+    /// Takes a page back.
+    ///
+    /// # Safety
+    /// The page at this address is mapped, and nobody's.
+    #[expect(unsafe_code, reason = "the page is given as an address")]
+    unsafe fn give_back(&mut self, page: usize) {
+        if page == self.high {
+            self.high += PAGE_SIZE;
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { self.free.push(page) };
+        }
+    }
+
     fn stats(&self) -> MemoryStats {
         MemoryStats {
             total: self.total,
             kernel: self.low.saturating_sub(VIRT_BASE) / PAGE_SIZE,
-            free: self.high.saturating_sub(self.low) / PAGE_SIZE + self.free_list_len,
+            free: self.high.saturating_sub(self.low) / PAGE_SIZE + self.free.len(),
         }
     }
 }
@@ -114,17 +134,21 @@ pub(crate) unsafe fn builder_page(frame: FrameNumber) -> Option<SharedPage> {
 #[must_use]
 pub fn alloc_page() -> Option<SharedPage> {
     let mut space = SPACE.lock();
-    let start = if let Some(page) = space.free_list {
-        #[expect(unsafe_code, reason = "free pages link to each other")]
-        // SAFETY: a free page is nobody else's, and begins with the link written by free_page.
-        let next = unsafe { page.cast::<usize>().read() };
-        space.free_list = NonNull::new(next as *mut u8);
-        space.free_list_len -= 1;
-        page
-    } else {
-        NonNull::new(space.take_from_top(PAGE_SIZE)? as *mut u8)?
-    };
+    let mut start = space.take_page();
+    if start.is_none()
+        && let Some(unused) = heap_runs::take_unused()
+    {
+        for page in unused.step_by(PAGE_SIZE) {
+            #[expect(unsafe_code, reason = "pages are given as addresses")]
+            // SAFETY: they were the heap's, which has let go of them.
+            unsafe {
+                space.give_back(page);
+            }
+        }
+        start = space.take_page();
+    }
     drop(space);
+    let start = start?;
     #[expect(unsafe_code, reason = "a new page comes into being")]
     // SAFETY: mapped by `init`, and taken out of `Space` just now.
     let page = unsafe { SharedPage::from_raw(start) };
@@ -134,20 +158,12 @@ pub fn alloc_page() -> Option<SharedPage> {
 
 /// Frees a page.
 pub fn free_page(page: SharedPage) {
-    let start = page.as_ptr();
-    let mut space = SPACE.lock();
-    if start.as_ptr() as usize == space.high {
-        space.high += PAGE_SIZE;
-        return;
-    }
-    let next = space.free_list.map_or(0, |page| page.as_ptr() as usize);
-    #[expect(unsafe_code, reason = "free pages link to each other")]
-    // SAFETY: the page was the caller's, and is now this list's.
+    let start = page.as_ptr().as_ptr() as usize;
+    #[expect(unsafe_code, reason = "the page is given as an address")]
+    // SAFETY: the page was the caller's, who has let go of it.
     unsafe {
-        start.cast::<usize>().write(next);
+        SPACE.lock().give_back(start);
     }
-    space.free_list = Some(start);
-    space.free_list_len += 1;
 }
 
 /// Takes `bytes` of zeroed memory, whole pages, for ever, with an unmapped page below it. Returns
@@ -167,6 +183,27 @@ pub(crate) fn take_guarded(bytes: usize) -> Option<usize> {
 /// the heap gained. `None` if memory is short.
 pub(crate) fn extend_heap(bytes: usize) -> Option<Range<usize>> {
     SPACE.lock().take_from_bottom(bytes)
+}
+
+/// Takes at least `bytes` of pages that were given back and lie side by side, for the heap. Returns their
+/// addresses; `None` if there are none.
+///
+/// This sorts all of those pages, and is for when the heap can't grow otherwise.
+pub(crate) fn take_run(bytes: usize) -> Option<Range<usize>> {
+    SPACE.lock().take_run(bytes)
+}
+
+/// Gives back what [`take_run`] took.
+///
+/// # Safety
+/// Nobody has any of these pages.
+#[expect(unsafe_code, reason = "pages are given as addresses")]
+pub(crate) unsafe fn give_back(run: Range<usize>) {
+    let mut space = SPACE.lock();
+    for page in run.step_by(PAGE_SIZE) {
+        // SAFETY: the caller's contract.
+        unsafe { space.give_back(page) };
+    }
 }
 
 /// Returns the current use of memory.
