@@ -1,17 +1,17 @@
-//! How the pages of a vif's queue are divided.
+//! The division of the pages of a vif's queue.
 
 use netif::messages::MAX_SLOTS;
 use router::BURST;
 
-/// Pages that a queue keeps to receive with, if it has as many: a large frame comes only if there
-/// is room for [`MAX_SLOTS`].
+/// The number of pages that a queue keeps for receiving, if it has as many: netback delivers a
+/// large frame only if there is room for [`MAX_SLOTS`].
 const KEPT: usize = MAX_SLOTS + 6;
 
-/// The pages of a vif's queue, by what they are for. Each part is a home of its own in the pool,
-/// so that none takes pages from another.
+/// The pages of a vif's queue by purpose. Each part is a separate home in the pool, so that none
+/// takes pages from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allotment {
-    /// To receive into, and to be sent on from there.
+    /// For receiving, and for sending on from there.
     pub(crate) receive: usize,
     /// For copies that leave by the vif.
     pub(crate) copies: usize,
@@ -36,13 +36,13 @@ impl Allotment {
         }
     }
 
-    /// Most frames that are worth an event: a quarter of what is received into, so that the backend
-    /// has pages for more until that is answered.
+    /// Returns the maximum number of frames per event: a quarter of the pages for receiving, so
+    /// that the backend has pages for more until the event is handled.
     pub(crate) fn most_a_wake(&self) -> u32 {
         u32::try_from(self.receive / 4).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Copies that leave by the vif at most, of a page each.
+    /// Returns the maximum number of copies, of a page each, that leave by the vif.
     pub(crate) fn most_copies(&self) -> usize {
         self.copies + self.segments.div_ceil(2)
     }
@@ -59,9 +59,10 @@ impl Allotment {
         (self.receive / 8).max(KEPT.min(self.receive / 4))
     }
 
-    /// Most pages that are sent on by one of `others` other vifs: a part for each, and at least
-    /// the largest frame, of `largest` pages, or four. What comes may also leave by the vif
-    /// itself: if it has sub-interfaces (`tags`) by a part of its own, else by what is left.
+    /// Returns the maximum number of pages lent to one of `others` other vifs: an equal share for
+    /// each, and at least the largest frame, of `largest` pages, or four. Frames may also leave by
+    /// the vif itself: if it has sub-interfaces (`tags`) with a share of its own, otherwise with
+    /// what is left.
     pub(crate) fn share(&self, others: usize, tags: bool, largest: usize) -> usize {
         let lent = self.receive - self.floor();
         let part = if tags {

@@ -1,4 +1,4 @@
-//! Vifs as they come and go: their rings, and their pages in the pool of their backend.
+//! Attaching and detaching vifs: their rings, and their pages in the pool of their backend.
 
 use core::mem::take;
 
@@ -17,24 +17,24 @@ use crate::vif::Vif;
 use crate::waiting::WaitingFrames;
 use crate::worker::{LOCAL_PAGES_PER_VIF, Worker};
 
-/// What a backend needs to take every large frame as it is.
+/// The features of a backend that accepts every large frame unchanged.
 const EVERY_LARGE: Features = Features::SG
     .union(Features::GSO_TCPV4)
     .union(Features::GSO_TCPV6)
     .union(Features::CSUM_IPV4)
     .union(Features::CSUM_IPV6);
 
-/// Bytes before the IP packet in a frame with all tags it may have.
+/// The maximum length of the Ethernet header with tags, in bytes.
 const LONGEST_HEADER: usize = ETHERNET_LEN + MAX_TAGS * TAG_LEN;
 
-/// Why a vif could not be set up.
+/// The reason why a vif can't be attached.
 #[derive(Debug)]
 pub enum AttachError {
-    /// Its packet pages.
+    /// An error about its packet pages.
     Pool(PoolError),
-    /// Its rings.
+    /// An error about its rings.
     Queue(QueueError),
-    /// Another vif is this interface already.
+    /// The interface has another vif already.
     Taken,
 }
 
@@ -114,7 +114,7 @@ impl<H: Hal> Worker<H> {
         Ok(info)
     }
 
-    /// Gives a vif pages in pool `at`, and makes its queue.
+    /// Allocates pages for a vif in pool `at`, and creates its queue.
     fn make_queue(
         &mut self,
         at: usize,
@@ -179,7 +179,7 @@ impl<H: Hal> Worker<H> {
         self.share_out();
     }
 
-    /// The backend of a vif is connected.
+    /// Called when the backend of a vif is connected.
     pub(crate) fn link_up(&mut self, now: u64, interface: InterfaceId, mtu: u16) {
         if let Some(Some(vif)) = self.vifs.get_mut(interface.index()) {
             vif.up = true;
@@ -191,7 +191,7 @@ impl<H: Hal> Worker<H> {
         self.share_out();
     }
 
-    /// Nothing more flows through a vif.
+    /// Called when nothing may flow through a vif any more.
     pub(crate) fn link_down(&mut self, interface: InterfaceId) {
         if let Some(Some(vif)) = self.vifs.get_mut(interface.index()) {
             vif.up = false;
@@ -199,7 +199,7 @@ impl<H: Hal> Worker<H> {
         }
     }
 
-    /// Gives the rings and pages of a vif back, as far as its backend let go of them.
+    /// Frees the rings and pages of a vif, except those that its backend still maps.
     pub(crate) fn detach(&mut self, interface: InterfaceId) {
         self.link_down(interface);
         self.handoffs
@@ -266,7 +266,7 @@ impl<H: Hal> Worker<H> {
     }
 }
 
-/// Where the pages of a vif belong.
+/// The homes of a vif's pages.
 struct Homes {
     receive: HomeId,
     copies: HomeId,

@@ -1,4 +1,4 @@
-//! One burst on its way through a worker.
+//! A burst in a worker.
 
 use alloc::boxed::Box;
 
@@ -11,19 +11,19 @@ use xen_hal::Hal;
 /// headers included.
 const HEADERS_LEN: usize = 128;
 
-/// The frames of a burst and what is known about them, kept so that it isn't made again for each.
+/// The buffers of a burst, which are reused.
 pub(crate) struct Burst {
     pub(crate) headers: [Header; BURST],
     pub(crate) frames: [Frame; BURST],
     pub(crate) metas: [FrameMeta; BURST],
     pub(crate) verdicts: [Verdict; BURST],
-    /// The interfaces that frames came in on, if some had tags.
+    /// The incoming interfaces of frames, if some had tags.
     pub(crate) inputs: [InterfaceId; BURST],
     pub(crate) in_common: Verdicts,
 }
 
 impl Burst {
-    /// Creates an empty one.
+    /// Creates an empty burst.
     pub(crate) fn new() -> Box<Self> {
         Box::new(Self {
             headers: [Header::default(); BURST],
@@ -57,7 +57,7 @@ impl Burst {
         (count, outcome)
     }
 
-    /// Finds out how long the segments of the large ones among `count` frames are.
+    /// Determines the segment lengths of the large frames among the first `count`.
     #[cold]
     pub(crate) fn measure_segments<H: Hal>(&mut self, pool: &PagePool<H>, count: usize) {
         let frames = self.frames.iter().zip(&self.headers).zip(&mut self.metas);

@@ -1,4 +1,4 @@
-//! What changes the router or the workers: for whoever has all of them to himself.
+//! Operations that need exclusive access to the router and all workers.
 
 use alloc::vec::Vec;
 use core::array;
@@ -14,10 +14,10 @@ use crate::router_output::RouterOutput;
 use crate::snapshot::{VifSnapshot, WorkerSnapshot};
 use crate::worker::Worker;
 
-/// Punted frames, retries and packets of the router's own in one turn.
+/// The maximum number of punted frames, retries and packets of the router's own in one turn.
 const SLOW_BUDGET: usize = 16;
 
-/// Most workers that forward with one router.
+/// The maximum number of workers.
 pub const MAX_WORKERS: usize = 8;
 
 /// The router and all workers that forward with it, while none of them does.
@@ -29,7 +29,7 @@ pub struct Control<'a, H: Hal> {
 }
 
 impl<'a, H: Hal> Control<'a, H> {
-    /// Takes them. Workers beyond [`MAX_WORKERS`] are left out.
+    /// Creates a `Control`. Workers beyond [`MAX_WORKERS`] are ignored.
     pub fn new(
         router: &'a mut Router,
         workers: impl IntoIterator<Item = &'a mut Worker<H>>,
@@ -43,7 +43,7 @@ impl<'a, H: Hal> Control<'a, H> {
         self.workers.iter().map(|worker| &**worker)
     }
 
-    /// Returns what is shown of a vif. `None` if it isn't connected.
+    /// Returns a snapshot of a vif; `None` if it isn't connected.
     pub fn vif(&self, interface: InterfaceId) -> Option<VifSnapshot> {
         let queues = || {
             self.workers()
@@ -57,7 +57,7 @@ impl<'a, H: Hal> Control<'a, H> {
         })
     }
 
-    /// Returns what is shown of the workers, in their order.
+    /// Returns snapshots of the workers, in order.
     pub fn worker_snapshots(&self) -> Vec<WorkerSnapshot> {
         self.workers().map(Worker::snapshot).collect()
     }
@@ -120,7 +120,7 @@ impl<'a, H: Hal> Control<'a, H> {
         Ok(())
     }
 
-    /// The backend of a vif is connected. `mtu` is the largest IP packet that it carries, in bytes.
+    /// Called when the backend of a vif is connected. `mtu` is in bytes.
     pub fn link_up(&mut self, now: u64, interface: InterfaceId, mac: [u8; 6], mtu: u16) {
         if !self.has(interface) {
             return;
@@ -132,7 +132,7 @@ impl<'a, H: Hal> Control<'a, H> {
         self.poll(now);
     }
 
-    /// Nothing more flows through a vif.
+    /// Called when nothing may flow through a vif any more.
     pub fn link_down(&mut self, now: u64, interface: InterfaceId) {
         if !self.has(interface) {
             return;
@@ -144,7 +144,7 @@ impl<'a, H: Hal> Control<'a, H> {
         self.poll(now);
     }
 
-    /// Gives the rings and pages of a vif back, as far as its backend let go of them.
+    /// Frees the rings and pages of a vif, except those that its backend still maps.
     pub fn detach(&mut self, now: u64, interface: InterfaceId) {
         self.link_down(now, interface);
         for worker in &mut self.workers {
@@ -158,14 +158,15 @@ impl<'a, H: Hal> Control<'a, H> {
         first.is_some_and(|worker| worker.has_vif(interface))
     }
 
-    /// The router has something to do, whatever it wanted before, as at the start.
+    /// Requests that the router is polled now, as at the start.
     pub fn poll(&mut self, now: u64) {
         if let Some(first) = self.workers.first_mut() {
             first.poll_at = Some(now);
         }
     }
 
-    /// Lets the router do what waits, workers' punted frames among it. Returns `true` if more does.
+    /// Runs the router's slow path, including the workers' punted frames. Returns `true` if there
+    /// is more to do.
     pub fn serve(&mut self, now: u64) -> bool {
         let mut punts = false;
         for worker in &mut self.workers {
@@ -197,8 +198,8 @@ impl<'a, H: Hal> Control<'a, H> {
         poll.more || self.workers.iter().any(|worker| worker.lane.has_punts())
     }
 
-    /// Tells hosts that the router is none any more (RFC 4861 6.2.5). Returns `true` if there are
-    /// any to be told.
+    /// Stops router advertisements (RFC 4861 6.2.5). Returns `true` if there are final
+    /// advertisements to send.
     pub fn cease_advertising(&mut self, now: u64) -> bool {
         let any = self.router.cease_advertising();
         if any {
@@ -208,14 +209,14 @@ impl<'a, H: Hal> Control<'a, H> {
         any
     }
 
-    /// Has the router know what all workers counted.
+    /// Collects the counters of all workers.
     pub fn gather_counters(&mut self) {
         for worker in &mut self.workers {
             self.router.gather_counters(&mut worker.lane);
         }
     }
 
-    /// Takes back what backends have completed. Workers do so in passing, but one without traffic sleeps.
+    /// Reaps completed transmit requests. Workers do so in passing, but one without traffic sleeps.
     pub fn reap(&mut self, now: u64) {
         for worker in &mut self.workers {
             for vif in worker.vifs.iter_mut().flatten().filter(|vif| vif.up) {
@@ -224,14 +225,15 @@ impl<'a, H: Hal> Control<'a, H> {
         }
     }
 
-    /// Returns the vifs whose backends broke the protocol since this was last asked, and how.
+    /// Returns the vifs whose backends violated the protocol since the last call, with the
+    /// violations.
     pub fn take_faults(&mut self) -> impl Iterator<Item = (InterfaceId, PeerFault)> {
         let vifs = self.workers.iter_mut().flat_map(|worker| &mut worker.vifs);
         let faults = vifs.flatten().map(|vif| (vif.interface, &mut vif.fault));
         faults.filter_map(|(interface, fault)| Some((interface, fault.take()?)))
     }
 
-    /// Returns `true` if [`Control::take_faults`] has something to tell.
+    /// Returns `true` if [`Control::take_faults`] has something to return.
     pub fn has_faults(&self) -> bool {
         let mut vifs = self
             .workers()
@@ -239,13 +241,13 @@ impl<'a, H: Hal> Control<'a, H> {
         vifs.any(|vif| vif.fault.is_some())
     }
 
-    /// Returns `true` if vifs have the pages for large TCP frames.
+    /// Returns `true` if vifs have enough pages for large TCP frames.
     pub fn takes_large(&self) -> bool {
         self.workers().all(Worker::takes_large)
     }
 
-    /// Hands frames that workers received for vifs without a queue there to workers that have one.
-    /// Returns `true` if any left.
+    /// Hands frames for vifs without a queue on the worker that received them over to workers that
+    /// have one. Returns `true` if any were sent.
     pub fn hand_off(&mut self, now: u64) -> bool {
         let mut any = false;
         for at in 0..self.workers.len() {

@@ -1,7 +1,7 @@
-//! What a frame needs before the vif that it leaves by can take it.
+//! Adapting frames to what the outgoing vif accepts.
 //!
-//! Most frames go out as they came: [`netfront_rs::Queue::send`] takes them, with their checksum state and
-//! GSO size. What else there is to do, an [`Output`] does:
+//! Most frames are sent unchanged with [`netfront_rs::Queue::send`], with their checksum state and
+//! GSO size. An [`Output`] does what else is necessary:
 //!
 //! | what | the frame is |
 //! |---|---|
@@ -12,13 +12,14 @@
 //! | the backend lacks `feature-sg` | copied into one page, if it fits |
 //! | the backend lacks room for as many slots | copied into fewer pages |
 //!
-//! The peer that a frame came from may go on writing to its pages. So with every frame goes the
-//! private copy of its first bytes, which was checked and rewritten: what leaves for another backend
-//! domain begins with these, not with what the page has by then, and so does whatever is copied or cut.
-//! They are what headers are read from; of what lies behind them, each byte is read once.
+//! The peer that a frame came from may continue to write to its pages. So every frame is
+//! accompanied by the private copy of its first bytes, which was checked and rewritten: frames for
+//! another backend domain begin with these, not with what the page contains by then, and so do
+//! frames that are copied or segmented. Headers are read from this copy; each byte after it is read
+//! once.
 //!
-//! Copies and segments are made in pages of their own homes, so that they take none from what
-//! vifs receive with. Nothing here allocates memory.
+//! Copies and segments use pages of their own homes, so that they take none from those for
+//! receiving. Nothing here allocates memory.
 
 mod front;
 mod output;

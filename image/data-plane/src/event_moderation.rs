@@ -1,4 +1,4 @@
-//! Event moderation: when to be woken, at once by every frame, or once for many.
+//! Event moderation: whether to be woken by every frame, or once for many.
 //!
 //! A wake-up costs the same whether one frame waits or sixty: the hypervisor's way in and out
 //! of the domain, the backend's event, and on the way out one event for what was sent. Being
@@ -16,40 +16,41 @@
 //! than half, frames wake at once again, and the next try is made only after a pause that
 //! grows with each failure.
 //!
-//! Nothing here keeps time: the caller says what it is. A loop that found nothing is told to
-//! sleep without a limit, so that there is no tick.
+//! The time is an argument. A loop that found nothing sleeps without a limit, so that there is no
+//! tick.
 
-/// Frames that end a wait: a burst of the loop, which is also what Linux's netback handles at a
-/// time.
+/// The number of frames that end a wait: a burst of the loop, which is also what Linux's netback
+/// handles at a time.
 pub const COALESCED_FRAMES: u32 = 64;
-/// Longest wait in ns, which bounds what is added to the delay of a frame.
+/// The maximum wait in ns, which limits the additional delay of a frame.
 pub const MAX_WAIT_NS: u64 = 250_000;
-/// Shortest wait in ns: below this a timer is no cheaper than the events.
+/// The minimum wait in ns: below this, a timer is no cheaper than the events.
 const MIN_WAIT_NS: u64 = 50_000;
-/// A wait is this many times what a wake-up costs: wake-ups take at most one part in this many.
+/// The ratio of a wait to the cost of a wake-up, and thus the inverse of the maximum share of CPU
+/// time for wake-ups.
 const WAKEUPS_PER_WAIT: u64 = 40;
-/// Frames expected in a wait from which on they are coalesced.
+/// The number of frames expected in a wait from which coalescing starts.
 const ENTER: u64 = 4;
-/// Frames expected in a wait below which they don't any more.
+/// The number of frames expected in a wait below which coalescing ends.
 const LEAVE: u64 = 2;
 /// Waits in a period, at whose end it is judged: frames come in lumps, so that a single wait
 /// says little.
 const PERIOD: u64 = 8;
-/// What a wake-up costs in ns until it has been measured.
+/// The assumed cost of a wake-up until it has been measured, in ns.
 const INITIAL_WAKEUP_COST_NS: u64 = 5_000;
-/// Waits to pass before the next try after one that failed, and after many.
+/// The number of waits before the next attempt, after one failed attempt and after many.
 const PAUSE: core::ops::RangeInclusive<u64> = 64..=4096;
-/// A wake-up of no more frames than this costs what a wake-up costs.
+/// A wake-up with at most this many frames is used to measure the cost.
 const FEW: u32 = 2;
 
-/// What happened since the last sleep was planned.
+/// The activity since the last sleep was planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
     /// The caller slept.
     pub slept: bool,
     /// Frames received.
     pub frames: u32,
-    /// Processor time used, in ns, the hypervisor's on our behalf included.
+    /// CPU time used, in ns, including the hypervisor's on our behalf.
     pub cpu_time_ns: u64,
 }
 
@@ -58,7 +59,7 @@ pub struct Activity {
 pub struct Sleep {
     /// Frames on one ring that are worth an event.
     pub frames: u32,
-    /// When to wake whatever came, in ns from now.
+    /// The time limit, in ns from now.
     pub limit: Option<u64>,
 }
 
@@ -78,7 +79,7 @@ enum State {
     Coalescing,
 }
 
-/// Decides how to sleep from what came before.
+/// Decides how to sleep based on past activity.
 #[derive(Clone, Debug)]
 pub struct EventModeration {
     state: State,
@@ -133,7 +134,7 @@ impl EventModeration {
         self.wakeup_cost_ns
     }
 
-    /// Returns how to sleep now, at `now` in ns. To be asked each time that the caller is about to
+    /// Returns how to sleep at `now`, in ns. Must be called each time that the caller is about to
     /// sleep, even if it then finds that it can't.
     pub fn plan(&mut self, now: u64, activity: Activity) -> Sleep {
         if activity.slept && (1..=FEW).contains(&activity.frames) {

@@ -1,8 +1,8 @@
-//! Frames for vifs that have no queue on the worker that received them, since their backend takes
-//! fewer than others: copied to a worker that has one.
+//! Frames for vifs that have no queue on the worker that received them, since their backend
+//! supports fewer than others. They are copied to a worker that has one.
 //!
-//! They wait by vif, a burst for each, until all workers stand still. Those that find no room
-//! there wait on, and hold up neither those for other vifs nor what is received.
+//! They wait by vif, a burst for each, until all workers are stopped. Frames that find no room then
+//! continue to wait, and delay neither those for other vifs nor receiving.
 
 use alloc::vec::Vec;
 

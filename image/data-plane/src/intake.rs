@@ -1,11 +1,11 @@
-//! What a vif receives is read as far as there is room where it goes, or may be lost there.
+//! Limits how much is read from a vif's receive ring by the room at the outputs.
 //!
-//! Where a frame goes is known only when it was read. So it is taken for granted that the next
-//! frames of a vif go where those of its last burst went. If there is no room for a burst, frames
-//! are left unread with the backend: room may come, and until then they cost nothing. But behind
-//! them may be frames for elsewhere, which lose time and, once the ring is full, are lost. So they
-//! are left unread for at most [`UNREAD_NS`] at a time. Then outputs without room are given up for
-//! all that is there: it is read, and what is for them waits in their share of pages, or is dropped.
+//! The output of a frame is only known after it has been read. So the next frames of a vif are
+//! assumed to go where those of its last burst went. If there is no room for a burst, frames are
+//! left unread with the backend: room may come, and until then they cost nothing. But behind them
+//! may be frames for elsewhere, which lose time and, once the ring is full, are lost. So they are
+//! left unread for at most [`UNREAD_NS`] at a time. Then outputs without room are given up for all
+//! that is there: it is read, and what is for them waits in their share of pages, or is dropped.
 //!
 //! Where there is no other vif that frames could leave by, they are left unread for up to
 //! [`PATIENCE_NS`] after all was last read: a backend with one processor that is busy delivering

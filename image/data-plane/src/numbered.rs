@@ -1,6 +1,6 @@
-//! Vifs and pools by their numbers, of which some are free.
+//! Access to vifs and pools by number, some of which are free.
 
-/// Returns the one with a number. `None` if there is none.
+/// Returns the element with a number; `None` if there is none.
 #[inline(always)]
 pub(crate) fn of<T>(all: &[Option<T>], number: usize) -> Option<&T> {
     all.get(number)?.as_ref()

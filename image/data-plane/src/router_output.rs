@@ -1,4 +1,4 @@
-//! The way out for frames that the router makes.
+//! The output of frames that the router makes.
 
 use netif::Checksum;
 use page_pool::{HEADER_LEN, HomeId, PagePool};

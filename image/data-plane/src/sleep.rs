@@ -1,4 +1,4 @@
-//! Sleeping: which events are asked for, until when, and what each sleep brought.
+//! Sleeping: the requested events, the deadline, and statistics of each sleep.
 
 use core::mem::take;
 
@@ -12,8 +12,8 @@ use crate::event_moderation::Activity;
 use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
-    /// Asks every backend for an event when enough has come. Returns `true` if it has already.
-    /// `cpu_time_ns` is the processor time used since the start.
+    /// Requests an event from every backend when enough has arrived. Returns `true` if it has
+    /// already. `cpu_time_ns` is the CPU time used since the start.
     pub fn arm(&mut self, now: u64, cpu_time_ns: u64) -> bool {
         let activity = Activity {
             slept: take(&mut self.slept),

@@ -1,4 +1,4 @@
-//! What is shown of workers and vifs, without what they are made of.
+//! Snapshots of workers and vifs.
 
 use alloc::vec::Vec;
 
@@ -15,14 +15,14 @@ pub struct VifSnapshot {
     pub backend: DomId,
     /// It is connected.
     pub up: bool,
-    /// Its queues, each of another worker.
+    /// Its queues, one per worker.
     pub queues: Vec<QueueSnapshot>,
 }
 
 /// One queue of a vif.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueSnapshot {
-    /// What went through its rings.
+    /// The counters of its rings.
     pub counters: QueueCounters,
     /// Pages on the receive ring.
     pub rx_posted: usize,
@@ -35,18 +35,18 @@ pub struct QueueSnapshot {
 pub struct PoolSnapshot {
     /// The domain.
     pub backend: DomId,
-    /// Where the pages are.
+    /// The accounts of the pages.
     pub stats: PoolStats,
 }
 
 /// A worker.
 #[derive(Clone, Debug)]
 pub struct WorkerSnapshot {
-    /// What it did.
+    /// Its statistics.
     pub stats: WorkerStats,
-    /// What a wake-up costs, in ns of processor time.
+    /// The cost of a wake-up, in ns of CPU time.
     pub wakeup_cost_ns: u64,
-    /// How long a frame may wait for others before it wakes, in ns.
+    /// The time for which a frame may wait for others, in ns.
     pub wait_limit_ns: u64,
     /// Events are moderated now.
     pub is_coalescing: bool,

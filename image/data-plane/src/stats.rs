@@ -1,6 +1,6 @@
-//! What a worker counts about itself.
+//! Statistics of a worker.
 
-/// What a worker did since the start.
+/// The statistics of a worker since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WorkerStats {
     /// Turns of the loop.
@@ -9,7 +9,7 @@ pub struct WorkerStats {
     pub sleeps: u64,
     /// Sleeps with a limit, while events were moderated.
     pub moderated_sleeps: u64,
-    /// Sleeps that brought no frame, 1, 2 or 3, 4 to 7, and so on; the last: 64 and more.
+    /// Sleeps that brought no frame, 1, 2 or 3, 4 to 7, and so on; the last one: 64 and more.
     pub frames_per_wake: [u64; 8],
     /// Bursts received, of one frame or more.
     pub bursts: u64,

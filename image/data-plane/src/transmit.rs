@@ -1,5 +1,5 @@
-//! What becomes of the frames of a burst: those that are forwarded leave by another vif, punted
-//! ones go to the router's slow path.
+//! Transmission of the frames of a burst: forwarded ones leave by another vif, punted ones go to
+//! the router's slow path.
 
 use core::mem::take;
 

@@ -1,4 +1,4 @@
-//! One turn of a worker: what backends completed, then a burst from each vif through the router.
+//! One turn of a worker: completions of backends, then a burst from each vif through the router.
 
 use core::mem::take;
 
@@ -22,13 +22,13 @@ use crate::waiting::Step;
 use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
-    /// Takes one turn. `now` is in ns, here and elsewhere. Returns `true` if there is more to do
-    /// at once, as far as that is known already: [`Worker::arm`] finds out the rest.
+    /// Runs one turn. `now` is in ns, here and elsewhere. Returns `true` if there is more to do
+    /// immediately, as far as is known already: [`Worker::arm`] finds out the rest.
     pub fn turn(&mut self, tables: &Tables, now: u64) -> bool {
         self.turn_in(&mut Plain, tables, now)
     }
 
-    /// The same with certain stages for all frames.
+    /// Like [`turn`](Self::turn), with certain stages for all frames.
     pub fn turn_in<S: Stages>(&mut self, stages: &mut S, tables: &Tables, now: u64) -> bool {
         self.stats.turns += 1;
         let mut busy = false;

@@ -1,4 +1,4 @@
-//! How a run of frames leaves, and those that don't.
+//! The path of a run of frames, and those that are dropped.
 
 use page_pool::{Frame, HomeId};
 use router::vlan::Tags;

@@ -1,4 +1,4 @@
-//! One vif as a worker has it: a queue, with what is known of either direction.
+//! A worker's part of a vif: a queue, with the state of both directions.
 
 use netfront_rs::{PeerFault, Queue};
 use page_pool::{HomeId, PagePool};

@@ -1,4 +1,4 @@
-//! What one CPU forwards with.
+//! A worker: what one CPU forwards with.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -15,12 +15,12 @@ use crate::snapshot::{PoolSnapshot, QueueSnapshot, WorkerSnapshot};
 use crate::stats::WorkerStats;
 use crate::vif::Vif;
 
-/// Fewest and most pages that a vif gets: the most are a full receive ring and as much on its way
-/// out, beside the quarter that is for copies. With fewer in the rings each turn of a backend
-/// that shares its CPU moves fewer frames, and so costs more for each.
+/// The minimum and maximum number of pages of a vif. The maximum is a full receive ring and as many
+/// in flight, besides the quarter for copies. With fewer pages in the rings, each turn of a backend
+/// that shares the CPU moves fewer frames, and so costs more per frame.
 const PAGES_PER_VIF: core::ops::RangeInclusive<usize> = 32..=684;
-/// Pages a vif must have to be given large TCP frames (GSO): what it never lends then holds one
-/// such frame and more, without which its backend delivers nothing.
+/// The number of pages that a vif needs to be offered large TCP frames (GSO): the pages that it
+/// never lends then hold more than one such frame, without which its backend delivers nothing.
 const PAGES_FOR_LARGE: usize = 128;
 /// Pages for packets that the router makes itself, for each vif: as many as one that completes
 /// nothing can hold on to, so that it silences no other.
@@ -109,7 +109,7 @@ impl<H: Hal> Worker<H> {
         more
     }
 
-    /// Returns `true` if vifs have the pages for large TCP frames.
+    /// Returns `true` if vifs have enough pages for large TCP frames.
     pub fn takes_large(&self) -> bool {
         self.pages_per_vif >= PAGES_FOR_LARGE
     }
@@ -120,7 +120,7 @@ impl<H: Hal> Worker<H> {
         vif.is_some_and(Option::is_some)
     }
 
-    /// Returns what it did since the start.
+    /// Returns its statistics since the start.
     pub fn stats(&self) -> WorkerStats {
         self.stats
     }
@@ -141,7 +141,7 @@ impl<H: Hal> Worker<H> {
         Some((pool.peer(), vif.up, queue))
     }
 
-    /// Returns what is shown of it.
+    /// Returns a snapshot.
     pub(crate) fn snapshot(&self) -> WorkerSnapshot {
         WorkerSnapshot {
             stats: self.stats,

@@ -1,13 +1,13 @@
-//! The first bytes of a frame as it leaves.
+//! The first bytes of an outgoing frame.
 
 use netif::Checksum;
 use page_pool::{Frame, FrameHeader, HEADER_LEN, PagePool};
 use router::vlan::{MAX_TAGS, TAG_LEN};
 use xen_hal::Hal;
 
-/// Bytes of the two MAC addresses that a frame begins with. Tags follow.
+/// The length of the two MAC addresses at the start of a frame, which tags follow, in bytes.
 const ADDRESSES: usize = 12;
-/// The longest front.
+/// The maximum length of a front.
 const LONGEST: usize = HEADER_LEN + MAX_TAGS * TAG_LEN;
 
 /// The first bytes of a frame, from the private copy that was checked, with the frame's new tags
@@ -19,7 +19,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Returns that of a frame which had `frame_len` bytes without the tags.
+    /// Creates the front of a frame that had `frame_len` bytes without the tags.
     pub(super) fn new(header: &FrameHeader, frame_len: usize, tags: &[u8]) -> Self {
         let (addresses, rest) = header.split_at(ADDRESSES);
         let mut bytes = [0; LONGEST];
@@ -38,7 +38,7 @@ impl Front {
         self.bytes.get(..self.len).unwrap_or(&self.bytes)
     }
 
-    /// Returns the bytes of the frame without tags that these are instead of.
+    /// Returns the number of bytes of the untagged frame that these replace.
     pub(super) fn replaced(&self) -> usize {
         self.len - self.tags
     }

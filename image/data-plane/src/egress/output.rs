@@ -1,4 +1,4 @@
-//! Where frames leave: a queue, and the pages that copies and segments for it are made in.
+//! An output: a queue, and the pages for copies and segments that leave by it.
 
 use netfront_rs::{Queue, SendError, Unsent};
 use netif::Checksum;
@@ -8,14 +8,14 @@ use xen_hal::{Hal, PAGE_SIZE};
 
 use super::front::{Front, complete_checksum};
 
-/// Why a frame wasn't sent.
+/// The reason why a frame wasn't sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is to be segmented ([`Segmenter::new`](super::Segmenter::new)).
+    /// It has to be segmented ([`Segmenter::new`](super::Segmenter::new)).
     NeedsSegmentation,
-    /// There is no room on the ring, or no page for a copy, now.
+    /// There is no room on the ring, or no page for a copy, at the moment.
     NoRoom,
-    /// The backend takes no such frame.
+    /// The backend doesn't accept such a frame.
     Never,
 }
 
@@ -28,7 +28,7 @@ impl From<SendError> for Refused {
     }
 }
 
-/// Where frames leave.
+/// An output.
 #[derive(Debug)]
 pub struct Output<'a, H: Hal> {
     /// The queue.
@@ -137,7 +137,7 @@ impl<H: Hal> Output<'_, H> {
         })
     }
 
-    /// Returns `true` if a frame, of any pool, can't leave in one piece.
+    /// Returns `true` if a frame, of any pool, has to be segmented.
     pub fn must_segment(&self, pool: &PagePool<H>, frame: &Frame, tags: &[u8]) -> bool {
         frame.is_gso() && (!tags.is_empty() || self.queue.must_cut(pool, frame))
     }

@@ -1,4 +1,4 @@
-//! TCP segmentation in software, for a backend that takes no large frames.
+//! TCP segmentation in software, for backends that don't accept large frames.
 
 use netfront_rs::SendError;
 use netif::Checksum;
@@ -9,7 +9,7 @@ use xen_hal::{Hal, PAGE_SIZE};
 use super::front::read;
 use super::output::{Output, home_with_room};
 
-/// A large frame on its way out in segments: as many at a time as find pages and room.
+/// A large frame that is being sent in segments, as many at a time as there are pages and room for.
 #[derive(Debug)]
 pub struct Segmenter {
     frame: Frame,
@@ -18,8 +18,8 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    /// Begins with a frame of `pool` that begins with `header`, whose segments get `tags` behind
-    /// the two MAC addresses.
+    /// Creates a segmenter for a frame of `pool` that begins with `header`, whose segments get
+    /// `tags` after the MAC addresses.
     ///
     /// # Errors
     /// The frame, if it isn't a TCP packet that can be segmented.
@@ -39,11 +39,11 @@ impl Segmenter {
         }
     }
 
-    /// Puts up to `most` segments on the transmit ring: as many as there are room and pages for.
+    /// Puts up to `most` segments on the transmit ring, as many as there are room and pages for.
     /// `from` is the pool of the large frame if that is another. Returns their number.
     ///
     /// # Errors
-    /// [`SendError`], if the backend takes no such segments.
+    /// [`SendError`] if the backend doesn't accept such segments.
     pub fn send<H: Hal>(
         &mut self,
         output: &mut Output<'_, H>,
@@ -92,7 +92,7 @@ impl Segmenter {
         self.frame.slots()
     }
 
-    /// Returns the bytes of the segments that were not sent.
+    /// Returns the number of bytes of the segments that haven't been sent.
     #[must_use]
     pub fn remaining_bytes(&self) -> usize {
         let remaining = self.next..self.segments.count();
