@@ -283,44 +283,96 @@ fn new_page<T: Default, const N: usize>() -> SharedPage<T, N> {
     }
 }
 
-/// Runs with their contents.
-#[derive(Debug)]
-pub(crate) struct Pool<T, const N: usize> {
-    runs: Runs,
-    pages: Pages<T, N>,
+/// The contents of slots of any kind.
+pub(crate) trait Slots {
+    /// No slots.
+    const EMPTY: Self;
+
+    /// Adds slots, a multiple of 64. Returns how many.
+    fn grow(&mut self) -> usize;
+
+    /// Returns how many bytes all slots take.
+    fn bytes(&self) -> usize;
 }
 
-impl<T: Copy + Default, const N: usize> Pool<T, N> {
+impl<T: Copy + Default, const N: usize> Slots for Pages<T, N> {
+    const EMPTY: Self = Self::new();
+
+    fn grow(&mut self) -> usize {
+        self.grow();
+        N
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+}
+
+impl<T: Default, const N: usize> Slots for SharedPages<T, N> {
+    const EMPTY: Self = Self::new();
+
+    fn grow(&mut self) -> usize {
+        self.grow()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+}
+
+/// Runs with their contents.
+#[derive(Debug)]
+pub(crate) struct Pool<S> {
+    runs: Runs,
+    pub(crate) pages: S,
+}
+
+impl<S: Slots> Pool<S> {
     pub(crate) const fn new() -> Self {
         Self {
             runs: Runs::new(),
-            pages: Pages::new(),
+            pages: S::EMPTY,
         }
     }
 
+    /// Takes a run of `len` slots, 1 to 64, that hold anything.
+    fn take(&mut self, len: u32) -> u32 {
+        if let Some(start) = self.runs.take(len) {
+            return start;
+        }
+        self.runs.grow(self.pages.grow(), true);
+        // A page of free slots holds any run.
+        self.runs.take(len).unwrap_or(0)
+    }
+
+    /// Gives a run back, which no lookup can have found.
+    pub(crate) fn remove(&mut self, start: u32, len: u32) {
+        if len != 0 {
+            self.runs.give(start, len);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.runs.bytes() + self.pages.bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.runs.used()
+    }
+}
+
+/// Runs that lookups don't read.
+impl<T: Copy + Default, const N: usize> Pool<Pages<T, N>> {
     /// Makes a run of these contents; nothing for none.
     pub(crate) fn add(&mut self, contents: &[T]) -> u32 {
         let len = contents.len() as u32;
         if len == 0 {
             return 0;
         }
-        let start = match self.runs.take(len) {
-            Some(start) => start,
-            None => {
-                self.pages.grow();
-                self.runs.grow(N, true);
-                // A page of free slots holds any run.
-                self.runs.take(len).unwrap_or(0)
-            }
-        };
+        let start = self.take(len);
         self.pages.run_mut(start, len).copy_from_slice(contents);
         start
-    }
-
-    pub(crate) fn remove(&mut self, start: u32, len: u32) {
-        if len != 0 {
-            self.runs.give(start, len);
-        }
     }
 
     pub(crate) fn get(&self, at: u32) -> T {
@@ -342,45 +394,17 @@ impl<T: Copy + Default, const N: usize> Pool<T, N> {
     pub(crate) fn run_mut(&mut self, start: u32, len: u32) -> &mut [T] {
         self.pages.run_mut(start, len)
     }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.runs.bytes() + self.pages.bytes()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn used(&self) -> usize {
-        self.runs.used()
-    }
 }
 
 /// Runs of words that lookups read.
-#[derive(Debug)]
-pub(crate) struct SharedPool<const N: usize> {
-    runs: Runs,
-    pub(crate) pages: SharedPages<SharedU32, N>,
-}
-
-impl<const N: usize> SharedPool<N> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            runs: Runs::new(),
-            pages: SharedPages::new(),
-        }
-    }
-
+impl<const N: usize> Pool<SharedPages<SharedU32, N>> {
     /// Makes a run of these contents; nothing for none.
     pub(crate) fn add(&mut self, contents: &[u32]) -> u32 {
         let len = contents.len() as u32;
         if len == 0 {
             return 0;
         }
-        let start = match self.runs.take(len) {
-            Some(start) => start,
-            None => {
-                self.runs.grow(self.pages.grow(), true);
-                self.runs.take(len).unwrap_or(0)
-            }
-        };
+        let start = self.take(len);
         self.set(start, contents);
         start
     }
@@ -390,22 +414,6 @@ impl<const N: usize> SharedPool<N> {
         for (at, &word) in (start..).zip(contents) {
             self.pages.get(at).store(word);
         }
-    }
-
-    /// Gives a run back, which no lookup can have found.
-    pub(crate) fn remove(&mut self, start: u32, len: u32) {
-        if len != 0 {
-            self.runs.give(start, len);
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.runs.bytes() + self.pages.bytes()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn used(&self) -> usize {
-        self.runs.used()
     }
 }
 
@@ -433,7 +441,7 @@ mod tests {
 
         #[test]
         fn runs_dont_overlap(steps in prop::collection::vec((any::<bool>(), 1u8..=64, any::<u8>()), 1..300)) {
-            let mut pool: Pool<u32, 256> = Pool::new();
+            let mut pool: Pool<Pages<u32, 256>> = Pool::new();
             let mut held: Vec<(u32, Vec<u32>)> = Vec::new();
             for (stamp, (add, len, which)) in (0u32..).zip(steps) {
                 if add || held.is_empty() {

@@ -38,7 +38,7 @@ use crate::epochs::Epochs;
 use crate::lookup::Lookup;
 use crate::node::{Routes, STRIDE, place, span};
 use crate::nodes::Nodes;
-use crate::pool::{Pool, SharedPages, SharedPool};
+use crate::pool::{Pages, Pool, SharedPages};
 use crate::retired::{Queue, Retired};
 use crate::value_interner::{UNCOVERED, ValueInterner};
 use crate::view::{CODES, ROOT, Shared, View, WORDS};
@@ -88,11 +88,11 @@ pub struct Table<A> {
     shared: Arc<Shared>,
     nodes: Nodes,
     /// The numbers of answers that the nodes have no codes of.
-    leaves: SharedPool<WORDS>,
+    leaves: Pool<SharedPages<SharedU32, WORDS>>,
     /// The values of the numbers that have no code.
     uncoded_values: SharedPages<SharedU32, WORDS>,
     /// The numbers of the prefixes' values, with [`HIDDEN`] or without it.
-    values: Pool<u32, WORDS>,
+    values: Pool<Pages<u32, WORDS>>,
     interner: ValueInterner,
     /// Prefixes in each block that are longer than what the root and its like decide, counted
     /// when there are many in all.
@@ -137,7 +137,7 @@ impl<A: Address> Table<A> {
     #[must_use]
     pub fn new(default: u32) -> Self {
         let nodes = Nodes::new();
-        let leaves = SharedPool::new();
+        let leaves: Pool<SharedPages<_, WORDS>> = Pool::new();
         let uncoded_values = SharedPages::new();
         let view = View {
             first: nodes.pages.first(),
