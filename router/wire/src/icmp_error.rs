@@ -41,7 +41,7 @@ pub enum Parameter {
     /// An unrecognized option that is reported unless the packet was multicast.
     Option = 2,
     /// An unrecognized option that is reported for multicast packets as well.
-    OptionEvenForGroups = 3,
+    OptionEvenForMulticast = 3,
 }
 
 impl IcmpError {
@@ -73,16 +73,16 @@ impl IcmpError {
             Self::FragmentationNeeded(mtu) => (2, 0, mtu.into()),
             Self::TimeExceeded => (3, 0, 0),
             Self::ReassemblyTime => (3, 1, 0),
-            Self::Parameter(Parameter::OptionEvenForGroups, at) => (4, 2, at),
+            Self::Parameter(Parameter::OptionEvenForMulticast, at) => (4, 2, at),
             Self::Parameter(what, at) => (4, what as u8, at),
         }
     }
 
     /// Returns `true` if the error is reported for multicast packets as well (RFC 4443 2.4 (e.3)).
-    pub fn even_for_groups(self) -> bool {
+    pub fn is_reported_for_multicast(self) -> bool {
         matches!(
             self,
-            Self::FragmentationNeeded(_) | Self::Parameter(Parameter::OptionEvenForGroups, _)
+            Self::FragmentationNeeded(_) | Self::Parameter(Parameter::OptionEvenForMulticast, _)
         )
     }
 }

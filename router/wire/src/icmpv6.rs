@@ -80,7 +80,7 @@ pub fn packet(
 /// is `true` if it was sent to a multicast MAC or IPv6 address.
 pub fn may_answer(packet: &[u8], ip: &Ipv6, error: IcmpError, group: bool) -> bool {
     let nobody = ip.source.is_unspecified() || ip.source.is_multicast();
-    if nobody || (group && !error.even_for_groups()) {
+    if nobody || (group && !error.is_reported_for_multicast()) {
         return false;
     }
     match ipv6_extension::upper(packet, ip) {

@@ -193,7 +193,7 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
             (ROUTER_ALERT, _) => return Err(malformed()),
             (_, 0) => {}
             (_, 1) => return Err(malformed()),
-            (_, 2) => return Err(problem(Parameter::OptionEvenForGroups, option)),
+            (_, 2) => return Err(problem(Parameter::OptionEvenForMulticast, option)),
             _ => return Err(problem(Parameter::Option, option)),
         }
         option = next;
@@ -203,7 +203,7 @@ fn options(packet: &[u8], at: usize) -> Result<(), Refused> {
 
 /// Returns `true` if a packet with valid options has the router alert option for MLD (RFC 2711
 /// 2.1).
-pub fn alerts_of_mld(packet: &[u8], ip: &Ipv6) -> bool {
+pub fn has_mld_router_alert(packet: &[u8], ip: &Ipv6) -> bool {
     let options = extent(packet, HEADER_LEN).filter(|_| ip.next_header == ipv6::HOP_BY_HOP);
     let end = options.map_or(0, |(_, len)| HEADER_LEN + len);
     let mut rest = packet.get(HEADER_LEN + 2..end).unwrap_or(&[]);
@@ -298,7 +298,7 @@ mod tests {
                 "option 10",
                 60,
                 &[17, 0, 0x81, 4, 0, 0, 0, 0],
-                says(Parameter::OptionEvenForGroups, 42),
+                says(Parameter::OptionEvenForMulticast, 42),
             ),
             (
                 "option 11",

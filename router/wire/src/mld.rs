@@ -34,7 +34,7 @@ pub struct Query {
     /// The group that the query is about; `None` for a general query.
     pub group: Option<Ipv6Addr>,
     /// The Maximum Response Delay.
-    pub within: Duration,
+    pub max_response_delay: Duration,
     /// `true` for a query of version 1.
     pub version_1: bool,
     /// The Querier's Robustness Variable (RFC 3810 5.1.8).
@@ -67,7 +67,7 @@ impl Query {
         };
         (sound && (version_1 || message.len() >= 28)).then_some(Self {
             group: (!group.is_unspecified()).then_some(group),
-            within: Duration::from_millis(if version_1 { code } else { millis }),
+            max_response_delay: Duration::from_millis(if version_1 { code } else { millis }),
             version_1,
             robustness,
             interval: Duration::from_secs(interval),
@@ -134,7 +134,10 @@ mod tests {
         message[0] = MLD_QUERY;
         message[4..6].copy_from_slice(&10_000u16.to_be_bytes());
         let query = Query::parse(&message).unwrap();
-        assert_eq!((query.group, query.within.as_millis()), (None, 10_000));
+        assert_eq!(
+            (query.group, query.max_response_delay.as_millis()),
+            (None, 10_000)
+        );
         assert_eq!((query.version_1, query.robustness), (false, 2));
         for (code, seconds) in [(125, 125), (0x80, 128), (0xff, 31 << 10)] {
             message[24..26].copy_from_slice(&[0xfb, code]);
@@ -143,7 +146,10 @@ mod tests {
         }
         message[4..6].copy_from_slice(&[0x80, 1]);
         assert_eq!(
-            Query::parse(&message).unwrap().within.as_millis(),
+            Query::parse(&message)
+                .unwrap()
+                .max_response_delay
+                .as_millis(),
             0x1001 << 3
         );
         assert!(Query::parse(&message[..24]).unwrap().version_1);

@@ -142,11 +142,11 @@ impl MldListener {
 
     /// Handles a query, which is answered after a random delay (RFC 3810 6.2).
     pub(crate) fn query(&mut self, cx: &mut Cx<'_>, query: Query) {
-        let millis = u64::try_from(query.within.as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(query.max_response_delay.as_millis()).unwrap_or(u64::MAX);
         let delay = Duration::from_millis(cx.rng.up_to(millis));
         if query.version_1 {
             // RFC 3810 9.12.
-            let present = self.interval * self.robustness.into() + query.within;
+            let present = self.interval * self.robustness.into() + query.max_response_delay;
             self.version_1_until = Some(cx.now.saturating_add(present));
         } else {
             self.robustness = query.robustness;

@@ -1,7 +1,7 @@
 //! Local delivery of IPv4 packets, whole or in fragments.
 
 use wire::ipv4::{Ipv4, MF};
-use wire::ipv4_options::source_route::{self, Return};
+use wire::ipv4_options::source_route::{self, ReversedRoute};
 
 use crate::frame::ETHERNET_LEN;
 use crate::local::reassembly::Piece;
@@ -38,7 +38,7 @@ impl Step<'_> {
     fn serve4(&mut self, about: &Packet, ip: &Ipv4) {
         let (input, packet) = (about.input, about.ip_bytes());
         let records = reply_options(self.tables, self.cx.now, input, packet, ip);
-        let back = Return::of(packet.get(..ip.header_len).unwrap_or(&[]));
+        let back = ReversedRoute::of(packet.get(..ip.header_len).unwrap_or(&[]));
         let vrf = usize::from(self.tables.vrf_of(input));
         let Some(services) = self.state.services.get_mut(vrf) else {
             return;

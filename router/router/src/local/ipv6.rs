@@ -109,7 +109,7 @@ impl Step<'_> {
             MLD_QUERY
                 if ip.source.is_unicast_link_local()
                     && ip.hop_limit == 1
-                    && ipv6_extension::alerts_of_mld(packet.ip_bytes(), ip) =>
+                    && ipv6_extension::has_mld_router_alert(packet.ip_bytes(), ip) =>
             {
                 if let Some(query) = Query::parse(payload)
                     && let Some(machines) = self.state.machines.get_mut(input.index())

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use wire::icmp_error::IcmpError;
 use wire::ipv4::{self, Ipv4};
-use wire::ipv4_options::source_route::{self, Return};
+use wire::ipv4_options::source_route::{self, ReversedRoute};
 use wire::ipv6::Ipv6;
 use wire::{icmpv4, icmpv6};
 
@@ -128,7 +128,7 @@ fn error_frame4(
 ) -> Vec<u8> {
     let mut frame = icmpv4::error_frame(error, source, destination, about.ip_bytes());
     if !matches!(error, IcmpError::Parameter(..)) {
-        let back = Return::of(about.header());
+        let back = ReversedRoute::of(about.header());
         source_route::answer(&mut frame, ETHERNET_LEN, &[], back.as_ref());
     }
     frame

@@ -94,14 +94,14 @@ pub fn readdress(header: &mut [u8], destination: Ipv4Addr) {
 
 /// The reversed source route of a packet, for replies.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Return {
+pub struct ReversedRoute {
     /// The last router that the packet passed, to which the reply is sent.
     pub first: Ipv4Addr,
     /// A source route through the other routers to the sender.
     option: Vec<u8>,
 }
 
-impl Return {
+impl ReversedRoute {
     /// Returns the reversed source route for replies to a packet with this header; `None` if it
     /// didn't pass other routers by a source route.
     pub fn of(header: &[u8]) -> Option<Self> {
@@ -126,7 +126,7 @@ impl Return {
 
 /// Adds the recorded options and the reversed source route, if any, to a reply that begins
 /// `headroom` bytes into its frame and has no options yet.
-pub fn answer(frame: &mut Vec<u8>, headroom: usize, records: &[u8], back: Option<&Return>) {
+pub fn answer(frame: &mut Vec<u8>, headroom: usize, records: &[u8], back: Option<&ReversedRoute>) {
     let mut options = records.to_vec();
     if let Some(back) = back {
         put(frame, headroom + DESTINATION, &back.first.octets());
@@ -191,7 +191,7 @@ mod tests {
                 &[131, 7, 4, a, b, c, d],
             ),
         ] {
-            let found = Return::of(&header(option)).unwrap();
+            let found = ReversedRoute::of(&header(option)).unwrap();
             assert_eq!(found.first.octets(), first);
             assert_eq!(found.option, back);
         }
@@ -201,7 +201,7 @@ mod tests {
             &[131, 3, 4, 0],
             &[7, 7, 8, 1, 1, 1, 1, 0],
         ] {
-            assert_eq!(Return::of(&header(none)), None);
+            assert_eq!(ReversedRoute::of(&header(none)), None);
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let original = packet(UDP, 1, &[5; 1000]);
         let error = crate::icmp_error::IcmpError::TimeExceeded;
         let mut frame = icmpv4::error_frame(error, HERE, sender, &original);
-        let back = Return::of(&header(&[131, 7, 8, 1, 1, 1, 1, 0]));
+        let back = ReversedRoute::of(&header(&[131, 7, 8, 1, 1, 1, 1, 0]));
         answer(&mut frame, 14, &[], back.as_ref());
         let ip = Ipv4::parse(&frame[14..], frame.len() - 14).unwrap();
         assert_eq!((ip.header_len, ip.total_len), (28, 576));

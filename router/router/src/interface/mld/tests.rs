@@ -105,7 +105,7 @@ fn read_version_1(message: &Icmpv6) -> (u8, Ipv6Addr) {
 fn query(group: Option<Ipv6Addr>) -> Query {
     Query {
         group,
-        within: Duration::from_secs(1),
+        max_response_delay: Duration::from_secs(1),
         version_1: false,
         robustness: ROBUSTNESS,
         interval: QUERY_INTERVAL,
