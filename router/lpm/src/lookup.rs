@@ -351,20 +351,23 @@ fn by_codes<A: Address>(
     values: &mut [u32],
 ) -> u64 {
     let values = &mut values[..addresses.len()];
-    let look = |address: A, value: &mut u32| {
-        let code = codes[address.bits(0, FLAT_BITS)].load();
-        *value = answers[usize::from(code)].load();
-    };
+    let place = |address: A| address.bits(0, FLAT_BITS);
+    let answer = |place: usize| answers[usize::from(codes[place].load())].load();
     let (many, rest) = addresses.as_chunks::<16>();
     let (values_of_many, values_of_rest) = values.as_chunks_mut::<16>();
     for (addresses, values) in many.iter().zip(&mut *values_of_many) {
-        for (&address, value) in addresses.iter().zip(values) {
-            look(address, value);
+        let fours = addresses.as_chunks::<4>().0.iter();
+        for (addresses, values) in fours.zip(values.as_chunks_mut::<4>().0) {
+            // One instruction shifts four addresses.
+            let places = addresses.map(place);
+            for (place, value) in places.into_iter().zip(values) {
+                *value = answer(place);
+            }
         }
     }
     let mut any = 0;
     for (&address, value) in rest.iter().zip(values_of_rest) {
-        look(address, value);
+        *value = answer(place(address));
         any |= *value;
     }
     // Apart, since several values are seen to at once so.
