@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 from dom0.bulk import transfer
 from dom0.guest import Guest, Vif
-from dom0.pktgen import Generator, Load
 from dom0.ringway import counters, eventually, idle_pages
 from dom0.topology import Host
 from dom0.xenstore import store
 from support.bystanders import nothing_lost
+from support.flood import small_frames
 from support.isolation_network import CONFIG
 from support.vif_states import backend
 
-RATE = "50KB/s"
+RATE = "50KB/s"  # a third of the flood, and less
 LIMITED, UNLIMITED = "2500,50000", f"{2**32 - 1},0"  # bytes, and microseconds until as many more
-FLOOD = 3000  # frames of 60 bytes a second: more than three times what the rate lets through
 FLOOD_S = 2
 BULK_S = 1
 ROUNDS = 2
@@ -34,19 +33,6 @@ def limited(slow: Host, share: Callable[..., Guest]) -> Guest:
     assert store().read(backend(guest, 2, "rate")) == LIMITED
     slow.forget()
     return guest
-
-
-@contextlib.contextmanager
-def small_frames(guest: Guest, source: Host, sink: Host) -> Iterator[Generator]:
-    """60-byte frames from one host to another, FLOOD a second."""
-    generator = Generator(source)
-    generator.start(Load(guest.vifs[0].mac, sink.address, 10_000_000, rate_pps=FLOOD))
-    try:
-        eventually(lambda: generator.sent() > FLOOD // 10 or None, 60, lambda: "nothing was sent")
-        yield generator
-    finally:
-        generator.stop()
-        generator.wait()
 
 
 @contextlib.contextmanager
@@ -70,11 +56,11 @@ def test_nothing_is_lost_beside_a_slow_output(limited: Guest, left: Host, right:
     before = dropped(limited)
     with (
         bulk_tcp(left, slow),
-        small_frames(limited, left, slow) as flood,
+        small_frames(limited, left, slow.address) as flood,
         nothing_lost((left, right), (right, left)),
     ):
         start = flood.sent()
-        overload = lambda: flood.sent() - start > FLOOD_S * FLOOD and dropped(limited) > before  # noqa: E731
+        overload = lambda: flood.sent() - start > FLOOD_S * flood.load.rate_pps and dropped(limited) > before  # noqa: E731
         eventually(lambda: overload() or None, 120, lambda: f"{dropped(limited) - before} were dropped")
     slow.reach(left.address)
     idle_pages(limited)
@@ -85,7 +71,7 @@ def test_bulk_tcp_is_as_fast_beside_a_slow_output(limited: Guest, left: Host, ri
     rate = backend(limited, 2, "rate")
     arrived = dict.fromkeys([(way, value) for way in ("in", "out") for value in (LIMITED, UNLIMITED)], 0)
     try:
-        with small_frames(limited, left, slow):
+        with small_frames(limited, left, slow.address):
             for _ in range(ROUNDS):
                 for value in (UNLIMITED, LIMITED):
                     store().write(rate, value)

@@ -199,6 +199,15 @@ def read_ip(frame: bytes) -> Ip | None:
     )  # fmt: skip
 
 
+def assert_forwarded(frame: bytes, packet: bytes) -> None:
+    """A frame holds an IPv4 packet without options as a router passes it on: one less of its TTL, the rest
+    unchanged."""
+    ip = read_ip(frame)
+    assert ip and ip.sound and ip.payload == packet[20:], frame.hex()
+    assert ip.ttl == packet[8] - 1, frame.hex()
+    assert ip.header[:8] + ip.header[12:] == packet[:8] + packet[12:20], frame.hex()
+
+
 @dataclass(frozen=True)
 class IcmpError:
     """An ICMP error as it was received; `rest` is what stands between checksum and quote."""

@@ -1,21 +1,23 @@
 """xenstored's protocol, spoken directly: a process for each key costs the bed up to a second."""
 
 import itertools
+import os
 import socket
 import struct
 
 SOCKET = "/var/run/xenstored/socket"
-DIRECTORY, READ, WRITE, REMOVE, ERROR = 1, 2, 11, 13, 16
+DIRECTORY, READ, WRITE, REMOVE, SET_PERMS, ERROR = 1, 2, 11, 13, 14, 16
 HEADER = struct.Struct("<IIII")
 
-_store: "Xenstore | None" = None
+_stores: "dict[int, Xenstore]" = {}  # by process: one that was forked needs its own
 
 
 def store() -> "Xenstore":
     """Return the connection that all of a process share."""
-    global _store
-    _store = _store or Xenstore()
-    return _store
+    process = os.getpid()
+    if process not in _stores:
+        _stores[process] = Xenstore()
+    return _stores[process]
 
 
 class Xenstore:
@@ -43,6 +45,12 @@ class Xenstore:
     def remove(self, path: str) -> None:
         """Remove a key and what is below it; a missing one is no error."""
         self._ask(REMOVE, path.encode() + b"\0")
+
+    def give(self, path: str, owner: int, reader: int) -> None:
+        """Make a key, if it is missing, that belongs to a domain and that another one may read. So will
+        keys that are made below it."""
+        self.write(path, "")
+        self._ask(SET_PERMS, b"".join(part.encode() + b"\0" for part in (path, f"n{owner}", f"r{reader}")))
 
     def _ask(self, kind: int, body: bytes) -> bytes | None:
         """Return the answer's body, None for ENOENT."""

@@ -458,8 +458,9 @@ fn one_vif_cannot_answer_for_another() {
     finish(pool, [vif, other], 0);
 }
 
+/// A double fetch: what was checked is read a second time.
 #[test]
-fn bytes_that_change_after_they_were_read() {
+fn xsa_155_bytes_that_change_after_they_were_read() {
     let mut pool = pool();
     let mut vif = Vif::new(&mut pool, 0, 32, Features::all());
     let request = vif.back.take_rx().unwrap();
