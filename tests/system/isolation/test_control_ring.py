@@ -12,7 +12,7 @@ from support.isolation_network import CONFIG
 from support.netback import Netback
 
 LIES = {
-    "id": ({"id": 1}, r"control: response \d+ to no request"),
+    "id": ({"id": 1}, r"control: response \d+ without a request"),
     "type": ({"kind": 4}, r"control: response of type \d+ to another request"),
     "index": ({"jump": 76}, "control: ring index 77 ahead where at most 1 are possible"),
 }
