@@ -7,7 +7,7 @@ from image import LINUX_DOMU, Image
 from paths import CACHE, TESTBED
 
 DOM0_MODULES = ["ahci", "sd_mod", "crc32c_generic", "ext4"]
-DOMU_MODULES = ["xen-netfront", "8021q", "vrf"]
+DOMU_MODULES = ["xen-netfront", "xen-netback", "bridge", "8021q", "vrf"]
 # What Debian's ip needs, which knows routes by several gateways, as busybox's doesn't.
 IP_LOADER = "ld-linux-x86-64.so.2"
 IP_LIBRARIES = [
