@@ -52,7 +52,6 @@ impl<H: Hal> Worker<H> {
             busy |= vif.queue.arm(wake);
         }
         if !busy {
-            self.lane.rest();
             self.count_sleep();
         }
         busy

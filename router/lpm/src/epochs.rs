@@ -62,14 +62,15 @@ impl Epochs {
 
     /// Begins an epoch, and returns it: lookups that begin in it find nothing that the caller took
     /// out before.
-    pub(crate) fn advance(&self) -> u64 {
+    pub fn advance(&self) -> u64 {
         // A lane that loads this or a later epoch also sees what was stored before.
         self.now.0.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Returns the newest epoch that all lanes have seen: all of their lookups from before it are
-    /// over.
-    pub(crate) fn seen_by_all(&self) -> u64 {
+    /// Returns the newest epoch that all lanes have seen: all of their lookups from before it are over. The
+    /// largest number if all are offline.
+    #[must_use]
+    pub fn seen_by_all(&self) -> u64 {
         // Pairs with that of `Lane::online`: a lane that isn't seen here will see what was stored.
         fence(Ordering::SeqCst);
         let seen = |lane: &Arc<Seen>| lane.epoch.load(Ordering::Acquire);
@@ -114,7 +115,28 @@ impl Lane {
         if seen == OFFLINE {
             return self.online();
         }
-        self.seen.epoch.store(now, Ordering::Release);
+        self.saw(now);
+    }
+
+    /// Returns the epoch of now if this lane hasn't said yet that it saw it. What was taken out before
+    /// that epoch can be read again to see it gone, and then [`saw`](Self::saw) says so.
+    #[inline]
+    #[must_use]
+    pub fn news(&self) -> Option<u64> {
+        let now = self.epochs.now.0.load(Ordering::Acquire);
+        (self.seen.epoch.load(Ordering::Relaxed) != now).then_some(now)
+    }
+
+    /// Says that it saw an epoch, which [`news`](Self::news) told: between two bursts, as
+    /// [`quiescent`](Self::quiescent).
+    pub fn saw(&mut self, epoch: u64) {
+        self.seen.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Returns `true` if it looks up nothing for a while.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.seen.epoch.load(Ordering::Relaxed) == OFFLINE
     }
 
     /// Looks up nothing for a while, as before a sleep. Nobody waits for it then.

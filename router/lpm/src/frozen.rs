@@ -6,7 +6,7 @@
 //! address's byte finds its entry in a list that holds each run of equal answers once.
 //! The family is that of poptrie and Lulea tables, with a stride that fits octets.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -39,50 +39,26 @@ struct Block {
     base: u32,
 }
 
-/// A table of IPv4 prefixes that doesn't change.
-#[derive(Debug)]
+/// A table of IPv4 prefixes that doesn't change. Clones share it.
+#[derive(Clone, Debug)]
 pub struct FrozenTable {
     /// Bits of the address that index `root`: 8 or 16.
     root_bits: u32,
     /// 32 − `root_bits`.
     root_shift: u32,
-    root: Box<[u32]>,
+    root: Arc<[u32]>,
+    blocks: Arc<[Block]>,
+    entries: Arc<[u32]>,
+}
+
+/// The nodes of a table that is being built.
+#[derive(Default)]
+struct Nodes {
     blocks: Vec<Block>,
     entries: Vec<u32>,
 }
 
-impl Default for FrozenTable {
-    /// Returns a table without prefixes, in which every lookup answers 0.
-    fn default() -> Self {
-        Self::new(&mut [], 0)
-    }
-}
-
-impl FrozenTable {
-    /// Builds the table. Of several routes for the same prefix the last one counts;
-    /// addresses without a route get `default`.
-    pub fn new(routes: &mut [Route], default: u32) -> Self {
-        // Parents sort before children, so that painting in this order nests correctly.
-        // The sort is stable: later duplicates stay later.
-        for route in &mut *routes {
-            route.len = route.len.min(32);
-            route.prefix = route.prefix.masked(route.len);
-        }
-        routes.sort_by_key(|r| (r.prefix, r.len));
-        let root_bits = if routes.len() > SMALL { 16 } else { 8 };
-        let mut lpm = Self {
-            root_bits,
-            root_shift: 32 - root_bits,
-            root: Box::default(),
-            blocks: Vec::new(),
-            entries: Vec::new(),
-        };
-        lpm.root = lpm.level(routes, 0, root_bits, default).into_boxed_slice();
-        lpm.blocks.shrink_to_fit();
-        lpm.entries.shrink_to_fit();
-        lpm
-    }
-
+impl Nodes {
     /// Returns the answers for the `bits` bits that follow the first `skip`, given the routes
     /// longer than `skip` within one prefix of that length.
     fn level(&mut self, routes: &[Route], skip: u32, bits: u32, inherited: u32) -> Vec<u32> {
@@ -137,6 +113,37 @@ impl FrozenTable {
         }
         NODE | number
     }
+}
+
+impl Default for FrozenTable {
+    /// A table without prefixes, in which every lookup answers 0.
+    fn default() -> Self {
+        Self::new(&mut [], 0)
+    }
+}
+
+impl FrozenTable {
+    /// Builds the table. Of several routes for the same prefix the last one counts;
+    /// addresses without a route get `default`.
+    pub fn new(routes: &mut [Route], default: u32) -> Self {
+        // Parents sort before children, so that painting in this order nests correctly.
+        // The sort is stable: later duplicates stay later.
+        for route in &mut *routes {
+            route.len = route.len.min(32);
+            route.prefix = route.prefix.masked(route.len);
+        }
+        routes.sort_by_key(|r| (r.prefix, r.len));
+        let root_bits = if routes.len() > SMALL { 16 } else { 8 };
+        let mut nodes = Nodes::default();
+        let root = nodes.level(routes, 0, root_bits, default);
+        Self {
+            root_bits,
+            root_shift: 32 - root_bits,
+            root: root.into(),
+            blocks: nodes.blocks.into(),
+            entries: nodes.entries.into(),
+        }
+    }
 
     /// Returns the first step of a lookup, which is where a large table misses the cache first.
     #[inline(always)]
@@ -175,9 +182,7 @@ impl FrozenTable {
 
     /// Returns the bytes the table takes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.root)
-            + size_of_val(self.blocks.as_slice())
-            + size_of_val(self.entries.as_slice())
+        size_of_val(&*self.root) + size_of_val(&*self.blocks) + size_of_val(&*self.entries)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Applies a new configuration: only what differs from the old one changes.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -49,7 +50,7 @@ impl Step<'_> {
         let make = || Vrf::new(self.cx.rng.next(), &self.tables.epochs);
         self.tables.vrfs.resize(slots, make);
         self.state.start_services(self.cx.now, self.cx.rng);
-        self.tables.vlans = VlanMap::new(new, &self.state.ids);
+        self.tables.vlans = Arc::new(VlanMap::new(new, &self.state.ids));
         self.cx.stats.resize(self.state.ids.slots());
         let before = self.keep_interfaces(old, &old_ids);
         self.follow_parents();
@@ -69,9 +70,9 @@ impl Step<'_> {
     /// of those.
     fn keep_interfaces(&mut self, old: &Config, old_ids: &Ids) -> Vec<LinkView> {
         let slots = self.state.ids.slots();
-        let old_interfaces = core::mem::take(&mut self.tables.interfaces);
+        let old_interfaces = Arc::clone(&self.tables.interfaces);
         let old_machines = core::mem::take(&mut self.state.machines);
-        self.tables.interfaces.resize_with(slots, Interface::vacant);
+        let mut interfaces: Vec<_> = (0..slots).map(|_| Interface::vacant()).collect();
         self.state.machines.resize_with(slots, Machines::default);
         let mut before = Vec::new();
         for index in 0..self.config.interfaces.len() {
@@ -95,13 +96,13 @@ impl Step<'_> {
                 _ if kept.is_some() => {}
                 _ => self.cx.stats.forget(id),
             }
-            if let (Some(to), Some(to_machines)) = (
-                self.tables.interfaces.get_mut(at),
-                self.state.machines.get_mut(at),
-            ) {
+            if let (Some(to), Some(to_machines)) =
+                (interfaces.get_mut(at), self.state.machines.get_mut(at))
+            {
                 (*to, *to_machines) = (interface, machines);
             }
         }
+        self.tables.interfaces = interfaces.into();
         before
     }
 
@@ -118,7 +119,8 @@ impl Step<'_> {
             false => machines_were.acd.clone(),
         };
         (interface.mac, interface.up) = (was.mac, was.up);
-        (interface.offered_mtu, interface.redirects) = (was.offered_mtu, was.redirects);
+        interface.offered_mtu = was.offered_mtu;
+        interface.redirects = Arc::clone(&was.redirects);
         if let Some(config) = self.config.interfaces.get(index) {
             interface.set_mtu(config);
         }

@@ -32,8 +32,10 @@ mod frame;
 mod interface;
 mod local;
 mod neighbor;
+mod numbers;
 mod outbox;
 mod packet;
+mod publish;
 mod rate_limit;
 mod rng;
 mod route;
@@ -59,7 +61,7 @@ pub use frame::{
     MAX_VIFS, Verdict, Verdicts,
 };
 pub use outbox::{Egress, NoRoom};
-pub use route::changes::RouteChanges;
+pub use publish::View;
 pub use route::error::RouteError;
 pub use router::{MAX_LANES, Router};
 pub use slow::headroom::is_memory_free;

@@ -1,5 +1,6 @@
 //! Token buckets (the generic cell rate algorithm).
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::time::Instant;
@@ -46,7 +47,7 @@ pub(crate) const RESOLUTIONS: Rate = Rate {
 pub(crate) struct RateLimit(Instant);
 
 impl RateLimit {
-    /// Returns `true` if there is a token, without taking it.
+    /// Returns `true` if there is a token.
     pub(crate) fn has_token(self, now: Instant, rate: Rate) -> bool {
         let most = rate.interval.saturating_mul(rate.burst.saturating_sub(1));
         self.0.saturating_since(now) <= most
@@ -64,6 +65,30 @@ impl RateLimit {
             self.0 = self.0.max(now).saturating_add(rate.interval);
         }
         has
+    }
+}
+
+/// The same for who looks at it beside the one who takes: lanes, which only ask.
+#[derive(Debug, Default)]
+pub(crate) struct SharedRateLimit(AtomicU64);
+
+impl SharedRateLimit {
+    fn now(&self) -> RateLimit {
+        RateLimit(Instant(self.0.load(Ordering::Relaxed)))
+    }
+
+    /// Returns `true` if there is a token.
+    #[inline]
+    pub(crate) fn has_token(&self, now: Instant, rate: Rate) -> bool {
+        self.now().has_token(now, rate)
+    }
+
+    /// Takes a token if there is one. One at a time may.
+    pub(crate) fn take(&self, now: Instant, rate: Rate) -> bool {
+        let mut limit = self.now();
+        let taken = limit.take(now, rate);
+        self.0.store((limit.0).0, Ordering::Relaxed);
+        taken
     }
 }
 

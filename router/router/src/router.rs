@@ -3,24 +3,20 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use config::{Attachment, Config, ConfigError, InterfaceConfig, RouteConfig};
-use lpm::epochs::Epochs;
 use wire::addr::{Mac, Network};
 
 use crate::cx::Cx;
-use crate::forward::lane::Lane;
+use crate::forward::lane::{Lane, SharedPunts};
 use crate::frame::{FrameMeta, Header, InterfaceId, Verdict, Verdicts};
-use crate::interface::vlan_map::VlanMap;
 use crate::local::services::Services;
-use crate::neighbor::adjacency::Adjacencies;
 use crate::neighbor::budget::{limit_neighbors, usual_limit};
 use crate::outbox::{Egress, Outbox};
+use crate::publish::{Publisher, View};
 use crate::rng::Rng;
-use crate::route::changes::RouteChanges;
 use crate::route::error::RouteError;
-use crate::route::holders::Holders;
-use crate::route::vrf::{Vrf, Vrfs};
 use crate::slow::poll::Poll;
 use crate::state::State;
 use crate::step::Step;
@@ -31,6 +27,9 @@ use crate::{Counters, DropReason};
 /// The maximum number of lanes.
 pub const MAX_LANES: usize = 16;
 
+/// When to try again to leave tables to a lane that was looking for some just then.
+const PUBLISH_AGAIN: Duration = Duration::from_millis(1);
+
 /// A router. See the [crate's documentation](crate) for how it is driven.
 pub struct Router {
     pub(crate) config: Config,
@@ -40,6 +39,10 @@ pub struct Router {
     pub(crate) own_lane: Lane,
     rng: Rng,
     outbox: Outbox,
+    /// Punted frames of each lane.
+    offered: Vec<SharedPunts>,
+    /// By which lanes come to read the tables, once there is one.
+    publisher: Option<Publisher>,
 }
 
 impl Router {
@@ -47,25 +50,18 @@ impl Router {
     /// makes hashes and identifiers unpredictable for others.
     pub fn new(config: &Config, seed: u64, now: Instant) -> Self {
         let mut keys = Rng::new(seed);
-        let adjacencies = Adjacencies::new(keys.next());
-        let epochs = Arc::new(Epochs::new(MAX_LANES));
-        let vrf = Vrf::new(keys.next(), &epochs);
+        let tables = Tables::new(&mut keys, MAX_LANES);
         let services = Services::new(keys.next(), now);
         let ident = keys.next() as u16;
         let mut router = Self {
             config: Config::empty(),
-            tables: Tables {
-                interfaces: Vec::new(),
-                vlans: VlanMap::default(),
-                adjacencies,
-                vrfs: Vrfs::new(vrf),
-                epochs,
-                flow_key: keys.next(),
-            },
+            tables,
             state: State::new(services, ident, keys.next()),
             own_lane: Lane::new(0),
             rng: Rng::new(keys.next()),
             outbox: Outbox::default(),
+            offered: Vec::new(),
+            publisher: None,
         };
         router.adopt(now, config);
         router
@@ -91,7 +87,7 @@ impl Router {
         &self.config
     }
 
-    /// Returns what lanes read.
+    /// Returns the tables as they are now. Lanes read those that were published ([`Router::new_view`]).
     pub fn tables(&self) -> &Tables {
         &self.tables
     }
@@ -120,23 +116,87 @@ impl Router {
     /// Processes pending work: punted frames, timers, the router's own services. `budget` limits
     /// the number of frames and the number of neighbors' timers.
     pub fn poll(&mut self, now: Instant, budget: usize, out: &mut dyn Egress) -> Poll {
-        self.step(now).poll(budget, out)
+        self.note_lanes();
+        let more = self.take_offered();
+        let mut poll = self.step(now).poll(budget, out);
+        poll.more |= more;
+        if !self.publish() {
+            let soon = now.saturating_add(PUBLISH_AGAIN);
+            poll.next = Some(poll.next.map_or(soon, |next| next.min(soon)));
+        }
+        poll
     }
 
-    /// Returns a lane for one more CPU that forwards.
+    /// Returns a lane for one more CPU that forwards, with a [view](Router::new_view) or with tables that
+    /// nobody changes meanwhile.
+    pub fn new_lane(&mut self) -> Lane {
+        let offered = SharedPunts::default();
+        self.offered.retain(|all| Arc::strong_count(all) > 1);
+        self.offered.push(Arc::clone(&offered));
+        Lane {
+            offered: Some(offered),
+            ..Lane::new(self.tables.interfaces.len())
+        }
+    }
+
+    /// Returns the tables for one more lane, which goes on to newer ones by itself: what changes the router
+    /// waits for no lane. Each lane finds either what was there before a change or what is there after
+    /// it; what it doesn't know yet it leaves to the slow path.
     ///
     /// # Panics
     ///
-    /// Panics if there are [`MAX_LANES`] already.
-    pub fn new_lane(&self) -> Lane {
-        let epoch = self.tables.epochs.lane();
-        let epoch = epoch.expect("as many lanes as there can be");
-        Lane::new(self.tables.interfaces.len()).with(epoch)
+    /// If there are [`MAX_LANES`] already.
+    pub fn new_view(&mut self) -> View {
+        let Tables { epochs, .. } = &self.tables;
+        let publisher = self
+            .publisher
+            .get_or_insert_with(|| Publisher::new(&self.tables));
+        publisher.publish(&self.tables);
+        let view = publisher.view(epochs);
+        self.note_lanes();
+        view.expect("as many lanes as there can be")
     }
 
-    /// Collects the frames that a lane has punted, as far as there is room.
-    pub fn gather_punts(&mut self, lane: &mut Lane) {
-        self.own_lane.punts.take_from(&mut lane.punts);
+    /// Lets lanes have what changed. Returns `true` if all of them do.
+    fn publish(&mut self) -> bool {
+        let Some(publisher) = &mut self.publisher else {
+            return true;
+        };
+        let State {
+            neighbors, groups, ..
+        } = &mut self.state;
+        let numbers = [&mut neighbors.numbers, &mut groups.all];
+        let news = publisher.publish(&self.tables) || numbers.iter().any(|all| all.wait());
+        let late = publisher.is_late();
+        if news {
+            let epoch = self.tables.epochs.advance();
+            if !late {
+                numbers.into_iter().for_each(|all| all.published(epoch));
+            }
+        }
+        self.note_lanes();
+        !late
+    }
+
+    /// Notes what lanes are through with.
+    fn note_lanes(&mut self) {
+        if self.publisher.is_some() {
+            let seen = Some(self.tables.epochs.seen_by_all());
+            self.state.neighbors.numbers.saw(seen);
+            self.state.groups.all.saw(seen);
+        }
+    }
+
+    /// Takes the frames that lanes offered, as far as there is room. Returns `true` if there may be more.
+    fn take_offered(&mut self) -> bool {
+        let own = &mut self.own_lane.punts;
+        self.offered.iter().fold(false, |more, offered| {
+            let Some(mut offered) = offered.try_lock() else {
+                return true;
+            };
+            own.take_from(&mut offered);
+            more || offered.len() > 0
+        })
     }
 
     /// Collects a lane's counters and resizes them for the current interfaces. This must be done
@@ -170,6 +230,7 @@ impl Router {
     fn adopt(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
         self.step(now).apply(&old);
+        self.publish();
     }
 
     /// Returns the number of the interface with a name; it keeps that over changes of the
@@ -197,6 +258,7 @@ impl Router {
         step.raise(interface, Mac(mac), mtu);
         step.follow_parents();
         step.rebuild();
+        self.publish();
     }
 
     /// Sets the link of a vif, and those of its sub-interfaces, down, and forgets what was learned
@@ -204,6 +266,7 @@ impl Router {
     pub fn link_down(&mut self, interface: InterfaceId) {
         if self.tables.is_up(interface) {
             self.step(Instant(0)).lower(interface);
+            self.publish();
         }
     }
 
@@ -241,34 +304,21 @@ impl Router {
     pub fn cease_advertising(&mut self) -> bool {
         let machines = self.state.machines.iter_mut();
         let up = machines
-            .zip(&self.tables.interfaces)
+            .zip(&*self.tables.interfaces)
             .filter(|(_, interface)| interface.up && interface.v6.is_some());
         up.fold(false, |any, (m, _)| m.advertiser.cease() || any)
     }
 
-    /// Returns the tables for lanes, and a handle that changes routes while those lanes forward.
-    pub fn beside(&mut self) -> (&Tables, RouteChanges<'_>) {
-        let (tables, state) = (&self.tables, &mut self.state);
-        let changes = RouteChanges {
-            tables,
-            holders: Holders {
-                neighbors: &mut state.neighbors,
-                groups: &mut state.groups,
-                users: &mut state.users,
-            },
-            ids: &state.ids,
-            vrf_ids: &state.vrf_ids,
-        };
-        (tables, changes)
-    }
-
-    /// Adds a route to its table, or changes its target, whether it was configured or not.
+    /// Adds a route to its table, or changes where it leads. What was configured counts as any
+    /// other.
     ///
     /// # Errors
     ///
     /// See [`RouteError`]. Nothing is changed then.
     pub fn insert_route(&mut self, route: &RouteConfig) -> Result<(), RouteError> {
-        self.step(Instant(0)).routes().insert(route)
+        let inserted = self.step(Instant(0)).routes().insert(route);
+        self.publish();
+        inserted
     }
 
     /// Removes a route from the default table. Returns `true` if there was one with exactly this
@@ -279,7 +329,9 @@ impl Router {
 
     /// The same in any table, by its index in [`Config::vrfs`].
     pub fn remove_route_in(&mut self, vrf: usize, prefix: Network) -> bool {
-        self.step(Instant(0)).routes().remove(vrf, prefix)
+        let removed = self.step(Instant(0)).routes().remove(vrf, prefix);
+        self.publish();
+        removed
     }
 
     /// Reads the route files that the configuration names from the ramdisk that it came from
@@ -290,7 +342,17 @@ impl Router {
     /// Fails on the first invalid line, with an error of line 0 whose text begins with `FILE:LINE`.
     /// The router then has only some of the routes, and must not be used.
     pub fn read_route_files(&mut self, ramdisk: &[u8]) -> Result<(), ConfigError> {
-        self.step(Instant(0)).read_route_files(ramdisk)
+        let read = self.step(Instant(0)).read_route_files(ramdisk);
+        self.publish();
+        read
+    }
+
+    /// How many parts of the routing tables wait to be used again until all lanes have begun another burst.
+    /// If it grows, a lane stands still, and changes of many routes had better wait.
+    #[must_use]
+    pub fn retired(&self) -> usize {
+        let vrfs = self.tables.vrfs.all();
+        vrfs.map(|vrf| vrf.rib.read().retired()).sum()
     }
 
     /// Returns the number of IPv4 and IPv6 routes in all tables, including unusable ones.
@@ -332,9 +394,14 @@ impl Router {
         self.outbox.take_notices()
     }
 
-    /// Returns the number of packets queued for the slow path or for a neighbor.
+    /// Returns how many packets wait, for the slow path or for a neighbor; without those that lanes didn't offer
+    /// yet.
     pub fn pending(&self) -> usize {
-        self.own_lane.punts.len() + self.state.neighbors.waiting()
+        let offered = self
+            .offered
+            .iter()
+            .filter_map(|all| Some(all.try_lock()?.len()));
+        offered.sum::<usize>() + self.own_lane.punts.len() + self.state.neighbors.waiting()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What lanes read: interfaces, adjacencies, forwarding tables.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lpm::epochs::Epochs;
@@ -12,16 +11,21 @@ use crate::frame::InterfaceId;
 use crate::interface::Interface;
 use crate::interface::vlan_map::VlanMap;
 use crate::neighbor::adjacency::Adjacencies;
+use crate::rng::Rng;
 use crate::route::target::Target;
-use crate::route::vrf::Vrfs;
+use crate::route::vrf::{Vrf, Vrfs};
 
-/// Everything that plain forwarding reads, and nothing else: no queues, timers or protocol state.
-/// Any number of [lanes](crate::Lane) read it at the same time.
+/// What decides about each packet that is plainly forwarded, and nothing else: no queue, no timer
+/// and no state of a protocol. Any number of [lanes](crate::Lane) read it at the same time.
+///
+/// A clone is small: it shares all that is large. Routes and neighbors change in what clones share; of what
+/// else changes a clone has what it was.
+#[derive(Clone)]
 pub struct Tables {
     /// By [`InterfaceId`].
-    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) interfaces: Arc<[Interface]>,
     /// Which interfaces share a vif.
-    pub(crate) vlans: VlanMap,
+    pub(crate) vlans: Arc<VlanMap>,
     /// How to send to each neighbor.
     pub(crate) adjacencies: Adjacencies,
     /// The routing tables.
@@ -33,6 +37,32 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Creates tables without interfaces, addresses and routes. `rng` makes what must be hard to guess so.
+    pub(crate) fn new(rng: &mut Rng, lanes: usize) -> Self {
+        let epochs = Arc::new(Epochs::new(lanes));
+        Self {
+            interfaces: Arc::new([]),
+            vlans: Arc::default(),
+            adjacencies: Adjacencies::new(rng.next()),
+            vrfs: Vrfs::new(Vrf::new(rng.next(), &epochs)),
+            epochs,
+            flow_key: rng.next(),
+        }
+    }
+
+    /// Returns `true` if a lane finds the same in these and in `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.interfaces, &other.interfaces)
+            && Arc::ptr_eq(&self.vlans, &other.vlans)
+            && self.adjacencies.is_same(&other.adjacencies)
+            && self.vrfs.is_same(&other.vrfs)
+    }
+
+    /// Returns an interface, to be changed.
+    pub(crate) fn interface_mut(&mut self, id: InterfaceId) -> Option<&mut Interface> {
+        Arc::make_mut(&mut self.interfaces).get_mut(id.index())
+    }
+
     /// Returns an interface, if there is one with this number.
     #[inline]
     pub(crate) fn interface(&self, id: InterfaceId) -> Option<&Interface> {

@@ -160,7 +160,7 @@ impl<S: Stages> Pass<'_, S> {
         if decided != 0 {
             withdraw(&mut lookups, decided);
         }
-        let adjacencies = &self.adjacencies.list[..];
+        let adjacencies = self.adjacencies.list();
         let Some(traffic) = lane.traffic.first_chunk_mut() else {
             return Verdicts::Mixed;
         };
@@ -216,8 +216,8 @@ impl<S: Stages> Pass<'_, S> {
         let source = u32::from_be(source);
         // Most often a neighbor, whose number says so.
         let neighbor = table.fib.number(source) as usize;
-        match self.adjacencies.list.get(neighbor) {
-            Some(neighbor) => rule == ReversePath::Loose || neighbor.out == input.0,
+        match self.adjacencies.get(neighbor) {
+            Some(neighbor) => rule == ReversePath::Loose || neighbor.out() == input.0,
             None => self.is_expected(rule, input, IpAddr::V4(source.into())) == Some(true),
         }
     }
@@ -274,7 +274,7 @@ impl<S: Stages> Pass<'_, S> {
         lookups: &[u32; BURST],
         others: u64,
     ) {
-        let known = self.adjacencies.list.len();
+        let known = self.adjacencies.list().len();
         let frames = headers.iter_mut().zip(metas).zip(verdicts);
         for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
             if others >> at & 1 == 0 {
@@ -287,15 +287,16 @@ impl<S: Stages> Pass<'_, S> {
                     None => continue,
                 }
             }
-            let Some(adjacency) = self.adjacencies.list.get(index) else {
+            let Some(adjacency) = self.adjacencies.get(index) else {
                 *verdict = Verdict::Punt;
                 continue;
             };
-            if meta.len > adjacency.max_len && !segments_fit(meta, adjacency.max_len) {
+            let max_len = adjacency.max_len();
+            if meta.len > max_len && !segments_fit(meta, max_len) {
                 *verdict = Verdict::Punt;
                 continue;
             }
-            let out = adjacency.out;
+            let out = adjacency.out();
             rewrite(header, adjacency);
             *verdict = Verdict::Forward(InterfaceId(out));
             lane.count_sent(out, meta.len);
@@ -389,8 +390,8 @@ fn send_known<S: Stages>(
     let frames = headers.iter_mut().zip(metas).zip(verdicts.iter_mut());
     for (at, (((header, meta), verdict), lookup)) in frames.zip(lookups).enumerate() {
         match adjacencies.get(*lookup as usize) {
-            Some(adjacency) if meta.len <= adjacency.max_len => {
-                let out = adjacency.out;
+            Some(adjacency) if meta.len <= adjacency.max_len() => {
+                let out = adjacency.out();
                 rewrite(header, adjacency);
                 *verdict = Verdict::Forward(InterfaceId(out));
                 sent.count(traffic, out, meta.len);
@@ -407,9 +408,7 @@ fn send_known<S: Stages>(
 fn rewrite(header: &mut Header, adjacency: &Adjacency) {
     adjacency.touch();
     let word = checksum::decrement_ttl(u32::from_le(header.u32_at(22)));
-    if let Some(mac_addresses) = header.0.first_chunk_mut() {
-        *mac_addresses = adjacency.mac_addresses;
-    }
+    adjacency.write_mac_addresses(header);
     if let Some(ttl_to_checksum) = header.0[22..].first_chunk_mut() {
         *ttl_to_checksum = word.to_le_bytes();
     }

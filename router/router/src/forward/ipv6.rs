@@ -154,7 +154,7 @@ impl<S: Stages> Pass<'_, S> {
         lookups: &Lookups,
         forward: u64,
     ) {
-        let known = self.adjacencies.list.len();
+        let known = self.adjacencies.list().len();
         let mut last_on_link = None;
         let headers = burst.headers.iter_mut();
         let frames = headers.zip(burst.metas).zip(burst.verdicts.iter_mut());
@@ -181,19 +181,18 @@ impl<S: Stages> Pass<'_, S> {
                     None => continue,
                 }
             }
-            let Some(adjacency) = self.adjacencies.list.get(index) else {
+            let Some(adjacency) = self.adjacencies.get(index) else {
                 *verdict = Verdict::Punt;
                 continue;
             };
-            if meta.len > adjacency.max_len && !segments_fit(meta, adjacency.max_len) {
+            let max_len = adjacency.max_len();
+            if meta.len > max_len && !segments_fit(meta, max_len) {
                 *verdict = Verdict::Punt;
                 continue;
             }
             adjacency.touch();
-            let out = adjacency.out;
-            if let Some(mac_addresses) = header.0.first_chunk_mut() {
-                *mac_addresses = adjacency.mac_addresses;
-            }
+            let out = adjacency.out();
+            adjacency.write_mac_addresses(header);
             header.0[HOP_LIMIT] -= 1;
             *verdict = Verdict::Forward(InterfaceId(out));
             lane.count_sent(out, meta.len);

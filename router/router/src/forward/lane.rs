@@ -1,9 +1,8 @@
 //! A lane: what each forwarding CPU has to itself, so that it doesn't write to memory that others
 //! use.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-use lpm::epochs;
 
 use crate::forward::punt_queue::{PuntQueue, Punted};
 use crate::frame::{FrameFlags, FrameMeta, InterfaceId, MAX_INTERFACES};
@@ -17,14 +16,15 @@ pub(crate) struct Traffic {
     pub(crate) bytes: u64,
 }
 
-/// The counters of one forwarding CPU, and the frames that it leaves to the slow path.
+/// Frames that a lane left for the router. Whoever finds them locked goes on without.
+pub(crate) type SharedPunts = Arc<spin::Mutex<PuntQueue>>;
+
+/// What one CPU counts while it forwards, and the frames that it leaves to the slow path.
 ///
 /// Any number of lanes can forward at the same time, since they only read the [`Tables`]
-/// ([`Lane::process`]). The router periodically collects from the lanes:
-/// [`Router::gather_punts`](crate::Router::gather_punts) before
-/// [`Router::poll`](crate::Router::poll), and
-/// [`Router::gather_counters`](crate::Router::gather_counters) before counters are read or
-/// interfaces change.
+/// ([`Lane::process`]), each with a [`View`](crate::View) of them. Between bursts a lane offers what it has
+/// for the slow path ([`Lane::offer_punts`]); what it counts the router gathers now and then, before
+/// counters are read or interfaces change ([`Router::gather_counters`](crate::Router::gather_counters)).
 #[derive(Debug, Default)]
 pub struct Lane {
     /// What was sent on each interface; [`MAX_INTERFACES`] of them.
@@ -32,13 +32,12 @@ pub struct Lane {
     /// All other counters, by interface.
     pub(crate) counters: Vec<Counters>,
     pub(crate) punts: PuntQueue,
-    /// Frames being processed whose tags belong to other interfaces.
+    /// Where the router takes punted frames from. The router's own lane has none.
+    pub(crate) offered: Option<SharedPunts>,
+    /// Of the frames that are being processed, those with tags of other interfaces.
     pub(crate) for_others: Traffic,
     /// `true` if the interface that frames come in on may send a redirect now.
     pub(crate) redirect_due: bool,
-    /// Announces that the lane has finished its lookups. The router's own lane has none, since
-    /// nothing changes while it looks up.
-    pub(crate) epoch: Option<epochs::Lane>,
 }
 
 impl Lane {
@@ -51,23 +50,9 @@ impl Lane {
         }
     }
 
-    /// Returns the lane with an `epoch`, which announces when it has finished its lookups.
-    pub(crate) fn with(mut self, epoch: epochs::Lane) -> Self {
-        self.epoch = Some(epoch);
-        self
-    }
-
-    /// Announces that nothing is processed for a while, as before a sleep. Otherwise memory that
-    /// route changes free is only reused after this lane's next burst.
-    pub fn rest(&mut self) {
-        if let Some(epoch) = &mut self.epoch {
-            epoch.offline();
-        }
-    }
-
-    /// Queues a whole frame for the slow path. `read` is called with a slice of `meta.len` bytes
-    /// and fills it with the frame. Returns `false` if the queue is full; `read` isn't called then,
-    /// and the frame is counted as dropped.
+    /// Queues a whole frame for the slow path. `read` fills the slice it is given, of
+    /// `meta.len` bytes, with the frame; it isn't called if the queue is full. Returns `false`
+    /// then; the frame is counted as dropped.
     ///
     /// A large frame is punted as its segments. All but the first have
     /// [`FrameFlags::LATER_SEGMENT`], and count as made by the router.
@@ -89,13 +74,27 @@ impl Lane {
         taken
     }
 
-    /// Returns `true` if frames wait for the slow path.
+    /// Returns `true` if this lane has frames for the slow path that it didn't offer yet.
     #[inline]
     pub fn has_punts(&self) -> bool {
         self.punts.len() > 0
     }
 
-    /// Counts received frames that the caller lost without forwarding them as dropped.
+    /// Lets the router have the punted frames, as far as there is room. Returns `true` if there were
+    /// any: [`Router::poll`](crate::Router::poll) has something to do then. Waits for nobody: what can't
+    /// be offered just now is to be offered again.
+    pub fn offer_punts(&mut self) -> bool {
+        if !self.has_punts() {
+            return false;
+        }
+        if let Some(mut offered) = self.offered.as_ref().and_then(|all| all.try_lock()) {
+            offered.take_from(&mut self.punts);
+        }
+        true
+    }
+
+    /// Counts frames that the caller lost, and that it didn't forward, as dropped on the interface
+    /// that received them.
     #[inline]
     pub fn count_drop(&mut self, interface: InterfaceId, reason: DropReason, frames: u64) {
         self.drop_frames(interface, reason, frames);

@@ -44,9 +44,6 @@ impl Lane {
         verdicts: &mut [Verdict],
     ) -> Verdicts {
         const { assert!(S::WRITTEN_BACK >= REWRITTEN && S::WRITTEN_BACK <= HEADER_LEN) };
-        if let Some(epoch) = &mut self.epoch {
-            epoch.quiescent();
-        }
         self.redirect_due = tables.is_redirect_due(now, input);
         self.for_others = Traffic::default();
         let mut ways = 0;

@@ -45,8 +45,8 @@ impl Tables {
             Target::Local | Target::Drop(_) | Target::Vrf(_) => false,
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
-                let adjacency = self.adjacencies.list.get(index as usize);
-                adjacency.is_some_and(|a| a.out == input.0)
+                let adjacency = self.adjacencies.get(index as usize);
+                adjacency.is_some_and(|a| a.out() == input.0)
             }
             Target::Group(group) => self.has_member(group, input),
         }
@@ -58,8 +58,8 @@ impl Tables {
         self.vrfs.members(group).any(|member| match member {
             Target::OnLink(at) => at == input.0,
             Target::Neighbor(index) => {
-                let adjacency = self.adjacencies.list.get(index as usize);
-                adjacency.is_some_and(|a| a.out == input.0)
+                let adjacency = self.adjacencies.get(index as usize);
+                adjacency.is_some_and(|a| a.out() == input.0)
             }
             _ => false,
         })

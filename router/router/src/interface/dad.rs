@@ -76,7 +76,7 @@ impl Dad {
         &mut self,
         cx: &mut Cx<'_>,
         on: InterfaceId,
-        interface: &mut Interface,
+        interface: &Interface,
         transmits: u8,
     ) -> Vec<Ipv6Addr> {
         let mut proven = Vec::new();
@@ -103,11 +103,6 @@ impl Dad {
             probe.due = now.saturating_add(pause);
         }
         self.0.retain(|p| !proven.contains(&p.address));
-        for &address in &proven {
-            if let Some(v6) = &mut interface.v6 {
-                v6.set_state(address, DadState::Unique);
-            }
-        }
         proven
     }
 }

@@ -23,7 +23,7 @@ impl Step<'_> {
     pub(crate) fn raise(&mut self, id: InterfaceId, mac: Mac, mtu: u16) {
         let config = self.config_of(id);
         let (Some(interface), Some(machines), Some(config)) = (
-            self.tables.interfaces.get_mut(id.index()),
+            self.tables.interface_mut(id),
             self.state.machines.get_mut(id.index()),
             config,
         ) else {
@@ -57,7 +57,7 @@ impl Step<'_> {
             };
             let new = self.new_interface(index);
             let (Some(interface), Some(machines), Some(new)) = (
-                self.tables.interfaces.get_mut(id.index()),
+                self.tables.interface_mut(id),
                 self.state.machines.get_mut(id.index()),
                 new,
             ) else {
@@ -87,7 +87,7 @@ impl Step<'_> {
             let new = self.new_interface(index);
             if let (Some(gone), Some(interface), Some(machines), Some(new)) = (
                 gone.get_mut(id.index()),
-                self.tables.interfaces.get_mut(id.index()),
+                self.tables.interface_mut(id),
                 self.state.machines.get_mut(id.index()),
                 new,
             ) {

@@ -1,5 +1,6 @@
 //! The protocol machines of an interface.
 
+use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use config::InterfaceConfig;
@@ -82,29 +83,41 @@ impl Machines {
         all.into_iter().flatten().min()
     }
 
-    /// Does what is due for IPv6; `dad_transmits` is DupAddrDetectTransmits (RFC 4862 5.1). Returns
-    /// `true` if more of the interface's addresses may be used than before.
+    /// Asks and answers what is due for IPv6; `dad_transmits` is DupAddrDetectTransmits (RFC 4862 5.1).
+    /// Returns the addresses that may be used from now on.
     pub(crate) fn poll6(
         &mut self,
         cx: &mut Cx<'_>,
         on: InterfaceId,
-        interface: &mut Interface,
+        interface: &Interface,
         dad_transmits: u8,
-    ) -> bool {
+    ) -> Vec<Ipv6Addr> {
         if !interface.up || interface.v6.is_none() {
-            return false;
+            return Vec::new();
         }
         self.conflicts6.forget_old(cx.now);
         self.mld.poll(cx, on, interface);
-        let proven = self.dad.poll(cx, on, interface, dad_transmits);
-        // Reports sent before had no source, so multicast routers ignored them (RFC 3590 4).
+        self.dad.poll(cx, on, interface, dad_transmits)
+    }
+
+    /// Announces what is due for IPv6, and the addresses in `proven`, which may be used from now on.
+    pub(crate) fn announce6(
+        &mut self,
+        cx: &mut Cx<'_>,
+        on: InterfaceId,
+        interface: &Interface,
+        proven: &[Ipv6Addr],
+    ) {
+        if !interface.up || interface.v6.is_none() {
+            return;
+        }
+        // Until now, reports had no source and multicast routers ignored them (RFC 3590 4).
         if proven.iter().any(Ipv6Addr::is_unicast_link_local) {
             self.mld.repeat(cx.now);
         }
-        self.unsolicited.begin(cx.now, &proven);
+        self.unsolicited.begin(cx.now, proven);
         self.unsolicited.poll(cx, on, interface);
         self.advertiser.poll(cx, on, interface);
-        !proven.is_empty()
     }
 
     /// Gives up a tentative address that is a duplicate. Returns `true` if this disables IPv6 on

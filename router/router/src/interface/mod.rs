@@ -14,14 +14,15 @@ pub(crate) mod router_advert;
 pub(crate) mod unsolicited;
 pub(crate) mod vlan_map;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use config::{Allowed, Attachment, InterfaceConfig, ReversePath};
 use wire::addr::{Ipv4Network, Mac};
 
 use crate::frame::InterfaceId;
-use crate::rate_limit::RateLimit;
+use crate::rate_limit::SharedRateLimit;
 use addresses::{DadState, Ipv6Addresses};
 
 /// The MTU of a vif whose backend doesn't specify one, in bytes.
@@ -44,9 +45,9 @@ pub(crate) struct Interface {
     pub(crate) rpf: Option<ReversePath>,
     /// Enabled features that are off by default.
     pub(crate) allow: Allowed,
-    /// The rate limit of redirects.
-    pub(crate) redirects: RateLimit,
-    /// The number of its routing table.
+    /// How many redirects may be sent.
+    pub(crate) redirects: Arc<SharedRateLimit>,
+    /// The number of the routing table that is used for what comes from here.
     pub(crate) vrf: u8,
     /// The interface whose addresses ICMP errors come from, if it isn't this one.
     pub(crate) icmp_source: Option<InterfaceId>,
@@ -72,7 +73,7 @@ impl Interface {
             addresses: config.addresses.iter().filter_map(|a| a.v4()).collect(),
             rpf: config.rpf,
             allow: config.allow,
-            redirects: RateLimit::default(),
+            redirects: Arc::default(),
             vrf,
             icmp_source,
             v6: Ipv6Addresses::new(config),
@@ -92,7 +93,7 @@ impl Interface {
             addresses: Vec::new(),
             rpf: None,
             allow: Allowed::default(),
-            redirects: RateLimit::default(),
+            redirects: Arc::default(),
             vrf: 0,
             icmp_source: None,
             v6: None,
@@ -109,6 +110,15 @@ impl Interface {
         let news = disabled.is_some();
         self.disabled6 = disabled.or(self.disabled6.take());
         news
+    }
+
+    /// Lets these of its IPv6 addresses be used.
+    pub(crate) fn use_addresses6(&mut self, proven: &[Ipv6Addr]) {
+        for &address in proven {
+            if let Some(v6) = &mut self.v6 {
+                v6.set_state(address, DadState::Unique);
+            }
+        }
     }
 
     /// Returns `true` if a host on this link can have this address.

@@ -12,7 +12,7 @@ const FILTER: usize = 1024;
 const LINK_LOCAL: u8 = 169;
 
 /// The router's addresses and its networks' broadcast addresses.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct LocalAddresses {
     /// In ascending order.
     exact: Vec<(u32, DropReason)>,

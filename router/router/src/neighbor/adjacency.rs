@@ -4,13 +4,16 @@
 //! What else is known of a neighbor is under the same index in
 //! [`NeighborTable`](crate::neighbor::table::NeighborTable).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use wire::addr::Mac;
 
-use crate::frame::{InterfaceId, MAX_INTERFACES};
+use crate::frame::{Header, InterfaceId, MAX_INTERFACES};
+use crate::numbers::Numbers;
+use crate::slow::headroom::is_memory_free;
 
 /// The maximum number of configured or routed neighbors of each family on an interface.
 pub(crate) const PER_INTERFACE: usize = config::MAX_NEIGHBORS;
@@ -18,29 +21,85 @@ pub(crate) const PER_INTERFACE: usize = config::MAX_NEIGHBORS;
 /// The number of slots of the hash index that are probed for an adjacency.
 const PROBES: usize = 8;
 
+/// Bytes that allocations take beside what is asked for, of two lists.
+const BESIDE: usize = 128;
+
 /// What the fast path needs to send to a neighbor.
-#[derive(Debug)]
+///
+/// Lanes read it while the slow path changes it, and find it by an index that is loaded in no order: where
+/// a neighbor becomes known its length is stored last, and whoever loads that finds the rest. All of an
+/// Ethernet header's destination is in one field, so that it is an old one or a new one.
+#[derive(Debug, Default)]
 #[repr(align(32))]
 pub(crate) struct Adjacency {
-    /// The destination and source of the Ethernet header.
-    pub(crate) mac_addresses: [u8; 12],
-    /// The maximum length of a frame, in bytes; 0 while the neighbor's MAC address isn't known.
-    pub(crate) max_len: u32,
-    /// The interface that leads there.
-    pub(crate) out: u8,
-    /// Set when a frame is sent to the neighbor.
-    pub(crate) used: AtomicBool,
+    /// The first 8 bytes of the Ethernet header, the destination and a part of the source.
+    first: AtomicU64,
+    /// The 4 bytes behind them, the rest of the source.
+    second: AtomicU32,
+    /// The longest frame that can be sent there, in bytes, or 0 while the neighbor isn't known.
+    max_len: AtomicU32,
+    /// The interface that leads there; a word, since bytes of atomics are widened twice.
+    out: AtomicU32,
+    /// The family of its address, stored last; [`FREE`] if it is nobody's.
+    family: AtomicU8,
+    /// Set when it is sent to.
+    used: AtomicBool,
 }
 
+/// No family of addresses.
+const FREE: u8 = 0;
+const IPV4: u8 = 4;
+const IPV6: u8 = 6;
+
 impl Adjacency {
-    /// Creates one that nothing can be sent to.
-    fn closed(out: InterfaceId) -> Self {
-        Self {
-            mac_addresses: [0; 12],
-            max_len: 0,
-            out: out.0,
-            used: AtomicBool::new(false),
+    /// Returns the length of the longest frame that can be sent there, in bytes; 0 while the neighbor
+    /// isn't known.
+    #[inline(always)]
+    pub(crate) fn max_len(&self) -> u32 {
+        self.max_len.load(Ordering::Acquire)
+    }
+
+    /// Returns the number of the interface that leads there.
+    #[inline(always)]
+    pub(crate) fn out(&self) -> u8 {
+        self.out.load(Ordering::Relaxed) as u8
+    }
+
+    /// Writes the MAC addresses of a frame that is sent there.
+    #[inline(always)]
+    pub(crate) fn write_mac_addresses(&self, header: &mut Header) {
+        let (first, second) = self.words();
+        if let Some(to) = header.0.first_chunk_mut() {
+            *to = first.to_ne_bytes();
         }
+        if let Some(to) = header.0[8..].first_chunk_mut() {
+            *to = second.to_ne_bytes();
+        }
+    }
+
+    #[inline(always)]
+    fn words(&self) -> (u64, u32) {
+        let first = self.first.load(Ordering::Relaxed);
+        (first, self.second.load(Ordering::Relaxed))
+    }
+
+    /// Returns the destination and the source of a frame that is sent there.
+    pub(crate) fn mac_addresses(&self) -> [u8; 12] {
+        let (first, second) = self.words();
+        let mut both = [0; 12];
+        wire::put(&mut both, 0, &first.to_ne_bytes());
+        wire::put(&mut both, 8, &second.to_ne_bytes());
+        both
+    }
+
+    /// Has frames go between these MAC addresses, the destination first. Beside lanes the source may only
+    /// change while it is closed, and was before their last burst.
+    fn set_mac_addresses(&self, both: [u8; 12]) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = both;
+        let second = u32::from_ne_bytes([i, j, k, l]);
+        self.second.store(second, Ordering::Relaxed);
+        let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        self.first.store(first, Ordering::Relaxed);
     }
 
     /// Marks the neighbor as used. Written only if it changes, since all CPUs read this memory.
@@ -50,14 +109,53 @@ impl Adjacency {
             self.used.store(true, Ordering::Relaxed);
         }
     }
+
+    /// Makes it one that nothing can be sent to, behind an interface.
+    fn reset(&self, out: u8) {
+        self.family.store(FREE, Ordering::Relaxed);
+        self.max_len.store(0, Ordering::Relaxed);
+        self.set_mac_addresses([0; 12]);
+        self.out.store(out.into(), Ordering::Relaxed);
+        self.used.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes it what another one is.
+    fn copy(&self, other: &Self) {
+        self.reset(other.out());
+        self.set_mac_addresses(other.mac_addresses());
+        self.used
+            .store(other.used.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.max_len.store(other.max_len(), Ordering::Relaxed);
+        let family = other.family.load(Ordering::Relaxed);
+        self.family.store(family, Ordering::Relaxed);
+    }
+}
+
+/// The address of a neighbor, apart from the rest: the fast path looks at it for IPv6 alone.
+#[derive(Debug, Default)]
+struct Address {
+    high: AtomicU64,
+    low: AtomicU64,
+}
+
+impl Address {
+    fn bits(&self) -> u128 {
+        let high = u128::from(self.high.load(Ordering::Relaxed));
+        high << 64 | u128::from(self.low.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, bits: u128) {
+        self.high.store((bits >> 64) as u64, Ordering::Relaxed);
+        self.low.store(bits as u64, Ordering::Relaxed);
+    }
 }
 
 /// The keyed hash index, apart from the rest so that the fast path can borrow it alone.
 #[derive(Debug)]
 pub(crate) struct Index {
     /// A tag in the upper 40 bits, the neighbor's index in the lower 24.
-    slots: Vec<u64>,
-    /// The number of bits by which a hash is shifted right to get a slot's number.
+    slots: Vec<AtomicU64>,
+    /// How many bits of a hash are too many for a slot's number.
     shift: u32,
     /// The secret.
     key: u64,
@@ -88,7 +186,7 @@ impl Index {
         let len = (1 << bits) + PROBES;
         let mut slots = Vec::new();
         slots.try_reserve_exact(len).ok()?;
-        slots.resize(len, EMPTY);
+        slots.resize_with(len, || AtomicU64::new(EMPTY));
         Some(Self {
             slots,
             shift: 64 - bits,
@@ -96,7 +194,12 @@ impl Index {
         })
     }
 
-    /// Returns the first slot to probe for a tag.
+    /// Returns how many bits of a hash are a slot's number.
+    fn bits(&self) -> u32 {
+        64 - self.shift
+    }
+
+    /// Returns the first slot where a tag can be.
     #[inline(always)]
     fn home(&self, key: u64) -> usize {
         // Two rounds: after one alone, some multipliers crowd regular sequences of addresses.
@@ -106,9 +209,10 @@ impl Index {
 
     /// Returns the slots to probe for a tag.
     #[inline(always)]
-    fn window(&self, tag: u64) -> &[u64] {
+    fn window(&self, tag: u64) -> impl Iterator<Item = u64> {
         let home = self.home(tag);
-        self.slots.get(home..home + PROBES).unwrap_or(&[])
+        let window = self.slots.get(home..home + PROBES).unwrap_or(&[]);
+        window.iter().map(|slot| slot.load(Ordering::Relaxed))
     }
 
     /// Returns the index of the neighbor with this IPv4 address on the link of an interface.
@@ -116,9 +220,8 @@ impl Index {
     pub(crate) fn find(&self, interface: u8, address: u32) -> Option<usize> {
         let tag = tag4(interface, address);
         self.window(tag)
-            .iter()
-            .find(|&&slot| slot >> 24 == tag)
-            .map(|&slot| (slot & 0xff_ffff) as usize)
+            .find(|slot| slot >> 24 == tag)
+            .map(|slot| (slot & 0xff_ffff) as usize)
     }
 
     /// Returns the tag of an IPv6 neighbor: a keyed hash that is distinct from IPv4 tags but not
@@ -143,31 +246,26 @@ impl Index {
         }
     }
 
-    /// Enters a neighbor. Returns `false` if its slots are taken.
-    fn insert(&mut self, tag: u64, index: usize) -> bool {
+    /// Replaces the first slot of a neighbor's that has one content by another. Returns `false` if none
+    /// has.
+    fn replace(&self, tag: u64, old: u64, new: u64) -> bool {
         let home = self.home(tag);
-        let Some(window) = self.slots.get_mut(home..home + PROBES) else {
-            return false;
-        };
-        match window.iter_mut().find(|slot| **slot == EMPTY) {
-            Some(slot) => {
-                *slot = tag << 24 | index as u64;
-                true
-            }
-            None => false,
-        }
+        let window = self.slots.get(home..home + PROBES).unwrap_or(&[]);
+        let mut slots = window.iter();
+        let found = slots.find(|slot| slot.load(Ordering::Relaxed) == old);
+        found
+            .inspect(|slot| slot.store(new, Ordering::Release))
+            .is_some()
+    }
+
+    /// Enters a neighbor. Returns `false` if its slots are taken.
+    fn insert(&self, tag: u64, index: usize) -> bool {
+        self.replace(tag, EMPTY, tag << 24 | index as u64)
     }
 
     /// Removes a neighbor.
-    fn remove(&mut self, tag: u64, index: usize) {
-        let home = self.home(tag);
-        if let Some(window) = self.slots.get_mut(home..home + PROBES)
-            && let Some(slot) = window
-                .iter_mut()
-                .find(|slot| **slot == tag << 24 | index as u64)
-        {
-            *slot = EMPTY;
-        }
+    fn remove(&self, tag: u64, index: usize) {
+        self.replace(tag, tag << 24 | index as u64, EMPTY);
     }
 }
 
@@ -180,71 +278,98 @@ pub(crate) struct Key {
     pub(crate) address: IpAddr,
 }
 
-/// All adjacencies.
-#[derive(Debug)]
+/// All adjacencies, as lanes read them while the slow path changes them.
+///
+/// Lists that grow are made again. Lanes have the older ones until their next burst, in which
+/// neighbors are unknown that came meanwhile.
+#[derive(Clone, Debug)]
 pub(crate) struct Adjacencies {
-    /// By index: a target's number in the forwarding tables.
-    pub(crate) list: Vec<Adjacency>,
-    /// The hash index of `list`.
-    pub(crate) index: Index,
-    /// By index; `None` for free ones.
-    keys: Vec<Option<Key>>,
-    /// Free indices.
-    free: Vec<usize>,
+    /// By index: a target's number in the forwarding tables. Longer than there are indices.
+    list: Arc<[Adjacency]>,
+    /// By index, as long.
+    addresses: Arc<[Address]>,
+    /// Where those with an address are in the list.
+    pub(crate) index: Arc<Index>,
 }
 
 impl Adjacencies {
     /// Creates an empty set. `key` makes the hash unpredictable.
     pub(crate) fn new(key: u64) -> Self {
         Self {
-            list: Vec::new(),
-            index: Index::new(key),
-            keys: Vec::new(),
-            free: Vec::new(),
+            list: Arc::new([]),
+            addresses: Arc::new([]),
+            index: Arc::new(Index::new(key)),
         }
     }
 
-    /// Allocates memory for this many adjacencies, or for as many as possible. Returns their
-    /// number.
+    /// Returns `true` if these are the same lists.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.list, &other.list) && Arc::ptr_eq(&self.index, &other.index)
+    }
+
+    /// Takes the memory for this many, or for none if there isn't enough. Returns for how many it is.
     pub(crate) fn reserve(&mut self, wanted: usize) -> usize {
-        let more = wanted.saturating_sub(self.list.len());
-        let lists = [
-            self.list.try_reserve_exact(more).is_ok(),
-            self.keys.try_reserve_exact(more).is_ok(),
-            self.free.try_reserve_exact(wanted).is_ok(),
-        ];
         let bits = (4 * wanted).next_power_of_two().ilog2();
-        if bits > 64 - self.index.shift {
+        if bits > self.index.bits() {
             self.grow_index(bits);
         }
-        if lists.contains(&false) { 0 } else { wanted }
+        match wanted > self.list.len() && self.grow(wanted).is_none() {
+            true => 0,
+            false => wanted,
+        }
+    }
+
+    /// Makes the lists longer. `None`, and they stay as they are, if there is no memory for that.
+    fn grow(&mut self, len: usize) -> Option<()> {
+        if !is_memory_free(len * (size_of::<Adjacency>() + size_of::<Address>()) + BESIDE) {
+            return None;
+        }
+        let list: Arc<[_]> = (0..len).map(|_| Adjacency::default()).collect();
+        let addresses: Arc<[_]> = (0..len).map(|_| Address::default()).collect();
+        for (new, old) in list.iter().zip(&*self.list) {
+            new.copy(old);
+        }
+        for (new, old) in addresses.iter().zip(&*self.addresses) {
+            new.set(old.bits());
+        }
+        (self.list, self.addresses) = (list, addresses);
+        Some(())
     }
 
     /// Replaces the hash by one of `2^bits` slots. Returns `false`, and leaves it as it is, if there is
     /// no memory for that or not all find a place.
     fn grow_index(&mut self, bits: u32) -> bool {
-        let Some(mut larger) = self.index.resized(bits) else {
+        let Some(larger) = self.index.resized(bits) else {
             return false;
         };
-        let keys = self.keys.iter().enumerate();
-        let mut known = keys.filter_map(|(at, key)| Some((at, (*key)?)));
+        let mut known = (0..self.list.len()).filter_map(|at| Some((at, self.key(at)?)));
         let all = known.all(|(at, key)| larger.insert(larger.tag(key), at));
         if all {
-            self.index = larger;
+            self.index = Arc::new(larger);
         }
         all
     }
 
-    /// Allocates memory for one more. Returns the number of indices including it and free ones;
-    /// `None` if there is no memory.
-    pub(crate) fn reserve_one(&mut self) -> Option<usize> {
-        if self.free.is_empty() {
-            self.list.try_reserve(1).ok()?;
-            self.keys.try_reserve(1).ok()?;
-            // Each index may become free.
-            self.free.try_reserve(self.list.len() + 1).ok()?;
+    /// Makes sure of the memory for one more. Returns how many indices there are with it, free ones
+    /// included; `None` if there is none.
+    pub(crate) fn reserve_one(&mut self, numbers: &mut Numbers) -> Option<usize> {
+        if numbers.has_free() {
+            return Some(numbers.len());
         }
-        Some(self.list.len() + usize::from(self.free.is_empty()))
+        let len = numbers.len() + 1;
+        if !numbers.reserve(len) {
+            return None;
+        }
+        if len > self.list.len() {
+            self.grow(len + len / 2)?;
+        }
+        Some(len)
+    }
+
+    /// Returns all of them, free ones included.
+    #[inline(always)]
+    pub(crate) fn list(&self) -> &[Adjacency] {
+        &self.list
     }
 
     /// Returns the adjacency at an index.
@@ -256,7 +381,16 @@ impl Adjacencies {
     /// Returns whose adjacency is at an index; `None` if nobody's.
     #[inline]
     pub(crate) fn key(&self, index: usize) -> Option<Key> {
-        *self.keys.get(index)?
+        let (adjacency, address) = (self.list.get(index)?, self.addresses.get(index)?);
+        let family = adjacency.family.load(Ordering::Acquire);
+        let bits = address.bits();
+        let address = match family {
+            IPV4 => Ipv4Addr::from_bits(bits as u32).into(),
+            IPV6 => Ipv6Addr::from_bits(bits).into(),
+            _ => return None,
+        };
+        let interface = InterfaceId(adjacency.out());
+        Some(Key { interface, address })
     }
 
     /// Returns the index of the neighbor with this address on the link of an interface.
@@ -278,47 +412,49 @@ impl Adjacencies {
         };
         self.index
             .window(tag)
-            .iter()
-            .filter(|&&slot| slot >> 24 == tag)
-            .map(|&slot| (slot & 0xff_ffff) as usize)
-            .find(|&index| self.keys.get(index) == Some(&Some(wanted)))
+            .filter(|slot| slot >> 24 == tag)
+            .map(|slot| (slot & 0xff_ffff) as usize)
+            .find(|&index| self.key(index) == Some(wanted))
     }
 
     /// Adds an adjacency, closed, and returns its index; `None` if the hash finds no place for it, or
     /// there is no memory.
-    pub(crate) fn insert(&mut self, key: Key) -> Option<usize> {
-        self.reserve_one()?;
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.list.push(Adjacency::closed(key.interface));
-            self.keys.push(None);
-            self.list.len() - 1
-        });
-        if !self.enter(key, index) {
-            self.free.push(index);
+    pub(crate) fn insert(&mut self, numbers: &mut Numbers, key: Key) -> Option<usize> {
+        self.reserve_one(numbers)?;
+        let index = numbers.take();
+        let (family, bits) = match key.address {
+            IpAddr::V4(address) => (IPV4, address.to_bits().into()),
+            IpAddr::V6(address) => (IPV6, address.to_bits()),
+        };
+        self.get(index)?.reset(key.interface.0);
+        self.addresses.get(index)?.set(bits);
+        self.get(index)?.family.store(family, Ordering::Release);
+        if !self.enter(key, index, numbers.used()) {
+            self.get(index)?.reset(0);
+            numbers.give_back(index);
             return None;
-        }
-        if let (Some(adjacency), Some(own)) = (self.list.get_mut(index), self.keys.get_mut(index)) {
-            *adjacency = Adjacency::closed(key.interface);
-            *own = Some(key);
         }
         Some(index)
     }
 
     /// Closes an adjacency and frees its index.
-    pub(crate) fn remove(&mut self, index: usize) {
-        if let Some(key) = self.keys.get_mut(index).and_then(Option::take) {
+    pub(crate) fn remove(&mut self, numbers: &mut Numbers, index: usize) {
+        if let Some(key) = self.key(index)
+            && let Some(adjacency) = self.get(index)
+        {
             self.index.remove(self.index.tag(key), index);
-            self.close(index);
-            self.free.push(index);
+            adjacency.max_len.store(0, Ordering::Relaxed);
+            adjacency.family.store(FREE, Ordering::Relaxed);
+            numbers.give_back(index);
         }
     }
 
     /// Enters a key into the hash, which grows with the number of adjacencies. Returns `false` if
     /// there is no place for it however large the hash is.
-    fn enter(&mut self, key: Key, index: usize) -> bool {
+    fn enter(&mut self, key: Key, index: usize, used: usize) -> bool {
         let tag = self.index.tag(key);
-        let mut bits = 64 - self.index.shift;
-        let crowded = (self.list.len() - self.free.len()) * 4 > 1 << bits;
+        let mut bits = self.index.bits();
+        let crowded = used * 4 > 1 << bits;
         if !crowded && self.index.insert(tag, index) {
             return true;
         }
@@ -326,7 +462,8 @@ impl Adjacencies {
         let most = (4 * PER_INTERFACE * MAX_INTERFACES * 8).ilog2();
         while bits < most {
             bits += 1;
-            if self.grow_index(bits) && self.index.insert(tag, index) {
+            // The one that is entered is among those that there are.
+            if self.grow_index(bits) {
                 return true;
             }
         }
@@ -335,44 +472,43 @@ impl Adjacencies {
 
     /// Lets the fast path send to a neighbor: `mac_addresses` are the destination and the source of the
     /// Ethernet header, `max_len` is the length of the longest frame, in bytes.
-    pub(crate) fn open(&mut self, index: usize, mac_addresses: [u8; 12], max_len: u32) {
-        if let Some(a) = self.list.get_mut(index) {
-            a.mac_addresses = mac_addresses;
-            a.max_len = max_len;
+    pub(crate) fn open(&self, index: usize, mac_addresses: [u8; 12], max_len: u32) {
+        if let Some(a) = self.list.get(index) {
+            a.set_mac_addresses(mac_addresses);
+            a.max_len.store(max_len, Ordering::Release);
         }
     }
 
     /// Keeps the fast path from sending to a neighbor. Its MAC address stays.
-    pub(crate) fn close(&mut self, index: usize) {
-        if let Some(a) = self.list.get_mut(index) {
-            a.max_len = 0;
+    pub(crate) fn close(&self, index: usize) {
+        if let Some(a) = self.list.get(index) {
+            a.max_len.store(0, Ordering::Relaxed);
         }
     }
 
     /// Returns `true` if the fast path may send to a neighbor.
     pub(crate) fn is_open(&self, index: usize) -> bool {
-        self.get(index).is_some_and(|a| a.max_len != 0)
+        self.get(index).is_some_and(|a| a.max_len() != 0)
     }
 
     /// Returns the MAC address of a neighbor, or of zeros if it was never known.
     pub(crate) fn mac(&self, index: usize) -> Option<Mac> {
-        let mac_addresses = self.list.get(index)?.mac_addresses;
+        let mac_addresses = self.list.get(index)?.mac_addresses();
         mac_addresses.first_chunk().copied().map(Mac)
     }
 
     /// Sets the used mark of a neighbor.
     #[cfg(test)]
-    pub(crate) fn set_used(&mut self, index: usize, used: bool) {
-        if let Some(a) = self.list.get_mut(index) {
-            *a.used.get_mut() = used;
+    pub(crate) fn set_used(&self, index: usize, used: bool) {
+        if let Some(a) = self.list.get(index) {
+            a.used.store(used, Ordering::Relaxed);
         }
     }
 
     /// Returns `true` if a neighbor was sent to since this was last called.
-    pub(crate) fn take_used(&mut self, index: usize) -> bool {
-        self.list
-            .get_mut(index)
-            .is_some_and(|a| core::mem::take(a.used.get_mut()))
+    pub(crate) fn take_used(&self, index: usize) -> bool {
+        let used = self.list.get(index).map(|a| &a.used);
+        used.is_some_and(|used| used.load(Ordering::Relaxed) && used.swap(false, Ordering::Relaxed))
     }
 }
 
@@ -387,9 +523,34 @@ mod tests {
         address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)),
     };
 
+    /// Adjacencies with the numbers that they have.
+    struct All(Adjacencies, Numbers);
+
+    impl All {
+        fn new(key: u64) -> Self {
+            Self(Adjacencies::new(key), Numbers::default())
+        }
+
+        fn insert(&mut self, key: Key) -> Option<usize> {
+            self.0.insert(&mut self.1, key)
+        }
+
+        fn remove(&mut self, index: usize) {
+            self.0.remove(&mut self.1, index);
+        }
+    }
+
+    impl core::ops::Deref for All {
+        type Target = Adjacencies;
+
+        fn deref(&self) -> &Adjacencies {
+            &self.0
+        }
+    }
+
     #[test]
     fn an_adjacency_begins_closed_whoever_had_its_index_before() {
-        let mut all = Adjacencies::new(1);
+        let mut all = All::new(1);
         let index = all.insert(KEY).unwrap();
         all.open(index, [2; 12], 1514);
         all.get(index).unwrap().touch();
@@ -398,7 +559,11 @@ mod tests {
             (all.key(index), all.find(KEY.interface, KEY.address)),
             (None, None)
         );
-        assert_eq!(all.get(index).unwrap().max_len, 0, "a lane may still look");
+        assert_eq!(
+            all.get(index).unwrap().max_len(),
+            0,
+            "a lane may still look"
+        );
         all.remove(index);
         let other = Key {
             interface: InterfaceId(2),
@@ -406,7 +571,7 @@ mod tests {
         };
         assert_eq!(all.insert(other), Some(index));
         let adjacency = all.get(index).unwrap();
-        assert_eq!((adjacency.max_len, adjacency.out), (0, 2));
+        assert_eq!((adjacency.max_len(), adjacency.out()), (0, 2));
         assert_eq!(all.mac(index), Some(Mac::default()));
         assert_eq!(all.key(index), Some(other));
         assert!(!all.take_used(index));
@@ -415,18 +580,18 @@ mod tests {
 
     #[test]
     fn a_closed_adjacency_keeps_its_mac_address() {
-        let mut all = Adjacencies::new(1);
+        let mut all = All::new(1);
         let index = all.insert(KEY).unwrap();
         all.open(index, [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1], 1514);
-        assert_eq!(all.get(index).unwrap().max_len, 1514);
+        assert_eq!(all.get(index).unwrap().max_len(), 1514);
         all.close(index);
-        assert_eq!(all.get(index).unwrap().max_len, 0);
+        assert_eq!(all.get(index).unwrap().max_len(), 0);
         assert_eq!(all.mac(index), Some(Mac([2, 0, 0, 0, 0, 9])));
     }
 
     #[test]
     fn that_it_was_sent_to_is_read_once() {
-        let mut all = Adjacencies::new(1);
+        let mut all = All::new(1);
         let index = all.insert(KEY).unwrap();
         all.get(index).unwrap().touch();
         assert!(all.take_used(index) && !all.take_used(index));
@@ -438,7 +603,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_index_finds_what_is_there(key: u64, ops in prop::collection::vec((0u8..2, 0u32..300, any::<bool>(), any::<bool>()), 0..1000)) {
-            let mut all = Adjacencies::new(key);
+            let mut all = All::new(key);
             let mut model = std::collections::HashMap::new();
             for (interface, address, ipv6, add) in ops {
                 let interface = InterfaceId(interface);

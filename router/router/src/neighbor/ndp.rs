@@ -216,7 +216,7 @@ impl Step<'_> {
     fn duplicate(&mut self, input: InterfaceId, address: Ipv6Addr) {
         let (Some(machines), Some(interface)) = (
             self.state.machines.get_mut(input.index()),
-            self.tables.interfaces.get_mut(input.index()),
+            self.tables.interface_mut(input),
         ) else {
             return;
         };

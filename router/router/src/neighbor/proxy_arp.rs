@@ -21,7 +21,7 @@ fn leads_elsewhere(tables: &Tables, input: InterfaceId, target: Target) -> bool 
         Target::OnLink(at) => at != input.0,
         Target::Neighbor(index) => {
             let adjacency = tables.adjacencies.get(index as usize);
-            adjacency.is_some_and(|a| a.out != input.0)
+            adjacency.is_some_and(|a| a.out() != input.0)
         }
         Target::Group(group) => tables
             .vrfs

@@ -13,6 +13,7 @@ use crate::DropReason;
 use crate::forward::lane::Lane;
 use crate::frame::{InterfaceId, MAX_INTERFACES};
 use crate::neighbor::adjacency::{Adjacencies, Key, PER_INTERFACE};
+use crate::numbers::Numbers;
 use crate::packet::Packet;
 use crate::rate_limit::RateLimit;
 use crate::time::Instant;
@@ -30,7 +31,10 @@ pub(crate) fn unresolved_limit(limit: usize) -> usize {
 /// The number of candidates that are compared for eviction.
 const SAMPLE: usize = 16;
 
-/// The maximum number of packets queued for one neighbor.
+/// Most indices that nobody has any more, and that lanes may still have in hand, while new ones are taken.
+const MOST_IN_HAND: usize = 64;
+
+/// Packets that may wait for one neighbor.
 const QUEUE: usize = 8;
 /// The maximum number of packets queued for all neighbors together.
 const WAITING_PACKETS: usize = 256;
@@ -175,6 +179,8 @@ pub(crate) struct NeighborTable {
     waiting_bytes: usize,
     /// The rate limit of new resolutions on each interface.
     pub(crate) resolutions: [RateLimit; MAX_INTERFACES],
+    /// The indices.
+    pub(crate) numbers: Numbers,
 }
 
 impl Default for NeighborTable {
@@ -189,6 +195,7 @@ impl Default for NeighborTable {
             waiting_packets: 0,
             waiting_bytes: 0,
             resolutions: [RateLimit::default(); MAX_INTERFACES],
+            numbers: Numbers::default(),
         }
     }
 }
@@ -281,7 +288,14 @@ impl NeighborTable {
                 None => return Err(TableFull),
             }
         }
-        let index = adjacencies.insert(key).ok_or(TableFull)?;
+        // What others send must not make the lists longer while lanes stand still.
+        let in_hand = purpose != Purpose::Pin && !self.numbers.has_free();
+        if in_hand && self.numbers.in_hand() > MOST_IN_HAND {
+            return Err(TableFull);
+        }
+        let index = adjacencies
+            .insert(&mut self.numbers, key)
+            .ok_or(TableFull)?;
         while self.entries.len() <= index {
             self.entries.push(Entry::new(key, State::Free));
         }
@@ -296,7 +310,7 @@ impl NeighborTable {
 
     /// Makes sure of the memory for one more. Returns `false` if there is none.
     fn has_memory(&mut self, adjacencies: &mut Adjacencies) -> bool {
-        let slots = adjacencies.reserve_one();
+        let slots = adjacencies.reserve_one(&mut self.numbers);
         slots.is_some_and(|slots| {
             let needed = slots.saturating_sub(self.entries.len());
             self.entries.try_reserve(needed).is_ok()
@@ -306,6 +320,7 @@ impl NeighborTable {
     /// Takes the memory for this many neighbors, or for as many as there is memory for.
     pub(crate) fn reserve(&mut self, adjacencies: &mut Adjacencies, neighbors: usize) {
         let slots = adjacencies.reserve(neighbors);
+        self.numbers.reserve(slots);
         let more = slots.saturating_sub(self.entries.len());
         // What isn't there now may be later.
         let _ = self.entries.try_reserve_exact(more);
@@ -408,7 +423,7 @@ impl NeighborTable {
         e.deadline = NEVER;
         let pinned = core::mem::take(&mut e.pinned) > 0;
         let (interface, address) = (e.interface, e.address);
-        adjacencies.remove(index);
+        adjacencies.remove(&mut self.numbers, index);
         if let Some(count) = self.count(interface, address) {
             count.all = count.all.saturating_sub(usize::from(!pinned));
             count.pinned = count.pinned.saturating_sub(usize::from(pinned));

@@ -45,12 +45,13 @@ impl Step<'_> {
         let news = self.routes().note_links();
         for vrf in self.tables.vrfs.numbers() {
             let (mut four, mut six) = (Overlay::new(), Overlay::new());
-            let all = (0u8..).zip(&self.tables.interfaces);
+            let all = (0u8..).zip(&*self.tables.interfaces);
             let links: Vec<_> = all.filter(|(_, i)| i.vrf == vrf).collect();
-            let own = &mut self.tables.vrfs.get_mut(vrf).local_addresses;
+            let mut own = LocalAddresses::clone(&self.tables.vrfs.get(vrf).local_addresses);
             own.clear();
-            connect(&links, own, &mut four);
-            connect6(&links, own, &mut six);
+            connect(&links, &mut own, &mut four);
+            connect6(&links, &mut own, &mut six);
+            self.tables.vrfs.get_mut(vrf).set_local_addresses(own);
             self.connect_broadcasts(vrf, &mut four);
             self.routes().replace_overlay(vrf, four, six, news);
         }
@@ -79,7 +80,7 @@ impl Step<'_> {
     /// link-layer broadcast aren't forwarded to it (RFC 1812 5.3.4).
     fn connect_broadcasts(&mut self, vrf: u8, fib: &mut Overlay<u32>) {
         let mut ends = Vec::new();
-        for (at, interface) in (0u8..).zip(&self.tables.interfaces) {
+        for (at, interface) in (0u8..).zip(&*self.tables.interfaces) {
             if interface.up && interface.vrf == vrf && interface.allow.directed_broadcast {
                 let all = interface.addresses.iter().filter_map(|n| n.broadcast());
                 ends.extend(all.map(|end| (InterfaceId(at), end)));

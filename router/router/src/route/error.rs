@@ -10,9 +10,6 @@ pub enum RouteError {
     TooManyGateways,
     /// The configuration doesn't have the route's routing table, or the one that it leads to.
     NoVrf,
-    /// No other route has its gateway or group of gateways, which can't be added while lanes may be
-    /// reading: [`Router::insert_route`](crate::Router::insert_route) can do it.
-    NewNextHop,
 }
 
 impl fmt::Display for RouteError {
@@ -20,7 +17,6 @@ impl fmt::Display for RouteError {
         f.write_str(match self {
             Self::TooManyGateways => "too many gateways, or groups of gateways",
             Self::NoVrf => "no such routing table",
-            Self::NewNextHop => "no route leads to its next hop yet",
         })
     }
 }

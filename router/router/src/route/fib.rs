@@ -1,7 +1,6 @@
 //! The forwarding table: maps destinations to targets.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::route::target::Target;
 use lpm::frozen::{FrozenTable, Route};
@@ -15,14 +14,17 @@ const COPIED: usize = 16 * 1024;
 /// The number of nodes of a large table that are processed at once, which takes about 100 us.
 const AT_ONCE: usize = 1024;
 
-/// An IPv4 table as lanes read it. Lookups in a small table are faster in an immutable form, so
-/// there is a copy in that form, which is used unless the table has changed since.
-#[derive(Debug)]
+/// An IPv4 table as lanes read it. Lookups of a small one are quicker in a form that can't be
+/// changed, so there is a copy in that form, unless something changed since it was made. Lanes that have an
+/// older copy find what it says until their next burst.
+#[derive(Clone, Debug)]
 pub(crate) struct Fib {
     table: Reader<u32>,
     copy: FrozenTable,
-    /// `true` while the copy is up to date.
-    is_current: AtomicBool,
+    /// The copy says what the table says.
+    is_copied: bool,
+    /// How many copies there were.
+    copies: u64,
 }
 
 impl Fib {
@@ -31,18 +33,19 @@ impl Fib {
         Self {
             table,
             copy: FrozenTable::default(),
-            is_current: AtomicBool::new(false),
+            is_copied: false,
+            copies: 0,
         }
     }
 
-    /// Called before the table changes: lookups that begin from now on use the table itself.
-    pub(crate) fn changes(&self) {
-        self.is_current.store(false, Ordering::Release);
+    /// Returns `true` if another one of the same table has the same copy.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.copies, self.is_copied) == (other.copies, other.is_copied)
     }
 
-    /// The same while no lane looks up, and what changes the table meanwhile.
-    pub(crate) fn changes_alone(&mut self) -> &mut Reader<u32> {
-        if core::mem::take(self.is_current.get_mut()) {
+    /// Has lookups ask the table itself, which is about to change. Returns its reader.
+    pub(crate) fn changes(&mut self) -> &mut Reader<u32> {
+        if core::mem::take(&mut self.is_copied) {
             self.copy = FrozenTable::default();
         }
         &mut self.table
@@ -51,8 +54,7 @@ impl Fib {
     /// Returns the copy if it is up to date.
     #[inline(always)]
     fn copy(&self) -> Option<&FrozenTable> {
-        let is_current = self.is_current.load(Ordering::Acquire);
-        is_current.then_some(&self.copy)
+        self.is_copied.then_some(&self.copy)
     }
 
     /// Returns `true` if all optimizations for lookups are up to date. `table` is what this reads.
@@ -66,7 +68,6 @@ impl Fib {
         if self.copy().is_some() {
             return;
         }
-        self.copy = FrozenTable::default();
         if table.len() > COPIED {
             return;
         }
@@ -78,7 +79,8 @@ impl Fib {
         });
         let default = Target::Drop(DropReason::NoRoute).number();
         self.copy = FrozenTable::new(&mut routes, default);
-        *self.is_current.get_mut() = true;
+        self.is_copied = true;
+        self.copies += 1;
     }
 
     /// Returns the target for a destination; a group is not yet resolved.

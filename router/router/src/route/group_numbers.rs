@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::next_hop_groups::Members;
+use crate::numbers::Numbers;
 
 /// The maximum number of groups, which take about 1 KiB each.
 const GROUPS: usize = config::MAX_GROUPS;
@@ -20,7 +21,8 @@ struct Slot {
 pub(crate) struct GroupNumbers {
     slots: Vec<Slot>,
     numbers: BTreeMap<Members, u32>,
-    free: Vec<u32>,
+    /// Those of the slots.
+    pub(crate) all: Numbers,
 }
 
 impl GroupNumbers {
@@ -32,14 +34,14 @@ impl GroupNumbers {
     /// Returns a number for a group that doesn't exist yet and has no users. `None` if there are
     /// too many.
     pub(crate) fn add(&mut self, members: Members) -> Option<u32> {
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None if self.slots.len() < GROUPS => {
-                self.slots.push(Slot::default());
-                u32::try_from(self.slots.len() - 1).ok()?
-            }
-            None => return None,
-        };
+        if !self.all.has_free() && self.all.len() == GROUPS {
+            return None;
+        }
+        let at = self.all.take();
+        if at >= self.slots.len() {
+            self.slots.resize_with(at + 1, Slot::default);
+        }
+        let number = u32::try_from(at).ok()?;
         self.slots.get_mut(number as usize)?.members = members.clone();
         self.numbers.insert(members, number);
         Some(number)
@@ -62,13 +64,13 @@ impl GroupNumbers {
         }
         let members = core::mem::take(slot).members;
         self.numbers.remove(&members);
-        self.free.push(number);
+        self.all.give_back(number as usize);
         Some(members)
     }
 
     /// Returns `true` if there are none.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.numbers.is_empty() && self.free.len() == self.slots.len()
+        self.numbers.is_empty() && self.all.used() == 0
     }
 }

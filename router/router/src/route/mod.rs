@@ -1,6 +1,5 @@
 //! Routing: the tables and their targets.
 
-pub(crate) mod changes;
 pub(crate) mod connected;
 pub(crate) mod error;
 pub(crate) mod fib;

@@ -4,6 +4,7 @@
 //! to check for one.
 
 use alloc::collections::BinaryHeap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::next_hop_group::Group;
@@ -32,66 +33,88 @@ impl Members {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slot {
     group: Group,
     members: Members,
 }
 
-/// All groups. Which numbers are taken, and by whom, is in
-/// [`GroupNumbers`](crate::route::group_numbers::GroupNumbers).
-#[derive(Debug, Default)]
+/// All groups, as lanes read them; a change makes another list of them. Which numbers are taken, and by
+/// whom, is in [`GroupNumbers`](crate::route::group_numbers::GroupNumbers).
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Groups {
-    slots: Vec<Slot>,
+    slots: Arc<Vec<Option<Arc<Slot>>>>,
 }
 
 impl Groups {
-    /// Sets the members of a group.
+    /// Returns `true` if this is the same list.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slots, &other.slots)
+    }
+
+    /// Makes a group of these members.
     pub(crate) fn set(&mut self, number: u32, members: Members, usable: impl Fn(u32) -> bool) {
-        let at = number as usize;
-        if at >= self.slots.len() {
-            self.slots.resize_with(at + 1, Slot::default);
+        let (at, slots) = (number as usize, Arc::make_mut(&mut self.slots));
+        if at >= slots.len() {
+            slots.resize(at + 1, None);
         }
-        if let Some(slot) = self.slots.get_mut(at) {
-            slot.group = Group::new(&members.targets, usable);
-            slot.members = members;
+        if let Some(slot) = slots.get_mut(at) {
+            let group = Group::new(&members.targets, usable);
+            *slot = Some(Arc::new(Slot { group, members }));
         }
     }
 
     /// Removes a group that is no longer used.
     pub(crate) fn clear(&mut self, number: u32) {
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            *slot = Slot::default();
+        if let Some(slot) = Arc::make_mut(&mut self.slots).get_mut(number as usize) {
+            *slot = None;
         }
     }
 
     /// Recomputes the groups whose usable members have changed.
     pub(crate) fn choose(&mut self, usable: impl Fn(u32) -> bool) {
-        for slot in &mut self.slots {
+        let is_as_before = |slot: &Slot| {
             let targets = slot.members.targets.iter().map(|&(target, _)| target);
-            if !slot.group.is_of(targets.filter(|&target| usable(target))) {
-                slot.group = Group::new(&slot.members.targets, &usable);
+            slot.group.is_of(targets.filter(|&target| usable(target)))
+        };
+        if self.slots.iter().flatten().all(|slot| is_as_before(slot)) {
+            return;
+        }
+        for slot in Arc::make_mut(&mut self.slots).iter_mut().flatten() {
+            if !is_as_before(slot) {
+                *slot = Arc::new(Slot {
+                    group: Group::new(&slot.members.targets, &usable),
+                    members: slot.members.clone(),
+                });
             }
         }
     }
 
-    /// Returns a group by its number.
+    #[inline]
+    fn slot(&self, number: u32) -> Option<&Slot> {
+        self.slots.get(number as usize)?.as_deref()
+    }
+
+    /// Returns a group by its number. `None` if it isn't known here, as a lane may not know yet of one that was
+    /// just made.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Group> {
-        Some(&self.slots.get(number as usize)?.group)
+        Some(&self.slot(number)?.group)
     }
 
     /// Returns the MTU of a group in bytes; `None` if the interfaces' MTUs apply.
     #[inline]
     pub(crate) fn mtu(&self, number: u32) -> Option<u16> {
-        self.slots.get(number as usize)?.members.mtu
+        self.slot(number)?.members.mtu
     }
 
     /// Returns all members of a group.
     #[inline]
     pub(crate) fn members(&self, number: u32) -> impl Iterator<Item = u32> {
-        let slot = self.slots.get(number as usize);
-        let targets = slot.into_iter().flat_map(|s| &s.members.targets);
+        let targets = self
+            .slot(number)
+            .into_iter()
+            .flat_map(|s| &s.members.targets);
         targets.map(|&(target, _)| target)
     }
 }

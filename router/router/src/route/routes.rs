@@ -125,7 +125,7 @@ impl Step<'_> {
             vrfs.all_mut().for_each(Vrf::settle);
             *settle_at = None;
         }
-        if vrfs.all_mut().all(Vrf::is_settled) {
+        if vrfs.all().all(Vrf::is_settled) {
             *settle_at = None;
             return None;
         }
@@ -182,7 +182,8 @@ impl Routes<'_> {
     /// Removes all routes of a table, by its number.
     pub(crate) fn clear(&mut self, number: u8) {
         let old = self.vrfs.get_mut(number).clear(self.epochs);
-        old.for_each_route(|value| self.release(Target::from_number(value)));
+        old.read()
+            .for_each_route(|value| self.release(Target::from_number(value)));
     }
 
     /// Adds a route, whose target is held for it, to a table. Returns `true` if it is new.

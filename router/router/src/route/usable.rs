@@ -15,7 +15,7 @@ pub(crate) fn is_usable(
     match target {
         Target::Neighbor(index) => {
             let adjacency = adjacencies.get(index as usize);
-            adjacency.is_some_and(|a| is_up(a.out))
+            adjacency.is_some_and(|a| is_up(a.out()))
         }
         Target::OnLink(at) => is_up(at),
         Target::Local | Target::Drop(_) | Target::Vrf(_) => true,

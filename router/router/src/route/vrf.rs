@@ -1,7 +1,6 @@
 //! Virtual routing and forwarding (VRF): separate routing tables with their own networks, addresses
 //! and fragments. Each interface uses one of them.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,15 +21,14 @@ use spin::RwLock;
 use wire::addr::Network;
 use wire::{be32, be128};
 
-/// A routing table of both families, with the router's addresses in it.
-#[derive(Debug)]
+/// A routing table of both families, and what is known of its addresses.
+#[derive(Clone, Debug)]
 pub(crate) struct Vrf {
     pub(crate) fib: Fib,
     pub(crate) fib6: Reader<u128>,
-    /// What changes those two. Lanes look here for nothing but other ways to a source. Apart, so that the
-    /// compiler knows of all else that it stays the same during a burst.
-    pub(crate) rib: Box<RwLock<Rib>>,
-    pub(crate) local_addresses: LocalAddresses,
+    /// What changes those two. Lanes look here for nothing but other ways to a source.
+    pub(crate) rib: Arc<RwLock<Rib>>,
+    pub(crate) local_addresses: Arc<LocalAddresses>,
 }
 
 impl Vrf {
@@ -41,9 +39,15 @@ impl Vrf {
         Self {
             fib: Fib::new(rib.v4.table_mut().reader(epochs)),
             fib6: rib.v6.table_mut().reader(epochs),
-            rib: Box::new(RwLock::new(rib)),
-            local_addresses: LocalAddresses::new(key),
+            rib: Arc::new(RwLock::new(rib)),
+            local_addresses: Arc::new(LocalAddresses::new(key)),
         }
+    }
+
+    /// Returns `true` if this is the same table, and lanes read it in the same way.
+    fn is_same(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.rib, &other.rib) && self.fib.is_same(&other.fib);
+        same && Arc::ptr_eq(&self.local_addresses, &other.local_addresses)
     }
 
     /// Returns what it answers for a destination, as the number of a target.
@@ -69,14 +73,22 @@ impl Vrf {
     }
 }
 
-/// Changes while no lane reads the table.
+/// Changes, which are quicker while no lane reads it.
 impl Vrf {
-    /// Adds or changes a route. Returns its previous value, without [`HIDDEN`](lpm::HIDDEN).
+    /// Replaces the router's addresses.
+    pub(crate) fn set_local_addresses(&mut self, new: LocalAddresses) {
+        if *self.local_addresses != new {
+            self.local_addresses = Arc::new(new);
+        }
+    }
+
+    /// Adds a route or changes it. Returns the value it had, without [`HIDDEN`](lpm::HIDDEN).
     pub(crate) fn insert(&mut self, prefix: Network, value: u32) -> Option<u32> {
-        let rib = self.rib.get_mut();
+        let mut rib = self.rib.write();
+        let rib = &mut *rib;
         match (prefix.v4(), prefix.v6()) {
             (Some(prefix), _) => {
-                let reader = self.fib.changes_alone();
+                let reader = self.fib.changes();
                 let (first, len) = (prefix.first(), prefix.len);
                 rib.v4.insert(first, len, value, Some(reader))
             }
@@ -90,10 +102,11 @@ impl Vrf {
 
     /// Removes a route. Returns its value, without [`HIDDEN`](lpm::HIDDEN).
     pub(crate) fn remove(&mut self, prefix: Network) -> Option<u32> {
-        let rib = self.rib.get_mut();
+        let mut rib = self.rib.write();
+        let rib = &mut *rib;
         match (prefix.v4(), prefix.v6()) {
             (Some(prefix), _) => {
-                let reader = self.fib.changes_alone();
+                let reader = self.fib.changes();
                 rib.v4.remove(prefix.first(), prefix.len, Some(reader))
             }
             (_, Some(prefix)) => {
@@ -104,11 +117,11 @@ impl Vrf {
         }
     }
 
-    /// Removes all routes and the overlay, and returns them.
-    pub(crate) fn clear(&mut self, epochs: &Arc<Epochs>) -> Rib {
+    /// Removes all routes, and what lies over them. Returns what it was.
+    pub(crate) fn clear(&mut self, epochs: &Arc<Epochs>) -> Arc<RwLock<Rib>> {
         let new = Self::new(0, epochs);
         (self.fib, self.fib6) = (new.fib, new.fib6);
-        core::mem::replace(&mut self.rib, new.rib).into_inner()
+        core::mem::replace(&mut self.rib, new.rib)
     }
 
     /// Replaces the overlay. Routes that reappear are hidden if `hidden` returns `true` for their
@@ -119,9 +132,10 @@ impl Vrf {
         six: Overlay<u128>,
         hidden: impl Fn(u32) -> bool,
     ) {
-        let rib = self.rib.get_mut();
+        let mut rib = self.rib.write();
+        let rib = &mut *rib;
         if rib.v4.is_other(&four) {
-            let reader = self.fib.changes_alone();
+            let reader = self.fib.changes();
             rib.v4.replace_overlay(four, reader, &hidden);
         }
         rib.v6.replace_overlay(six, &mut self.fib6, hidden);
@@ -129,49 +143,21 @@ impl Vrf {
 
     /// Hides the routes for whose values `hidden` returns `true`, and shows the others.
     pub(crate) fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
-        let rib = self.rib.get_mut();
+        let mut rib = self.rib.write();
+        let rib = &mut *rib;
         let (four, six) = (rib.v4.table_mut(), rib.v6.table_mut());
-        four.alone(self.fib.changes_alone(), |table| table.hide(&hidden));
+        four.alone(self.fib.changes(), |table| table.hide(&hidden));
         six.alone(&mut self.fib6, |table| table.hide(hidden));
     }
 
-    /// Returns `true` if all optimizations for IPv4 lookups are up to date.
-    pub(crate) fn is_settled(&mut self) -> bool {
-        self.fib.is_settled(self.rib.get_mut().v4.table())
+    /// Returns `true` if lookups of IPv4 are as quick as they can be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.fib.is_settled(self.rib.read().v4.table())
     }
 
     /// Optimizes a part of the IPv4 table for lookups.
     pub(crate) fn settle(&mut self) {
-        self.fib.settle(self.rib.get_mut().v4.table_mut());
-    }
-}
-
-/// Changes while lanes read the table.
-impl Vrf {
-    /// Adds or changes a route. Returns its previous value, without [`HIDDEN`](lpm::HIDDEN).
-    pub(crate) fn insert_beside(&self, prefix: Network, value: u32) -> Option<u32> {
-        let mut rib = self.rib.write();
-        match (prefix.v4(), prefix.v6()) {
-            (Some(prefix), _) => {
-                self.fib.changes();
-                rib.v4.insert(prefix.first(), prefix.len, value, None)
-            }
-            (_, Some(prefix)) => rib.v6.insert(prefix.first(), prefix.len, value, None),
-            _ => None,
-        }
-    }
-
-    /// Removes a route. Returns its value, without [`HIDDEN`](lpm::HIDDEN).
-    pub(crate) fn remove_beside(&self, prefix: Network) -> Option<u32> {
-        let mut rib = self.rib.write();
-        match (prefix.v4(), prefix.v6()) {
-            (Some(prefix), _) => {
-                self.fib.changes();
-                rib.v4.remove(prefix.first(), prefix.len, None)
-            }
-            (_, Some(prefix)) => rib.v6.remove(prefix.first(), prefix.len, None),
-            _ => None,
-        }
+        self.fib.settle(self.rib.write().v4.table_mut());
     }
 }
 
@@ -224,6 +210,7 @@ impl VrfIds {
 }
 
 /// All of them. Number 0, the default one, is always there.
+#[derive(Clone)]
 pub(crate) struct Vrfs {
     default: Vrf,
     others: Vec<Vrf>,
@@ -240,7 +227,15 @@ impl Vrfs {
         }
     }
 
-    /// Resizes the list to this many numbers; `make` creates new tables.
+    /// Returns `true` if lanes find the same in both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (all, others) = (self.all(), other.all());
+        self.others.len() == other.others.len()
+            && self.groups.is_same(&other.groups)
+            && all.zip(others).all(|(a, b)| a.is_same(b))
+    }
+
+    /// Has tables up to the highest of this many numbers; `make` makes those that are new.
     pub(crate) fn resize(&mut self, slots: usize, make: impl FnMut() -> Vrf) {
         self.others.resize_with(slots.saturating_sub(1), make);
     }
@@ -277,9 +272,9 @@ impl Vrfs {
         core::iter::once(&self.default).chain(&self.others)
     }
 
-    /// Resolves a table's answer for a packet: follows routes to other tables, and selects the
-    /// member of a group for the packet's flow. Also returns the MTU of the route in bytes, if it
-    /// has one. `ip` begins with the IP header.
+    /// Returns the target of a packet for which a table gave an answer: where that is another table,
+    /// what that one says, and of a group the member for the packet's flow, if the group is known here. Also
+    /// the MTU of the route in bytes, if it has one of its own. `ip` begins with the IP header.
     #[inline]
     pub(crate) fn settle(&self, answer: u32, ip: &[u8], key: u64) -> (Target, Option<u16>) {
         let destination = || match ip.first() {
@@ -293,12 +288,13 @@ impl Vrfs {
         let Target::Group(group) = target else {
             return (target, None);
         };
-        let mtu = self.groups.mtu(group);
-        let group = self.groups.get(group);
-        let member = group
-            .and_then(|g| g.pick(flow_hash(ip, key)))
+        let Some(known) = self.groups.get(group) else {
+            return (target, None);
+        };
+        let member = known
+            .pick(flow_hash(ip, key))
             .map_or(Target::Drop(DropReason::NoRoute), Target::from_number);
-        (member, mtu)
+        (member, self.groups.mtu(group))
     }
 
     /// Returns all members of a group.

@@ -46,7 +46,7 @@ impl Step<'_> {
             return;
         };
         adjacency.touch();
-        let (interface, mac_addresses) = (InterfaceId(adjacency.out), adjacency.mac_addresses);
+        let (interface, mac_addresses) = (InterfaceId(adjacency.out()), adjacency.mac_addresses());
         let (ip, originated, meta) = (packet.ip(), packet.originated, packet.meta);
         let (input, hop) = (packet.input, packet.hop);
         let mut frame = packet.into_frame();

@@ -67,7 +67,7 @@ impl Step<'_> {
         self.poll_interfaces();
         self.work_off(egress);
         let routes = self.settle_routes();
-        let machines = self.state.machines.iter().zip(&self.tables.interfaces);
+        let machines = self.state.machines.iter().zip(&*self.tables.interfaces);
         let next = machines
             .filter_map(|(machines, interface)| machines.due(interface))
             .chain(routes)
@@ -97,7 +97,7 @@ impl Step<'_> {
     /// Announces the IPv4 addresses of interfaces where that is due.
     fn announce(&mut self) {
         let machines = self.state.machines.iter_mut();
-        let all = (0u8..).map(InterfaceId).zip(&self.tables.interfaces);
+        let all = (0u8..).map(InterfaceId).zip(&*self.tables.interfaces);
         for ((id, interface), machines) in all.zip(machines) {
             machines.acd.poll(&mut self.cx, id, interface);
         }
@@ -107,16 +107,26 @@ impl Step<'_> {
     fn poll_interfaces(&mut self) {
         let mut news = false;
         for (id, config) in self.state.ids.iter().zip(&self.config.interfaces) {
-            if let (Some(interface), Some(machines)) = (
-                self.tables.interfaces.get_mut(id.index()),
+            let (Some(interface), Some(machines)) = (
+                self.tables.interface(id),
                 self.state.machines.get_mut(id.index()),
-            ) {
-                let advertiser = &mut machines.advertiser;
-                if advertiser.needs_default_route() {
-                    let is_there = self.tables.vrfs.has_default_route6(interface.vrf);
-                    advertiser.note_default_route(self.cx.now, is_there);
+            ) else {
+                continue;
+            };
+            let advertiser = &mut machines.advertiser;
+            if advertiser.needs_default_route() {
+                let is_there = self.tables.vrfs.has_default_route6(interface.vrf);
+                advertiser.note_default_route(self.cx.now, is_there);
+            }
+            let proven = machines.poll6(&mut self.cx, id, interface, config.dad_transmits);
+            if !proven.is_empty() {
+                news = true;
+                if let Some(interface) = self.tables.interface_mut(id) {
+                    interface.use_addresses6(&proven);
                 }
-                news |= machines.poll6(&mut self.cx, id, interface, config.dad_transmits);
+            }
+            if let Some(interface) = self.tables.interface(id) {
+                machines.announce6(&mut self.cx, id, interface, &proven);
             }
         }
         if news {

@@ -38,7 +38,7 @@ impl Step<'_> {
         if !may_redirect(self.tables, packet) {
             return;
         }
-        let interface = self.tables.interfaces.get_mut(input.index());
+        let interface = self.tables.interface(input);
         if !interface.is_some_and(|i| i.redirects.take(self.cx.now, REDIRECTS)) {
             return;
         }

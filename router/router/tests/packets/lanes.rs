@@ -8,8 +8,8 @@ use config::{RouteConfig, RouteTarget, Via};
 use lane_lock::LaneLock;
 use router::addr::Network;
 use router::{
-    BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, InterfaceId, Lane, NoRoom,
-    RouteChanges, RouteError, Router, Tables, Verdict, snapshot,
+    BURST, DropReason, Egress, FrameMeta, HEADER_LEN, Header, Instant, InterfaceId, Lane, NoRoom,
+    Router, Verdict, View, snapshot,
 };
 use testkit::bed::*;
 use testkit::bed6::*;
@@ -73,7 +73,8 @@ fn lanes_forward_together_and_everything_is_counted_once() {
     for lane in &mut lanes {
         assert!(lane.has_punts());
         bed.router.gather_counters(lane);
-        bed.router.gather_punts(lane);
+        assert!(lane.offer_punts() && !lane.has_punts());
+        assert_eq!(bed.router.pending(), BURSTS);
         bed.poll();
         icmp += bed.take().len();
         assert!(!lane.has_punts());
@@ -103,7 +104,7 @@ fn lanes_outlive_a_change_of_the_configuration() {
     let mut lane = bed.router.new_lane();
     forward(&bed, &mut lane);
     bed.router.gather_counters(&mut lane);
-    bed.router.gather_punts(&mut lane);
+    lane.offer_punts();
     let counted = bed.router.counters(InterfaceId(WAN)).unwrap().rx_packets;
     let config = bed.router.config().clone();
     bed.router.apply(bed.now, &config).unwrap();
@@ -323,7 +324,8 @@ impl Routes for Router {
 
 /// While lanes do; what waits for these is waited for.
 struct Beside<'a, F> {
-    changes: RouteChanges<'a>,
+    router: &'a mut Router,
+    now: Instant,
     wait: F,
     /// After how many of the last changes too much waited.
     waits: u32,
@@ -331,7 +333,11 @@ struct Beside<'a, F> {
 
 impl<F: Fn()> Beside<'_, F> {
     fn changed(&mut self) {
-        if self.changes.retired() <= RETIRED {
+        // Until all lanes were left what changed, if one was just looking.
+        while self.router.poll(self.now, 1, &mut NoEgress).next == Some(soon(self.now)) {
+            std::thread::yield_now();
+        }
+        if self.router.retired() <= RETIRED {
             self.waits = 0;
             return;
         }
@@ -341,14 +347,19 @@ impl<F: Fn()> Beside<'_, F> {
     }
 }
 
+/// When the router is to be polled to leave lanes what it couldn't.
+fn soon(now: Instant) -> Instant {
+    now.saturating_add(Duration::from_millis(1))
+}
+
 impl<F: Fn()> Routes for Beside<'_, F> {
     fn insert(&mut self, route: &RouteConfig) {
-        self.changes.insert(route).unwrap();
+        self.router.insert(route);
         self.changed();
     }
 
     fn remove(&mut self, prefix: Network) -> bool {
-        let removed = self.changes.remove(prefix);
+        let removed = self.router.remove(prefix);
         self.changed();
         removed
     }
@@ -526,7 +537,7 @@ fn routes_change_while_lanes_forward() {
         bed.now = bed.now.saturating_add(Duration::from_millis(200));
         bed.poll();
     }
-    let mut lanes = [(); LANES].map(|()| bed.router.new_lane());
+    let mut lanes = [(); LANES].map(|()| (bed.router.new_lane(), bed.router.new_view()));
     let bursts = plan.frames.each_ref().map(|frames| {
         let headers: [Header; BURST] = std::array::from_fn(|at| header(&frames[at]));
         (headers, [FrameMeta::plain(frames[0].len()); BURST])
@@ -535,12 +546,13 @@ fn routes_change_while_lanes_forward() {
     let seen = [(); LANES].map(|()| AtomicUsize::new(0));
     let (now, input) = (bed.now, InterfaceId(WAN));
     // Forwards until all is done. How many bursts there were changes beside.
-    let watch = |at: usize, lane: &mut Lane, tables: &Tables| {
+    let watch = |at: usize, (lane, view): &mut (Lane, View)| {
         let mut overlapping = 0;
         while !done.load(Ordering::SeqCst) {
             for (family, (mut headers, metas)) in bursts.into_iter().enumerate() {
                 let before = edges.load(Ordering::SeqCst);
                 let mut verdicts = [Verdict::Drop; BURST];
+                let tables = view.tables().expect("it doesn't rest");
                 lane.process(tables, now, input, &mut headers, &metas, &mut verdicts);
                 let after = edges.load(Ordering::SeqCst);
                 assert_eq!(verdicts, [Verdict::Forward(InterfaceId(LAN)); BURST]);
@@ -559,7 +571,7 @@ fn routes_change_while_lanes_forward() {
         }
         overlapping
     };
-    let (tables, changes) = bed.router.beside();
+    let router = &mut bed.router;
     std::thread::scope(|scope| {
         let watch = &watch;
         let ends = Ends(&done);
@@ -567,7 +579,7 @@ fn routes_change_while_lanes_forward() {
         let watchers = lanes.each_mut().map(|lane| {
             at += 1;
             let at = at - 1;
-            scope.spawn(move || watch(at, lane, tables))
+            scope.spawn(move || watch(at, lane))
         });
         let failed = || watchers.iter().any(|watcher| watcher.is_finished());
         // Until each lane has forwarded something more.
@@ -579,7 +591,8 @@ fn routes_change_while_lanes_forward() {
         };
         let wait = &patiently;
         let mut beside = Beside {
-            changes,
+            router,
+            now,
             wait,
             waits: 0,
         };
@@ -664,15 +677,16 @@ fn feasible_ways_are_asked_for_while_routes_change() {
         false => Verdict::Drop,
     });
     let changing = ["64.1.2.0/24", "2a00:1:2::/48"].map(|text| text.parse::<Network>().unwrap());
-    let mut lanes = [(); LANES].map(|()| bed.router.new_lane());
+    let mut lanes = [(); LANES].map(|()| (bed.router.new_lane(), bed.router.new_view()));
     let (now, done) = (bed.now, AtomicBool::new(false));
-    let watch = |lane: &mut Lane, tables: &Tables| {
+    let watch = |(lane, view): &mut (Lane, View)| {
         let (mut decided, mut bursts) = ([0usize; 4], 0);
         while !done.load(Ordering::SeqCst) || bursts == 0 {
             bursts += 1;
             let mut headers = frames.each_ref().map(|frame| header(frame));
             let metas = frames.each_ref().map(|frame| FrameMeta::plain(frame.len()));
             let mut verdicts = [Verdict::Drop; 4];
+            let tables = view.tables().expect("it doesn't rest");
             lane.process(
                 tables,
                 now,
@@ -691,20 +705,20 @@ fn feasible_ways_are_asked_for_while_routes_change() {
         }
         decided
     };
-    let (tables, mut changes) = bed.router.beside();
+    let router = &mut bed.router;
     std::thread::scope(|scope| {
         let watch = &watch;
         let ends = Ends(&done);
         let watchers = lanes
             .each_mut()
-            .map(|lane| scope.spawn(move || watch(lane, tables)));
+            .map(|lane| scope.spawn(move || watch(lane)));
         for _ in 0..FLAPS {
             for prefix in changing {
-                if changes.retired() > RETIRED {
+                if router.retired() > RETIRED {
                     std::thread::yield_now();
                 }
-                changes.insert(&route(prefix, Some(0))).unwrap();
-                assert!(changes.remove(prefix));
+                router.insert(&route(prefix, Some(0)));
+                assert!(router.remove(prefix));
             }
         }
         drop(ends);
@@ -715,49 +729,111 @@ fn feasible_ways_are_asked_for_while_routes_change() {
     });
 }
 
+/// A lane that sleeps, or that isn't run, keeps nobody waiting, and finds the newest tables when it goes on.
 #[test]
-fn beside_lanes_routes_lead_where_others_do() {
+fn a_lane_that_stands_still_holds_up_nothing_but_numbers() {
     let mut bed = bed_with_gateways();
     let prefix = |text: &str| text.parse::<Network>().unwrap();
-    let unknown = |beyond: u8| {
+    let to = |at: u8| {
         let mut route = route(prefix("192.0.2.0/24"), Some(0));
         if let RouteTarget::Via(gateways) = &mut route.target {
-            gateways[0].address = [10, 0, 1, beyond].into();
+            gateways[0].address = [10, 0, 1, at].into();
         }
         route
     };
-    let pair = |text: &str| {
-        let mut both = route(prefix(text), Some(0));
-        let other = route(prefix(text), Some(1)).target;
-        if let (RouteTarget::Via(all), RouteTarget::Via(more)) = (&mut both.target, other) {
-            all.extend(more);
-        }
-        both
+    let mut lane = bed.router.new_lane();
+    let mut view = bed.router.new_view();
+    let mut found = |view: &mut View, now| {
+        let frame = udp(WAN, A, [192, 0, 2, 1], 20);
+        let (mut headers, metas) = ([header(&frame)], [FrameMeta::plain(frame.len())]);
+        let mut verdicts = [Verdict::Drop];
+        let tables = view.tables().unwrap();
+        lane.process(
+            tables,
+            now,
+            InterfaceId(WAN),
+            &mut headers,
+            &metas,
+            &mut verdicts,
+        );
+        (verdicts[0], headers[0].0[5])
     };
-    let new = Err(RouteError::NewNextHop);
-    let (four, six) = bed.router.route_counts();
-    let (_, mut changes) = bed.router.beside();
-    assert_eq!(changes.insert(&unknown(99)), new);
-    assert_eq!(changes.insert(&pair("192.0.2.0/24")), new, "no such group");
-    changes
-        .insert(&route(prefix("192.0.2.0/24"), None))
-        .unwrap();
-    assert!(changes.remove(prefix("192.0.2.0/24")));
-    assert!(!changes.remove(prefix("192.0.2.0/24")));
-    assert!(!changes.remove_in(7, prefix("192.0.2.0/24")));
-    let mut elsewhere = route(prefix("192.0.2.0/24"), None);
-    elsewhere.vrf = 7;
-    assert_eq!(changes.insert(&elsewhere), Err(RouteError::NoVrf));
+    let known = |gateway: u8| (Verdict::Forward(InterfaceId(LAN)), gateway);
+    for gateway in 0..GATEWAYS {
+        bed.router.insert_route(&to(10 + gateway)).unwrap();
+        assert_eq!(found(&mut view, bed.now), known(gateway));
+    }
+    // Gateways that nobody knows yet are the slow path's matter, whatever the lane has read.
+    for at in 50..250 {
+        bed.router.insert_route(&to(at)).unwrap();
+    }
+    assert_eq!(found(&mut view, bed.now).0, Verdict::Punt);
+    view.rest();
+    for at in 50..250 {
+        bed.router.insert_route(&to(at)).unwrap();
+    }
+    bed.router.insert_route(&to(11)).unwrap();
+    assert_eq!(found(&mut view, bed.now), known(1));
+}
 
-    // A group lives as long as routes lead to it, whoever entered them.
-    bed.router.insert_route(&unknown(99)).unwrap();
-    bed.router.insert_route(&pair("198.51.100.0/24")).unwrap();
-    let (_, mut changes) = bed.router.beside();
-    changes.insert(&unknown(99)).unwrap();
-    changes.insert(&pair("192.0.2.0/25")).unwrap();
-    assert!(changes.remove(prefix("198.51.100.0/24")));
-    changes.insert(&pair("198.51.100.0/25")).unwrap();
-    assert!(changes.remove(prefix("192.0.2.0/25")) && changes.remove(prefix("198.51.100.0/25")));
-    assert_eq!(changes.insert(&pair("192.0.2.0/25")), new, "it is gone");
-    assert_eq!(bed.router.route_counts(), (four + 1, six));
+/// Who has a neighbor's number in hand never sends to whoever gets that number later.
+#[test]
+fn neighbors_come_and_go_while_lanes_forward() {
+    const HOSTS: u8 = 120;
+    let text = CONFIG6.replace(
+        "::1/64\"]\n[interface.lan]",
+        "::1/64\", \"10.0.0.1/24\"]\n[interface.lan]\nneighbor_limit = 64",
+    );
+    let mut bed = Bed::ready6(&text, &[]);
+    let mut lanes = [(); LANES].map(|()| (bed.router.new_lane(), bed.router.new_view()));
+    let done = AtomicBool::new(false);
+    let (now, input) = (bed.now, InterfaceId(WAN));
+    let frames: Vec<Frame> = (1..=HOSTS)
+        .map(|host| udp(WAN, A, [10, 0, 1, host + 1], 20))
+        .collect();
+    let watch = |(lane, view): &mut (Lane, View)| {
+        let (mut sent, mut turn) = (0u64, 0);
+        while !done.load(Ordering::SeqCst) {
+            turn += 1;
+            let chosen: [usize; BURST] = std::array::from_fn(|at| (turn * 7 + at) % frames.len());
+            let mut headers = chosen.map(|at| header(&frames[at]));
+            let metas = [FrameMeta::plain(frames[0].len()); BURST];
+            let mut verdicts = [Verdict::Drop; BURST];
+            let tables = view.tables().expect("it doesn't rest");
+            lane.process(tables, now, input, &mut headers, &metas, &mut verdicts);
+            for ((header, verdict), at) in headers.iter().zip(verdicts).zip(chosen) {
+                if verdict == Verdict::Forward(InterfaceId(LAN)) {
+                    assert_eq!(header.0[..6], host_mac([10, 0, 1, at as u8 + 2]));
+                    sent += 1;
+                } else {
+                    assert_eq!(verdict, Verdict::Punt);
+                }
+            }
+        }
+        sent
+    };
+    std::thread::scope(|scope| {
+        let (watch, ends) = (&watch, Ends(&done));
+        let watchers = lanes
+            .each_mut()
+            .map(|lane| scope.spawn(move || watch(lane)));
+        // Twice as many as there may be answer in turns: each displaces one that is stale by then.
+        for round in 0..400u32 {
+            for host in 0..8 {
+                let host = [10, 0, 1, ((round * 8 + host) % u32::from(HOSTS)) as u8 + 2];
+                bed.meet(LAN, host, [10, 0, 1, 1]);
+            }
+            bed.pass(5000);
+            bed.take();
+            if watchers.iter().any(|watcher| watcher.is_finished()) {
+                break;
+            }
+        }
+        drop(ends);
+        let sent: u64 = watchers
+            .into_iter()
+            .map(|watcher| watcher.join().expect("right"))
+            .sum();
+        assert!(sent > 1000, "{sent} forwarded");
+    });
 }

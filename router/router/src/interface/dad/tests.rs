@@ -30,7 +30,9 @@ impl Link {
 
     fn poll(&mut self, transmits: u8) -> Vec<Ipv6Addr> {
         let mut cx = self.fixture.cx();
-        self.dad.poll(&mut cx, LAN, &mut self.interface, transmits)
+        let proven = self.dad.poll(&mut cx, LAN, &self.interface, transmits);
+        self.interface.use_addresses6(&proven);
+        proven
     }
 
     /// The addresses that are asked about.
@@ -138,12 +140,12 @@ fn a_new_configuration_goes_on_where_the_old_one_was() {
     link.asked();
     link.fixture.pass_ms(400);
     // One address stays, one goes, one comes.
-    let mut other = tentative(&["2001:db8::2/64"]);
+    let other = tentative(&["2001:db8::2/64"]);
     let mut dad = Dad::default();
     let v6 = other.v6.as_ref().unwrap();
     dad.start(link.fixture.now, v6, Some(&link.dad));
     let new: Ipv6Addr = "2001:db8::2".parse().unwrap();
-    let mut poll = |fixture: &mut Fixture| dad.poll(&mut fixture.cx(), LAN, &mut other, 2);
+    let mut poll = |fixture: &mut Fixture| dad.poll(&mut fixture.cx(), LAN, &other, 2);
     assert_eq!(poll(&mut link.fixture), NONE);
     assert_eq!(link.asked(), [new]);
     link.fixture.pass_ms(600);

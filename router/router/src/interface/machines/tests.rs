@@ -37,8 +37,10 @@ impl Link {
     /// Does what is due for IPv6, and returns whether there are more addresses, and what was sent.
     fn poll6(&mut self) -> (bool, Vec<Icmpv6>) {
         let mut cx = self.fixture.cx();
-        let more = self.machines.poll6(&mut cx, LAN, &mut self.interface, 1);
-        (more, self.fixture.sent_icmpv6())
+        let proven = self.machines.poll6(&mut cx, LAN, &self.interface, 1);
+        self.interface.use_addresses6(&proven);
+        (self.machines).announce6(&mut cx, LAN, &self.interface, &proven);
+        (!proven.is_empty(), self.fixture.sent_icmpv6())
     }
 
     fn due(&self) -> Option<Instant> {

@@ -82,7 +82,7 @@ impl World {
     }
 
     fn is_open(&self, index: usize) -> bool {
-        self.adjacencies.get(index).unwrap().max_len > 0
+        self.adjacencies.get(index).unwrap().max_len() > 0
     }
 
     /// Lets time pass until a neighbor is due, and does what is then.
@@ -502,8 +502,8 @@ fn frames_to_a_neighbor_go_between_the_two_mac_addresses_and_are_as_long_as_the_
     let index = world.neighbor(HOST4, State::Idle);
     world.nud(|nud| nud.confirm(index, NEW));
     let adjacency = world.adjacencies.get(index).unwrap();
-    assert_eq!(adjacency.max_len, 1414);
-    assert_eq!(adjacency.mac_addresses, [NEW.0, MAC.0].concat()[..]);
+    assert_eq!(adjacency.max_len(), 1414);
+    assert_eq!(adjacency.mac_addresses(), [NEW.0, MAC.0].concat()[..]);
     world.interfaces[LAN.index()].up = false;
     world.adjacencies.close(index);
     world.nud(|nud| nud.confirm(index, NEW));
