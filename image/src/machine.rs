@@ -35,7 +35,7 @@ impl Platform for Machine {
         self.workers.count()
     }
 
-    fn stop_workers(&self, f: &mut dyn FnMut(&mut dyn DataPlane)) {
+    fn change_data_plane(&self, f: &mut dyn FnMut(&mut dyn DataPlane)) {
         self.workers.control(|control| f(control));
     }
 

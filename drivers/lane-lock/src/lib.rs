@@ -2,25 +2,22 @@
 #![no_std]
 #![expect(
     unsafe_code,
-    reason = "what all read is written by who holds every lane's lock"
+    reason = "who holds a lane's lock has the lane to himself"
 )]
 
 extern crate alloc;
 
 #[cfg(test)]
 mod model;
-mod publish;
 mod sync;
 mod ticket;
 
 use alloc::alloc::Layout;
 use alloc::vec::Vec;
-use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 
 use spin::RelaxStrategy;
 
-pub use self::publish::{Mailbox, Publisher};
-use self::sync::UnsafeCell;
 use self::ticket::{TicketGuard, TicketLock};
 
 /// The maximum number of lanes.
@@ -29,9 +26,9 @@ pub const MAX_LANES: usize = 8;
 /// The number of bytes that a processor may fetch together: two cache lines.
 const APART: usize = 128;
 
-/// Returns the layout that an allocator should use for a block, so that what one CPU writes never
-/// shares a cache line with what another reads. Layouts of small blocks are unchanged: these
-/// contain nothing that is written for each frame, and there are many.
+/// The layout for a block such that what one CPU writes never shares a cache line with what
+/// another reads: for allocators. Smaller blocks than that stay as they are: they hold nothing that
+/// is written for each frame, and are many.
 #[must_use]
 pub fn apart(layout: Layout) -> Layout {
     if layout.size() < APART {
@@ -45,101 +42,57 @@ pub fn apart(layout: Layout) -> Layout {
 #[repr(align(128))]
 struct Lane<L, R>(TicketLock<L, R>);
 
-/// A lock for two kinds of state: what each CPU has to itself (`L`, its *lane*) and what all of
-/// them read (`S`).
+/// What each CPU has for itself: its *lane*.
 ///
-/// [`LaneLock::enter`] gives a CPU exclusive access to its lane and shared access to the rest, and
-/// writes to no memory that another CPU uses. [`LaneLock::stop_all`] gives one CPU exclusive access
-/// to everything, once all lanes have been left. The lock is fair: neither can starve the other.
-/// `R` is the strategy for waiting.
-pub struct LaneLock<L, S, R: RelaxStrategy> {
-    lanes: Vec<Lane<L, R>>,
-    shared: UnsafeCell<S>,
-}
+/// A CPU [enters](LaneLock::enter) its lane for each turn, and writes to no memory that another CPU uses. Who
+/// has something to do in the lane of another enters it between two of that one's turns: both take their
+/// turn, and neither can keep the other from it for ever. `R` is how to wait.
+pub struct LaneLock<L, R: RelaxStrategy>(Vec<Lane<L, R>>);
 
-// SAFETY: a lane is used by one CPU at a time; what is shared is read by several at a time, or
-// written by one that holds the locks of all lanes.
-unsafe impl<L: Send, S: Send + Sync, R: RelaxStrategy> Sync for LaneLock<L, S, R> {}
-
-impl<L, S, R: RelaxStrategy> LaneLock<L, S, R> {
-    /// Creates a lock with at least one lane, since lanes' locks protect the shared state. Lanes
-    /// beyond [`MAX_LANES`] are ignored.
+impl<L, R: RelaxStrategy> LaneLock<L, R> {
+    /// Creates a lock of these lanes. Those beyond [`MAX_LANES`] are left out.
     #[must_use]
-    pub fn new(first: L, others: impl IntoIterator<Item = L>, shared: S) -> Self {
-        let lanes = core::iter::once(first).chain(others).take(MAX_LANES);
-        Self {
-            lanes: lanes.map(|lane| Lane(TicketLock::new(lane))).collect(),
-            shared: UnsafeCell::new(shared),
-        }
+    pub fn new(lanes: impl IntoIterator<Item = L>) -> Self {
+        let lanes = lanes.into_iter().take(MAX_LANES);
+        Self(lanes.map(|lane| Lane(TicketLock::new(lane))).collect())
     }
 
-    /// Returns the number of lanes, at least 1.
+    /// Returns the number of lanes.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
-        self.lanes.len()
+        self.0.len()
     }
 
-    /// Enters a lane, after waiting until nobody else is in it. Returns `None` if there is no lane
-    /// with this number.
+    /// Returns `true` if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Enters a lane, once nobody else is in it. `None` if there is none of that number. Whoever is in it
+    /// already waits for ever.
     #[inline]
-    pub fn enter(&self, lane: usize) -> Option<Entered<'_, L, S, R>> {
-        let lane = self.lanes.get(lane)?.0.lock();
-        Some(Entered {
-            lane,
-            shared: &self.shared,
-            read: PhantomData,
-        })
-    }
-
-    /// Waits until all lanes have been left, and keeps others from entering. Deadlocks if the
-    /// caller is in a lane.
-    pub fn stop_all(&self) -> Stopped<'_, L, S, R> {
-        let mut lanes = heapless::Vec::new();
-        for lane in &self.lanes {
-            // There are at most `MAX_LANES`, for which it has room.
-            let _ = lanes.push(lane.0.lock());
-        }
-        Stopped {
-            lanes,
-            shared: &self.shared,
-            written: PhantomData,
-        }
+    pub fn enter(&self, lane: usize) -> Option<Entered<'_, L, R>> {
+        Some(Entered(self.0.get(lane)?.0.lock()))
     }
 }
 
-/// A guard of an entered lane.
-pub struct Entered<'a, L, S, R: RelaxStrategy> {
-    lane: TicketGuard<'a, L, R>,
-    shared: &'a UnsafeCell<S>,
-    read: PhantomData<&'a S>,
-}
+/// A lane, entered. It is left when this is dropped.
+pub struct Entered<'a, L, R: RelaxStrategy>(TicketGuard<'a, L, R>);
 
-impl<L, S, R: RelaxStrategy> Entered<'_, L, S, R> {
-    /// Returns the lane and the shared state.
+impl<L, R: RelaxStrategy> Deref for Entered<'_, L, R> {
+    type Target = L;
+
     #[inline]
-    pub fn parts(&mut self) -> (&mut L, &S) {
-        // SAFETY: nobody writes what is shared without the lock of this lane, which is held as
-        // long as `self` lives.
-        let shared = self.shared.with(|shared| unsafe { &*shared });
-        (&mut self.lane, shared)
+    fn deref(&self) -> &L {
+        &self.0
     }
 }
 
-/// A guard of everything, while no lane is entered.
-pub struct Stopped<'a, L, S, R: RelaxStrategy> {
-    lanes: heapless::Vec<TicketGuard<'a, L, R>, MAX_LANES>,
-    shared: &'a UnsafeCell<S>,
-    written: PhantomData<&'a mut S>,
-}
-
-impl<L, S, R: RelaxStrategy> Stopped<'_, L, S, R> {
-    /// Returns the shared state and all lanes.
-    pub fn parts(&mut self) -> (&mut S, impl ExactSizeIterator<Item = &mut L>) {
-        // SAFETY: the locks of all lanes are held, so nobody else reads or writes it; the borrow
-        // of `self` lets it be borrowed once.
-        let shared = self.shared.with_mut(|shared| unsafe { &mut *shared });
-        (shared, self.lanes.iter_mut().map(|lane| &mut **lane))
+impl<L, R: RelaxStrategy> DerefMut for Entered<'_, L, R> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut L {
+        &mut self.0
     }
 }
 

@@ -6,11 +6,11 @@ use data_plane::{AttachError, Control, MAX_WORKERS, VifSnapshot, WorkerSnapshot}
 use heapless::Vec as Bounded;
 use netfront_rs::PeerFault;
 use netif::{Features, QueueInfo};
-use router::{InterfaceId, Router, TableUse};
+use router::{InterfaceId, Router};
 use xen_hal::{DomId, Hal};
 
-/// The router and all workers, while none of them forwards: an object-safe interface to
-/// [`Control`], which documents the methods. Times are in ns.
+/// The router and all workers: [`Control`] of any machine, where each
+/// method is described. Times are in ns.
 pub trait DataPlane {
     /// Returns the router.
     fn router(&self) -> &Router;
@@ -63,9 +63,6 @@ pub trait DataPlane {
 
     /// [`Control::worker_snapshots`].
     fn workers(&self) -> Vec<WorkerSnapshot>;
-
-    /// [`Control::table_uses`].
-    fn table_uses(&self, now: u64) -> Vec<TableUse>;
 }
 
 impl<H: Hal> DataPlane for Control<'_, H> {
@@ -105,7 +102,7 @@ impl<H: Hal> DataPlane for Control<'_, H> {
     }
 
     fn take_faults(&mut self) -> Vec<(InterfaceId, PeerFault)> {
-        self.take_faults().collect()
+        self.take_faults()
     }
 
     fn has_faults(&self) -> bool {
@@ -130,9 +127,5 @@ impl<H: Hal> DataPlane for Control<'_, H> {
 
     fn workers(&self) -> Vec<WorkerSnapshot> {
         self.worker_snapshots()
-    }
-
-    fn table_uses(&self, now: u64) -> Vec<TableUse> {
-        self.table_uses(now)
     }
 }

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-use data_plane::{Control, Worker};
+use data_plane::{Control, Resting, Worker};
 use netfront_rs::RssSession;
 use router::Router;
 use xen_hal::fake::FakeHal;
@@ -46,14 +46,15 @@ pub struct FakeMachine {
 impl FakeMachine {
     /// Creates a machine with `cpus` CPUs, `now_ns` after its start.
     #[must_use]
-    pub fn new(router: Router, cpus: usize, now_ns: u64) -> Self {
+    pub fn new(mut router: Router, cpus: usize, now_ns: u64) -> Self {
         let hal = FakeHal::new();
-        let make = |_| Worker::new(hal, &router, 4096, cpus);
+        let make = |_| Worker::new(hal, &mut router, 4096, cpus);
+        let workers = (0..cpus).map(make).collect();
         Self {
             hal,
             cpus,
             now_ns: Cell::new(now_ns),
-            workers: RefCell::new((0..cpus).map(make).collect()),
+            workers: RefCell::new(workers),
             router: RefCell::new(router),
             typed: RefCell::default(),
             printed: RefCell::default(),
@@ -77,7 +78,8 @@ impl FakeMachine {
     pub fn control<T>(&self, f: impl FnOnce(&mut Control<'_, FakeHal>) -> T) -> T {
         let mut router = self.router.borrow_mut();
         let mut workers = self.workers.borrow_mut();
-        f(&mut Control::new(&mut router, workers.iter_mut()))
+        let workers = Resting::new(workers.iter_mut());
+        f(&mut Control::new(&mut router, &workers))
     }
 }
 
@@ -94,7 +96,7 @@ impl Platform for FakeMachine {
         self.cpus
     }
 
-    fn stop_workers(&self, f: &mut dyn FnMut(&mut dyn DataPlane)) {
+    fn change_data_plane(&self, f: &mut dyn FnMut(&mut dyn DataPlane)) {
         self.control(|control| f(control));
     }
 

@@ -24,16 +24,16 @@ pub trait Platform: 'static {
     /// Returns the number of workers, one for each CPU; at least 1.
     fn workers(&self) -> usize;
 
-    /// Calls `f` once, with the router and all workers, while none of them forwards. See
-    /// [`with_data_plane`] for a variant with a result.
+    /// Calls `f` once, with the router and all workers, which may forward meanwhile. [`with_data_plane`]
+    /// has a result.
     ///
-    /// Must not be called by `f`.
-    fn stop_workers(&self, f: &mut dyn FnMut(&mut dyn DataPlane));
+    /// Not to be called by `f`.
+    fn change_data_plane(&self, f: &mut dyn FnMut(&mut dyn DataPlane));
 
     /// Calls `f` once, with the router, while others may forward with it. See [`with_router`] for a
     /// variant with a result.
     ///
-    /// Must not be called by `f` of [`Platform::stop_workers`].
+    /// Not to be called by `f` of [`Platform::change_data_plane`].
     fn read_router(&self, f: &mut dyn FnMut(&Router));
 
     /// Makes all other CPUs check their vifs, even those that sleep.
@@ -76,13 +76,13 @@ pub trait Platform: 'static {
     fn write_console(&self, text: &str);
 }
 
-/// Calls `f` with the router and all workers, while none of them forwards, and returns its result.
+/// Calls `f` with the router and all workers, and returns its result.
 pub(crate) fn with_data_plane<T>(
     platform: &dyn Platform,
     f: impl FnOnce(&mut dyn DataPlane) -> T,
 ) -> T {
     let (mut f, mut result) = (Some(f), None);
-    platform.stop_workers(&mut |data_plane| result = f.take().map(|f| f(data_plane)));
+    platform.change_data_plane(&mut |data_plane| result = f.take().map(|f| f(data_plane)));
     result.unwrap_or_else(|| unreachable!("the platform calls it once"))
 }
 

@@ -1,6 +1,6 @@
 //! What a second CPU is worth: frames of 60 bytes from ring to ring as in `pipeline`, a full ring each
 //! turn, in one thread and in two, each with a queue of both vifs and backends of its own. They share a
-//! router behind the lock that the guest has it behind; beside that, each has its own router, so
+//! router's tables, each in a lane as in the guest; beside that, each has its own router, so
 //! that nothing at all is shared but the machine. Processors that are two threads of one core
 //! slow each other down: what two routers apart gain is the most that can be had.
 //!
@@ -11,8 +11,8 @@
 
 mod case;
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::Instant as Clock;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -53,7 +53,10 @@ const THREADS: usize = 2;
 /// A thread's median times of a turn in each round, in ns, alone and beside the other.
 type Times = [Vec<u64>; 2];
 /// The router, and a lane for each thread.
-type Shared = LaneLock<Times, Router, Patient>;
+struct Shared {
+    lanes: LaneLock<Times, Patient>,
+    router: Mutex<Router>,
+}
 
 /// Lets whoever holds the lock run.
 struct Patient;
@@ -103,12 +106,11 @@ fn work(at: usize, case: Case, shared: &Shared, meeting: &Meeting) {
     assert!(core_affinity::set_for_current(*cpu));
     let hal = FakeHal::new();
     let mut now = 1_000_000_000;
-    let (mut plane, [mut from, mut to]) = {
-        let mut all = shared.stop_all();
-        let (router, _) = all.parts();
+    let (mut plane, mut view, [mut from, mut to]) = {
+        let router = &mut *shared.router.lock().expect("nobody panicked");
         let mut plane = Worker::new(hal, router, 4096, 1);
         let backends = case::attach(hal, router, &mut plane, now);
-        (plane, backends)
+        (plane, router.new_view(), backends)
     };
     let frames = case.frames();
     let (mut next, mut turns) = (0, Vec::with_capacity(TURNS));
@@ -130,9 +132,9 @@ fn work(at: usize, case: Case, shared: &Shared, meeting: &Meeting) {
                 meeting.begin(at, round * TURNS + turn);
             }
             let start = Clock::now();
-            let mut lane = shared.enter(at).expect("a lane for each thread");
-            let (_, router) = lane.parts();
-            measured(&mut plane, router, now, now / 4);
+            let lane = shared.lanes.enter(at).expect("a lane for each thread");
+            let tables = view.tables().expect("it doesn't rest");
+            measured(&mut plane, tables, now, now / 4);
             drop(lane);
             turns.push(start.elapsed().as_nanos() as u64);
             assert_eq!(to.transmit().len(), FRAMES);
@@ -141,8 +143,8 @@ fn work(at: usize, case: Case, shared: &Shared, meeting: &Meeting) {
         }
         turns.sort_unstable();
         if round > 0 {
-            let mut lane = shared.enter(at).expect("a lane for each thread");
-            lane.parts().0[usize::from(both)].push(turns[TURNS / 2]);
+            let mut lane = shared.lanes.enter(at).expect("a lane for each thread");
+            lane[usize::from(both)].push(turns[TURNS / 2]);
         }
     }
 }
@@ -162,8 +164,9 @@ fn run(name: &str, case: Case, routers: &[Shared]) {
     });
     let mut gain = 0.0;
     for at in 0..THREADS {
-        let mut lane = router_of(at).enter(at).expect("a lane for each thread");
-        let [alone, beside] = lane.parts().0;
+        let lane = router_of(at).lanes.enter(at);
+        let lane = lane.expect("a lane for each thread");
+        let [alone, beside] = &*lane;
         let ratio = |(&alone, beside): (&u64, &[u64])| {
             alone as f64 * beside.len() as f64 / beside.iter().sum::<u64>() as f64
         };
@@ -185,9 +188,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 fn main() {
     println!("name,value,unit");
     for case in Case::all().filter(|case| case.strict && case.routes >= 10_000) {
-        let router = || {
-            let [first, second] = [(); THREADS].map(|()| Times::default());
-            Shared::new(first, [second], case.router(1_000_000_000))
+        let router = || Shared {
+            lanes: LaneLock::new([(); THREADS].map(|()| Times::default())),
+            router: Mutex::new(case.router(1_000_000_000)),
         };
         let name = case.name();
         run(&format!("lanes_{name}_shared"), case, &[router()]);

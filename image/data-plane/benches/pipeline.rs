@@ -25,7 +25,7 @@ use std::io::{BufWriter, Write as _};
 use std::time::Instant as Clock;
 
 use case::{Case, GATEWAYS, LEN, MACS, PERIOD, frame, measured, prefix};
-use data_plane::{Control, Worker};
+use data_plane::{Control, Resting, Worker};
 use netif::fakes::Delivery;
 use netif::messages::Extra;
 use router::BURST;
@@ -69,13 +69,13 @@ fn run(case: Case, hashed: bool, turns: usize) {
     let hal = FakeHal::new();
     let mut now = 1_000_000_000;
     let mut router = case.router(now);
-    let mut plane = Worker::new(hal, &router, 4096, 1);
+    let mut plane = Worker::new(hal, &mut router, 4096, 1);
     let [mut from, mut to] = case::attach(hal, &mut router, &mut plane, now);
     let (frames, wanted) = (case.frames(), wanted(case));
     for _ in 0..WARM_UP {
         now += PERIOD;
         plane.turn(router.tables(), now);
-        Control::new(&mut router, [&mut plane]).serve(now);
+        Control::new(&mut router, &Resting::new([&mut plane])).serve(now);
         plane.arm(now, 0);
         for backend in [&mut from, &mut to] {
             backend.drain(usize::MAX);
@@ -99,7 +99,7 @@ fn run(case: Case, hashed: bool, turns: usize) {
         from.publish();
         now += PERIOD;
         let start = Clock::now();
-        measured(&mut plane, &router, now, turn as u64 * PERIOD / 4);
+        measured(&mut plane, router.tables(), now, turn as u64 * PERIOD / 4);
         spent.push(start.elapsed().as_nanos());
         let sent = to.transmit();
         assert_eq!(sent.len(), BURST);

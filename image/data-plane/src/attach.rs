@@ -51,12 +51,12 @@ impl core::fmt::Display for AttachError {
 impl core::error::Error for AttachError {}
 
 impl<H: Hal> Worker<H> {
-    /// Makes rings and pages for a queue of a vif. Packets flow after [`Worker::link_up`]. Nothing
+    /// Makes rings and pages for a queue of a vif, which has sub-interfaces if `tags` is `true`. Packets flow after [`Worker::link_up`]. Nothing
     /// is left behind by an error.
     pub(crate) fn attach(
         &mut self,
         now: u64,
-        tables: &Tables,
+        tags: bool,
         interface: InterfaceId,
         backend: DomId,
         features: Features,
@@ -70,7 +70,6 @@ impl<H: Hal> Worker<H> {
             return Err(AttachError::Taken);
         }
         let at = self.pool_for(backend, vifs)?;
-        let tags = tables.has_vlans(interface);
         let takes_large = features.contains(EVERY_LARGE) && !tags;
         let allotment = Allotment::of(self.pages_per_vif, self.takes_large() && !takes_large);
         let homes = Homes::of(interface);
@@ -142,9 +141,10 @@ impl<H: Hal> Worker<H> {
         Ok((queue, info))
     }
 
-    /// Frames for a vif without a queue here may come, to be handed to a worker that has one.
-    pub(crate) fn attach_elsewhere(&mut self, vif: InterfaceId) {
-        self.handoffs.add(vif);
+    /// Frames for a vif without a queue here may come, to be handed to one of the first `queues` workers,
+    /// which have one each.
+    pub(crate) fn attach_elsewhere(&mut self, vif: InterfaceId, queues: usize) {
+        self.handoffs.add(vif, queues);
         self.share_out();
     }
 

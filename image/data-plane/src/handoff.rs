@@ -1,25 +1,28 @@
 //! How a worker hands frames to another one.
 
-use router::InterfaceId;
 use xen_hal::Hal;
 
 use crate::waiting::Step;
 use crate::worker::Worker;
 
 impl<H: Hal> Worker<H> {
-    /// Returns the vifs for which frames are to be handed over, by their number here. To be asked
-    /// until `which` is too large.
-    pub(crate) fn handoff_vif(&self, which: usize) -> Option<InterfaceId> {
-        Some(self.handoffs.by_vif.get(which)?.vif)
+    /// Returns the worker that frames for a vif without a queue here are to be handed to, if this one has number
+    /// `at`. `which` counts these vifs; `None` if there are no more.
+    pub fn handoff_target(&self, which: usize, at: usize) -> Option<usize> {
+        let queues = self.handoffs.by_vif.get(which)?.queues;
+        // A flow always leaves by the same one.
+        Some(at.checked_rem(queues).unwrap_or(0))
     }
 
-    /// Hands frames to `target`, or drops them if there is none. Returns `true` if any left.
-    pub(crate) fn hand_over(
-        &mut self,
-        which: usize,
-        target: Option<&mut Worker<H>>,
-        now: u64,
-    ) -> bool {
+    /// Hands frames for a vif without a queue here to `target`, or drops them if that has none either.
+    /// Returns `true` if any left.
+    pub fn hand_over(&mut self, which: usize, target: &mut Worker<H>, now: u64) -> bool {
+        let any = self.hand_some_over(which, target, now);
+        target.publish();
+        any
+    }
+
+    fn hand_some_over(&mut self, which: usize, target: &mut Worker<H>, now: u64) -> bool {
         let Some(handoff) = self.handoffs.by_vif.get_mut(which) else {
             return false;
         };
@@ -27,8 +30,8 @@ impl<H: Hal> Worker<H> {
             return false;
         }
         let vif = handoff.vif;
-        let mut target = target.and_then(|target| {
-            let to = target.vifs.get_mut(vif.index())?.as_mut()?;
+        let to = target.vifs.get_mut(vif.index()).and_then(Option::as_mut);
+        let mut target = to.and_then(|to| {
             // Nobody else may do so before there is room: that CPU may sleep.
             let works = to.up && !to.reap(&mut target.pools, now);
             works.then_some((to, &mut target.pools))

@@ -1,8 +1,8 @@
 //! Frames for vifs that have no queue on the worker that received them, since their backend
 //! supports fewer than others. They are copied to a worker that has one.
 //!
-//! They wait by vif, a burst for each, until all workers are stopped. Frames that find no room then
-//! continue to wait, and delay neither those for other vifs nor receiving.
+//! They wait by vif, a burst for each, until the other worker is between two turns. Those that find no
+//! room there wait on, and hold up neither those for other vifs nor what is received.
 
 use alloc::vec::Vec;
 
@@ -13,13 +13,15 @@ use xen_hal::Hal;
 use crate::tx::{Run, TxDrops};
 use crate::waiting::WaitingFrames;
 
-/// How soon frames are tried again for which there was no room, in ns, and how late at most. All
-/// workers stand still for that, so where nothing leaves it is seldom done.
+/// How soon frames are tried again for which there was no room, in ns, and how late at most. The other
+/// worker stands still for that, so where nothing leaves it is seldom done.
 const RETRY_NS: core::ops::RangeInclusive<u64> = 100_000..=1_000_000;
 
 /// Frames for a vif without a queue here.
 pub(crate) struct Handoff {
     pub(crate) vif: InterfaceId,
+    /// How many workers have one: the first ones.
+    pub(crate) queues: usize,
     pub(crate) waiting: WaitingFrames,
     /// When they are to be tried again, in ns.
     pub(crate) retry_at: u64,
@@ -47,11 +49,12 @@ pub(crate) struct Handoffs {
 }
 
 impl Handoffs {
-    /// A vif comes that has no queue here.
-    pub(crate) fn add(&mut self, vif: InterfaceId) {
+    /// A vif comes that has no queue here, but one on each of the first `queues` workers.
+    pub(crate) fn add(&mut self, vif: InterfaceId, queues: usize) {
         if self.of(vif).is_none() {
             self.by_vif.push(Handoff {
                 vif,
+                queues,
                 waiting: WaitingFrames::new(BURST),
                 retry_at: 0,
                 pause: *RETRY_NS.start(),

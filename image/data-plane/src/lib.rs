@@ -1,7 +1,7 @@
 //! The data plane: bursts from each vif through the router to the others.
 //!
 //! Each CPU that forwards has a [`Worker`]: one queue of every vif, with pages of its own. Workers
-//! share the router's tables, which they only read; what changes them, or workers, is in [`Control`].
+//! read the router's tables while they change; what changes them, or workers, is in [`Control`].
 //!
 //! One turn takes up to a burst from every vif, and everything that a turn put on rings is
 //! published at its end, with at most one event a ring. Nothing here allocates; frames move
@@ -27,6 +27,7 @@ pub mod event_moderation;
 mod handoff;
 mod handoff_queue;
 mod intake;
+mod lanes;
 mod numbered;
 mod router_output;
 mod sleep;
@@ -41,6 +42,7 @@ mod worker;
 
 pub use attach::AttachError;
 pub use control::{Control, MAX_WORKERS};
+pub use lanes::{Lanes, Resting};
 pub use snapshot::{PoolSnapshot, QueueSnapshot, VifSnapshot, WorkerSnapshot};
 pub use stats::WorkerStats;
 pub use worker::Worker;

@@ -11,6 +11,9 @@ use xen_hal::{Hal, Port};
 use crate::event_moderation::Activity;
 use crate::worker::Worker;
 
+/// How soon punted frames are offered again for which the router had no room, in ns.
+const OFFER_NS: u64 = 1_000_000;
+
 impl<H: Hal> Worker<H> {
     /// Requests an event from every backend when enough has arrived. Returns `true` if it has
     /// already. `cpu_time_ns` is the CPU time used since the start.
@@ -23,6 +26,7 @@ impl<H: Hal> Worker<H> {
         self.planned = (self.stats.frames, cpu_time_ns);
         let sleep = self.moderation.plan(now, activity);
         self.wake_at = sleep.limit.map(|limit| now + limit);
+        self.offer_at = self.lane.has_punts().then_some(now + OFFER_NS);
         // Completions matter only where pages or room are short; otherwise they are found in
         // passing. One alone would be no reason to wake. Pages missing on one ring may be on
         // any other.
@@ -73,6 +77,7 @@ impl<H: Hal> Worker<H> {
             }
         };
         add(self.poll_at);
+        add(self.offer_at);
         add(self.wake_at);
         for vif in self.vifs.iter().flatten().filter(|vif| vif.up) {
             if let Some(unread) = vif.intake.unread {

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use netfront_rs::PeerFault;
 use page_pool::{PagePool, PoolStats};
 use router::{InterfaceId, Lane, Router};
 use xen_hal::{DomId, Hal};
@@ -45,6 +46,8 @@ pub struct Worker<H: Hal> {
     pub(crate) poll_at: Option<u64>,
     /// How to sleep.
     pub(crate) moderation: EventModeration,
+    /// When to offer punted frames again for which the router had no room, in ns.
+    pub(crate) offer_at: Option<u64>,
     /// When to wake so that frames whose events are moderated don't wait too long.
     pub(crate) wake_at: Option<u64>,
     /// It slept since a sleep was last planned.
@@ -59,7 +62,7 @@ pub struct Worker<H: Hal> {
 impl<H: Hal> Worker<H> {
     /// One of `workers` workers for a router, without vifs, on a machine where `free` pages can still
     /// be had and granted.
-    pub fn new(hal: H, router: &Router, free: usize, workers: usize) -> Self {
+    pub fn new(hal: H, router: &mut Router, free: usize, workers: usize) -> Self {
         let queues = router.config().vifs().max(1) * workers.max(1);
         // A quarter of the memory stays for the heap (neighbors, routes, xenstore), and a quarter of
         // the grants for rings.
@@ -76,6 +79,7 @@ impl<H: Hal> Worker<H> {
             pages_per_vif: pages.clamp(*PAGES_PER_VIF.start(), *PAGES_PER_VIF.end()),
             poll_at: None,
             moderation: EventModeration::new(),
+            offer_at: None,
             wake_at: None,
             slept: false,
             planned: (0, 0),
@@ -84,13 +88,32 @@ impl<H: Hal> Worker<H> {
         }
     }
 
-    /// Returns `true` if there is something for [`Control::serve`](crate::Control::serve) to do.
-    pub fn needs_control(&self, now: u64) -> bool {
-        let faults = || self.vifs.iter().flatten().any(|vif| vif.fault.is_some());
-        self.lane.has_punts() || self.poll_at.is_some_and(|at| at <= now) || faults()
+    /// Offers the router what it left to the slow path. Returns `true` if there is something for
+    /// [`Control::serve`](crate::Control::serve) to do.
+    pub fn needs_service(&mut self, now: u64) -> bool {
+        self.lane.offer_punts() || self.poll_at.is_some_and(|at| at <= now)
     }
 
-    /// Returns `true` if frames wait for [`Control::hand_off`](crate::Control::hand_off).
+    /// Returns `true` if the backend of a vif broke the protocol:
+    /// [`Control::take_faults`](crate::Control::take_faults) tells how.
+    pub fn has_fault(&self) -> bool {
+        self.vifs.iter().flatten().any(|vif| vif.fault.is_some())
+    }
+
+    /// The vifs whose backends broke the protocol since this was last asked, and how.
+    pub(crate) fn take_faults(&mut self) -> impl Iterator<Item = (InterfaceId, PeerFault)> {
+        let vifs = self.vifs.iter_mut().flatten();
+        vifs.filter_map(|vif| Some((vif.interface, vif.fault.take()?)))
+    }
+
+    /// Takes back what backends have completed.
+    pub(crate) fn reap(&mut self, now: u64) {
+        for vif in self.vifs.iter_mut().flatten().filter(|vif| vif.up) {
+            vif.reap(&mut self.pools, now);
+        }
+    }
+
+    /// Returns `true` if frames are to be [handed over](Worker::hand_over) now.
     pub fn has_handoff(&self) -> bool {
         self.handoffs.are_due()
     }

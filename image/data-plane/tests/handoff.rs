@@ -1,6 +1,6 @@
 //! What one CPU receives for a vif that has no queue there leaves by another CPU's.
 
-use data_plane::{Control, Worker};
+use data_plane::{Control, Resting, Worker};
 use netif::Features;
 use netif::fakes::{Backend, Delivery, Sent};
 use netif::messages::{Extra, RxFlags};
@@ -61,8 +61,9 @@ impl Bed {
         let now = 1_000 * MS;
         let config = router::config::from_toml(CONFIG).expect("a configuration");
         let mut router = Router::new(&config, 1, Instant(now));
-        let mut planes = [(); 2].map(|()| Worker::new(hal, &router, 4096, 2));
-        let mut control = Control::new(&mut router, &mut planes);
+        let mut planes = [(); 2].map(|()| Worker::new(hal, &mut router, 4096, 2));
+        let workers = Resting::new(&mut planes);
+        let mut control = Control::new(&mut router, &workers);
         let infos = control.attach(now, WAN, DomId(0), Features::all(), 2);
         let infos = infos.expect("a vif");
         let wan = [0, 1].map(|at| Backend::connect(hal, DomId(0), infos[at]));
@@ -71,7 +72,7 @@ impl Bed {
         control.link_up(now, WAN, MACS[0], 1500);
         control.link_up(now, LAN, MACS[1], 1500);
         control.serve(now);
-        drop(control);
+        drop(workers);
         let mut bed = Self {
             hal,
             router,
@@ -94,13 +95,29 @@ impl Bed {
         let now = self.now;
         while (0..2).fold(false, |busy, at| {
             let more = self.planes[at].turn(self.router.tables(), now);
-            let handed = self.planes[at].has_handoff() && self.control().hand_off(now);
+            let handed = self.planes[at].has_handoff() && self.hand_over(at);
             busy | more | handed
         }) {}
     }
 
-    fn control(&mut self) -> Control<'_, FakeHal> {
-        Control::new(&mut self.router, &mut self.planes)
+    fn control<T>(&mut self, f: impl FnOnce(&mut Control<'_, FakeHal>) -> T) -> T {
+        f(&mut Control::new(
+            &mut self.router,
+            &Resting::new(&mut self.planes),
+        ))
+    }
+
+    /// Has worker `at` hand over what it has for the first one, as the guest does.
+    fn hand_over(&mut self, at: usize) -> bool {
+        let now = self.now;
+        let mut any = false;
+        let mut which = 0;
+        while let Some(to) = self.planes[at].handoff_target(which, at) {
+            let [source, target] = self.planes.get_disjoint_mut([at, to]).expect("two");
+            any |= source.hand_over(which, target, now);
+            which += 1;
+        }
+        any
     }
 
     /// Has the second CPU receive `count` frames for an address.
@@ -124,7 +141,7 @@ impl Bed {
     }
 
     fn counters(&mut self, interface: InterfaceId) -> Counters {
-        self.control().gather_counters();
+        self.control(|control| control.gather_counters());
         self.router.counters(interface).expect("an interface")
     }
 
@@ -203,8 +220,8 @@ fn they_get_the_tags_of_their_interface() {
     bed.lan.publish();
     assert_eq!(sent[0].bytes[12..18], [0x81, 0, 0, 100, 8, 0]);
     let now = bed.now;
-    bed.control().reap(now);
-    assert!(!bed.control().has_faults());
+    bed.control(|control| control.reap(now));
+    assert!(!bed.control(|control| control.has_faults()));
     assert_eq!(bed.lost(TAGGED), 0);
     bed.assert_idle();
 }
@@ -295,11 +312,11 @@ fn what_waits_for_a_vif_that_goes_is_given_back() {
         let held = |bed: &Bed| bed.planes[1].pools().any(|(_, stats)| stats.sum().held > 0);
         assert!(held(&bed));
         let now = bed.now;
-        bed.control().detach(now, gone);
+        bed.control(|control| control.detach(now, gone));
         assert!(!held(&bed));
         bed.turn();
         for interface in [WAN, LAN] {
-            bed.control().detach(now, interface);
+            bed.control(|control| control.detach(now, interface));
         }
         assert!(bed.lost(LAN) > 0);
         assert_eq!(bed.hal.grants(), 0);

@@ -22,13 +22,13 @@ fn reconfigure(sim: &mut Sim) -> InterfaceId {
     let text = config(&[VifPlan::default(), tagged, VifPlan::default()]);
     let config = router::config::from_toml(&text).expect("a configuration");
     let now = sim.now;
-    sim.control().apply(now, &config).unwrap();
+    sim.control(|control| control.apply(now, &config).unwrap());
     let third = sim.router.interface_id("v2").expect("a new interface");
-    let mut control = sim.control();
-    let infos = control.attach(now, third, DomId(0), Features::all(), 2);
-    let infos = infos.expect("a vif");
-    control.link_up(now, third, mac(2), 1500);
-    drop(control);
+    let infos = sim.control(|control| {
+        let infos = control.attach(now, third, DomId(0), Features::all(), 2);
+        control.link_up(now, third, mac(2), 1500);
+        infos.expect("a vif")
+    });
     let hal = sim.hal;
     let connect = |&info| Backend::connect(hal, DomId(0), info);
     sim.backends.push(infos.iter().map(connect).collect());
@@ -39,7 +39,7 @@ fn reconfigure(sim: &mut Sim) -> InterfaceId {
 
 /// Frames that left by an interface.
 fn counted(sim: &mut Sim, interface: InterfaceId) -> u64 {
-    sim.control().gather_counters();
+    sim.control(|control| control.gather_counters());
     let counters = sim.router.counters(interface);
     counters.expect("an interface").tx_packets
 }
@@ -91,7 +91,7 @@ fn the_router_answers_by_interfaces_that_came_later() {
     assert_eq!(sent[1][0].bytes[38], 11);
     assert_eq!(sent[2][0].bytes[34], 11);
     // And what came there is counted.
-    sim.control().gather_counters();
+    sim.control(|control| control.gather_counters());
     let counters = sim.router.counters(third).expect("an interface");
     assert_eq!(counters.rx_packets, 1);
 }

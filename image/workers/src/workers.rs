@@ -4,12 +4,12 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use data_plane::{Control, MAX_WORKERS, Worker};
+use data_plane::{Control, Lanes, MAX_WORKERS, Worker};
 use heapless::Vec as Bounded;
 use kernel::{XenHal, event, fault, run_state, smp, sync};
 use lane_lock::LaneLock;
-use router::Router;
-use spin::Once;
+use router::{Router, View};
+use spin::{Mutex, Once};
 use xen_hal::Port;
 
 use crate::loop_clock::LoopClock;
@@ -21,12 +21,21 @@ pub const MAX_PORTS: usize = 64;
 // Each CPU is a worker with a lane of its own.
 const _: () = assert!(smp::MAX_CPUS == MAX_WORKERS && MAX_WORKERS == lane_lock::MAX_LANES);
 
-type Lanes = LaneLock<Worker<XenHal>, Router, sync::Yield>;
+/// What a CPU forwards with.
+struct Lane {
+    worker: Worker<XenHal>,
+    /// The router's tables.
+    view: View,
+}
 
-/// The workers, one for each CPU, and the router that they share.
+/// The workers, one for each CPU, and the router.
 pub struct Workers {
-    lanes: Lanes,
-    /// The event channels that wake each CPU, if there are several.
+    lanes: LaneLock<Lane, sync::Yield>,
+    /// The first CPU's alone: the others have tables that it publishes.
+    router: Mutex<Router>,
+    /// CPUs whose vifs have faults, a bit for each.
+    faulty: AtomicU8,
+    /// By which each CPU is woken, if there are several.
     wakers: Bounded<Port, MAX_WORKERS>,
     /// `true` if a CPU needs the control plane.
     attention: AtomicBool,
@@ -62,14 +71,19 @@ static WORKERS: Once<Workers> = Once::new();
 impl Workers {
     /// Creates a worker for each CPU that can be woken, using the free memory, and starts those
     /// CPUs.
-    pub fn start(router: Router, now: u64) -> &'static Self {
+    pub fn start(mut router: Router, now: u64) -> &'static Self {
         let wakers = wakers();
         let count = wakers.len().max(1);
         let free = kernel::memory::stats().free.min(kernel::grant::free());
-        let make = |at| Worker::new(XenHal::of(at), &router, free, count);
-        let (first, others) = (make(0), (1..count).map(make).collect::<Vec<_>>());
+        let make = |at| Lane {
+            worker: Worker::new(XenHal::of(at), &mut router, free, count),
+            view: router.new_view(),
+        };
+        let lanes = (0..count).map(make).collect::<Vec<_>>();
         let workers = WORKERS.call_once(|| Self {
-            lanes: Lanes::new(first, others, router),
+            lanes: LaneLock::new(lanes),
+            router: Mutex::new(router),
+            faulty: AtomicU8::new(0),
             wakers,
             attention: AtomicBool::new(false),
             crashes: [const { AtomicU8::new(0) }; MAX_WORKERS],
@@ -89,25 +103,23 @@ impl Workers {
         self.lanes.len()
     }
 
-    /// Calls `f` with the router, while others may forward with it.
+    /// Calls `f` with the router, while others forward. For the first CPU alone.
     pub fn router<T>(&self, f: impl FnOnce(&Router) -> T) -> T {
-        self.with(0, |_, router| f(router))
+        f(&self.router.lock())
     }
 
-    /// Calls `f` with the worker of CPU `at` and the router.
-    fn with<T>(&self, at: usize, f: impl FnOnce(&mut Worker<XenHal>, &Router) -> T) -> T {
+    /// Calls `f` with the lane of CPU `at`.
+    fn with<T>(&self, at: usize, f: impl FnOnce(&mut Lane) -> T) -> T {
         let Some(mut lane) = self.lanes.enter(at) else {
             unreachable!("there are as many lanes as CPUs were started");
         };
-        let (worker, router) = lane.parts();
-        f(worker, router)
+        f(&mut lane)
     }
 
-    /// Calls `f` with everything, while no CPU forwards.
+    /// Calls `f` with what changes the router and the workers, while these forward. For the first CPU
+    /// alone.
     pub fn control<T>(&self, f: impl FnOnce(&mut Control<'_, XenHal>) -> T) -> T {
-        let mut all = self.lanes.stop_all();
-        let (router, workers) = all.parts();
-        f(&mut Control::new(router, workers))
+        f(&mut Control::new(&mut self.router.lock(), self))
     }
 
     /// Returns `true` if a CPU has requested the control plane since the last call.
@@ -161,21 +173,56 @@ impl Workers {
     /// Runs a turn of CPU `at`. Returns two flags: there is more to do immediately, and the control
     /// plane is needed.
     pub fn turn(&self, at: usize, now: u64) -> (bool, bool) {
-        let (mut busy, mut wanted, handoff) = self.with(at, |worker, router| {
-            let busy = worker.turn(router.tables(), now);
-            (busy, worker.needs_control(now), worker.has_handoff())
+        let (mut busy, mut wanted, handoff) = self.with(at, |Lane { worker, view }| {
+            let Some(tables) = view.tables() else {
+                // Newer ones are there in a moment.
+                return (true, false, false);
+            };
+            let busy = worker.turn(tables, now);
+            let wanted = worker.needs_service(now) | self.note_faults(at, worker);
+            (busy, wanted, worker.has_handoff())
         });
         if handoff {
-            let (rid, broken) =
-                self.control(|control| (control.hand_off(now), control.has_faults()));
+            let (rid, broken) = self.hand_over(at, now);
             busy |= rid;
             wanted |= broken;
         }
         (busy, wanted)
     }
 
-    /// Prepares CPU `at` for a sleep: clears its events, adds their channels to those that it waits
-    /// for, and requests new ones. Returns until when it may sleep, if it may.
+    /// Notes that a worker has faults, if it has any. Returns `true` then.
+    fn note_faults(&self, at: usize, worker: &Worker<XenHal>) -> bool {
+        let any = worker.has_fault();
+        if any {
+            self.faulty.fetch_or(1 << at, Ordering::AcqRel);
+        }
+        any
+    }
+
+    /// Hands frames of CPU `at` for vifs without a queue there to CPUs that have one: a burst each, while
+    /// these are between two turns. Returns two flags: some left, and vifs have faults.
+    #[cold]
+    fn hand_over(&self, at: usize, now: u64) -> (bool, bool) {
+        let (mut any, mut broken) = (false, false);
+        let target = |which| self.with(at, |lane| lane.worker.handoff_target(which, at));
+        let mut which = 0;
+        while let Some(to) = target(which) {
+            // The other one first, which has the lower number: so do all.
+            if to < at {
+                self.with(to, |target| {
+                    any |= self.with(at, |lane| {
+                        lane.worker.hand_over(which, &mut target.worker, now)
+                    });
+                    broken |= self.note_faults(to, &target.worker);
+                });
+            }
+            which += 1;
+        }
+        (any, broken)
+    }
+
+    /// Prepares CPU `at` for a sleep: forgets its events, adds their channels to those that it
+    /// waits for, and asks for new ones. Returns until when it may sleep, if it may.
     pub fn arm(
         &self,
         at: usize,
@@ -188,10 +235,35 @@ impl Workers {
         }
         let state = run_state::current();
         clock.set(state.at);
-        self.with(at, |worker, _| {
+        self.with(at, |Lane { worker, view }| {
             worker.take_events(ports);
-            (!worker.arm(state.at, state.running)).then(|| worker.deadline())
+            if worker.arm(state.at, state.running) {
+                return None;
+            }
+            view.rest();
+            Some(worker.deadline())
         })
+    }
+}
+
+impl Lanes<XenHal> for Workers {
+    fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    fn visit(&self, at: usize, f: &mut dyn FnMut(&mut Worker<XenHal>)) {
+        if at < self.lanes.len() {
+            self.with(at, |lane| {
+                f(&mut lane.worker);
+                self.note_faults(at, &lane.worker);
+            });
+        }
+    }
+
+    fn take_faulty(&self) -> Bounded<usize, MAX_WORKERS> {
+        let faulty = self.faulty.swap(0, Ordering::AcqRel);
+        let all = 0..self.lanes.len().min(MAX_WORKERS);
+        all.filter(|at| faulty >> at & 1 != 0).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Routes that come and go in a router whose tables are as large as the Internet's, one by one
-//! and each in a stop of its lanes, as `name,value,unit` lines.
+//! while lanes may look up, as `name,value,unit` lines.
 //!
 //! `tests/bench/run.py` runs it beside `table updates`, which has the table alone. An argument
 //! picks one case by its name.
@@ -8,9 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant as Clock;
 
 use config::{RouteConfig, RouteTarget, Via};
-use lane_lock::LaneLock;
 use router::addr::Network;
-use router::{Instant, InterfaceId, Lane, Router};
+use router::{Instant, InterfaceId, Router, View};
 
 mod cpu;
 #[expect(dead_code, reason = "addresses to look up are for another benchmark")]
@@ -24,10 +23,12 @@ const CHANGES: usize = 200_000;
 const CONFIG: &str = "[interface.wan]\nvif = 0\naddress = [\"10.0.0.1/16\", \"2001:db8::1/64\"]\n\
                       [interface.lan]\nvif = 1\naddress = [\"10.1.0.1/24\"]\n";
 
-/// A router with a lane for each of two CPUs. Nobody is in them, so that what is measured is
-/// the change and the locks, not how long others take for their turns.
+/// A router whose tables two lanes read. They rest, so that what is measured is the change, not how long
+/// others take for their turns.
 struct Changing<A> {
-    lanes: LaneLock<Lane, Router, spin::Spin>,
+    router: Router,
+    /// What makes it change beside lanes.
+    _views: [View; 2],
     /// For each next hop a route to fill a prefix in.
     routes: Vec<RouteConfig>,
     prefix: fn(A) -> IpAddr,
@@ -54,10 +55,10 @@ impl<A: Copy> Changing<A> {
             target: RouteTarget::Via((first..first + gateways).map(hop).map(via).collect()),
             mtu: None,
         });
-        let lanes = [router.new_lane(), router.new_lane()];
-        let [first, second] = lanes;
+        let views = [router.new_view(), router.new_view()];
         Self {
-            lanes: LaneLock::new(first, [second], router),
+            router,
+            _views: views,
             routes: routes.collect(),
             prefix,
         }
@@ -75,17 +76,12 @@ impl<A: Copy> Changing<A> {
         let network = self.network(prefix, len);
         let route = &mut self.routes[hop as usize - 1];
         route.prefix = network;
-        let mut stopped = self.lanes.stop_all();
-        stopped
-            .parts()
-            .0
-            .insert_route(route)
-            .expect("there is room");
+        self.router.insert_route(route).expect("there is room");
     }
 
     fn remove(&mut self, (prefix, len, _): Route<A>) {
         let network = self.network(prefix, len);
-        assert!(self.lanes.stop_all().parts().0.remove_route(network));
+        assert!(self.router.remove_route(network));
     }
 
     /// Fills the tables with routes. How many changes a second that was.
@@ -95,7 +91,7 @@ impl<A: Copy> Changing<A> {
             self.insert(route);
         }
         let rate = rate(routes.len(), start);
-        let (four, six) = self.lanes.stop_all().parts().0.route_counts();
+        let (four, six) = self.router.route_counts();
         assert_eq!(four + six, routes.len());
         rate
     }

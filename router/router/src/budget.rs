@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use config::ConfigError;
 
-use crate::forward::lane::Lane;
+use crate::forward::punt_queue::BYTES as PUNTED_BYTES;
 use crate::interface::machines::Machines;
 use crate::neighbor::budget::{limit_neighbors, usual_limit};
 use crate::router::Router;
@@ -45,14 +45,10 @@ impl Router {
         Ok(())
     }
 
-    /// Returns the current use and limit of each table that others can fill; `lanes` are those of
-    /// the forwarding CPUs.
+    /// Returns the tables that others fill, with what is in them now. What lanes have that they didn't
+    /// offer yet isn't counted.
     #[must_use]
-    pub fn table_uses<'a>(
-        &self,
-        now: Instant,
-        lanes: impl IntoIterator<Item = &'a Lane>,
-    ) -> Vec<TableUse> {
+    pub fn table_uses(&self, now: Instant) -> Vec<TableUse> {
         let State {
             neighbors,
             machines,
@@ -72,8 +68,11 @@ impl Router {
         let mut table = |name: String, (used, limit)| all.push(TableUse { name, used, limit });
         table("unresolved_bytes".into(), neighbors.waiting_bytes());
         table("punted_bytes".into(), self.own_lane.punts.bytes());
-        for (cpu, lane) in lanes.into_iter().enumerate() {
-            table(format!("punted_bytes.cpu{cpu}"), lane.punts.bytes());
+        for (cpu, offered) in self.offered.iter().enumerate() {
+            // A lane that is just offering some has little.
+            let bytes = offered.try_lock().map(|punts| punts.bytes());
+            let bytes = bytes.unwrap_or((0, PUNTED_BYTES));
+            table(format!("punted_bytes.cpu{cpu}"), bytes);
         }
         table("reassembly_bytes".into(), self.state.reassembly.bytes());
         table("icmp_hosts".into(), self.state.icmp_limits.hosts(now));
@@ -116,7 +115,7 @@ mod tests {
 
     fn limits(router: &Router) -> Vec<usize> {
         let neighbors = |it: &&TableUse| it.name.starts_with("neighbors.");
-        let uses = router.table_uses(Instant(0), []);
+        let uses = router.table_uses(Instant(0));
         uses.iter().filter(neighbors).map(|it| it.limit).collect()
     }
 
@@ -128,7 +127,7 @@ mod tests {
             assert_eq!(limits(&router), [each; 4]);
         }
         let names: Vec<_> = router
-            .table_uses(Instant(0), [])
+            .table_uses(Instant(0))
             .into_iter()
             .map(|it| it.name)
             .collect();
@@ -189,19 +188,19 @@ mod tests {
         let text = "[interface.a]\nvif = 0\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n\
                     [interface.a.advertise]\nmax_interval_s = 600\nmin_interval_s = 200\n";
         let mut router = Router::new(&config::from_toml(text).unwrap(), 1, Instant(0));
-        let table = |router: &Router, now, lanes: &[Lane], name: &str| {
-            let uses = router.table_uses(now, lanes);
+        let table = |router: &Router, now, name: &str| {
+            let uses = router.table_uses(now);
             let found = uses.into_iter().find(|it| it.name == name).unwrap();
             (found.used, found.limit)
         };
         let now = Instant::from_secs(1);
         router.link_up(now, crate::InterfaceId(0), [2, 0, 0, 0, 0, 1], 1500);
         // The address and the link-local one.
-        assert_eq!(table(&router, now, &[], "dad_probes"), (2, 2));
-        assert_eq!(table(&router, now, &[], "address_conflicts"), (0, 3));
-        assert_eq!(table(&router, now, &[], "mld_answers"), (0, 1));
-        assert_eq!(table(&router, now, &[], "router_solicitations"), (0, 1));
-        let (used, limit) = table(&router, now, &[], "icmp_hosts");
+        assert_eq!(table(&router, now, "dad_probes"), (2, 2));
+        assert_eq!(table(&router, now, "address_conflicts"), (0, 3));
+        assert_eq!(table(&router, now, "mld_answers"), (0, 1));
+        assert_eq!(table(&router, now, "router_solicitations"), (0, 1));
+        let (used, limit) = table(&router, now, "icmp_hosts");
         assert!(used == 0 && limit > 0);
         // A lane of another CPU has punted something.
         let mut lanes = [router.new_lane(), router.new_lane()];
@@ -209,7 +208,8 @@ mod tests {
         lanes[1].punt(router.tables(), crate::InterfaceId(0), frame, |to| {
             to.fill(0)
         });
-        assert_eq!(table(&router, now, &lanes, "punted_bytes.cpu0").0, 0);
-        assert_eq!(table(&router, now, &lanes, "punted_bytes.cpu1").0, 100);
+        assert!(lanes[1].offer_punts());
+        assert_eq!(table(&router, now, "punted_bytes.cpu0").0, 0);
+        assert_eq!(table(&router, now, "punted_bytes.cpu1").0, 100);
     }
 }

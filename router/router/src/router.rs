@@ -40,7 +40,7 @@ pub struct Router {
     rng: Rng,
     outbox: Outbox,
     /// Punted frames of each lane.
-    offered: Vec<SharedPunts>,
+    pub(crate) offered: Vec<SharedPunts>,
     /// By which lanes come to read the tables, once there is one.
     publisher: Option<Publisher>,
 }
@@ -187,6 +187,12 @@ impl Router {
         }
     }
 
+    /// Returns `true` if lanes offered punted frames, or are doing so: [`Router::poll`] has something to do.
+    pub fn has_offered(&self) -> bool {
+        let any = |all: &SharedPunts| all.try_lock().is_none_or(|all| all.len() > 0);
+        self.offered.iter().any(any)
+    }
+
     /// Takes the frames that lanes offered, as far as there is room. Returns `true` if there may be more.
     fn take_offered(&mut self) -> bool {
         let own = &mut self.own_lane.punts;
@@ -224,13 +230,13 @@ impl Router {
         if let Some(usual) = usual {
             limit_neighbors(&mut self.state, &mut self.tables.adjacencies, usual);
         }
+        self.publish();
         Ok(())
     }
 
     fn adopt(&mut self, now: Instant, config: &Config) {
         let old = core::mem::replace(&mut self.config, config.clone());
         self.step(now).apply(&old);
-        self.publish();
     }
 
     /// Returns the number of the interface with a name; it keeps that over changes of the

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use router::{InterfaceId, snapshot};
+use router::{Instant, InterfaceId, snapshot};
 
 use super::answer::Answer;
 use super::command_line::{Command, Parsed, completions, help, parse};
@@ -66,15 +66,12 @@ const COMMANDS: [Command<Run>; 10] = [
         Answer::Line(format!("{hostname}: ringway {}", env!("CARGO_PKG_VERSION")))
     }),
     command("show vifs", "rings, pages and backends", show_vifs),
-    command("show cpu", "CPU time, sleeps, events", show_cpu),
-    command(
-        "show memory",
-        "memory in use, tables and their limits",
-        |cx, _| {
-            let tables = cx.data_plane.table_uses(cx.platform.now_ns());
-            Answer::Memory(cx.platform.memory(), tables)
-        },
-    ),
+    command("show cpu", "time used, sleeps, events", show_cpu),
+    command("show memory", "pages and heap", |cx, _| {
+        let now = Instant(cx.platform.now_ns());
+        let tables = cx.data_plane.router().table_uses(now);
+        Answer::Memory(cx.platform.memory(), tables)
+    }),
     Command {
         words: "crash",
         help: "end the domain as a bug would: panic, fault or stack",
@@ -83,8 +80,7 @@ const COMMANDS: [Command<Run>; 10] = [
     },
 ];
 
-/// Runs one line and writes its output to `out`. Workers are stopped while the command collects its
-/// data, not while that is formatted.
+/// Runs one line; what it says goes to `out`. Workers go on meanwhile.
 pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
     let written = match parse(&COMMANDS, line) {
         Ok(Parsed::Nothing) => Ok(()),

@@ -127,7 +127,7 @@ impl Guest {
             let router = self.machine.router.borrow();
             for worker in self.machine.workers.borrow_mut().iter_mut() {
                 busy |= worker.turn(router.tables(), now);
-                wanted |= worker.needs_control(now);
+                wanted |= worker.needs_service(now) | worker.has_fault();
             }
         }
         if wanted {

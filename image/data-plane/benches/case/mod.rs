@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use data_plane::{Control, Worker};
+use data_plane::{Control, Resting, Worker};
 use heapless::Vec as Bounded;
 use netif::Features;
 use netif::fakes::Backend;
 use router::addr::Network;
 use router::config::{RouteConfig, RouteTarget, Via};
-use router::{Config, InterfaceId, Router};
+use router::{Config, InterfaceId, Router, Tables};
 use xen_hal::DomId;
 use xen_hal::fake::FakeHal;
 
@@ -162,7 +162,8 @@ pub(crate) fn attach(
 ) -> [Backend; 2] {
     [0, 1].map(|n| {
         let id = InterfaceId(n);
-        let mut control = Control::new(router, [&mut *plane]);
+        let lanes = Resting::new([&mut *plane]);
+        let mut control = Control::new(router, &lanes);
         let infos = control.attach(now, id, PEER, Features::all(), 1);
         let backend = Backend::connect(hal, PEER, infos.expect("a vif")[0]);
         control.link_up(now, id, MACS[usize::from(n)], 1500);
@@ -174,13 +175,13 @@ pub(crate) fn attach(
 #[inline(never)]
 pub(crate) fn measured(
     plane: &mut Worker<FakeHal>,
-    router: &Router,
+    tables: &Tables,
     now: u64,
     ran: u64,
 ) -> Option<u64> {
     let mut ports = Bounded::<u32, 64>::new();
     loop {
-        if plane.turn(router.tables(), now) {
+        if plane.turn(tables, now) {
             continue;
         }
         ports.clear();

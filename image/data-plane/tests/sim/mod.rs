@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use data_plane::{Control, Worker};
+use data_plane::{Control, Resting, Worker};
 use heapless::Vec as Bounded;
 use netif::Features;
 use netif::fakes::{Backend, Delivery, Sent};
@@ -129,10 +129,10 @@ impl Sim {
         let hal = FakeHal::new();
         let now = SECOND;
         let config = router::config::from_toml(config).expect("a configuration");
-        let router = Router::new(&config, 1, Instant(now));
+        let mut router = Router::new(&config, 1, Instant(now));
         let Machine { workers, pages } = machine;
         let workers: Vec<_> = (0..workers)
-            .map(|_| Worker::new(hal, &router, pages, workers))
+            .map(|_| Worker::new(hal, &mut router, pages, workers))
             .collect();
         let sleeps = workers.iter().map(|_| None).collect();
         let mut sim = Self {
@@ -150,7 +150,8 @@ impl Sim {
             let id = InterfaceId(n as u8);
             let domain = DomId(vif.domain);
             let queues = vif.queues.min(sim.workers.len());
-            let mut control = Control::new(&mut sim.router, &mut sim.workers);
+            let workers = Resting::new(&mut sim.workers);
+            let mut control = Control::new(&mut sim.router, &workers);
             let infos = control.attach(now, id, domain, vif.features, queues);
             let infos = infos.expect("a vif");
             control.link_up(now, id, mac(n), vif.mtu);
@@ -168,8 +169,11 @@ impl Sim {
         sim
     }
 
-    pub(crate) fn control(&mut self) -> Control<'_, FakeHal> {
-        Control::new(&mut self.router, &mut self.workers)
+    pub(crate) fn control<T>(&mut self, f: impl FnOnce(&mut Control<'_, FakeHal>) -> T) -> T {
+        f(&mut Control::new(
+            &mut self.router,
+            &Resting::new(&mut self.workers),
+        ))
     }
 
     /// Wakes workers whether something came for them or not.
@@ -203,11 +207,11 @@ impl Sim {
             assert!(turns < TURNS, "worker {at} finds no end");
             self.most_turns = self.most_turns.max(turns);
             let mut busy = self.workers[at].turn(self.router.tables(), now);
-            if self.workers[at].needs_control(now) {
-                busy |= self.control().serve(now);
+            if self.workers[at].needs_service(now) {
+                busy |= self.control(|control| control.serve(now));
             }
             if self.workers[at].has_handoff() {
-                busy |= self.control().hand_off(now);
+                busy |= self.hand_over(at);
             }
             if busy {
                 continue;
@@ -224,6 +228,18 @@ impl Sim {
                 return;
             }
         }
+    }
+
+    /// Has worker `at` hand over what it has for others, as the guest does.
+    fn hand_over(&mut self, at: usize) -> bool {
+        let now = self.now;
+        let (mut any, mut which) = (false, 0);
+        while let Some(to) = self.workers[at].handoff_target(which, at) {
+            let [source, target] = self.workers.get_disjoint_mut([at, to]).expect("two");
+            any |= source.hand_over(which, target, now);
+            which += 1;
+        }
+        any
     }
 
     /// Delivers a frame to a queue of a vif; `false` if there is no page for it.
@@ -270,7 +286,7 @@ impl Sim {
 
     /// Frames that an interface counted as dropped, by reason.
     pub(crate) fn drops(&mut self, interface: u8) -> BTreeMap<&'static str, u64> {
-        self.control().gather_counters();
+        self.control(|control| control.gather_counters());
         let counters = self.router.counters(InterfaceId(interface));
         let counters = counters.expect("an interface");
         let reasons = DropReason::ALL.iter();
@@ -284,7 +300,7 @@ impl Sim {
     pub(crate) fn finish(mut self) {
         let now = self.now;
         for vif in 0..self.backends.len() {
-            self.control().detach(now, InterfaceId(vif as u8));
+            self.control(|control| control.detach(now, InterfaceId(vif as u8)));
         }
         let left = (self.hal.grants(), self.hal.pages(), self.hal.ports());
         assert_eq!(left, (0, 0, 0));

@@ -7,9 +7,10 @@ use crate::frame::{FrameMeta, InterfaceId, MAX_INTERFACES};
 
 /// The maximum number of queued frames.
 const FRAMES: usize = 256;
-/// The maximum number of queued bytes.
-const BYTES: usize = 96 * 1024;
-/// A vif may use up each limit divided by this, so that a flood on one leaves room for the others.
+/// Bytes that may wait.
+pub(crate) const BYTES: usize = 96 * 1024;
+/// Of either, a vif may fill one part in this many, so that a flood on one leaves
+/// room for the others.
 const SHARE: usize = 2;
 
 /// A queued frame; its bytes are in the queue.
