@@ -22,6 +22,7 @@ impl<H: Hal> Worker<H> {
         any
     }
 
+    #[inline(never)]
     fn hand_some_over(&mut self, which: usize, target: &mut Worker<H>, now: u64) -> bool {
         let Some(handoff) = self.handoffs.by_vif.get_mut(which) else {
             return false;

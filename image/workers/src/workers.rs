@@ -1,6 +1,7 @@
 //! The forwarding CPUs: the first one, which also runs the control plane, and the others, which
 //! only serve their queues.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -66,7 +67,7 @@ impl Crash {
     }
 }
 
-static WORKERS: Once<Workers> = Once::new();
+static WORKERS: Once<&'static Workers> = Once::new();
 
 impl Workers {
     /// Creates a worker for each CPU that can be woken, using the free memory, and starts those
@@ -80,14 +81,15 @@ impl Workers {
             view: router.new_view(),
         };
         let lanes = (0..count).map(make).collect::<Vec<_>>();
-        let workers = WORKERS.call_once(|| Self {
+        let workers: &'static Self = Box::leak(Box::new(Self {
             lanes: LaneLock::new(lanes),
             router: Mutex::new(router),
             faulty: AtomicU8::new(0),
             wakers,
             attention: AtomicBool::new(false),
             crashes: [const { AtomicU8::new(0) }; MAX_WORKERS],
-        });
+        }));
+        WORKERS.call_once(|| workers);
         workers.control(|control| control.poll(now));
         for at in 1..count {
             if let Err(error) = smp::start(at, forward) {
