@@ -153,6 +153,7 @@ impl Router {
             .get_or_insert_with(|| Publisher::new(&self.tables));
         publisher.publish(&self.tables);
         let view = publisher.view(epochs);
+        self.state.has_lanes = true;
         self.note_lanes();
         view.expect("as many lanes as there can be")
     }

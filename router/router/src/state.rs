@@ -29,7 +29,9 @@ pub(crate) struct State {
     pub(crate) groups: GroupNumbers,
     /// The use counts of links and routing tables as targets.
     pub(crate) users: TargetUsers,
-    /// The links that were up when routes were last hidden, a bit for each.
+    /// Lanes read the tables meanwhile.
+    pub(crate) has_lanes: bool,
+    /// Which links were up when routes were last hidden, a bit for each.
     pub(crate) links_up: u64,
     /// The number of routes of each route file that has been read.
     pub(crate) route_files: Vec<usize>,
@@ -57,6 +59,7 @@ impl State {
             configurations: 0,
             groups: GroupNumbers::default(),
             users: TargetUsers::default(),
+            has_lanes: false,
             links_up: 0,
             route_files: Vec::new(),
             settle_at: None,

@@ -53,7 +53,9 @@ impl Step<'_> {
             connect6(&links, &mut own, &mut six);
             self.tables.vrfs.get_mut(vrf).set_local_addresses(own);
             self.connect_broadcasts(vrf, &mut four);
-            self.routes().replace_overlay(vrf, four, six, news);
+            let has_lanes = self.state.has_lanes;
+            self.routes()
+                .replace_overlay(vrf, four, six, news, has_lanes);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use lpm::{Hiding, Reader};
 use wire::addr::Network;
 
 use crate::route::overlay::OverlaidTable;
@@ -12,6 +13,8 @@ use crate::route::overlay::OverlaidTable;
 pub(crate) struct Rib {
     pub(crate) v4: OverlaidTable<u32>,
     pub(crate) v6: OverlaidTable<u128>,
+    /// How far routes are hidden and shown, while that is under way: those of IPv4, then of IPv6.
+    hiding: Option<(Option<Hiding<u32>>, Hiding<u128>)>,
 }
 
 impl Rib {
@@ -20,6 +23,42 @@ impl Rib {
         Self {
             v4: OverlaidTable::new(),
             v6: OverlaidTable::new(),
+            hiding: None,
+        }
+    }
+
+    /// Has routes hidden and shown from the beginning, part by part ([`Rib::hide_part`]).
+    pub(crate) fn begin_hiding(&mut self) {
+        self.hiding = Some((Some(Hiding::new()), Hiding::new()));
+    }
+
+    /// Returns `true` if routes are still to be hidden or shown.
+    pub(crate) fn is_hiding(&self) -> bool {
+        self.hiding.is_some()
+    }
+
+    /// Hides the routes whose values `hidden` holds for in the next `nodes` nodes of the tables, and shows
+    /// the others, whose readers these are.
+    pub(crate) fn hide_part(
+        &mut self,
+        nodes: usize,
+        (four, six): (&mut Reader<u32>, &mut Reader<u128>),
+        hidden: impl Fn(u32) -> bool,
+    ) {
+        match &mut self.hiding {
+            Some((first, _)) if first.is_some() => {
+                let table = self.v4.table_mut();
+                first.take_if(|part| {
+                    table.alone(four, |table| table.hide_some(part, nodes, &hidden))
+                });
+            }
+            Some((_, part)) => {
+                let table = self.v6.table_mut();
+                if table.alone(six, |table| table.hide_some(part, nodes, &hidden)) {
+                    self.hiding = None;
+                }
+            }
+            None => {}
         }
     }
 

@@ -24,6 +24,7 @@ use crate::route::target::Target;
 use crate::route::usable::{is_hidden, is_usable};
 use crate::route::vrf::{Vrf, VrfIds, Vrfs};
 use crate::step::Step;
+use crate::tables::Tables;
 use crate::time::Instant;
 use config::{ConfigError, RouteConfig, RouteSink, RouteTarget};
 use lpm::epochs::Epochs;
@@ -33,7 +34,10 @@ use wire::addr::Network;
 /// The time after a change of an IPv4 table until its copy is rebuilt.
 pub(crate) const SETTLING: Duration = Duration::from_millis(100);
 
-/// The routing tables, with the targets of their routes.
+/// Nodes of a table in which routes are hidden and shown at once, which takes some 100 us.
+const HIDDEN_AT_ONCE: usize = 1024;
+
+/// The routing tables with what their routes refer to.
 pub(crate) struct Routes<'a> {
     interfaces: &'a [Interface],
     adjacencies: &'a mut Adjacencies,
@@ -116,13 +120,33 @@ impl Step<'_> {
         read
     }
 
-    /// Optimizes IPv4 tables for lookups, large ones in several steps, some time after changes.
-    /// Returns when the next step is due.
+    /// Hides routes that can't be used while the links are as they are, and shows the others: a part of what
+    /// there is to do. Returns `true` if there is more.
+    pub(crate) fn hide_routes(&mut self) -> bool {
+        let Tables {
+            vrfs,
+            interfaces,
+            adjacencies,
+            ..
+        } = &mut *self.tables;
+        let Some(number) = vrfs.numbers().find(|&at| vrfs.get(at).is_hiding()) else {
+            return false;
+        };
+        let (vrf, groups) = vrfs.split(number);
+        vrf.hide_part(HIDDEN_AT_ONCE, |target| {
+            is_hidden(target, groups, interfaces, adjacencies)
+        });
+        true
+    }
+
+    /// Has the IPv4 tables settle, large ones by and by, once single changes had time to gather.
+    /// When that is due.
     pub(crate) fn settle_routes(&mut self) -> Option<Instant> {
         let (now, settle_at) = (self.cx.now, &mut self.state.settle_at);
         let vrfs = &mut self.tables.vrfs;
         if settle_at.is_some_and(|due| due <= now) {
-            vrfs.all_mut().for_each(Vrf::settle);
+            let all = vrfs.all_mut().filter(|vrf| !vrf.is_hiding());
+            all.for_each(Vrf::settle);
             *settle_at = None;
         }
         if vrfs.all().all(Vrf::is_settled) {
@@ -215,22 +239,29 @@ impl Routes<'_> {
         news
     }
 
-    /// Replaces the overlay of a table, and hides routes without a usable link if the links have
-    /// changed.
+    /// Replaces what the router has in a table over its routes, and hides those that can't be used
+    /// while the links are as they are, if that is new: at once, or beside lanes part by part
+    /// ([`Step::hide_routes`]).
     pub(crate) fn replace_overlay(
         &mut self,
         vrf: u8,
         four: Overlay<u32>,
         six: Overlay<u128>,
         news: bool,
+        has_lanes: bool,
     ) {
         let (vrf, groups) = self.vrfs.split(vrf);
         let hidden = |target| is_hidden(target, groups, self.interfaces, self.adjacencies);
         vrf.replace_overlay(four, six, hidden);
         if news {
-            vrf.hide(hidden);
+            vrf.begin_hiding();
         }
-        vrf.settle();
+        while vrf.is_hiding() && !has_lanes {
+            vrf.hide_part(usize::MAX, hidden);
+        }
+        if !vrf.is_hiding() {
+            vrf.settle();
+        }
     }
 
     /// Returns the target of a route, held for one user; `None` if a limit is reached.

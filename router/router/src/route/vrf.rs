@@ -141,13 +141,20 @@ impl Vrf {
         rib.v6.replace_overlay(six, &mut self.fib6, hidden);
     }
 
-    /// Hides the routes for whose values `hidden` returns `true`, and shows the others.
-    pub(crate) fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
-        let mut rib = self.rib.write();
-        let rib = &mut *rib;
-        let (four, six) = (rib.v4.table_mut(), rib.v6.table_mut());
-        four.alone(self.fib.changes(), |table| table.hide(&hidden));
-        six.alone(&mut self.fib6, |table| table.hide(hidden));
+    /// Has routes hidden and shown anew, part by part.
+    pub(crate) fn begin_hiding(&mut self) {
+        self.rib.write().begin_hiding();
+    }
+
+    /// Returns `true` if routes are still to be hidden or shown.
+    pub(crate) fn is_hiding(&self) -> bool {
+        self.rib.read().is_hiding()
+    }
+
+    /// Hides those routes of the next `nodes` nodes whose values `hidden` holds for, and shows the others.
+    pub(crate) fn hide_part(&mut self, nodes: usize, hidden: impl Fn(u32) -> bool) {
+        let readers = (self.fib.changes(), &mut self.fib6);
+        self.rib.write().hide_part(nodes, readers, hidden);
     }
 
     /// Returns `true` if lookups of IPv4 are as quick as they can be.

@@ -66,6 +66,7 @@ impl Step<'_> {
         self.expire_fragments();
         self.poll_interfaces();
         self.work_off(egress);
+        let hiding = self.hide_routes();
         let routes = self.settle_routes();
         let machines = self.state.machines.iter().zip(&*self.tables.interfaces);
         let next = machines
@@ -75,7 +76,7 @@ impl Step<'_> {
             .chain(Some(self.state.neighbors.next).filter(|&n| n != NEVER));
         Poll {
             next: next.min(),
-            more: more || self.cx.stats.has_punts(),
+            more: more || hiding || self.cx.stats.has_punts(),
         }
     }
 
