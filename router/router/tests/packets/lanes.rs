@@ -742,3 +742,82 @@ fn neighbors_come_and_go_while_lanes_forward() {
         assert!(sent > 1000, "{sent} forwarded");
     });
 }
+
+/// A link that many routes need is followed part by part beside lanes, and what each finds in between is the
+/// route of before or the one of after.
+#[test]
+fn a_link_change_is_followed_part_by_part() {
+    let mut text = CONFIG6.replace(
+        "::1/64\"]\n[interface.lan]",
+        "::1/64\", \"10.0.0.1/24\"]\n[interface.lan]",
+    );
+    for (interface, address, mac) in [("wan", "10.0.0.10", 8), ("lan", "10.0.1.10", 9)] {
+        text += &format!(
+            "[[neighbor]]\ninterface = \"{interface}\"\naddress = \"{address}\"\n\
+             mac = \"02:00:00:00:00:0{mac}\"\n"
+        );
+    }
+    let mut bed = Bed::ready6(&text, &[]);
+    let by = |prefix: Network, interface: u8| {
+        let mut route = route(prefix, Some(0));
+        if let RouteTarget::Via(gateways) = &mut route.target {
+            gateways[0].address = [10, 0, interface, 10].into();
+            gateways[0].interface = usize::from(interface);
+        }
+        route
+    };
+    // Everything by one link, and half of it rather by the other one.
+    bed.router
+        .insert_route(&by("64.0.0.0/2".parse().unwrap(), WAN))
+        .unwrap();
+    for at in 0..40_000u32 {
+        let prefix = Network {
+            address: Ipv4Addr::from_bits(0x4100_0000 + (at << 8)).into(),
+            len: 24,
+        };
+        bed.router.insert_route(&by(prefix, LAN)).unwrap();
+    }
+    let (mut lane, mut view) = (bed.router.new_lane(), bed.router.new_view());
+    let mut found = |now| {
+        let mut headers: [Header; BURST] =
+            std::array::from_fn(|at| header(&udp(WAN, A, [65, at as u8 * 2, 7, 9], 20)));
+        let metas = [FrameMeta::plain(udp(WAN, A, A, 20).len()); BURST];
+        let mut verdicts = [Verdict::Drop; BURST];
+        let tables = view.tables().expect("it doesn't rest");
+        lane.process(
+            tables,
+            now,
+            InterfaceId(WAN),
+            &mut headers,
+            &metas,
+            &mut verdicts,
+        );
+        verdicts
+    };
+    let is_all = |verdicts: [Verdict; BURST], out| {
+        verdicts
+            .iter()
+            .all(|&it| it == Verdict::Forward(InterfaceId(out)))
+    };
+    assert!(is_all(found(bed.now), LAN));
+    let mac = router_mac(0, LAN);
+    for round in 0..3 {
+        for (up, before, after) in [(false, LAN, WAN), (true, WAN, LAN)] {
+            match up {
+                true => bed.router.link_up(bed.now, InterfaceId(LAN), mac, 1500),
+                false => bed.router.link_down(InterfaceId(LAN)),
+            }
+            let mut parts = 0;
+            while bed.router.poll(bed.now, 8, &mut NoEgress).more {
+                parts += 1;
+                for verdict in found(bed.now) {
+                    let possible = [before, after].map(|out| Verdict::Forward(InterfaceId(out)));
+                    // The old way is closed, and the slow path knows.
+                    assert!(possible.contains(&verdict) || verdict == Verdict::Punt);
+                }
+            }
+            assert!(parts > 5, "round {round}: {parts} parts");
+            assert!(is_all(found(bed.now), after), "round {round}, up {up}");
+        }
+    }
+}
