@@ -10,16 +10,13 @@ use router::{Config, ConfigError, Instant, InterfaceId, Router};
 use xen_hal::{DomId, Hal};
 
 use crate::attach::AttachError;
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, MAX_WORKERS};
 use crate::router_output::RouterOutput;
 use crate::snapshot::{QueueSnapshot, VifSnapshot, WorkerSnapshot};
 use crate::worker::Worker;
 
 /// The maximum number of punted frames, retries and packets of the router's own in one turn.
 const SLOW_BUDGET: usize = 16;
-
-/// The maximum number of workers.
-pub const MAX_WORKERS: usize = 8;
 
 /// The router, and the workers that forward with it meanwhile: each one is reached between two of its
 /// turns, one after the other.

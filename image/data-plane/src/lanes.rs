@@ -5,8 +5,10 @@ use core::cell::RefCell;
 use heapless::Vec as Bounded;
 use xen_hal::Hal;
 
-use crate::control::MAX_WORKERS;
 use crate::worker::Worker;
+
+/// Most workers that forward with one router.
+pub const MAX_WORKERS: usize = 8;
 
 /// The workers of a router, each of which somebody may be taking turns with.
 pub trait Lanes<H: Hal> {

@@ -41,8 +41,8 @@ mod waiting;
 mod worker;
 
 pub use attach::AttachError;
-pub use control::{Control, MAX_WORKERS};
-pub use lanes::{Lanes, Resting};
+pub use control::Control;
+pub use lanes::{Lanes, MAX_WORKERS, Resting};
 pub use snapshot::{PoolSnapshot, QueueSnapshot, VifSnapshot, WorkerSnapshot};
 pub use stats::WorkerStats;
 pub use worker::Worker;
