@@ -6,6 +6,7 @@
 //! address's byte finds its entry in a list that holds each run of equal answers once.
 //! The family is that of poptrie and Lulea tables, with a stride that fits octets.
 
+use alloc::collections::BinaryHeap;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -126,13 +127,16 @@ impl FrozenTable {
     /// Builds the table. Of several routes for the same prefix the last one counts;
     /// addresses without a route get `default`.
     pub fn new(routes: &mut [Route], default: u32) -> Self {
-        // Parents sort before children, so that painting in this order nests correctly.
-        // The sort is stable: later duplicates stay later.
-        for route in &mut *routes {
-            route.len = route.len.min(32);
-            route.prefix = route.prefix.masked(route.len);
+        // Parents sort before children, so that painting in this order nests correctly, and later
+        // duplicates behind earlier ones. A heap's code is a tenth of a merge sort's.
+        let places = routes.iter().enumerate().map(|(at, route)| {
+            let len = route.len.min(32);
+            (route.prefix.masked(len), len, at, route.value)
+        });
+        let sorted = places.collect::<BinaryHeap<_>>().into_sorted_vec();
+        for (route, (prefix, len, _, value)) in routes.iter_mut().zip(sorted) {
+            *route = Route { prefix, len, value };
         }
-        routes.sort_by_key(|r| (r.prefix, r.len));
         let root_bits = if routes.len() > SMALL { 16 } else { 8 };
         let mut nodes = Nodes::default();
         let root = nodes.level(routes, 0, root_bits, default);

@@ -1,5 +1,6 @@
 //! Applies a new configuration: only what differs from the old one changes.
 
+use alloc::collections::BinaryHeap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -30,6 +31,9 @@ struct LinkView {
     id: InterfaceId,
     mtu: u16,
 }
+
+/// Where a route is: its table, its prefix, and the length of that.
+type RoutePlace = (Option<u8>, IpAddr, u8);
 
 impl Step<'_> {
     /// Updates all state for the current configuration, which replaces `old`.
@@ -157,33 +161,32 @@ impl Step<'_> {
             self.state.route_files.clear();
         }
         self.keep_static_neighbors();
-        let place = |route: &RouteConfig, ids: &Ids| {
+        let place = |route: &RouteConfig, ids: &Ids| -> RoutePlace {
             let prefix = route.prefix;
             (ids.vrfs.of(route.vrf), prefix.address, prefix.len)
         };
-        let sorted = |config: &'_ Config, ids: &Ids| {
-            let mut all: Vec<_> = (0..config.routes.len()).collect();
-            let key = |&at: &usize| config.routes.get(at).map(|route| place(route, ids));
-            all.sort_unstable_by_key(key);
-            all
+        let sorted = |config: &Config, ids: &Ids| {
+            let all = config.routes.iter().enumerate();
+            let all = all.map(|(at, route)| (place(route, ids), at));
+            // A heap's code is a tenth of a quicksort's.
+            all.collect::<BinaryHeap<_>>().into_sorted_vec()
         };
         let (was, is) = (sorted(old, old_ids), sorted(new, &ids));
-        let find = |sorted: &[usize], config: &'_ Config, ids: &Ids, wanted| {
-            let key = |&at: &usize| config.routes.get(at).map(|route| place(route, ids));
-            let found = sorted.binary_search_by_key(&Some(wanted), key).ok()?;
-            sorted.get(found).copied()
+        let find = |sorted: &[(RoutePlace, usize)], wanted| {
+            let found = sorted.binary_search_by_key(&wanted, |&(place, _)| place);
+            sorted.get(found.ok()?).map(|&(_, at)| at)
         };
         for route in &old.routes {
             let (vrf, address, len) = place(route, old_ids);
             let Some(number) = vrf.filter(|&number| ids.vrfs.has(number)) else {
                 continue;
             };
-            if find(&is, new, &ids, (vrf, address, len)).is_none() {
+            if find(&is, (vrf, address, len)).is_none() {
                 self.routes().remove_in(number, route.prefix);
             }
         }
         for route in &new.routes {
-            let before = find(&was, old, old_ids, place(route, &ids));
+            let before = find(&was, place(route, &ids));
             let before = before.and_then(|at| old.routes.get(at));
             let vrf = ids.vrfs.of(route.vrf).unwrap_or(0);
             let same = before.is_some_and(|b| is_same_way((b, old_ids), (route, &ids)));
