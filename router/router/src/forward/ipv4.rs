@@ -21,6 +21,7 @@ use crate::frame::{
 };
 use crate::neighbor::adjacency::Adjacency;
 use crate::route::target::Target;
+use crate::route::vrf::Vrf;
 use config::ReversePath;
 use wire::{checksum, ipv4};
 
@@ -89,6 +90,7 @@ impl<S: Stages> Pass<'_, S> {
         let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
             return link_is_down(lane, input, metas, verdicts);
         };
+        let table = self.vrfs.get(vrf);
         // The six bytes that a frame must begin with, shifted so that the following bytes drop out.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
         // First the destinations, then the answers of the lookups. Frames whose verdict is decided
@@ -104,7 +106,7 @@ impl<S: Stages> Pass<'_, S> {
             let mut plain = header.is_plain(mac, meta);
             let source = header.u32_at(26);
             if plain && u64::from(source) != welcome {
-                plain = self.is_welcome(rpf, vrf, input, source);
+                plain = self.is_welcome(rpf, table, input, source);
                 if plain {
                     welcome = source.into();
                 }
@@ -141,7 +143,7 @@ impl<S: Stages> Pass<'_, S> {
             }
         }
         if let Some(lookups) = lookups.get_mut(..count) {
-            self.look_up(vrf, lookups);
+            self.look_up(table, lookups);
         }
         if lane.redirect_due {
             let answer = |at| lookups.get(at).copied().unwrap_or(0);
@@ -176,13 +178,12 @@ impl<S: Stages> Pass<'_, S> {
         Verdicts::Mixed
     }
 
-    /// Replaces destinations by the numbers of their targets in table `vrf`; for on-link targets,
+    /// Replaces destinations by the numbers of their targets in a table; for on-link targets,
     /// by the neighbor if it is known.
     #[inline(always)]
-    fn look_up(self, vrf: u8, lookups: &mut [u32]) {
+    fn look_up(self, table: &Vrf, lookups: &mut [u32]) {
         let index = &self.adjacencies.index;
-        let fib = &self.vrfs.get(vrf).fib;
-        fib.answer(lookups, |target, destination| {
+        table.fib.answer(lookups, |target, destination| {
             let interface = target.wrapping_sub(ON_LINK);
             if interface >= MAX_INTERFACES as u32 {
                 return target;
@@ -198,11 +199,10 @@ impl<S: Stages> Pass<'_, S> {
     fn is_welcome(
         self,
         rpf: Option<ReversePath>,
-        vrf: u8,
+        table: &Vrf,
         input: InterfaceId,
         source: u32,
     ) -> bool {
-        let table = self.vrfs.get(vrf);
         if table.local_addresses.may_be_local_or_martian(source) {
             return false;
         }
