@@ -26,9 +26,9 @@ pub const MAX_LANES: usize = 8;
 /// The number of bytes that a processor may fetch together: two cache lines.
 const APART: usize = 128;
 
-/// The layout for a block such that what one CPU writes never shares a cache line with what
-/// another reads: for allocators. Smaller blocks than that stay as they are: they hold nothing that
-/// is written for each frame, and are many.
+/// Returns the layout that an allocator should use for a block, so that what one CPU writes never
+/// shares a cache line with what another reads. Layouts of small blocks are unchanged: these
+/// contain nothing that is written for each frame, and there are many.
 #[must_use]
 pub fn apart(layout: Layout) -> Layout {
     if layout.size() < APART {
@@ -50,7 +50,7 @@ struct Lane<L, R>(TicketLock<L, R>);
 pub struct LaneLock<L, R: RelaxStrategy>(Vec<Lane<L, R>>);
 
 impl<L, R: RelaxStrategy> LaneLock<L, R> {
-    /// Creates a lock of these lanes. Those beyond [`MAX_LANES`] are left out.
+    /// Creates a lock of these lanes. Those beyond [`MAX_LANES`] are ignored.
     #[must_use]
     pub fn new(lanes: impl IntoIterator<Item = L>) -> Self {
         let lanes = lanes.into_iter().take(MAX_LANES);
@@ -69,15 +69,15 @@ impl<L, R: RelaxStrategy> LaneLock<L, R> {
         self.0.is_empty()
     }
 
-    /// Enters a lane, once nobody else is in it. `None` if there is none of that number. Whoever is in it
-    /// already waits for ever.
+    /// Enters a lane, after waiting until nobody else is in it. Returns `None` if there is no lane with
+    /// this number. Deadlocks if the caller is in it.
     #[inline]
     pub fn enter(&self, lane: usize) -> Option<Entered<'_, L, R>> {
         Some(Entered(self.0.get(lane)?.0.lock()))
     }
 }
 
-/// A lane, entered. It is left when this is dropped.
+/// A guard of an entered lane.
 pub struct Entered<'a, L, R: RelaxStrategy>(TicketGuard<'a, L, R>);
 
 impl<L, R: RelaxStrategy> Deref for Entered<'_, L, R> {

@@ -9,8 +9,8 @@ use netif::{Features, QueueInfo};
 use router::{InterfaceId, Router};
 use xen_hal::{DomId, Hal};
 
-/// The router and all workers: [`Control`] of any machine, where each
-/// method is described. Times are in ns.
+/// The router and all workers: an object-safe interface to [`Control`], which documents the methods.
+/// Times are in ns.
 pub trait DataPlane {
     /// Returns the router.
     fn router(&self) -> &Router;

@@ -24,16 +24,16 @@ pub trait Platform: 'static {
     /// Returns the number of workers, one for each CPU; at least 1.
     fn workers(&self) -> usize;
 
-    /// Calls `f` once, with the router and all workers, which may forward meanwhile. [`with_data_plane`]
-    /// has a result.
+    /// Calls `f` once, with the router and all workers, which may forward meanwhile. See
+    /// [`with_data_plane`] for a variant with a result.
     ///
-    /// Not to be called by `f`.
+    /// Must not be called by `f`.
     fn change_data_plane(&self, f: &mut dyn FnMut(&mut dyn DataPlane));
 
     /// Calls `f` once, with the router, while others may forward with it. See [`with_router`] for a
     /// variant with a result.
     ///
-    /// Not to be called by `f` of [`Platform::change_data_plane`].
+    /// Must not be called by `f` of [`Platform::change_data_plane`].
     fn read_router(&self, f: &mut dyn FnMut(&Router));
 
     /// Makes all other CPUs check their vifs, even those that sleep.

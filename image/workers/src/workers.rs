@@ -36,7 +36,7 @@ pub struct Workers {
     router: Mutex<Router>,
     /// CPUs whose vifs have faults, a bit for each.
     faulty: AtomicU8,
-    /// By which each CPU is woken, if there are several.
+    /// The event channels that wake each CPU, if there are several.
     wakers: Bounded<Port, MAX_WORKERS>,
     /// `true` if a CPU needs the control plane.
     attention: AtomicBool,
@@ -192,7 +192,7 @@ impl Workers {
         (busy, wanted)
     }
 
-    /// Notes that a worker has faults, if it has any. Returns `true` then.
+    /// Records that a worker has faults, if it has any. Returns `true` then.
     fn note_faults(&self, at: usize, worker: &Worker<XenHal>) -> bool {
         let any = worker.has_fault();
         if any {
@@ -223,8 +223,8 @@ impl Workers {
         (any, broken)
     }
 
-    /// Prepares CPU `at` for a sleep: forgets its events, adds their channels to those that it
-    /// waits for, and asks for new ones. Returns until when it may sleep, if it may.
+    /// Prepares CPU `at` for a sleep: clears its events, adds their channels to those that it waits
+    /// for, and requests new ones. Returns until when it may sleep, if it may.
     pub fn arm(
         &self,
         at: usize,

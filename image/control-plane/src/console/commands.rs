@@ -66,12 +66,16 @@ const COMMANDS: [Command<Run>; 10] = [
         Answer::Line(format!("{hostname}: ringway {}", env!("CARGO_PKG_VERSION")))
     }),
     command("show vifs", "rings, pages and backends", show_vifs),
-    command("show cpu", "time used, sleeps, events", show_cpu),
-    command("show memory", "pages and heap", |cx, _| {
-        let now = Instant(cx.platform.now_ns());
-        let tables = cx.data_plane.router().table_uses(now);
-        Answer::Memory(cx.platform.memory(), tables)
-    }),
+    command("show cpu", "CPU time, sleeps, events", show_cpu),
+    command(
+        "show memory",
+        "memory in use, tables and their limits",
+        |cx, _| {
+            let now = Instant(cx.platform.now_ns());
+            let tables = cx.data_plane.router().table_uses(now);
+            Answer::Memory(cx.platform.memory(), tables)
+        },
+    ),
     Command {
         words: "crash",
         help: "end the domain as a bug would: panic, fault or stack",
@@ -80,7 +84,7 @@ const COMMANDS: [Command<Run>; 10] = [
     },
 ];
 
-/// Runs one line; what it says goes to `out`. Workers go on meanwhile.
+/// Runs one line and writes its output to `out`, while workers forward.
 pub fn run(platform: &dyn Platform, line: &str, out: &mut dyn Write) {
     let written = match parse(&COMMANDS, line) {
         Ok(Parsed::Nothing) => Ok(()),

@@ -87,10 +87,9 @@ impl<S: Stages> Pass<'_, S> {
     ) -> Verdicts {
         let count = headers.len();
         let up = self.interface(input).filter(|l| l.up);
-        let Some((mac, rpf, vrf)) = up.map(|l| (l.mac.0, l.rpf, l.vrf)) else {
+        let Some((mac, rpf, table)) = up.map(|l| (l.mac.0, l.rpf, self.vrfs.get(l.vrf))) else {
             return link_is_down(lane, input, metas, verdicts);
         };
-        let table = self.vrfs.get(vrf);
         // The six bytes that a frame must begin with, shifted so that the following bytes drop out.
         let mac = u64::from_le_bytes([0, 0, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
         // First the destinations, then the answers of the lookups. Frames whose verdict is decided
