@@ -2,6 +2,9 @@
 
 The link that it leaves by belongs to another domain, a Linux that is the backend of vif 1 and bridges it to
 `right`. Between two vifs of one domain it is that domain's own doing: see decision 9.
+
+With one emulated CPU hardly a page is rewritten in the middle of a burst: `image/data-plane/tests/checked_headers.rs`
+has that between every two accesses.
 """
 
 import os
