@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 /// A number that is given back may be in the hands of a lane that looked it up before, and in older
 /// [`Tables`](crate::Tables) that a lane still reads. It becomes free after the next tables were
 /// published and all lanes went on to them; at once where there are no lanes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Numbers {
     /// How many there are, free ones included: all below this.
     len: usize,
@@ -16,16 +16,6 @@ pub(crate) struct Numbers {
     gone: VecDeque<(Option<u64>, usize)>,
     /// Which epoch all lanes have seen; `None` if there are no lanes.
     seen: Option<u64>,
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Self {
-            len: 0,
-            gone: VecDeque::new(),
-            seen: None,
-        }
-    }
 }
 
 impl Numbers {
