@@ -5,9 +5,10 @@
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use guest_heap::{GuestHeap, inside};
-use router::{Instant, InterfaceId, Router};
+use router::{Egress, FrameMeta, Instant, InterfaceId, NoRoom, Router};
 
 #[expect(dead_code, reason = "addresses to look up are for another benchmark")]
 mod internet;
@@ -59,6 +60,19 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     archive
 }
 
+/// A link that takes nothing.
+struct Nowhere;
+
+impl Egress for Nowhere {
+    fn room(&self, _: InterfaceId) -> usize {
+        0
+    }
+
+    fn send(&mut self, _: InterfaceId, _: &[u8], _: FrameMeta) -> Result<(), NoRoom> {
+        Err(NoRoom)
+    }
+}
+
 fn measure(name: &str, four: usize, six: usize, shuffled: bool) {
     let ramdisk = archive(&[
         ("ringway.toml", CONFIG),
@@ -102,6 +116,29 @@ fn measure(name: &str, four: usize, six: usize, shuffled: bool) {
     report("read", read.as_millis(), "ms");
     report("link_change", shown.as_micros(), "us");
     report("link_change_longest", down.max(up).as_micros(), "us");
+    // Beside a lane a link change is done in parts, between which that lane has a turn.
+    let mut view = router.new_view();
+    let (mut longest, mut parts) = (Duration::ZERO, 0u32);
+    for up in [false, true] {
+        let mut part = |change: &mut dyn FnMut(&mut Router) -> bool| {
+            let before = std::time::Instant::now();
+            let more = change(&mut router);
+            longest = longest.max(before.elapsed());
+            parts += 1;
+            assert!(view.tables().is_some());
+            more
+        };
+        part(&mut |router| {
+            match up {
+                true => router.link_up(Instant(0), InterfaceId(0), [2; 6], 1500),
+                false => router.link_down(InterfaceId(0)),
+            }
+            true
+        });
+        while part(&mut |router| router.poll(Instant(0), 16, &mut Nowhere).more) {}
+    }
+    report("link_change_parts", (parts / 2).into(), "parts");
+    report("link_change_longest_part", longest.as_micros(), "us");
     print!("{out}");
 }
 
