@@ -1,19 +1,19 @@
-//! When what was taken out of a table can be used again: once each lane has been between two bursts
-//! since (quiescent-state-based reclamation, as McKenney and Slingwine's read-copy update has it).
+//! Quiescent-state-based reclamation (McKenney and Slingwine's read-copy update): memory that was
+//! removed from a table is reused once every lane has been between two bursts since.
 //!
-//! A *lane* is a thread that looks up. It says now and then that no lookup of its is under way
-//! ([`Lane::quiescent`]): a load of what all share and a store to a cache line of its own. Whoever
-//! changes tables begins an epoch after what it took out, and waits for no lane: it looks whether
-//! all have seen that epoch.
+//! A *lane* is a thread that performs lookups. Between bursts it reports that none is in progress
+//! ([`Lane::quiescent`]), which takes a load of a shared word and a store to its own cache line. The
+//! writer starts an epoch after it removed something and never waits for a lane: it checks whether
+//! all lanes have seen that epoch.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
-/// What a lane has seen that isn't in any lookup until it says otherwise.
+/// The epoch of a lane that performs no lookups until further notice.
 const OFFLINE: u64 = u64::MAX;
 
-/// A lane's part, apart from all else: processors fetch cache lines in pairs.
+/// A lane's state, in a pair of cache lines of its own: processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Seen {
@@ -21,12 +21,12 @@ struct Seen {
     taken: AtomicBool,
 }
 
-/// The epoch, apart from all else.
+/// The current epoch, in a pair of cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Now(AtomicU64);
 
-/// The lanes that look up in one or several tables, and what they have seen.
+/// The lanes that perform lookups in one or more tables, and the epochs they have seen.
 #[derive(Debug)]
 pub struct Epochs {
     now: Now,
@@ -34,7 +34,7 @@ pub struct Epochs {
 }
 
 impl Epochs {
-    /// Room for this many lanes, none of which there is yet.
+    /// Creates a set with room for this many lanes.
     #[must_use]
     pub fn new(lanes: usize) -> Self {
         let lane = |_| {
@@ -49,7 +49,7 @@ impl Epochs {
         }
     }
 
-    /// Returns a lane that isn't online yet. `None` if there are as many as there is room for.
+    /// Returns a new lane, which is offline. `None` if there is no room for another one.
     #[must_use]
     pub fn lane(self: &Arc<Self>) -> Option<Lane> {
         let free = |seen: &&Arc<Seen>| !seen.taken.swap(true, Ordering::AcqRel);
@@ -60,15 +60,15 @@ impl Epochs {
         })
     }
 
-    /// Begins an epoch, and returns it: lookups that begin in it find nothing that the caller took
-    /// out before.
+    /// Starts an epoch and returns it: lookups that start in it find nothing that the caller removed
+    /// before.
     pub fn advance(&self) -> u64 {
         // A lane that loads this or a later epoch also sees what was stored before.
         self.now.0.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Returns the newest epoch that all lanes have seen: all of their lookups from before it are over. The
-    /// largest number if all are offline.
+    /// Returns the newest epoch that all lanes have seen: all lookups from before it have ended. Returns
+    /// [`u64::MAX`] if all lanes are offline.
     #[must_use]
     pub fn seen_by_all(&self) -> u64 {
         // Pairs with that of `Lane::online`: a lane that isn't seen here will see what was stored.
@@ -78,11 +78,11 @@ impl Epochs {
     }
 }
 
-/// One that looks up. It is offline at first, and must not look up then.
+/// A thread that performs lookups. It is offline at first.
 ///
-/// If one looks up while it is offline, or says it is quiescent from within what it does with an
-/// answer, it may get answers of no time: values of prefixes that have nothing to do with the
-/// address, or that aren't in the table any more.
+/// A lookup while the lane is offline, or an answer that is still used when the lane reports a
+/// quiescent state, may be wrong at any time: the value of a prefix that doesn't contain the address,
+/// or that isn't in the table any more.
 #[derive(Debug)]
 pub struct Lane {
     epochs: Arc<Epochs>,
@@ -90,7 +90,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Begins to look up, as after a sleep.
+    /// Goes online, as after a sleep: lookups follow.
     pub fn online(&mut self) {
         let now = self.epochs.now.0.load(Ordering::Acquire);
         self.seen.epoch.store(now, Ordering::Relaxed);
@@ -98,8 +98,8 @@ impl Lane {
         fence(Ordering::SeqCst);
     }
 
-    /// Says that no lookup is under way, and no answer of before is used any more: between two
-    /// bursts. Begins to look up if it is offline.
+    /// Reports that no lookup is in progress and no earlier answer is used any more, as between two
+    /// bursts. Goes online if the lane is offline.
     #[inline]
     pub fn quiescent(&mut self) {
         let now = self.epochs.now.0.load(Ordering::Acquire);
@@ -109,7 +109,7 @@ impl Lane {
         }
     }
 
-    /// Says that it has seen the epoch of now, as it hadn't before.
+    /// Records that it has seen the current epoch, which it hadn't before.
     #[cold]
     fn see(&mut self, seen: u64, now: u64) {
         if seen == OFFLINE {
@@ -118,8 +118,8 @@ impl Lane {
         self.saw(now);
     }
 
-    /// Returns the epoch of now if this lane hasn't said yet that it saw it. What was taken out before
-    /// that epoch can be read again to see it gone, and then [`saw`](Self::saw) says so.
+    /// Returns the current epoch if this lane hasn't reported it yet. The lane then reads again whatever
+    /// it keeps between bursts, and reports the epoch with [`saw`](Self::saw).
     #[inline]
     #[must_use]
     pub fn news(&self) -> Option<u64> {
@@ -127,19 +127,18 @@ impl Lane {
         (self.seen.epoch.load(Ordering::Relaxed) != now).then_some(now)
     }
 
-    /// Says that it saw an epoch, which [`news`](Self::news) told: between two bursts, as
-    /// [`quiescent`](Self::quiescent).
+    /// Reports an epoch returned by [`news`](Self::news), as [`quiescent`](Self::quiescent) does.
     pub fn saw(&mut self, epoch: u64) {
         self.seen.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Returns `true` if it looks up nothing for a while.
+    /// Returns `true` if the lane is offline.
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.seen.epoch.load(Ordering::Relaxed) == OFFLINE
     }
 
-    /// Looks up nothing for a while, as before a sleep. Nobody waits for it then.
+    /// Goes offline, as before a sleep: no lookups follow, and memory is reused without this lane.
     pub fn offline(&mut self) {
         self.seen.epoch.store(OFFLINE, Ordering::Release);
     }

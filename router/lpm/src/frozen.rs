@@ -1,10 +1,10 @@
-//! Longest-prefix match for IPv4 in a table that is built as a whole and never changed.
+//! Longest-prefix match for IPv4 in an immutable table.
 //!
 //! A table indexed by the leading 8 or 16 bits of the address gives either the answer or a
 //! node for the next 8 bits. A node is a bitmap of 256 bits in four blocks: a bit is set
 //! where the answer differs from the one before it, so that counting the bits up to an
 //! address's byte finds its entry in a list that holds each run of equal answers once.
-//! The family is that of poptrie and Lulea tables, with a stride that fits octets.
+//! It is related to poptrie and Lulea tables, with a stride of an octet.
 
 use alloc::collections::BinaryHeap;
 use alloc::sync::Arc;
@@ -13,14 +13,14 @@ use alloc::vec::Vec;
 
 use crate::address::Address;
 
-/// A prefix and what a lookup answers for it: a value below 2^31.
+/// A prefix and its value, which is below 2^31.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// The prefix; bits beyond its length don't matter.
     pub prefix: u32,
-    /// Its length in bits; more than 32 count as 32.
+    /// Its length in bits; larger values count as 32.
     pub len: u8,
-    /// What a lookup answers.
+    /// The value that a lookup returns.
     pub value: u32,
 }
 
@@ -40,7 +40,7 @@ struct Block {
     base: u32,
 }
 
-/// A table of IPv4 prefixes that doesn't change. Clones share it.
+/// An immutable table of IPv4 prefixes. Clones share the memory.
 #[derive(Clone, Debug)]
 pub struct FrozenTable {
     /// Bits of the address that index `root`: 8 or 16.
@@ -117,15 +117,15 @@ impl Nodes {
 }
 
 impl Default for FrozenTable {
-    /// A table without prefixes, in which every lookup answers 0.
+    /// Returns a table without prefixes, in which every lookup returns 0.
     fn default() -> Self {
         Self::new(&mut [], 0)
     }
 }
 
 impl FrozenTable {
-    /// Builds the table. Of several routes for the same prefix the last one counts;
-    /// addresses without a route get `default`.
+    /// Builds a table of `routes`, which it sorts. Of several routes for the same prefix, the last one
+    /// counts; addresses without a route get `default`.
     pub fn new(routes: &mut [Route], default: u32) -> Self {
         // Parents sort before children, so that painting in this order nests correctly, and later
         // duplicates behind earlier ones. A heap's code is a tenth of a merge sort's.
@@ -184,7 +184,7 @@ impl FrozenTable {
         self.finish(self.begin(address), address)
     }
 
-    /// Returns the bytes the table takes.
+    /// Returns the size of the table in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.root) + size_of_val(&*self.blocks) + size_of_val(&*self.entries)
     }

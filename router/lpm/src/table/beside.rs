@@ -12,8 +12,8 @@ use crate::view::{Shared, View};
 
 /// What others still find.
 impl<A: Address> Table<A> {
-    /// Returns how many things can't be used again yet, since others may still find them. If that
-    /// grows beyond what can be spared, a lane stands still, and changes should wait.
+    /// Returns the number of items that can't be reused yet, since lookups may still find them. If it
+    /// keeps growing, a lane isn't running, and updates should pause.
     #[must_use]
     pub fn retired(&self) -> usize {
         self.retired.len()
@@ -49,9 +49,9 @@ impl<A: Address> Table<A> {
         }
     }
 
-    /// Calls `change` with the table, and nobody looks up meanwhile: `reader` is the only reader there
-    /// is, and borrowed. Changes are quicker then, and what they take out can be used again at once.
-    /// If there are other readers, it is as without this.
+    /// Calls `change` with the table while nobody performs lookups, provided that `reader`, which is
+    /// borrowed, is the only reader. Updates are faster then, and freed memory is reused at once. If
+    /// there are other readers, this has no effect.
     pub fn alone<T>(&mut self, reader: &mut Reader<A>, change: impl FnOnce(&mut Self) -> T) -> T {
         let is_ours = Arc::ptr_eq(&self.shared, &reader.shared);
         let alone = is_ours && Arc::strong_count(&self.shared) == 2;

@@ -1,4 +1,4 @@
-//! Prefixes that are hidden and shown, as links go and come.
+//! Hiding and showing prefixes as links go down and come up.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use crate::address::Address;
 /// Nodes that [`Table::hide`] sees to before what it took out may be used again.
 const PART: usize = 4096;
 
-/// How far [`Table::hide_some`] has come.
+/// The progress of [`Table::hide_some`].
 #[derive(Clone, Copy, Debug)]
 pub struct Hiding<A> {
     change: Change,
@@ -26,7 +26,7 @@ enum Change {
 }
 
 impl<A> Hiding<A> {
-    /// At the begin.
+    /// Starts from the beginning.
     #[must_use]
     pub const fn new() -> Self {
         Self::to(Change::Show)
@@ -47,21 +47,21 @@ impl<A> Default for Hiding<A> {
 }
 
 impl<A: Address> Table<A> {
-    /// Hides the prefixes whose values `hidden` holds for, and shows all others. It is given
+    /// Hides the prefixes for whose values `hidden` returns `true`, and shows all others. `hidden` gets
     /// values without [`HIDDEN`].
     ///
-    /// Takes as long as there are prefixes; [`Table::hide_some`] does it in parts.
+    /// Takes time proportional to the number of prefixes; [`Table::hide_some`] does it in steps.
     pub fn hide(&mut self, hidden: impl Fn(u32) -> bool) {
         let mut hiding = Hiding::new();
         while !self.hide_some(&mut hiding, PART, &hidden) {}
     }
 
-    /// Does a part of [`Table::hide`], of this many nodes. Returns `true` if that was the last part.
-    /// Prefixes may come and go between two parts; those that come then aren't always seen to.
+    /// Performs a step of [`Table::hide`] over this many nodes. Returns `true` if it was the last one.
+    /// Prefixes may be inserted and removed between steps; those inserted then may be skipped.
     ///
-    /// If others look up, all that are to be shown are shown first, so that an address which has an
-    /// answer before and after has one all the time; then the others are hidden. Of several
-    /// prefixes that hold an address shorter ones come first.
+    /// If there are readers, all prefixes to be shown are shown first, then the others are hidden, so
+    /// that an address with an answer before and after has one all the time. Of several prefixes that
+    /// contain an address, shorter ones are processed first.
     pub fn hide_some(
         &mut self,
         hiding: &mut Hiding<A>,

@@ -1,4 +1,4 @@
-//! A longest-prefix match table whose prefixes come and go one by one.
+//! A longest-prefix match table that is updated one prefix at a time.
 //!
 //! It is a tree that decides on 6 bits of the address at a time. Each node has two sides.
 //! Lookups read a [`SharedNode`](crate::node::SharedNode), in which longer prefixes have already
@@ -44,10 +44,10 @@ use crate::value_interner::{UNCOVERED, ValueInterner};
 use crate::view::{CODES, ROOT, Shared, View, WORDS};
 pub use hide::Hiding;
 
-/// Marks a value that is kept but answers nothing, as if its prefix weren't there.
+/// Marks a value whose prefix is kept but hidden: lookups ignore it.
 pub const HIDDEN: u32 = 1 << 31;
 
-/// Returns a value without [`HIDDEN`], with it or not.
+/// Returns a value with [`HIDDEN`] if `hidden` is `true`. The value must not have it.
 pub fn marked(value: u32, hidden: bool) -> u32 {
     if hidden { value | HIDDEN } else { value }
 }
@@ -57,11 +57,11 @@ const AT_ONCE: usize = 32;
 /// Retired things from which on it is worth asking whether lookups are over.
 const BATCH: usize = 64;
 
-/// Why a prefix isn't added.
+/// Why a prefix can't be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InsertError {
-    /// The table takes as much memory as it may take.
+    /// The table has reached its memory limit.
     Full,
 }
 
@@ -75,13 +75,13 @@ impl fmt::Display for InsertError {
 
 impl core::error::Error for InsertError {}
 
-/// From prefixes to values below 2^31, the numbers of targets in a router. With [`HIDDEN`]
-/// added, a value is kept and listed, but lookups don't see its prefix.
+/// A map from prefixes to values below 2^31, with lookup by longest-prefix match. A value with
+/// [`HIDDEN`] added is stored and listed, but ignored by lookups.
 ///
-/// Bits of a prefix beyond its length don't matter, and lengths beyond the family's count as
-/// the family's.
+/// Bits of a prefix beyond its length are ignored, and lengths beyond the family's count as the
+/// family's.
 ///
-/// Others can look up while prefixes come and go: see [`Table::reader`].
+/// Other threads can perform lookups during updates: see [`Table::reader`].
 #[derive(Debug)]
 pub struct Table<A> {
     /// All that lookups read.
@@ -133,7 +133,7 @@ fn split(len: u8) -> (u32, u32) {
 }
 
 impl<A: Address> Table<A> {
-    /// Creates a table without prefixes. Lookups that match nothing answer with `default`.
+    /// Creates an empty table. Lookups without a match return `default`.
     #[must_use]
     pub fn new(default: u32) -> Self {
         let nodes = Nodes::new();
@@ -179,19 +179,20 @@ impl<A: Address> Table<A> {
 
 /// What changes and lists prefixes.
 impl<A: Address> Table<A> {
-    /// Has [`Table::try_insert`] refuse prefixes once the table takes this many bytes.
+    /// Makes [`Table::try_insert`] refuse prefixes once the table takes this many bytes.
     ///
-    /// It may take more in the end: an eighth, or what half a MiB is more, since memory comes in such
-    /// pieces. What makes lookups quicker in large tables is left out where it doesn't fit.
+    /// The table can exceed the limit by an eighth or by half a MiB, whichever is more, since it grows in
+    /// such steps. Optional structures that speed up lookups in large tables are omitted if they don't
+    /// fit.
     pub fn set_limit(&mut self, bytes: usize) {
         self.limit = bytes;
     }
 
-    /// Adds a prefix or changes its value, as [`Table::insert`] does, but only if that fits.
+    /// Inserts a prefix or changes its value as [`Table::insert`] does, within the memory limit.
     ///
     /// # Errors
     ///
-    /// [`InsertError::Full`] if the table has as many bytes as it may have, and not this prefix.
+    /// [`InsertError::Full`] if the table has reached its limit and doesn't have this prefix yet.
     pub fn try_insert(
         &mut self,
         prefix: A,
@@ -204,7 +205,7 @@ impl<A: Address> Table<A> {
         Ok(self.insert(prefix, len, value))
     }
 
-    /// Adds a prefix or changes its value. Returns the value it had.
+    /// Inserts a prefix or changes its value. Returns the previous value.
     pub fn insert(&mut self, prefix: A, len: u8, value: u32) -> Option<u32> {
         self.begin();
         let old = self.insert_at_once(prefix, len.min(A::BITS), value);
@@ -249,7 +250,7 @@ impl<A: Address> Table<A> {
         None
     }
 
-    /// Removes a prefix. Returns the value it had.
+    /// Removes a prefix. Returns its value.
     pub fn remove(&mut self, prefix: A, len: u8) -> Option<u32> {
         self.begin();
         let old = self.remove_at_once(prefix, len.min(A::BITS));
@@ -303,19 +304,19 @@ impl<A: Address> Table<A> {
         })
     }
 
-    /// Returns how many prefixes it has, hidden ones too.
+    /// Returns the number of prefixes, hidden ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns `true` if it has none.
+    /// Returns `true` if there are no prefixes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Returns the bytes it takes, with all that its changes need.
+    /// Returns the size of the table in bytes, including what updates need.
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Shared>()
@@ -334,29 +335,28 @@ impl<A: Address> Table<A> {
 
 /// What looks up.
 impl<A: Address> Table<A> {
-    /// Returns the value of the longest prefix that holds `address`.
+    /// Returns the value of the longest prefix that contains `address`.
     #[inline]
     #[must_use]
     pub fn lookup(&self, address: A) -> u32 {
         Lookup::new(&self.shared).one(address)
     }
 
-    /// Looks up many addresses at once, best 64: `values[i]` becomes the answer for
-    /// `addresses[i]`, as far as both slices reach.
+    /// Looks up many addresses, best 64 at a time, so that their cache misses overlap: `values[i]`
+    /// becomes the value for `addresses[i]`, up to the length of the shorter slice.
     pub fn lookup_batch(&self, addresses: &[A], values: &mut [u32]) {
         Lookup::batch(&self.shared, addresses, values);
     }
 
-    /// Returns what looks up in this table while it changes, from any thread: each answer is the
-    /// right one at some time between its lookup's begin and end. Changes go on at once; what they
-    /// free can be used again when nobody can find it any more:
+    /// Returns a reader, which performs lookups from any thread while the table is updated: each
+    /// answer is the right one at some time between the start and the end of its lookup. Updates never
+    /// wait. Memory that they free is reused when no lookup can find it any more:
     ///
-    /// - when all online lanes of `epochs` were quiescent, of which the table takes notice with
-    ///   later changes, and in [`Table::settle`];
-    /// - or when no reader exists any more.
+    /// - once all online lanes of `epochs` have been quiescent, which the table checks in later updates
+    ///   and in [`Table::settle`];
+    /// - or once there are no readers.
     ///
-    /// All readers of a table look up in lanes of the same `epochs`: it is the latest one that
-    /// counts.
+    /// All readers of a table must be used by lanes of the same `epochs`; the latest one counts.
     #[must_use]
     pub fn reader(&mut self, epochs: &Arc<Epochs>) -> Reader<A> {
         self.epochs = Some(epochs.clone());
@@ -368,7 +368,7 @@ impl<A: Address> Table<A> {
     }
 }
 
-/// Looks up in a [`Table`] that others may change meanwhile. Made by [`Table::reader`].
+/// Performs lookups in a [`Table`] that may be updated meanwhile. Created by [`Table::reader`].
 #[derive(Clone, Debug)]
 pub struct Reader<A> {
     shared: Arc<Shared>,
@@ -376,14 +376,14 @@ pub struct Reader<A> {
 }
 
 impl<A: Address> Reader<A> {
-    /// As [`Table::lookup`].
+    /// See [`Table::lookup`].
     #[inline]
     #[must_use]
     pub fn lookup(&self, address: A) -> u32 {
         Lookup::new(&self.shared).one(address)
     }
 
-    /// As [`Table::lookup_batch`].
+    /// See [`Table::lookup_batch`].
     pub fn lookup_batch(&self, addresses: &[A], values: &mut [u32]) {
         Lookup::batch(&self.shared, addresses, values);
     }
