@@ -173,6 +173,7 @@ def test_xsa_465_a_vif_that_is_removed_unconnected(isolated: Guest, left: Host, 
             start = len(isolated.console())
             with Netback(isolated) as back:
                 moment(back)
+                command(isolated, "show version")  # it has seen all of that
             isolated.wait_console("vif 2 was removed$", 60, start)
         with Netback(isolated) as back:
             back.connect()
