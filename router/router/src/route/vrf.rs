@@ -177,7 +177,8 @@ pub(crate) struct VrfIds {
 
 impl VrfIds {
     /// Returns the numbers for tables named `new`, in which those that are among `old`, whose
-    /// numbers these are, keep theirs. The others get the lowest ones that `is_free` holds for.
+    /// numbers these are, keep theirs. The others get the lowest ones that `is_free` holds for, first those that none of
+    /// `old` has.
     pub(crate) fn after(
         &self,
         old: &[String],
@@ -186,7 +187,11 @@ impl VrfIds {
     ) -> Self {
         let was = |name: &String| self.of(old.iter().position(|n| n == name)?);
         let kept: Vec<Option<u8>> = new.iter().map(was).collect();
-        let mut free = (1..u8::MAX).filter(|id| !kept.contains(&Some(*id)) && is_free(*id));
+        // Lanes may still find the old ones where routes lead to a table, until they have newer tables.
+        let (others, used): (Vec<u8>, Vec<u8>) = (1..u8::MAX)
+            .filter(|id| !kept.contains(&Some(*id)) && is_free(*id))
+            .partition(|id| !self.has(*id));
+        let mut free = others.into_iter().chain(used);
         let number = |(at, kept): (usize, &Option<u8>)| match at {
             0 => Some(0),
             _ => kept.or_else(|| free.next()),
@@ -338,5 +343,38 @@ impl Vrfs {
             }
         }
         (number, Target::Drop(DropReason::VrfLoop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+    use std::vec;
+
+    #[test]
+    fn a_new_table_has_no_number_of_one_that_goes_if_there_are_others() {
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.to_string())
+                .collect::<Vec<_>>()
+        };
+        let (mut ids, mut old) = (VrfIds::default(), names(&[]));
+        for (new, wanted) in [
+            (["default", "red"], [0, 1]),
+            (["default", "blue"], [0, 2]),
+            (["default", "green"], [0, 1]),
+            (["default", "green"], [0, 1]),
+        ] {
+            let new = names(&new);
+            ids = ids.after(&old, &new, |_| true);
+            assert_eq!(ids.ids, wanted);
+            old = new;
+        }
+        // Where there are no others, it has.
+        let new = names(&["default", "red"]);
+        let only = |number| number == 1;
+        assert_eq!(ids.after(&old, &new, only).ids, vec![0, 1]);
     }
 }
