@@ -1,20 +1,20 @@
-//! Numbers of what lanes find in the tables: given out again once no lane can have one in hand.
+//! Numbers of what lanes find in the tables, reused once no lane can be using them any more.
 
 use alloc::collections::VecDeque;
 
 /// The numbers of neighbors or groups.
 ///
-/// A number that is given back may be in the hands of a lane that looked it up before, and in older
-/// [`Tables`](crate::Tables) that a lane still reads. It becomes free after the next tables were
-/// published and all lanes went on to them; at once where there are no lanes.
+/// A lane may have looked up a number before it was given back, or still read older
+/// [`Tables`](crate::Tables) that contain it. The number becomes free once tables without it have been
+/// published and all lanes have switched to them; immediately if there are no lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
     /// How many there are, free ones included: all below this.
     len: usize,
-    /// Those that were given back, the oldest first, with the epoch that lanes have to see before;
-    /// `None` until tables are published.
+    /// Numbers that were given back, oldest first, with the epoch that all lanes have to see before one
+    /// is free; `None` until tables are published.
     gone: VecDeque<(Option<u64>, usize)>,
-    /// Which epoch all lanes have seen; `None` if there are no lanes.
+    /// The epoch that all lanes have seen; `None` if there are no lanes.
     seen: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl Numbers {
             .is_some_and(|&(epoch, _)| self.is_over(epoch))
     }
 
-    /// Returns `true` if lanes are through with what was given back before an epoch.
+    /// Returns `true` if no lane uses what was given back before an epoch.
     fn is_over(&self, epoch: Option<u64>) -> bool {
         match (epoch, self.seen) {
             (_, None) => true,
@@ -57,13 +57,13 @@ impl Numbers {
         }
     }
 
-    /// Takes the memory to give back as many as this. Returns `false` if there is none.
+    /// Reserves memory for giving back this many. Returns `false` if there is none.
     pub(crate) fn reserve(&mut self, numbers: usize) -> bool {
         let more = numbers.saturating_sub(self.gone.len());
         self.gone.try_reserve(more).is_ok()
     }
 
-    /// Takes the one that is free for longest, or a new one.
+    /// Returns the number that has been free for longest, or a new one.
     pub(crate) fn take(&mut self) -> usize {
         if self.has_free()
             && let Some((_, number)) = self.gone.pop_front()
@@ -74,25 +74,25 @@ impl Numbers {
         self.len - 1
     }
 
-    /// Gives one back.
+    /// Gives a number back.
     pub(crate) fn give_back(&mut self, number: usize) {
         self.gone.push_back((None, number));
     }
 
-    /// Enters that tables were published in which no number leads anywhere that was given back before;
-    /// lanes that see this epoch read them, or newer ones.
+    /// Records that tables were published without the numbers given back so far: lanes that see this
+    /// epoch read these tables or newer ones.
     pub(crate) fn published(&mut self, epoch: u64) {
         let fresh = self.gone.iter_mut().rev();
         let fresh = fresh.take_while(|(epoch, _)| epoch.is_none());
         fresh.for_each(|(stamp, _)| *stamp = Some(epoch));
     }
 
-    /// Enters which epoch all lanes have seen; `None` if there are no lanes.
+    /// Records the epoch that all lanes have seen; `None` if there are no lanes.
     pub(crate) fn saw(&mut self, epoch: Option<u64>) {
         self.seen = epoch;
     }
 
-    /// Returns `true` if some wait for tables to be published.
+    /// Returns `true` if numbers wait for tables to be published.
     pub(crate) fn wait(&self) -> bool {
         self.gone.back().is_some_and(|(epoch, _)| epoch.is_none())
     }

@@ -1,4 +1,4 @@
-//! How lanes come to read newer tables: each takes them between two bursts, and nobody waits for it.
+//! Publishing tables to lanes: each lane takes newer ones between two bursts, and nobody waits for it.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,10 +8,10 @@ use spin::Mutex;
 
 use crate::tables::Tables;
 
-/// Where the newest tables are left for a lane. Whoever finds it locked goes on without.
+/// Where the newest tables are left for a lane. Either side skips it if the other one holds the lock.
 type Place = Mutex<Option<Arc<Tables>>>;
 
-/// The tables as a lane reads them. Made by [`Router::new_view`](crate::Router::new_view).
+/// A lane's view of the tables. Created by [`Router::new_view`](crate::Router::new_view).
 pub struct View {
     tables: Arc<Tables>,
     newer: Arc<Place>,
@@ -19,11 +19,11 @@ pub struct View {
 }
 
 impl View {
-    /// The tables of now, between two bursts: nothing that was found in them before is used any more.
-    /// A lane is to ask for each burst, or for a few of them.
+    /// Returns the newest tables. To be called between two bursts, when nothing that was found in the
+    /// previous tables is used any more, and for each burst or every few of them.
     ///
-    /// `None` if the router is leaving newer ones just now for a lane that [rested](Self::rest), which is
-    /// a matter of nanoseconds: to be asked again.
+    /// Returns `None` if the lane has [rested](Self::rest) and the router is just leaving newer tables for
+    /// it, which takes nanoseconds: try again.
     #[inline]
     pub fn tables(&mut self) -> Option<&Tables> {
         match self.epoch.news() {
@@ -32,11 +32,12 @@ impl View {
         }
     }
 
-    /// Goes on to newer tables, if there are any.
+    /// Switches to newer tables, if there are any.
     #[cold]
     fn go_on(&mut self, epoch: u64) -> Option<&Tables> {
         if self.epoch.is_offline() {
-            // From here on the router waits for this lane again. What it published before is there.
+            // From here on, memory and numbers aren't reused without this lane, and what was published
+            // before is in its place.
             self.epoch.online();
             if !self.take() {
                 self.epoch.offline();
@@ -48,37 +49,37 @@ impl View {
         Some(&self.tables)
     }
 
-    /// Takes what was left here, if anything was. Returns `false` if something is being left.
+    /// Takes the tables that were left, if any. Returns `false` if the router holds the lock.
     fn take(&mut self) -> bool {
         let Some(mut newer) = self.newer.try_lock() else {
             return false;
         };
         if let Some(newer) = newer.take() {
-            // The router has the older ones, too: nothing is freed here.
+            // The router keeps the older ones, so nothing is freed here.
             self.tables = newer;
         }
         true
     }
 
-    /// Reads nothing for a while, as before a sleep. Until then the router waits for this lane's next
-    /// burst before it uses memory and numbers again.
+    /// Stops reading, as before a sleep, until the next call of [`View::tables`]. Otherwise the router
+    /// doesn't reuse memory and numbers before this lane's next burst.
     pub fn rest(&mut self) {
         self.epoch.offline();
     }
 }
 
-/// The router's side: the newest tables that lanes can have, and older ones that they may still read.
+/// The router's side: the newest published tables, and older ones that lanes may still read.
 pub(crate) struct Publisher {
     newest: Arc<Tables>,
     places: Vec<Arc<Place>>,
     /// Lanes whose place was locked when the newest tables were to be left there, a bit for each.
     late: u64,
-    /// Lanes are through with these once nobody else has them. They are freed by the router alone.
+    /// Freed once no lane has them any more, by the router alone.
     older: Vec<Arc<Tables>>,
 }
 
 impl Publisher {
-    /// One without lanes.
+    /// Creates a publisher without lanes.
     pub(crate) fn new(tables: &Tables) -> Self {
         Self {
             newest: Arc::new(tables.clone()),
@@ -88,7 +89,7 @@ impl Publisher {
         }
     }
 
-    /// A view for one lane more. `None` if there are as many as there can be.
+    /// Returns a view for one more lane. `None` if there is no room for another lane.
     pub(crate) fn view(&mut self, epochs: &Arc<Epochs>) -> Option<View> {
         let epoch = epochs.lane()?;
         let newer = Arc::new(Place::new(None));
@@ -101,8 +102,8 @@ impl Publisher {
         })
     }
 
-    /// Leaves these tables for all lanes if they are others than the newest, or couldn't be left for all.
-    /// Returns `true` if there is something for lanes to take.
+    /// Leaves these tables for all lanes, if they differ from the newest ones or some lane's place was
+    /// locked last time. Returns `true` if lanes have something to take.
     pub(crate) fn publish(&mut self, tables: &Tables) -> bool {
         if !tables.is_same(&self.newest) {
             let newest = Arc::new(tables.clone());
@@ -125,7 +126,7 @@ impl Publisher {
         news
     }
 
-    /// Returns `true` if the newest tables couldn't be left for all lanes yet.
+    /// Returns `true` if the newest tables haven't been left for all lanes yet.
     pub(crate) fn is_late(&self) -> bool {
         self.late != 0
     }

@@ -3,6 +3,7 @@
 mod acd;
 mod addresses;
 mod apply;
+mod beside;
 mod broadcast;
 mod chain;
 mod dad;
